@@ -1,0 +1,138 @@
+"""One fundus image with what is known of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaibench.data.caliber import caliber_map, fov_scale, is_thin
+from xaibench.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One fundus image, frozen.
+
+    Attributes:
+        id: name within its dataset, such as ``"01"``.
+        image: (3, H, W) float32 RGB in [0, 1].
+        vessels: (H, W) bool, the first observer's vessels inside the field of view.
+        fov: (H, W) bool, the field of view.
+        caliber: (H, W) float32, the vessel radius in px at every vessel pixel, 0 elsewhere.
+        observer2: (H, W) bool, a second observer's vessels, where the dataset has them.
+    """
+
+    id: str
+    image: Tensor
+    vessels: Tensor
+    fov: Tensor
+    caliber: Tensor
+    observer2: Tensor | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """First 16 hex digits of a SHA-256 over everything that a score can depend on."""
+        h = hashlib.sha256()
+        for t in (self.image, self.vessels, self.fov, self.caliber):
+            h.update(str(tuple(t.shape)).encode())
+            h.update(np.ascontiguousarray(t.numpy()).tobytes())
+        return h.hexdigest()[:16]
+
+    @cached_property
+    def scale(self) -> float:
+        """Size of a DRIVE pixel in this image's pixels: FOV diameter / 540."""
+        return fov_scale(self.fov.numpy())
+
+    @cached_property
+    def thin(self) -> Tensor:
+        """(H, W) bool, vessel pixels with radius <= 1.5 px at DRIVE's scale (24 µm/px)."""
+        return self.vessels & torch.from_numpy(is_thin(self.caliber.numpy(), self.scale))
+
+    @cached_property
+    def thick(self) -> Tensor:
+        """(H, W) bool, the other vessel pixels."""
+        return self.vessels & ~self.thin
+
+
+def make_case(
+    id: str,
+    image: np.ndarray,
+    vessels: np.ndarray,
+    fov: np.ndarray,
+    *,
+    caliber: np.ndarray | None = None,
+    observer2: np.ndarray | None = None,
+) -> Case:
+    """Check the arrays, cut the vessels to the field of view, and measure the caliber where it is not given.
+
+    Args:
+        id: the case's name.
+        image: (H, W, 3) uint8, or (3, H, W) float in [0, 1].
+        vessels: (H, W) bool.
+        fov: (H, W) bool.
+        caliber: (H, W) float, true radii in px; measured with :func:`caliber_map` if None.
+        observer2: (H, W) bool or None.
+
+    Raises:
+        UserError: if the shapes do not agree or the field of view is empty.
+    """
+    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        image = image.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise UserError(f"Case {id}: the image has shape {image.shape}, not (3, H, W).", "Give an RGB image.")
+    size = image.shape[1:]
+    for name, mask in (("vessel mask", vessels), ("field-of-view mask", fov), ("second mask", observer2)):
+        if mask is not None and mask.shape != size:
+            raise UserError(
+                f"Case {id}: the {name} is {mask.shape[1]} × {mask.shape[0]} px but the image is {size[1]} × {size[0]} px.",
+                "Export both on the same grid.",
+            )
+    if not fov.any():
+        raise UserError(f"Case {id}: the field-of-view mask is empty.", "Check that it is white inside and black outside.")
+    vessels = vessels & fov
+    radius = caliber_map(vessels) if caliber is None else np.where(vessels, caliber, 0)
+    return Case(
+        id=id,
+        image=torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)),
+        vessels=torch.from_numpy(np.ascontiguousarray(vessels, dtype=bool)),
+        fov=torch.from_numpy(np.ascontiguousarray(fov, dtype=bool)),
+        caliber=torch.from_numpy(np.ascontiguousarray(radius, dtype=np.float32)),
+        observer2=None if observer2 is None else torch.from_numpy(np.ascontiguousarray(observer2 & fov, dtype=bool)),
+    )
+
+
+@dataclass(frozen=True)
+class Cases(Sequence[Case]):
+    """The cases of a dataset, each read from disk or drawn when it is first asked for, none kept.
+
+    Attributes:
+        dataset: the dataset's name as it stands in records, such as ``"drive"``.
+        split: which part of it.
+        ids: the case ids in order.
+        load: turns an id into its case.
+        note: one sentence the user should know of this data (a split that stands in for missing labels), or "".
+    """
+
+    dataset: str
+    split: str
+    ids: tuple[str, ...]
+    load: Callable[[str], Case]
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Cases(self.dataset, self.split, self.ids[index], self.load, self.note)
+        return self.load(self.ids[index])
+
+    def __iter__(self) -> Iterator[Case]:
+        return (self.load(i) for i in self.ids)

@@ -1,0 +1,274 @@
+"""Names to explainers, metrics, datasets and models, through entry points; imports nothing but the standard library.
+
+A plugin is a function under a decorator. Its keyword-only parameters are its hyper-parameters: the command line, the
+record's key and the documentation all read them from the signature.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from xaibench.errors import UserError
+
+KINDS = {
+    "explainer": "xaibench.explainers",
+    "metric": "xaibench.metrics",
+    "dataset": "xaibench.datasets",
+    "model": "xaibench.models",
+}
+_INJECTED = {"rng", "split"}  # keyword arguments that the caller supplies, which are no hyper-parameters
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A registered function with what it declares of itself.
+
+    Attributes:
+        kind: ``"explainer"``, ``"metric"``, ``"dataset"`` or ``"model"``.
+        name: what users type.
+        function: what runs.
+        family: the group it is listed under.
+        traits: what its kind asks for: ``signed``, ``control``, ``sees_labels`` of an explainer; ``better``, ``range``,
+            ``cost`` of a metric.
+    """
+
+    kind: str
+    name: str
+    function: Callable[..., Any]
+    family: str
+    traits: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Hyper-parameters and their defaults, from the keyword-only part of the signature."""
+        signature = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY and p.name not in _INJECTED}
+
+    @property
+    def distribution(self) -> tuple[str, str]:
+        """(name, version) of the distribution that registered it; ("local", "0") for a function given in Python."""
+        for point in _points(self.kind).get(self.name, ()):
+            if point.dist is not None and _loaded(point) is self:
+                return point.dist.name, point.dist.version
+        return "local", "0"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A plugin with the parameters a user gave, such as ``gradcam[layer=last]``."""
+
+    plugin: Plugin
+    given: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All hyper-parameters, defaults filled in."""
+        return self.plugin.parameters | dict(self.given)
+
+    def __str__(self) -> str:
+        inner = ",".join(f"{k}={v}" for k, v in self.given)
+        return f"{self.plugin.name}[{inner}]" if inner else self.plugin.name
+
+
+def _decorator(kind: str, name: str, family: str, **traits: Any) -> Callable[[Callable[..., Any]], Plugin]:
+    def wrap(function: Callable[..., Any]) -> Plugin:
+        return Plugin(kind, name, function, family, traits)
+
+    return wrap
+
+
+def explainer(
+    name: str, *, family: str, signed: bool = False, control: bool = False, sees_labels: bool = False
+) -> Callable[[Callable[..., Any]], Plugin]:
+    """Declare ``(scorer, image, *, rng, **parameters) -> (H, W)`` an explainer.
+
+    Args:
+        name: what users type, lower case with hyphens.
+        family: ``"cam"``, ``"gradient"``, ``"shapley"``, ``"lime"``, ``"perturbation"`` or ``"control"``.
+        signed: whether negative values mean "speaks against".
+        control: a map no method should lose to; it stands apart in tables.
+        sees_labels: the function takes a keyword ``case`` and reads the labels; allowed to controls only.
+    """
+    if sees_labels and not control:
+        raise ValueError(f"explainer {name!r} asks for labels but is not a control")
+    return _decorator("explainer", name, family, signed=signed, control=control, sees_labels=sees_labels)
+
+
+def metric(
+    name: str,
+    *,
+    family: str,
+    better: str,
+    range: tuple[float, float],
+    measures: str = "map",
+    columns: tuple[str, ...] = (),
+) -> Callable[[Callable[..., Any]], Plugin]:
+    """Declare ``(attribution, case, scorer, *, rng, **parameters) -> Score`` a metric.
+
+    Args:
+        name: what users type and the column is called.
+        family: ``"faithfulness"``, ``"overlap"``, ``"cost"`` …
+        better: ``"higher"``, ``"lower"``, ``"zero"`` (nearest 0) or ``"none"``.
+        range: the values it can take, ends included.
+        measures: ``"map"``, or ``"cost"`` for what is read off the computation instead of the map.
+        columns: further names that the same computation gives, see ``Score.parts``.
+    """
+    if better not in ("higher", "lower", "zero", "none"):
+        raise ValueError(f"metric {name!r}: better={better!r} is none of higher, lower, zero, none")
+    return _decorator("metric", name, family, better=better, range=range, measures=measures, columns=columns)
+
+
+def dataset(name: str, *, family: str = "fundus") -> Callable[[Callable[..., Any]], Plugin]:
+    """Declare ``(*, split, **parameters) -> Cases`` a dataset."""
+    return _decorator("dataset", name, family)
+
+
+def model(name: str, *, family: str = "unet") -> Callable[[Callable[..., Any]], Plugin]:
+    """Declare ``() -> torch.nn.Module`` a model."""
+    return _decorator("model", name, family)
+
+
+@cache
+def _points(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in entry_points(group=KINDS[kind]):
+        others = found.get(point.name, ())
+        # An editable install can list one distribution twice; that is no clash.
+        if not any(o.value == point.value and _dist(o) == _dist(point) for o in others):
+            found[point.name] = (*others, point)
+    return found
+
+
+def _dist(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "unknown"
+
+
+@cache
+def _loaded(point: EntryPoint) -> Any:
+    return point.load()
+
+
+def names(kind: str) -> list[str]:
+    """The registered names of a kind, sorted."""
+    return sorted(_points(kind))
+
+
+def get(kind: str, name: str) -> Plugin:
+    """The plugin of that name.
+
+    Raises:
+        UserError: if there is none (with the nearest names), if two distributions claim it, or if it fails to import.
+    """
+    points = _points(kind).get(name)
+    if not points:
+        near = difflib.get_close_matches(name, names(kind), n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"`xaibench list {kind}s` shows what there is."
+        raise UserError(f"There is no {kind} called {name!r}.", hint)
+    if len(points) > 1:
+        dists = " and ".join(sorted(_dist(p) for p in points))
+        raise UserError(f"The {kind} {name!r} is registered by both {dists}.", "Uninstall one of them.")
+    try:
+        plugin = _loaded(points[0])
+    except Exception as error:  # a third party's module may fail in any way at all
+        raise UserError(
+            f"The {kind} {name!r} of {_dist(points[0])} does not import: {type(error).__name__}: {error}.",
+            f"Mend or uninstall {_dist(points[0])}.",
+        ) from error
+    if not isinstance(plugin, Plugin) or plugin.kind != kind:
+        raise UserError(
+            f"The entry point {points[0].value!r} of {_dist(points[0])} is no {kind}.",
+            f"Put the decorator xaibench.{kind} on it.",
+        )
+    return plugin
+
+
+def available(kind: str) -> tuple[list[Plugin], dict[str, str]]:
+    """All plugins of a kind that load, and the reason for each that does not."""
+    good, bad = [], {}
+    for name in names(kind):
+        try:
+            good.append(get(kind, name))
+        except UserError as error:
+            bad[name] = str(error)
+    return good, bad
+
+
+def parse(kind: str, text: str | Plugin | Callable[..., Any]) -> Spec:
+    """Turn ``name[key=value,…]``, a plugin, or a plain Python function into a :class:`Spec`.
+
+    Raises:
+        UserError: for an unknown name or parameter, or a value of the wrong type.
+
+    Example:
+        >>> str(parse("explainer", "gradcam[layer=last]"))
+        'gradcam[layer=last]'
+    """
+    if isinstance(text, Plugin):
+        return Spec(text)
+    if not isinstance(text, str):
+        return Spec(Plugin(kind, getattr(text, "__name__", "function").replace("_", "-"), text, "local", _LOCAL[kind]))
+    match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", text)
+    if match is None:
+        raise UserError(f"{text!r} is not of the form name[key=value,…].", "Quote the brackets in your shell.")
+    plugin = get(kind, match[1])
+    types = _types(plugin.function)
+    given: dict[str, Any] = {}
+    for part in filter(None, (p.strip() for p in (match[2] or "").split(","))):
+        key, equals, raw = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or key not in plugin.parameters:
+            known = ", ".join(plugin.parameters) or "none"
+            raise UserError(f"{plugin.name} has no parameter {key!r}.", f"Its parameters: {known}.")
+        given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, str))
+    defaults = plugin.parameters
+    return Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k]))
+
+
+_LOCAL: dict[str, dict[str, Any]] = {
+    "explainer": {"signed": True, "control": False, "sees_labels": False},
+    "metric": {"better": "none", "range": (float("-inf"), float("inf")), "measures": "map", "columns": ()},
+    "dataset": {},
+    "model": {},
+}
+
+
+def _types(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # hints that name what is not importable cost the conversion, not the run
+        return {}
+
+
+def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:
+    if kind is str or str in typing.get_args(kind):
+        return raw
+    try:
+        value = {"true": True, "false": False, "none": None}.get(raw.lower(), ...)
+        if value is ...:
+            value = ast.literal_eval(raw)
+    except (ValueError, SyntaxError):
+        value = raw
+    wanted = typing.get_args(kind) or (kind,)
+    if float in wanted and type(value) is int:
+        value = float(value)
+    if type(value) not in wanted and Any not in wanted:
+        name = " or ".join(getattr(w, "__name__", str(w)) for w in wanted)
+        raise UserError(f"{plugin}: {key}={raw} is no {name}.", f"Write {plugin}[{key}=…] with a {name}.")
+    return value
