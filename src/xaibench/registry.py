@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import inspect
 import re
 import typing
@@ -63,11 +64,14 @@ class Plugin:
 
     @property
     def distribution(self) -> tuple[str, str]:
-        """(name, version) of the distribution that registered it; ("local", "0") for a function given in Python."""
+        """(name, version) of the distribution that registered it; of a function given in Python, "local" and a digest
+        of its code, so that a changed function is computed anew."""
         for point in _points(self.kind).get(self.name, ()):
             if point.dist is not None and _loaded(point) is self:
                 return point.dist.name, point.dist.version
-        return "local", "0"
+        code = getattr(self.function, "__code__", None)
+        content = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(self.function)
+        return "local", hashlib.sha256(re.sub(r" at 0x\w+", "", content).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -260,7 +264,7 @@ def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:
     if kind is str or str in typing.get_args(kind):
         return raw
     try:
-        value = {"true": True, "false": False, "none": None}.get(raw.lower(), ...)
+        value: Any = {"true": True, "false": False, "none": None}.get(raw.lower(), ...)
         if value is ...:
             value = ast.literal_eval(raw)
     except (ValueError, SyntaxError):

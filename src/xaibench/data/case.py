@@ -26,6 +26,7 @@ class Case:
         vessels: (H, W) bool, the first observer's vessels inside the field of view.
         fov: (H, W) bool, the field of view.
         caliber: (H, W) float32, the vessel radius in px at every vessel pixel, 0 elsewhere.
+        scale: size of a DRIVE pixel (24 µm) in this image's pixels.
         observer2: (H, W) bool, a second observer's vessels, where the dataset has them.
     """
 
@@ -34,6 +35,7 @@ class Case:
     vessels: Tensor
     fov: Tensor
     caliber: Tensor
+    scale: float
     observer2: Tensor | None = None
 
     @cached_property
@@ -43,12 +45,8 @@ class Case:
         for t in (self.image, self.vessels, self.fov, self.caliber):
             h.update(str(tuple(t.shape)).encode())
             h.update(np.ascontiguousarray(t.numpy()).tobytes())
+        h.update(f"{self.scale:.6g}".encode())
         return h.hexdigest()[:16]
-
-    @cached_property
-    def scale(self) -> float:
-        """Size of a DRIVE pixel in this image's pixels: FOV diameter / 540."""
-        return fov_scale(self.fov.numpy())
 
     @cached_property
     def thin(self) -> Tensor:
@@ -68,6 +66,7 @@ def make_case(
     fov: np.ndarray,
     *,
     caliber: np.ndarray | None = None,
+    scale: float | None = None,
     observer2: np.ndarray | None = None,
 ) -> Case:
     """Check the arrays, cut the vessels to the field of view, and measure the caliber where it is not given.
@@ -78,6 +77,7 @@ def make_case(
         vessels: (H, W) bool.
         fov: (H, W) bool.
         caliber: (H, W) float, true radii in px; measured with :func:`caliber_map` if None.
+        scale: size of a DRIVE pixel in this image's pixels; the diameter of the field of view / 540 if None.
         observer2: (H, W) bool or None.
 
     Raises:
@@ -91,11 +91,14 @@ def make_case(
     for name, mask in (("vessel mask", vessels), ("field-of-view mask", fov), ("second mask", observer2)):
         if mask is not None and mask.shape != size:
             raise UserError(
-                f"Case {id}: the {name} is {mask.shape[1]} × {mask.shape[0]} px but the image is {size[1]} × {size[0]} px.",
+                f"Case {id}: the {name} is {mask.shape[1]} × {mask.shape[0]} px "
+                f"but the image is {size[1]} × {size[0]} px.",
                 "Export both on the same grid.",
             )
     if not fov.any():
-        raise UserError(f"Case {id}: the field-of-view mask is empty.", "Check that it is white inside and black outside.")
+        raise UserError(
+            f"Case {id}: the field-of-view mask is empty.", "Check that it is white inside and black outside."
+        )
     vessels = vessels & fov
     radius = caliber_map(vessels) if caliber is None else np.where(vessels, caliber, 0)
     return Case(
@@ -104,6 +107,7 @@ def make_case(
         vessels=torch.from_numpy(np.ascontiguousarray(vessels, dtype=bool)),
         fov=torch.from_numpy(np.ascontiguousarray(fov, dtype=bool)),
         caliber=torch.from_numpy(np.ascontiguousarray(radius, dtype=np.float32)),
+        scale=fov_scale(fov) if scale is None else scale,
         observer2=None if observer2 is None else torch.from_numpy(np.ascontiguousarray(observer2 & fov, dtype=bool)),
     )
 

@@ -1,0 +1,47 @@
+"""Where a dataset with a name lies, and which of its splits is meant."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from xaibench.errors import UserError
+
+
+def split_name(dataset: str, split: str, known: Sequence[str]) -> str:
+    """The split meant, one of ``known``; ``train`` is short for ``training``.
+
+    Raises:
+        UserError: if there is no such split.
+
+    Example:
+        >>> split_name("drive", "train", ("test", "training"))
+        'training'
+    """
+    name = "training" if split == "train" else split
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Its splits: {', '.join(known)}."
+    raise UserError(f"The dataset {dataset} has no split {split!r}.", hint)
+
+
+def data_place(variable: str, folder: str, root: str = "") -> Path:
+    """Where a dataset should lie: ``root``, else the environment variable, else ``data/`` in the working directory.
+
+    Args:
+        variable: name of the environment variable; an empty value counts as none.
+        folder: name below ``data/``, of a folder or, with ``.zip``, of an archive.
+        root: what the user gave.
+
+    Returns:
+        An absolute path, which need not exist.
+    """
+    given = root or os.environ.get(variable, "")
+    if given:
+        return Path(given).expanduser().absolute()
+    standard = Path("data", folder).absolute()
+    archive = standard.with_name(f"{folder}.zip")
+    return archive if archive.exists() and not standard.exists() else standard

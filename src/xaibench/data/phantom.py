@@ -1,0 +1,114 @@
+"""Synthetic fundus images, drawn from a seed, in which the true radius of every vessel pixel is known."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from xaibench.data.case import Case, Cases, make_case
+from xaibench.data.phantom_render import rasterise
+from xaibench.data.phantom_retina import paint
+from xaibench.data.phantom_tree import FIELD_RADIUS, grow_trees, place_landmarks
+from xaibench.errors import UserError
+from xaibench.registry import dataset
+
+FULL_SIZE = (584, 565)  # (H, W) of DRIVE
+SPLITS = {"test": range(0, 20), "validation": range(20, 40), "train": range(1000, 1200)}
+_FILL = 2 * FIELD_RADIUS / FULL_SIZE[1]  # diameter of the field of view as a share of the width
+_SMALLEST = 128
+
+
+def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
+    """Draw one synthetic fundus image; the same arguments give the same bits.
+
+    The scale is always DRIVE's, 24 µm/px: a smaller picture is taken by a camera that sees less of the same retina.
+
+    Args:
+        seed: not negative; every seed is another eye, camera and light.
+        size: (H, W) in px, each at least 128.
+
+    Returns:
+        A case whose ``vessels`` and ``caliber`` are the drawn geometry itself, with image values in multiples of 1/255.
+
+    Raises:
+        UserError: if the seed is negative or the size too small.
+
+    Example:
+        >>> case = draw_phantom(7, (128, 128))
+        >>> case.id, tuple(case.image.shape), bool(case.vessels.any())
+        ('phantom-0007', (3, 128, 128), True)
+    """
+    if seed < 0:
+        raise UserError(f"Phantom seed {seed} is negative.", "Give a seed of 0 or more.")
+    height, width = size
+    if min(size) < _SMALLEST:
+        raise UserError(
+            f"A phantom of {width} × {height} px is too small to hold vessels.", f"Ask for {_SMALLEST} px or more."
+        )
+    geometry, surface, view = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
+    field_radius = _FILL * width / 2
+    eye = place_landmarks(geometry)
+    trees = grow_trees(geometry, eye, max(field_radius, FIELD_RADIUS))
+    # A smaller field looks at some part of the full one.
+    turn, away = view.uniform(0, 2 * np.pi), view.uniform(0, 0.9) * max(FIELD_RADIUS - field_radius, 0)
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    origin = centre - away * np.array([np.cos(turn), np.sin(turn)])
+    y, x = np.mgrid[:height, :width]
+    fov = np.hypot(x - centre[0], y - centre[1]) <= field_radius
+    raster = rasterise(surface, trees, (height, width), origin)
+    image = paint(surface, eye, raster, fov, origin, field_radius)
+    return make_case(f"phantom-{seed:04d}", image, raster.vessels, fov, caliber=raster.radius)
+
+
+@dataset("phantom")
+def phantom(*, split: str = "test", size: int = 0) -> Cases:
+    """Synthetic fundus images with exactly known vessels and radii, drawn when asked for.
+
+    Args:
+        split: ``"train"`` (200 images), ``"validation"`` (20) or ``"test"`` (20); no seed is in two of them.
+        size: side of a square picture in px; 0 for DRIVE's 565 × 584.
+
+    Raises:
+        UserError: for an unknown split or too small a size.
+
+    Example:
+        >>> cases = phantom.function(split="test", size=128)
+        >>> len(cases), cases.ids[7]
+        (20, 'phantom-0007')
+    """
+    if split not in SPLITS:
+        raise UserError(f"The phantoms have no split {split!r}.", f"Choose one of {', '.join(sorted(SPLITS))}.")
+    shape = (size, size) if size else FULL_SIZE
+    if min(shape) < _SMALLEST:
+        raise UserError(f"Phantoms of size={size} px are too small.", f"Ask for {_SMALLEST} px or more.")
+    ids = tuple(f"phantom-{seed:04d}" for seed in SPLITS[split])
+    return Cases("phantom", split, ids, lambda name: draw_phantom(int(name.rpartition("-")[2]), shape))
+
+
+def save_phantom(case: Case, folder: Path | str) -> None:
+    """Write a case as ``images/ID.png``, ``masks/ID.png`` (vessels, 0 or 255) and ``fov/ID.png``.
+
+    Each file is written under a temporary name and renamed, so that a name that exists is a file that is whole.
+
+    Raises:
+        UserError: if the folder cannot be written to.
+    """
+    pictures = {
+        "images": np.rint(case.image.numpy().transpose(1, 2, 0) * 255).astype(np.uint8),
+        "masks": case.vessels.numpy().astype(np.uint8) * 255,
+        "fov": case.fov.numpy().astype(np.uint8) * 255,
+    }
+    for part, pixels in pictures.items():
+        path = Path(folder) / part / f"{case.id}.png"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(temporary, "PNG")
+            temporary.replace(path)
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be written: {error.strerror or error}.", "Choose another folder with --out."
+            ) from error

@@ -1,0 +1,1 @@
+"""Explanation methods: ``(scorer, image, *, rng, **parameters) -> (H, W)`` attribution; one file per family."""

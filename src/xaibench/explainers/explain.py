@@ -1,0 +1,78 @@
+"""Calling an explainer so that it leaves nothing behind and gives a legal map."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaibench.data.case import Case
+from xaibench.errors import UserError
+from xaibench.registry import Plugin, Spec, parse
+from xaibench.scorer import Scorer
+
+
+def explain(
+    scorer: Scorer,
+    image: Tensor,
+    *,
+    method: str | Spec | Plugin | Callable[..., Any],
+    seed: int = 0,
+    case: Case | None = None,
+) -> Tensor:
+    """The attribution map of one method for one image.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) RGB in [0, 1].
+        method: such as ``"gradcam[layer=last]"``, or a function ``(scorer, image, *, rng) -> (H, W)``.
+        seed: with the method and the image it decides all chance in the map.
+        case: for controls that see labels only.
+
+    Returns:
+        (H, W) float32 on the CPU.
+
+    Raises:
+        UserError: for an unknown method or parameter, or a control that needs labels without a case.
+        ValueError: if the method returned a map of another size, or values that are not finite.
+        Skipped: if the method cannot work on this network or target.
+    """
+    spec = method if isinstance(method, Spec) else parse("explainer", method)
+    traits = spec.plugin.traits
+    labels: dict[str, Any] = {}
+    if traits["sees_labels"]:
+        if case is None:
+            raise UserError(f"{spec} reads the labels, and none were given.", "Pass case=….")
+        labels["case"] = case
+    with _random_state_kept():
+        result = spec.plugin(scorer, image, rng=map_rng(seed, spec, image), **dict(spec.given), **labels)
+    map_ = torch.as_tensor(result).detach().to("cpu", torch.float32)
+    if map_.shape != image.shape[1:]:
+        raise ValueError(f"{spec} returned a map of shape {tuple(map_.shape)}, not {tuple(image.shape[1:])}")
+    if not torch.isfinite(map_).all():
+        raise ValueError(f"{spec} returned values that are not finite; a map may be all zero, never NaN")
+    return map_
+
+
+def map_rng(seed: int, spec: Spec, image: Tensor) -> np.random.Generator:
+    """A generator that depends on the seed, the method and the image, and not on the order of work."""
+    picture = zlib.crc32(np.ascontiguousarray(image.cpu().numpy()).tobytes())
+    return np.random.default_rng([seed, zlib.crc32(str(spec).encode()), picture])
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Whatever a library does to the global generators is undone."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is the global state that is kept
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

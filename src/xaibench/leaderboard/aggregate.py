@@ -1,0 +1,266 @@
+"""Records to leaderboards: one value per method and image, then ranks and groups over images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xaibench.errors import UserError
+from xaibench.leaderboard import statistics
+from xaibench.leaderboard.board import Column, Leaderboard, Row
+from xaibench.record import Record, Store
+
+# What a reader looks at first, in this order; the first of all columns that has a better end ranks the methods.
+MAIN_COLUMNS = (
+    *("srg", "deletion", "insertion", "auroc-thin", "auroc-thick", "lift-thin", "lift-thick"),
+    *("thin-gap", "srg-thin", "srg-thick"),
+)
+_COST = ("seconds", "passes")  # these stand at the end of a row and are read off the record itself
+
+Image = tuple[str, str]  # id and digest: one id with two contents is two images
+
+
+def leaderboards(
+    records: Iterable[Record], *, target: str | None = None, seed: int = 0, asked: Collection[tuple[str, str]] = ()
+) -> list[Leaderboard]:
+    """One leaderboard per dataset, split, model and target, sorted by these, the target ``vessels`` first.
+
+    Where the targets ``thin`` and ``thick`` were run too, their ``srg`` joins the other leaderboards as the columns
+    ``srg-thin`` and ``srg-thick``. Several seeds of one cell count as one value, their mean.
+
+    Args:
+        records: in any order; several of one key are merged.
+        target: only this one.
+        seed: of the bootstrap.
+        asked: (dataset, case id) of what was asked for, whether or not a record has reached it.
+
+    Raises:
+        UserError: if there is no record, or none of that target.
+    """
+    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for r in merge(records):
+        groups[r.dataset, r.split, r.model, r.weights_digest, r.target].append(r)
+    if not groups:
+        raise UserError("The run holds no record yet.", "Give the command it was started with again.")
+    targets = sorted({key[-1] for key in groups})
+    if target is not None and target not in targets:
+        raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(targets)}.")
+    keys = [key for key in groups if target in (None, key[-1])]
+    return [
+        _board(
+            groups[key],
+            {t: groups[*key[:-1], t] for t in ("thin", "thick") if (*key[:-1], t) in groups and t != key[-1]},
+            [case for dataset, case in sorted(asked) if dataset == key[0]],
+            seed,
+        )
+        for key in sorted(keys, key=lambda key: (*key[:-1], key[-1] != "vessels", key[-1]))
+    ]
+
+
+def aggregate(
+    records: Iterable[Record], *, target: str | None = None, seed: int = 0, asked: Collection[tuple[str, str]] = ()
+) -> Leaderboard:
+    """The one leaderboard of the records, see :func:`leaderboards`; with several targets, that of ``vessels``.
+
+    Raises:
+        UserError: also if the records make several leaderboards.
+    """
+    boards = leaderboards(records, target=target, seed=seed, asked=asked)
+    boards = [b for b in boards if b.target == "vessels"] or boards
+    if len(boards) > 1:
+        about = "; ".join(f"{b.dataset} {b.split}, {b.model}, target {b.target}" for b in boards)
+        raise UserError(f"The records make {len(boards)} leaderboards: {about}.", "Ask for one of them.")
+    return boards[0]
+
+
+def read_leaderboards(
+    stores: Sequence[Store],
+    *,
+    target: str | None = None,
+    seed: int = 0,
+    report: Callable[[Path, str], object] | None = None,
+) -> list[Leaderboard]:
+    """The leaderboards of one run, or of several taken together, see :func:`leaderboards`.
+
+    Args:
+        stores: the runs.
+        target: only this one.
+        seed: of the bootstrap.
+        report: called with each damaged file and the reason; such a record counts as one that is not there.
+    """
+    asked: set[tuple[str, str]] = set()
+    for run in (store.read_run() for store in stores):
+        if isinstance(run.get("cases"), list):
+            asked |= {(str(run.get("dataset")), str(case)) for case in run["cases"]}
+    records: list[Record] = []
+    for store in stores:
+        good, damaged = store.scan()
+        records += good
+        if report is not None:
+            for path, reason in damaged:
+                report(path, reason)
+    return leaderboards(records, target=target, seed=seed, asked=asked)
+
+
+def merge(records: Iterable[Record]) -> list[Record]:
+    """The records sorted by key, each key once: what is ok goes before what is not, and scores are joined."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for r in records:
+        found[r.map_key].append(r)
+    return [_joined(found[key]) for key in sorted(found)]
+
+
+def _joined(same: list[Record]) -> Record:
+    if len(same) == 1:
+        return same[0]
+    best = [r for r in same if r.status == "ok"] or same
+    scores = sorted((s for r in best for s in r.scores), key=lambda s: (s.metric, s.status == "ok", s.key))
+    base = min(best, key=lambda r: (r.seconds, r.status, r.reason))
+    return dataclasses.replace(base, scores=list({s.metric: s for s in scores}.values()))
+
+
+def _board(records: list[Record], parts: dict[str, list[Record]], asked: list[str], seed: int) -> Leaderboard:
+    about = records[0]
+    known = {r.case for r in records}
+    images = sorted({(r.case, r.case_digest) for r in records} | {(case, "") for case in asked if case not in known})
+    labels = _labels(records)
+    methods = sorted(set(labels.values()))
+
+    tables = dict(_values(records, _columns(records), methods, images, labels))
+    for part, theirs in parts.items():
+        srg = [c for c in _columns(theirs) if c.name == "srg"]
+        for c, v in _values(theirs, srg, methods, images, labels):
+            tables[dataclasses.replace(c, name=f"srg-{part}")] = v
+    columns = sorted(tables, key=lambda c: (_place(c.name), c.family, c.name))
+    values = np.array([tables[c] for c in columns]).reshape(len(columns), len(methods), len(images))
+    primary = next((c for c in columns if c.better != "none"), None)
+    main = tables[primary] if primary else np.full((len(methods), len(images)), np.nan)
+
+    rows, order, comparison = _ranked(_rows(records, methods, images, labels), primary, main)
+    gaps = _gaps(records, primary, methods, images, labels, main) if primary else {}
+    return Leaderboard(
+        *(about.dataset, about.split, about.model, about.weights_digest, about.target),
+        cases=tuple(case for case, _ in images),
+        rows=tuple(rows),
+        columns=tuple(columns),
+        values=values[:, order],
+        primary=primary,
+        comparison=comparison,
+        gaps={r.method: gaps[r.method] for r in rows if r.method in gaps},
+        seed=seed,
+    )
+
+
+def _place(name: str) -> float:
+    return MAIN_COLUMNS.index(name) if name in MAIN_COLUMNS else len(MAIN_COLUMNS)
+
+
+def _method(r: Record) -> tuple[str, str, str]:
+    return r.spec, r.distribution, r.version
+
+
+def _labels(records: list[Record]) -> dict[tuple[str, str, str], str]:
+    """The name of each method's row: what the user typed, with the version where two of them stand side by side."""
+    methods = sorted({_method(r) for r in records})
+    specs = [spec for spec, _, _ in methods]
+    return {m: m[0] if specs.count(m[0]) == 1 else f"{m[0]} @{m[1]} {m[2]}" for m in methods}
+
+
+def _columns(records: list[Record]) -> list[Column]:
+    found: dict[str, Column] = {}
+    for r in records:
+        for s in r.scores:
+            if s.metric not in found and s.metric not in _COST:
+                found[s.metric] = Column(s.metric, s.better, s.low, s.high, s.family)
+    return list(found.values())
+
+
+def _values(
+    records: list[Record], columns: list[Column], methods: list[str], images: list[Image], labels: dict
+) -> list[tuple[Column, np.ndarray]]:
+    """Each column's (methods, images) values, the mean over seeds, NaN where any seed's score is missing."""
+    place = {c.name: i for i, c in enumerate(columns)}
+    row = {m: i for i, m in enumerate(methods)}
+    where = {image: i for i, image in enumerate(images)}
+    total = np.zeros((len(methods), len(images), len(columns)))
+    seen = np.zeros((len(methods), len(images), 1))
+    for r in records:
+        label, image = labels.get(_method(r)), (r.case, r.case_digest)
+        if label is None or image not in where:
+            continue
+        values = np.full(len(columns), np.nan)
+        for s in r.scores:
+            if s.metric in place and s.value is not None:
+                values[place[s.metric]] = s.value
+        total[row[label], where[image]] += values
+        seen[row[label], where[image]] += 1
+    with np.errstate(invalid="ignore"):  # 0 / 0 where there is no record is the NaN that is meant
+        mean = total / seen
+    return [(c, mean[:, :, i]) for i, c in enumerate(columns)]
+
+
+def _rows(records: list[Record], methods: list[str], images: list[Image], labels: dict) -> list[Row]:
+    mine: dict[str, list[Record]] = defaultdict(list)
+    for r in records:
+        mine[labels[_method(r)]].append(r)
+    rows = []
+    for m in methods:
+        lost = {(r.case, r.case_digest) for r in mine[m] if r.status != "ok"}
+        done = {(r.case, r.case_digest) for r in mine[m]} - lost
+        complete = len(done) == len(images)
+        rows.append(
+            Row(
+                method=m,
+                family=mine[m][0].family,
+                control=mine[m][0].control,
+                coverage=len(done) / len(images),
+                seconds=float(np.mean([r.seconds for r in mine[m]])) if complete else np.nan,
+                passes=float(np.mean([r.passes for r in mine[m]])) if complete else np.nan,
+            )
+        )
+    return rows
+
+
+def _ranked(
+    rows: list[Row], primary: Column | None, main: np.ndarray
+) -> tuple[list[Row], list[int], statistics.Comparison]:
+    """The rows with rank and group in the order of the table, that order, and the comparison of the ranked ones."""
+    oriented = primary.orient(main) if primary else main
+    complete = ~np.isnan(oriented).any(1)
+    entrants = [i for i, r in enumerate(rows) if complete[i] and not r.control]
+    mean_ranks = statistics.ranks(oriented[entrants]).mean(1)
+    by_rank = np.argsort(mean_ranks, kind="stable")
+    entrants, mean_ranks = [entrants[i] for i in by_rank], mean_ranks[by_rank]
+    comparison = statistics.compare(oriented[entrants])
+    for place, i in enumerate(entrants):
+        rows[i] = dataclasses.replace(
+            rows[i],
+            rank=1 + int((mean_ranks < mean_ranks[place] - 1e-9).sum()),
+            mean_rank=float(mean_ranks[place]),
+            group=comparison.letters[place] if comparison.letters else "",
+        )
+    others = [i for i in range(len(rows)) if i not in entrants]
+    level = np.where(complete, oriented.mean(1), -np.inf)
+    others.sort(key=lambda i: (rows[i].control, -level[i], rows[i].method))
+    order = entrants + others
+    return [rows[i] for i in order], order, comparison
+
+
+def _gaps(
+    records: list[Record], primary: Column, methods: list[str], images: list[Image], labels: dict, main: np.ndarray
+) -> dict[str, list[tuple[str, str]]]:
+    """Per method, (case, reason) of each primary score that is missing."""
+    reasons: dict[tuple[str, Image], str] = {}
+    for r in records:
+        entry = next((s for s in r.scores if s.metric == primary.name), None)
+        status, reason = (entry.status, entry.reason) if r.status == "ok" and entry else (r.status, r.reason)
+        if status != "ok":
+            reasons[labels[_method(r)], (r.case, r.case_digest)] = f"{status}: {reason}" if reason else status
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for m, i in zip(*np.nonzero(np.isnan(main)), strict=True):
+        found[methods[m]].append((images[i][0], reasons.get((methods[m], images[i]), "not computed")))
+    return found

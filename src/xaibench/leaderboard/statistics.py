@@ -1,0 +1,272 @@
+"""Intervals, ranks and tests over images: pure functions on arrays.
+
+The p-values are computed here and held against scipy by the tests, because importing ``scipy.stats`` alone takes longer
+than a table may take.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+ALPHA = 0.05
+RESAMPLES = 10_000
+_EXACT_UP_TO = 50  # images; beyond, the normal approximation of Wilcoxon's p-value is good to .004
+
+
+def resample_counts(images: int, *, rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
+    """(resamples, images) int: how often each image is in each bootstrap resample.
+
+    Used for all methods alike, the same counts make every comparison a paired one.
+    """
+    return rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+
+
+def bootstrap_interval(
+    values: np.ndarray, counts: np.ndarray, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap interval of the mean over images (Efron 1979).
+
+    Args:
+        values: (M, images); a row with a NaN has no interval.
+        counts: (R, images), see :func:`resample_counts`.
+        confidence: coverage of the interval.
+
+    Returns:
+        (M,) lower and (M,) upper ends, NaN where there are fewer than two images.
+    """
+    values = np.asarray(values, float)
+    if values.shape[1] < 2:
+        return np.full(len(values), np.nan), np.full(len(values), np.nan)
+    means = values @ (counts.T / values.shape[1])
+    last = means.shape[1] - 1
+    ends = []
+    for q in ((1 - confidence) / 2, (1 + confidence) / 2):
+        below = min(int(q * last), last - 1)
+        # Two order statistics are all that an interval needs; sorting would take several times as long.
+        means.partition((below, below + 1), axis=1)
+        ends.append(means[:, below] + (q * last - below) * (means[:, below + 1] - means[:, below]))
+    return ends[0], ends[1]
+
+
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """Rank of each method within each image, 1 for the highest score, ties sharing the mean of their ranks.
+
+    Args:
+        scores: (methods, images).
+
+    Example:
+        >>> ranks(np.array([[.9], [.5], [.9]])).ravel().tolist()
+        [1.5, 3.0, 1.5]
+    """
+    scores = np.asarray(scores, float)
+    above: np.ndarray = (scores[None] > scores[:, None]).sum(1)
+    same: np.ndarray = (scores[None] == scores[:, None]).sum(1)
+    return above + (same + 1) / 2
+
+
+def friedman(scores: np.ndarray) -> tuple[float, float]:
+    """Friedman's test that methods differ nowhere (Friedman 1937), corrected for ties.
+
+    Args:
+        scores: (methods, images).
+
+    Returns:
+        The statistic and its p-value from χ² with methods − 1 degrees of freedom; (0, 1) where all is tied.
+    """
+    r = ranks(scores)
+    k, n = r.shape
+    spread = float(((r - (k + 1) / 2) ** 2).sum()) / (n * (k - 1))  # k (k + 1) / 12 without ties
+    if spread == 0:
+        return 0.0, 1.0
+    statistic = n * float(((r.mean(1) - (k + 1) / 2) ** 2).sum()) / spread
+    return statistic, chi2_tail(statistic, k - 1)
+
+
+def chi2_tail(x: float, freedom: int) -> float:
+    """P(χ² > x), by the recurrence of the incomplete gamma function (Abramowitz & Stegun 1964, 6.5.22).
+
+    Example:
+        >>> round(chi2_tail(5.991, 2), 4)
+        0.05
+    """
+    half = x / 2
+    if half <= 0:
+        return 1.0
+    a = 0.5 if freedom % 2 else 1.0
+    tail = math.erfc(math.sqrt(half)) if freedom % 2 else math.exp(-half)
+    while a < freedom / 2:
+        tail += math.exp(a * math.log(half) - half - math.lgamma(a + 1))
+        a += 1
+    return min(tail, 1.0)
+
+
+def wilcoxon(differences: np.ndarray) -> float:
+    """Two-sided p-value of Wilcoxon's signed-rank test (Wilcoxon 1945); images without a difference are left out.
+
+    Exact up to 50 images, ties included; a normal approximation with tie correction beyond.
+
+    Args:
+        differences: (images,).
+
+    Example:
+        >>> wilcoxon(np.array([1., 2., 3., 4., 5.]))               # 2 / 2⁵
+        0.0625
+    """
+    d = np.asarray(differences, float)
+    d = d[d != 0]
+    if d.size == 0:
+        return 1.0
+    doubled = np.rint(2 * ranks(-np.abs(d)[:, None])[:, 0]).astype(int)  # mean ranks are whole or half
+    positive = int(doubled[d > 0].sum())
+    total = int(doubled.sum())
+    extreme = min(positive, total - positive)
+    if d.size <= _EXACT_UP_TO:
+        return min(1.0, 2 * float(_signed_rank_cdf(tuple(sorted(doubled.tolist())))[extreme]))
+    deviation = max(total / 2 - extreme - 1, 0) / math.sqrt(float((doubled.astype(float) ** 2).sum()) / 4)
+    return math.erfc(deviation / math.sqrt(2))
+
+
+@lru_cache(maxsize=1024)
+def _signed_rank_cdf(doubled: tuple[int, ...]) -> np.ndarray:
+    """P(sum of the ranks with positive sign ≤ s) for s = 0 … total, each sign being a fair coin."""
+    mass = np.zeros(sum(doubled) + 1)
+    mass[0] = 1.0
+    for rank in doubled:
+        shifted = np.zeros_like(mass)
+        shifted[rank:] = mass[:-rank]
+        mass = (mass + shifted) / 2
+    return np.cumsum(mass)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values adjusted for their number (Holm 1979).
+
+    Example:
+        >>> holm(np.array([.01, .04, .03])).round(3).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p, float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def letters(differ: np.ndarray) -> list[str]:
+    """Compact letter display by insert-and-absorb (Piepho 2004): two methods share a letter if they do not differ.
+
+    Args:
+        differ: (methods, methods) bool, symmetric; the methods stand in the order of their rank, the best first.
+
+    Example:
+        >>> letters(np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool))
+        ['a', 'ab', 'b']
+    """
+    count = len(differ)
+    groups = [frozenset(range(count))]
+    for i, j in zip(*np.nonzero(np.triu(differ, 1)), strict=True):
+        split = [g - {out} for g in groups if {i, j} <= g for out in (int(i), int(j))]
+        if split:
+            candidates = dict.fromkeys([g for g in groups if not {i, j} <= g] + split)
+            groups = [g for g in candidates if not any(g < other for other in candidates)]
+    groups.sort(key=sorted)
+    names = [_letter(n) for n in range(len(groups))]
+    return ["".join(name for name, group in zip(names, groups, strict=True) if m in group) for m in range(count)]
+
+
+def _letter(n: int) -> str:
+    # One character each, so that the letters of a method can be read apart: a … z, A … Z, then Ā and on.
+    return string.ascii_letters[n] if n < 52 else chr(0x100 + n - 52)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which methods can be told apart.
+
+    Attributes:
+        friedman_p: p-value of Friedman's test, None for two methods or where no test was made.
+        p: (methods, methods) Wilcoxon's p-values after Holm, None where no test was made.
+        letters: one string per method, None where no test was made.
+        reason: why no test was made; empty otherwise.
+    """
+
+    friedman_p: float | None
+    p: np.ndarray | None
+    letters: list[str] | None
+    reason: str = ""
+
+
+def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
+    """Friedman's test, then Wilcoxon's with Holm for every pair (Demšar 2006; Benavoli 2016), then letters.
+
+    Pairs are told apart only where Friedman's test finds a difference at all. No test is made where even methods that
+    differ on all images the same way could not be told apart.
+
+    Args:
+        scores: (methods, images), higher is better, no NaN.
+        alpha: family-wise error rate.
+    """
+    k, n = scores.shape
+    if k < 2:
+        return Comparison(None, None, None, f"{'one method' if k else 'no method'} is ranked, so nothing is compared")
+    pairs = k * (k - 1) // 2
+    needed = math.ceil(math.log2(2 * pairs / alpha))  # the smallest p of n images is 2 / 2ⁿ
+    if n < needed:
+        return Comparison(
+            None, None, None, f"{n} image{'s' * (n > 1)} cannot tell {k} methods apart; that takes {needed} or more"
+        )
+    friedman_p = friedman(scores)[1] if k > 2 else None
+    upper = np.triu_indices(k, 1)
+    p = np.ones((k, k))
+    p[upper] = holm(np.array([wilcoxon(scores[i] - scores[j]) for i, j in zip(*upper, strict=True)]))
+    p = np.minimum(p, p.T)
+    differ = p <= alpha if friedman_p is None or friedman_p <= alpha else np.zeros((k, k), bool)
+    order = np.argsort(ranks(scores).mean(1), kind="stable")
+    ordered = letters(differ[np.ix_(order, order)])
+    return Comparison(friedman_p, p, [ordered[i] for i in np.argsort(order)])
+
+
+def kendall_tau(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float | None:
+    """Kendall's τ-b between two scorings of the same methods (Kendall 1945), in [-1, 1].
+
+    None where it is not defined: fewer than two methods that both score, or one scoring that ties them all.
+
+    Example:
+        >>> round(kendall_tau([1, 2, 3], [1, 3, 2]), 3)
+        0.333
+    """
+    x, y = np.asarray(a, float), np.asarray(b, float)
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = x[both], y[both]
+    dx, dy = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
+    norm = math.sqrt(float((dx**2).sum()) * float((dy**2).sum()))
+    return float((dx * dy).sum()) / norm if norm else None
+
+
+def krippendorff_alpha(scores: np.ndarray) -> float | None:
+    """Krippendorff's α of the methods' ranks, the images being the observers (Krippendorff 2004; Tomsett 2020).
+
+    1 where every image ranks the methods alike, 0 where the ranks agree no more than by chance. For ranks without ties
+    the ordinal α and the interval α are one and the same, which is 1 − variance within methods / variance of all.
+
+    Args:
+        scores: (methods, images), no NaN.
+
+    Returns:
+        At most 1; None where it is not defined: fewer than two methods or images, or all tied on every image.
+
+    Example:
+        >>> krippendorff_alpha(np.array([[.9, .8], [.5, .6], [.1, .2]]))
+        1.0
+    """
+    r = ranks(scores)
+    if min(r.shape) < 2 or float(r.var()) == 0:
+        return None
+    return 1 - float(r.var(axis=1, ddof=1).mean() / r.var(ddof=1))

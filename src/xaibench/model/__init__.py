@@ -1,0 +1,1 @@
+"""Networks that turn fundus images into vessel logits: architecture, weights, training, evaluation."""

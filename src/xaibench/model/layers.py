@@ -1,0 +1,74 @@
+"""Layers of a network by name, for methods that look inside."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from xaibench.errors import UserError
+
+
+def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
+    """The layers worth looking at, in the order in which data passes.
+
+    A network that has a ``layers`` mapping names its own. Of any other the convolutions are listed under their module
+    names, with ``bottleneck`` for the last one at the coarsest resolution and ``last`` for the last one of all; a
+    forward pass finds which these are.
+
+    Args:
+        model: in evaluation mode.
+        image: (3, H, W).
+    """
+    own = getattr(model, "layers", None)
+    if isinstance(own, dict) and own:
+        named: dict[str, nn.Module] = dict(own)
+        return named
+    seen: list[tuple[str, nn.Module, int]] = []
+    handles = [
+        module.register_forward_hook(lambda m, _, out, name=name: seen.append((name, m, out.shape[-2] * out.shape[-1])))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    try:
+        with torch.no_grad():
+            model(image[None])
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not seen:
+        return {}
+    coarsest = min(size for _, _, size in seen)
+    bottleneck = [module for _, module, size in seen if size == coarsest][-1]
+    return {name: module for name, module, _ in seen} | {"bottleneck": bottleneck, "last": seen[-1][1]}
+
+
+def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
+    """The layer of that name: one of :func:`named_layers`, or any module by its full name.
+
+    Raises:
+        UserError: if there is none, listing the sensible ones.
+    """
+    layers = named_layers(model, image)
+    if name in layers:
+        return layers[name]
+    modules: dict[str, nn.Module] = dict(model.named_modules())
+    if name in modules and name:
+        return modules[name]
+    near = difflib.get_close_matches(name, layers, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise UserError(f"{type(model).__name__} has no layer {name!r}.", f"{hint}There are {', '.join(layers)}.")
+
+
+@contextmanager
+def output_of(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Collects what the layer returns while the block runs; the hook is gone afterwards, also after an exception."""
+    outputs: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    try:
+        yield outputs
+    finally:
+        handle.remove()

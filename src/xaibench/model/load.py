@@ -1,0 +1,59 @@
+"""From what a user names to a network in evaluation mode."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from xaibench import registry
+from xaibench.errors import UserError
+from xaibench.model.weights_file import load_weights
+
+
+def load_model(name: str | Path | nn.Module) -> nn.Module:
+    """A bundled or plugged-in model by name, a weights file, ``package.module:factory``, or a module as it is.
+
+    Returns:
+        A module from (N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) vessel logits, in evaluation mode.
+
+    Raises:
+        UserError: for an unknown name, an unreadable file or a factory that does not give a module.
+    """
+    if isinstance(name, nn.Module):
+        return name.eval()
+    text = str(name)
+    if isinstance(name, Path) or text.endswith((".safetensors", ".pt", ".pth", ".ckpt", ".bin")):
+        return load_weights(Path(name))
+    if text not in registry.names("model") and ":" in text:
+        return _from_factory(text)
+    if text not in registry.names("model") and Path(text).is_file():
+        return load_weights(Path(text))
+    network = registry.get("model", text)()
+    if not isinstance(network, nn.Module):
+        raise UserError(f"The model {text!r} returned a {type(network).__name__}, not a torch.nn.Module.", "Mend it.")
+    return network.eval()
+
+
+def _from_factory(text: str) -> nn.Module:
+    module_name, _, factory_name = text.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # the user's module may fail in any way at all
+        raise UserError(
+            f"The module {module_name!r} of {text!r} does not import: {type(error).__name__}: {error}.",
+            "Is it installed, or in the folder Python starts in?",
+        ) from error
+    factory: Callable[[], nn.Module] | None = getattr(module, factory_name, None)
+    if factory is None:
+        near = difflib.get_close_matches(factory_name, dir(module), n=1)
+        raise UserError(
+            f"{module_name} has no {factory_name!r}.", f"Did you mean {near[0]}?" if near else "Check the name."
+        )
+    network = factory()
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{text} returned a {type(network).__name__}, not a torch.nn.Module.", "Return the network.")
+    return network.eval()

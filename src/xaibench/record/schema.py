@@ -1,0 +1,258 @@
+"""What is kept of one (explainer, case, model, target), and the keys it is found by; standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+STATUSES = ("ok", "skipped", "failed")
+BETTER = ("higher", "lower", "zero", "none")
+
+
+@dataclass(frozen=True)
+class ScoreEntry:
+    """One column of the leaderboard on one map.
+
+    Attributes:
+        metric: the column's name, such as ``"srg"``, ``"srg[fill=blur]"``, ``"auroc-thin"``.
+        value: a finite number if ``status`` is ``"ok"``, else None.
+        status: ``"ok"``, ``"skipped"`` or ``"failed"``.
+        reason: why there is no value; empty otherwise.
+        better: ``"higher"``, ``"lower"``, ``"zero"`` (nearest 0) or ``"none"``.
+        low: least value the metric can take, may be ``-inf``.
+        high: greatest value the metric can take, may be ``inf``.
+        family: the metric's family.
+        key: see :func:`score_key`.
+        curve: ``{"x": […], "y": […]}`` of equal length, or None; a point that is not finite reads back as NaN.
+
+    Raises:
+        ValueError: for a status or direction that does not exist, or a value that does not fit the status.
+    """
+
+    metric: str
+    value: float | None
+    status: str
+    reason: str
+    better: str
+    low: float
+    high: float
+    family: str
+    key: str
+    curve: dict[str, list[float]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"{self.metric}: status {self.status!r} is none of {', '.join(STATUSES)}")
+        if self.better not in BETTER:
+            raise ValueError(f"{self.metric}: better={self.better!r} is none of {', '.join(BETTER)}")
+        if (self.status == "ok") != (self.value is not None and math.isfinite(self.value)):
+            raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain types; an infinite bound and a curve point that is not finite become None."""
+        return {
+            "metric": self.metric,
+            "value": None if self.value is None else float(self.value),
+            "status": self.status,
+            "reason": self.reason,
+            "better": self.better,
+            "low": _finite(self.low),
+            "high": _finite(self.high),
+            "family": self.family,
+            "key": self.key,
+            "curve": None if self.curve is None else {k: [_finite(p) for p in v] for k, v in self.curve.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ScoreEntry:
+        """The inverse of :meth:`to_json`; raises KeyError, TypeError or ValueError for anything else."""
+        curve = data["curve"]
+        return cls(
+            data["metric"],
+            data["value"],
+            data["status"],
+            data["reason"],
+            data["better"],
+            -math.inf if data["low"] is None else data["low"],
+            math.inf if data["high"] is None else data["high"],
+            data["family"],
+            data["key"],
+            None if curve is None else {k: [math.nan if p is None else p for p in v] for k, v in curve.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of one (explainer, case, model, target), the map aside.
+
+    Attributes:
+        dataset: such as ``"drive"``.
+        split: such as ``"test"``.
+        case: the case's id within its dataset.
+        case_digest: content digest of the case.
+        model: the model's name.
+        weights_digest: content digest of its weights.
+        target: which pixels are explained, such as ``"vessels"``.
+        method: the explainer's name.
+        params: the parameters given, ``"layer=last"``; empty for the defaults.
+        spec: as shown, ``"gradcam[layer=last]"``.
+        family: the explainer's family.
+        control: a map no method should lose to.
+        signed: negative values mean "speaks against".
+        distribution: the Python distribution the explainer came from.
+        version: that distribution's version.
+        seed: the run's seed.
+        status: ``"ok"``, ``"skipped"`` or ``"failed"``, of the map.
+        reason: why there is no map; empty otherwise.
+        seconds: wall time of the map.
+        passes: network passes of the map, counted in images.
+        peak_mb: peak memory in MB, or None where it was not measured.
+        map_key: see :func:`map_key`; also the record's own name in the store.
+        scores: one entry per column.
+
+    Raises:
+        ValueError: for a status that does not exist.
+    """
+
+    dataset: str
+    split: str
+    case: str
+    case_digest: str
+    model: str
+    weights_digest: str
+    target: str
+    method: str
+    params: str
+    spec: str
+    family: str
+    control: bool
+    signed: bool
+    distribution: str
+    version: str
+    seed: int
+    status: str
+    reason: str
+    seconds: float
+    passes: int
+    peak_mb: float | None
+    map_key: str
+    scores: list[ScoreEntry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"{self.spec}: status {self.status!r} is none of {', '.join(STATUSES)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain types that ``json.dumps(…, allow_nan=False)`` takes."""
+        return (
+            {"schema": SCHEMA_VERSION}
+            | {name: getattr(self, name) for name in _PLAIN}
+            | {
+                "seconds": float(self.seconds),
+                "passes": int(self.passes),
+                "peak_mb": None if self.peak_mb is None else float(self.peak_mb),
+                "scores": [s.to_json() for s in self.scores],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            ValueError: if a field is missing or makes no sense, or the schema is another than :data:`SCHEMA_VERSION`.
+        """
+        try:
+            if data["schema"] != SCHEMA_VERSION:
+                raise ValueError(f"it has schema {data['schema']}, this version of xaibench reads {SCHEMA_VERSION}")
+            return cls(
+                **{name: data[name] for name in _PLAIN},
+                seconds=float(data["seconds"]),
+                passes=int(data["passes"]),
+                peak_mb=None if data["peak_mb"] is None else float(data["peak_mb"]),
+                scores=[ScoreEntry.from_json(s) for s in data["scores"]],
+            )
+        except KeyError as error:
+            raise ValueError(f"it has no field {error}") from error
+        except (TypeError, AttributeError) as error:
+            raise ValueError("it is not laid out as a record") from error
+
+
+_PLAIN = tuple(n for n in Record.__dataclass_fields__ if n not in ("seconds", "passes", "peak_mb", "scores"))
+
+
+def map_key(
+    *,
+    method: str,
+    parameters: Mapping[str, Any],
+    distribution: str,
+    version: str,
+    case_digest: str,
+    weights_digest: str,
+    target: str,
+    seed: int,
+) -> str:
+    """Key of a map: 24 hex digits that change with anything that decides the map.
+
+    Args:
+        method: the explainer's name.
+        parameters: all its hyper-parameters, defaults filled in; their order does not matter.
+        distribution: where the explainer came from.
+        version: that distribution's version.
+        case_digest: content digest of the case.
+        weights_digest: content digest of the weights.
+        target: the target's name.
+        seed: the run's seed.
+
+    Raises:
+        TypeError: for a parameter that is no number, string, bool, None, or list, tuple or mapping of these, since its
+            text could change between two runs of one command.
+
+    Example:
+        >>> same = dict(method="gradcam", distribution="xaibench", version="0.1.0", case_digest="c",
+        ...             weights_digest="w", target="vessels", seed=0)
+        >>> map_key(parameters={"layer": "last"}, **same) == map_key(parameters={"layer": "first"}, **same)
+        False
+        >>> len(map_key(parameters={}, **same))
+        24
+    """
+    identity = [method, parameters, distribution, version, case_digest, weights_digest, target, seed]
+    return _digest(["map", *identity])
+
+
+def score_key(map_key: str, *, metric: str, parameters: Mapping[str, Any], version: str) -> str:
+    """Key of a score: the map's key with the metric, all its parameters and its version.
+
+    Example:
+        >>> score_key("0" * 24, metric="srg", parameters={"fill": "blur"}, version="1") == \\
+        ...     score_key("0" * 24, metric="srg", parameters={"fill": "mean"}, version="1")
+        False
+    """
+    return _digest(["score", map_key, metric, parameters, version])
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _canonical(value: Any) -> Any:
+    """The value in types whose JSON is unambiguous."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"float": str(value)}
+    if isinstance(value, list | tuple):
+        return [_canonical(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): _canonical(v) for k, v in value.items()}
+    raise TypeError(f"a parameter of type {type(value).__name__} cannot be part of a key: {value!r}")
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""From a request to records: plan the cells, then compute those that are not there yet."""

@@ -1,0 +1,238 @@
+"""Computing the cells of a run on this machine, one case at a time, each kept as soon as it is finished."""
+
+from __future__ import annotations
+
+import traceback
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import nn
+
+from xaibench.data.case import Case, Cases
+from xaibench.errors import Skipped, UserError
+from xaibench.explainers.explain import explain
+from xaibench.metrics.cost import Cost, measured
+from xaibench.metrics.score import Score
+from xaibench.record.schema import Record, ScoreEntry
+from xaibench.record.store import Store
+from xaibench.registry import Spec
+from xaibench.run.plan import Cell, Setting, missing_scores, plan_case
+from xaibench.scorer import Scorer, target
+
+Report = Callable[["Event"], None]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a run tells whoever watches it, once per cell.
+
+    Attributes:
+        done, total: cells finished, and all cells.
+        cell: such as ``"gradcam on 01"``.
+        status: ``"ok"``, ``"skipped"``, ``"failed"`` or ``"kept"`` (it was there already).
+        reason: why, of the map or of its first score that failed.
+        trace: the traceback of a failure, or "".
+    """
+
+    done: int
+    total: int
+    cell: str
+    status: str
+    reason: str = ""
+    trace: str = ""
+
+
+def execute(
+    cases: Cases,
+    methods: Sequence[Spec],
+    model: nn.Module,
+    setting: Setting,
+    store: Store,
+    report: Report,
+    *,
+    device: str = "cpu",
+    force: bool = False,
+    fail_fast: bool = False,
+) -> int:
+    """Compute what is missing and keep it in the store.
+
+    Args:
+        cases: each is loaded once, in order.
+        methods: explainers, controls among them.
+        model: in evaluation mode.
+        setting: the rest of what decides a cell.
+        store: where records are kept, and looked up.
+        report: called after each cell.
+        device: where to compute.
+        force: compute also what is there.
+        fail_fast: end with the first failure instead of recording it and going on.
+
+    Returns:
+        The number of cells with a failure in them.
+
+    Raises:
+        UserError: if a method or target is asked for something that does not exist.
+    """
+    total, done, failures = len(cases) * len(methods), 0, 0
+    for case in cases:
+        scorer: Scorer | Skipped | None = None
+        for cell in plan_case(case, methods, setting):
+            kept = store.read(cell.key)
+            todo = missing_scores(cell, kept, force)
+            if kept is not None and todo == {}:
+                record, trace = kept, ""
+            else:
+                scorer = scorer or _scorer(model, setting.target, case, device)
+                record, trace = _compute(cell, kept, todo, case, scorer, setting, store, fail_fast)
+            failed = [record.reason] if record.status == "failed" else []
+            failed += [s.reason for s in record.scores if s.status == "failed"]
+            failures += bool(failed)
+            done += 1
+            status = "failed" if failed else "kept" if record is kept else record.status
+            reason = failed[0] if failed else record.reason
+            report(Event(done, total, f"{cell.spec} on {case.id}", status, reason, trace))
+    return failures
+
+
+def _compute(
+    cell: Cell,
+    kept: Record | None,
+    todo: dict[str, Spec] | None,
+    case: Case,
+    scorer: Scorer | Skipped,
+    setting: Setting,
+    store: Store,
+    fail_fast: bool,
+) -> tuple[Record, str]:
+    """The record of a cell with what was missing, and the traceback of its last failure."""
+    record, trace = kept, ""
+    if record is None or todo is None:
+        record, trace = _compute_map(cell, case, scorer, setting, store, fail_fast)
+        todo = cell.scores
+    if record.status != "ok" or isinstance(scorer, Skipped):
+        return record, trace
+    return _compute_scores(record, todo, case, scorer, setting, store, fail_fast)
+
+
+def _scorer(model: nn.Module, name: str, case: Case, device: str) -> Scorer | Skipped:
+    try:
+        return Scorer(model, target(name, model, case), device=device)
+    except Skipped as reason:
+        return reason
+
+
+def _compute_map(
+    cell: Cell, case: Case, scorer: Scorer | Skipped, setting: Setting, store: Store, fail_fast: bool
+) -> tuple[Record, str]:
+    record, trace = _blank(cell, case, setting), ""
+    attribution = None
+    try:
+        if isinstance(scorer, Skipped):
+            raise scorer
+        with measured(scorer) as cost:
+            attribution = explain(scorer, case.image, method=cell.spec, seed=setting.seed, case=case).numpy()
+        record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)
+    except Skipped as reason:
+        record = replace(record, status="skipped", reason=str(reason))
+    except UserError:
+        raise
+    except Exception as error:  # a third party's method may fail in any way; the run goes on
+        if fail_fast:
+            raise
+        record = replace(record, status="failed", reason=_reason(error))
+        trace = traceback.format_exc()
+    store.write(record, attribution)
+    return record, trace
+
+
+def _compute_scores(
+    record: Record,
+    todo: dict[str, Spec],
+    case: Case,
+    scorer: Scorer,
+    setting: Setting,
+    store: Store,
+    fail_fast: bool,
+) -> tuple[Record, str]:
+    # What is scored is the map as it is kept, so that a score added later agrees with one computed at once.
+    attribution = store.load_map(record.map_key)
+    if attribution is None:
+        raise UserError(f"The map of {record.spec} on case {case.id} is gone from {store.root}.", "Run with --force.")
+    cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
+    entries, trace = [], ""
+    for key, metric in todo.items():
+        entry = _entry(metric, key)
+        try:
+            if metric.plugin.traits["measures"] == "cost":
+                score: Score = metric.plugin(cost, **dict(metric.given))
+            else:
+                rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
+                score = metric.plugin(attribution, case, scorer, rng=rng, **dict(metric.given))
+            curve = None if score.curve is None else {"x": list(score.curve[0]), "y": list(score.curve[1])}
+            if not np.isfinite(score.value):
+                raise ValueError(f"{metric} gave {score.value}")
+            entries.append(replace(entry, value=float(score.value), status="ok", reason="", curve=curve))
+        except Skipped as reason:
+            entries.append(replace(entry, status="skipped", reason=str(reason)))
+        except UserError:
+            raise
+        except Exception as error:
+            if fail_fast:
+                raise
+            entries.append(replace(entry, status="failed", reason=_reason(error)))
+            trace = traceback.format_exc()
+    kept = [s for s in record.scores if s.key not in todo]
+    record = replace(record, scores=sorted([*kept, *entries], key=lambda s: s.metric))
+    store.write(record)
+    return record, trace
+
+
+def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
+    plugin = cell.spec.plugin
+    distribution, version = plugin.distribution
+    return Record(
+        dataset=setting.dataset,
+        split=setting.split,
+        case=case.id,
+        case_digest=case.digest,
+        model=setting.model,
+        weights_digest=setting.weights_digest,
+        target=setting.target,
+        method=plugin.name,
+        params=",".join(f"{k}={v}" for k, v in cell.spec.given),
+        spec=str(cell.spec),
+        family=plugin.family,
+        control=bool(plugin.traits["control"]),
+        signed=bool(plugin.traits["signed"]),
+        distribution=distribution,
+        version=version,
+        seed=setting.seed,
+        status="ok",
+        reason="",
+        seconds=0.0,
+        passes=0,
+        peak_mb=None,
+        map_key=cell.key,
+    )
+
+
+def _entry(metric: Spec, key: str) -> ScoreEntry:
+    traits = metric.plugin.traits
+    low, high = traits["range"]
+    return ScoreEntry(
+        metric=str(metric),
+        value=None,
+        status="failed",
+        reason="not computed",
+        better=traits["better"],
+        low=float(low),
+        high=float(high),
+        family=metric.plugin.family,
+        key=key,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

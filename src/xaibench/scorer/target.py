@@ -1,0 +1,72 @@
+"""Which pixels an explanation is about."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from xaibench.data.caliber import caliber_map, is_thin
+from xaibench.data.case import Case
+from xaibench.errors import Skipped, UserError
+from xaibench.model.evaluate import predict
+
+TARGETS = ("vessels", "thin", "thick", "false-positives", "false-negatives")
+THRESHOLD = 0.5  # probability from which a pixel is predicted to be vessel
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A frozen set of pixels S inside the field of view.
+
+    Attributes:
+        name: ``"vessels"``, ``"thin"`` …, or any name for a mask of one's own.
+        mask: (H, W) bool, S.
+        fov: (H, W) bool, the field of view.
+        prediction: (H, W) float32, the probabilities of the unperturbed image that S was taken from.
+    """
+
+    name: str
+    mask: Tensor
+    fov: Tensor
+    prediction: Tensor
+
+    def __post_init__(self) -> None:
+        if self.mask.shape != self.fov.shape:
+            raise UserError(
+                f"The target {self.name!r} has shape {tuple(self.mask.shape)}, "
+                f"the field of view {tuple(self.fov.shape)}.",
+                "Give both on the image's grid.",
+            )
+        if not (self.mask & self.fov).any():
+            raise Skipped(f"the target {self.name!r} is empty: no such pixel in the field of view")
+
+
+def target(name: str, model: nn.Module, case: Case) -> Target:
+    """The target of that name, computed once from the unperturbed prediction at threshold 0.5.
+
+    ``vessels`` is what the network calls vessel; ``thin`` and ``thick`` are its parts by the caliber of the
+    *predicted* vessels, so that no label is seen; ``false-positives`` and ``false-negatives`` compare with the labels.
+
+    Raises:
+        UserError: for an unknown name.
+        Skipped: if there is no such pixel.
+    """
+    if name not in TARGETS:
+        near = difflib.get_close_matches(name, TARGETS, n=1, cutoff=0.4)
+        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(TARGETS)}."
+        raise UserError(f"There is no target called {name!r}.", hint)
+    prediction = predict(model, case.image)
+    found = (prediction >= THRESHOLD) & case.fov
+    if name == "vessels":
+        mask = found
+    elif name == "false-positives":
+        mask = found & ~case.vessels
+    elif name == "false-negatives":
+        mask = ~found & case.vessels
+    else:
+        thin = torch.from_numpy(is_thin(caliber_map(found.numpy()), case.scale))
+        mask = found & (thin if name == "thin" else ~thin)
+    return Target(name, mask, case.fov, prediction)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import record, records
+
+from xaibench.errors import UserError
+from xaibench.leaderboard import Leaderboard, aggregate, leaderboards, read_leaderboards
+from xaibench.leaderboard.aggregate import merge
+from xaibench.record import Store
+
+IMAGES = 8
+
+
+def scores(method: int, n: int = IMAGES) -> list[float | None]:
+    return [float(x) for x in np.random.default_rng(method).normal(method / 20, 0.1, n)]
+
+
+def row(board: Leaderboard, method: str) -> dict[str, Any]:
+    frame = board.frame.set_index("method")
+    return dict(frame.loc[method])
+
+
+def test_means_intervals_and_ranks_against_plain_loops() -> None:
+    table = {f"m{i}": scores(i) for i in range(4)}
+    board = aggregate(records(table) + records({"random": scores(9)}, control=True), seed=3)
+    x = np.array([table[f"m{i}"] for i in range(4)], float)
+
+    rng = np.random.default_rng(3)
+    counts = rng.multinomial(IMAGES, [1 / IMAGES] * IMAGES, size=10_000)
+    for i in range(4):
+        resampled = [np.repeat(x[i], c).mean() for c in counts]
+        found = row(board, f"m{i}")
+        assert found["srg"] == pytest.approx(sum(x[i]) / IMAGES)
+        assert (found["srg_lo"], found["srg_hi"]) == pytest.approx(tuple(np.percentile(resampled, [2.5, 97.5])))
+        per_image = [sorted(x[:, k], reverse=True).index(x[i, k]) + 1 for k in range(IMAGES)]
+        assert found["mean_rank"] == pytest.approx(np.mean(per_image))
+    by_rank = sorted(range(4), key=lambda i: row(board, f"m{i}")["mean_rank"])
+    assert list(board.frame["method"]) == [f"m{i}" for i in by_rank] + ["random"]
+    assert list(board.frame["rank"][:4]) == [1, 2, 3, 4]
+
+
+def test_the_columns_of_the_frame() -> None:
+    both = [record("a", "01", {"srg": 0.5, "sparseness": 0.1, "seconds": 1.5, "passes": 3.0, "auroc-thin": 0.7})]
+    frame = aggregate(both).frame
+    metrics = [f"{m}{end}" for m in ("srg", "auroc-thin", "sparseness") for end in ("", "_lo", "_hi")]
+    assert list(frame.columns) == [
+        *("rank", "method", "family", "control", "coverage"),
+        *metrics,
+        *("mean_rank", "group", "seconds", "passes"),
+    ]
+    assert (frame["seconds"][0], frame["passes"][0]) == (1.5, 3)
+
+
+def test_the_order_of_records_does_not_matter() -> None:
+    every = records({f"m{i}": scores(i) for i in range(3)}) + records({"random": scores(9)}, control=True)
+    every += records({"m0": scores(11), "m1": scores(12)}, seed=1)
+    expected = aggregate(every)
+    for seed in range(3):
+        shuffled = random.Random(seed).sample(every, len(every))
+        assert aggregate(shuffled).frame.equals(expected.frame)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_another() -> None:
+    every = records({"a": scores(1)})
+    one, same, other = (aggregate(every, seed=s).frame["srg_lo"][0] for s in (0, 0, 1))
+    assert one == same != other
+
+
+@pytest.mark.parametrize("how", ["score failed", "map failed", "never reached", "metric not run"])
+def test_a_missing_score_leaves_the_method_unranked_and_shrinks_no_denominator(how: str) -> None:
+    every = records({"good": scores(1), "gap": scores(8)})
+    i = next(i for i, r in enumerate(every) if r.method == "gap" and r.case == "03")
+    changed = {
+        "score failed": [record("gap", "03", {"srg": None})],
+        "map failed": [record("gap", "03", {}, status="failed", reason="out of memory")],
+        "never reached": [],
+        "metric not run": [record("gap", "03", {"deletion": 0.1})],
+    }[how]
+    board = aggregate(every[:i] + changed + every[i + 1 :])
+    gap = row(board, "gap")
+    assert gap["rank"] is not None and board.rows[1].rank is None
+    assert np.isnan([gap["srg"], gap["srg_lo"], gap["srg_hi"], gap["mean_rank"]]).all()
+    assert gap["coverage"] == (1.0 if how in ("score failed", "metric not run") else 7 / 8)
+    assert row(board, "good")["rank"] == 1
+    ((case, reason),) = board.gaps["gap"]
+    assert case == "03"
+    assert reason == {"score failed": "failed: it broke", "map failed": "failed: out of memory"}.get(how, reason)
+
+
+def test_a_score_missing_in_another_column_costs_that_column_alone() -> None:
+    every = [record("a", c, {"srg": 0.5, "deletion": d}) for c, d in (("01", 0.1), ("02", None))]
+    found = row(aggregate(every), "a")
+    assert found["rank"] == 1 and found["srg"] == 0.5 and np.isnan(found["deletion"])
+
+
+def test_cases_that_were_asked_for_count_although_nothing_reached_them() -> None:
+    board = aggregate(records({"a": [0.1, 0.2]}), asked=[("drive", f"{i:02d}") for i in range(1, 5)] + [("hrf", "x")])
+    assert board.cases == ("01", "02", "03", "04")
+    assert board.rows[0].coverage == 0.5 and board.rows[0].rank is None
+    assert board.gaps == {"a": [("03", "not computed"), ("04", "not computed")]}
+
+
+def test_controls_stand_apart_and_do_not_move_ranks() -> None:
+    methods = records({"a": scores(1), "b": scores(2)})
+    alone = aggregate(methods)
+    board = aggregate(methods + records({"frangi": scores(30)}, control=True))
+    assert [r.method for r in board.rows] == ["b", "a", "frangi"]
+    assert board.rows[:2] == alone.rows
+    assert (board.rows[2].rank, board.rows[2].group, board.rows[2].control) == (None, "", True)
+
+
+def test_one_image_has_ranks_but_no_intervals() -> None:
+    board = aggregate(records({"a": [0.1], "b": [0.3]}))
+    assert [(r.method, r.rank) for r in board.rows] == [("b", 1), ("a", 2)]
+    assert board.frame[["srg_lo", "srg_hi"]].isna().all(axis=None)
+    assert board.comparison.letters is None
+
+
+def test_ties_share_a_rank() -> None:
+    board = aggregate(records({"a": [0.5, 0.1], "b": [0.1, 0.5], "c": [0.0, 0.0]}))
+    assert [(r.method, r.rank, r.mean_rank) for r in board.rows] == [("a", 1, 1.5), ("b", 1, 1.5), ("c", 3, 3.0)]
+
+
+def test_constant_scores_have_an_interval_of_no_width() -> None:
+    found = row(aggregate(records({"a": [0.3] * 20, "b": [0.3] * 20})), "a")
+    assert (found["srg_lo"], found["srg_hi"], found["rank"], found["group"]) == pytest.approx((0.3, 0.3, 1, "a"))
+
+
+@pytest.mark.parametrize(("metric", "first"), [("insertion", "high"), ("deletion", "low"), ("thin-gap", "near")])
+def test_without_srg_the_first_main_column_ranks_by_its_better_end(metric: str, first: str) -> None:
+    board = aggregate(records({"high": [0.9, 0.9], "low": [-0.8, -0.8], "near": [0.1, -0.1]}, metric))
+    assert board.primary is not None and board.primary.name == metric
+    assert board.rows[0].method == first
+
+
+def test_a_column_without_a_better_end_ranks_nothing() -> None:
+    board = aggregate(records({"a": [0.1, 0.2], "b": [0.1, 0.3]}, "sparseness"))
+    assert board.primary is None and {r.rank for r in board.rows} == {None}
+
+
+def test_seeds_of_one_image_are_one_value() -> None:
+    every = records({"a": [0.1, 0.2]}, seed=0) + records({"a": [0.3, 0.6]}, seed=1)
+    board = aggregate(every)
+    assert board.primary is not None
+    np.testing.assert_allclose(board.scores(board.primary), [[0.2, 0.4]])
+    assert len(board.cases) == 2 and board.rows[0].coverage == 1
+    gap = aggregate([*every[:-1], record("a", "02", {"srg": None}, seed=1)])
+    assert gap.rows[0].rank is None
+
+
+def test_two_versions_of_a_method_stand_side_by_side() -> None:
+    every = records({"a": [0.1, 0.2]}) + records({"a": [0.3, 0.4]}, version="0.2.0")
+    assert [r.method for r in aggregate(every).rows] == ["a @xaibench 0.2.0", "a @xaibench 0.1.0"]
+
+
+def test_one_id_with_two_contents_is_two_images() -> None:
+    every = records({"a": [0.1], "b": [0.2]}) + records({"a": [0.1]}, case_digest="other")
+    board = aggregate(every)
+    assert len(board.cases) == 2 and board.gaps == {"b": [("01", "not computed")]}
+
+
+def test_targets_are_apart_and_thin_and_thick_lend_their_srg() -> None:
+    every = records({"a": [0.1, 0.2], "b": [0.3, 0.4]})
+    every += records({"a": [0.5, 0.7], "c": [0.9, 0.9]}, target="thin")
+    assert [b.target for b in leaderboards(every)] == ["vessels", "thin"]
+    board = aggregate(every)
+    assert board.target == "vessels" and [c.name for c in board.columns] == ["srg", "srg-thin"]
+    assert row(board, "a")["srg-thin"] == pytest.approx(0.6) and np.isnan(row(board, "b")["srg-thin"])
+    thin = aggregate(every, target="thin")
+    assert [r.method for r in thin.rows] == ["c", "a"] and [c.name for c in thin.columns] == ["srg"]
+    with pytest.raises(UserError, match="'thick'") as error:
+        aggregate(every, target="thick")
+    assert "thin, vessels" in error.value.hint
+
+
+def test_what_makes_several_leaderboards_is_not_mixed() -> None:
+    every = records({"a": [0.1]}) + records({"a": [0.2]}, dataset="chase", case_digest="c")
+    with pytest.raises(UserError, match="2 leaderboards: chase"):
+        aggregate(every)
+    assert [b.dataset for b in leaderboards(every)] == ["chase", "drive"]
+
+
+def test_no_record_is_said() -> None:
+    with pytest.raises(UserError, match="no record"):
+        aggregate([])
+
+
+def test_merging_prefers_what_is_ok_and_joins_scores() -> None:
+    failed = record("a", "01", {}, status="failed", reason="x")
+    one = record("a", "01", {"srg": 0.1, "deletion": None})
+    two = record("a", "01", {"deletion": 0.2, "insertion": 0.3})
+    for order in ([failed, one, two], [two, one, failed], [one, failed, two]):
+        (merged,) = merge(order)
+        assert {s.metric: s.value for s in merged.scores} == {"srg": 0.1, "deletion": 0.2, "insertion": 0.3}
+        assert merged.status == "ok"
+
+
+def test_several_stores_are_read_together(tmp_path: Any) -> None:
+    stores = [Store(tmp_path / n) for n in ("one", "two")]
+    for store, method, value in zip(stores, "ab", (0.1, 0.2), strict=True):
+        store.write_run({"dataset": "drive", "cases": ["01", "02"]})
+        store.write(record(method, "01", {"srg": value}))
+    (board,) = read_leaderboards(stores)
+    assert board.cases == ("01", "02") and {r.method for r in board.rows} == {"a", "b"}
+
+
+def test_a_damaged_record_is_reported_and_counts_as_missing(tmp_path: Any) -> None:
+    store = Store(tmp_path)
+    for r in records({"a": [0.1, 0.2], "b": [0.2, 0.3]}):
+        store.write(r)
+    lost = next(r for r in store.records() if (r.method, r.case) == ("a", "02"))
+    store.cell_path(lost.map_key).write_text("{")
+    said: list[Any] = []
+    (board,) = read_leaderboards([store], report=lambda path, reason: said.append((path, reason)))
+    assert [path for path, _ in said] == [store.cell_path(lost.map_key)] and said[0][1]
+    assert board.gaps == {"a": [("02", "not computed")]} and len(board.cases) == 2
+
+
+def test_agreement_turns_the_better_end_up() -> None:
+    every = [
+        record(m, "01", {"srg": x, "deletion": -x, "insertion": y})
+        for m, x, y in (("a", 0.1, 0.3), ("b", 0.2, 0.2), ("c", 0.3, 0.1))
+    ]
+    every.append(record("frangi", "01", {"srg": 0.9, "deletion": 0.9, "insertion": 0.9}, control=True))
+    board = aggregate(every)
+    assert board.agreement(board.columns) == {
+        ("srg", "deletion"): 1.0,
+        ("srg", "insertion"): -1.0,
+        ("deletion", "insertion"): -1.0,
+    }

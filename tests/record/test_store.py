@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from xaibench.errors import UserError
+from xaibench.record import SCORE_COLUMNS, Record, ScoreEntry, Store, as_stored, tidy
+
+
+def record(key: str = "ab" * 12, **changed: Any) -> Record:
+    score = ScoreEntry("srg", 0.25, "ok", "", "higher", -1.0, 1.0, "faithfulness", "k")
+    about: dict[str, Any] = {f.name: "x" for f in dataclasses.fields(Record)}
+    about |= {
+        "control": False,
+        "signed": True,
+        "seed": 0,
+        "status": "ok",
+        "reason": "",
+        "seconds": 1.5,
+        "passes": 3,
+        "peak_mb": None,
+    }
+    return Record(**about | {"map_key": key, "scores": [score], "params": "patch=16,stride=16"} | changed)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "run")
+
+
+def test_records_and_maps_come_back(store: Store) -> None:
+    a = np.random.default_rng(0).normal(size=(7, 5))
+    store.write(record(), a)
+    assert store.read("ab" * 12) == record()
+    loaded = store.load_map("ab" * 12)
+    assert loaded is not None and loaded.dtype == np.float32
+    np.testing.assert_array_equal(loaded, as_stored(a))
+    files = {str(p.relative_to(store.root)) for p in store.root.rglob("*") if p.is_file()}
+    assert files == {f"cells/ab/{'ab' * 12}.json", f"maps/ab/{'ab' * 12}.npz"}
+
+
+def test_what_is_absent_is_none(store: Store) -> None:
+    assert store.read("00" * 12) is None
+    assert store.load_map("00" * 12) is None
+    assert store.scan() == ([], [])
+    assert store.read_run() == {}
+
+
+def test_a_record_can_be_rewritten_without_its_map(store: Store) -> None:
+    store.write(record(), np.eye(3))
+    store.write(record(scores=[]))
+    assert store.read("ab" * 12) == record(scores=[])
+    np.testing.assert_array_equal(store.load_map("ab" * 12), np.eye(3))
+
+
+@given(
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2), elements=st.floats(-1, 1, width=32)),
+    st.sampled_from([1e-20, 1e-9, 1.0, 1e20]),
+)
+def test_the_error_of_a_stored_map_is_bounded(a: np.ndarray, unit: float) -> None:
+    a = (a * unit).astype(np.float32)
+    size = np.abs(a.astype(float))
+    error = np.abs(as_stored(a).astype(float) - a)
+    # The last term is what float32 itself loses where a value lies below its normal range.
+    assert (error <= size * 2.0**-11 * 1.001 + size.max() * 2.0**-25 + 1e-45).all()
+    again = as_stored(as_stored(a))
+    assert size.max() < 1e-30 or np.array_equal(again, as_stored(a))
+    assert as_stored(a)[np.unravel_index(size.argmax(), a.shape)] == a.flat[size.argmax()]
+
+
+def test_a_zero_map_stays_zero() -> None:
+    np.testing.assert_array_equal(as_stored(np.zeros((2, 3))), np.zeros((2, 3), np.float32))
+
+
+def test_a_map_is_the_same_file_bit_for_bit(store: Store) -> None:
+    a = np.random.default_rng(0).normal(size=(7, 5))
+    store.write(record(), a)
+    first = store.map_path("ab" * 12).read_bytes()
+    store.write(record(), a)
+    assert store.map_path("ab" * 12).read_bytes() == first
+
+
+@pytest.mark.parametrize("bad", [np.array([[np.nan]]), np.array([[np.inf]]), np.zeros(3)])
+def test_a_map_that_is_none_is_refused_before_anything_is_written(store: Store, bad: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="map"):
+        store.write(record(), bad)
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("step", ["write", "rename"])
+def test_a_crash_leaves_the_old_record_and_no_litter(store: Store, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write(record(), np.eye(3))
+
+    def crash(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace" if step == "rename" else "write_bytes", crash)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(record(scores=[]), np.ones((3, 3)))
+    monkeypatch.undo()
+    assert store.scan() == ([record()], [])
+    np.testing.assert_array_equal(store.load_map("ab" * 12), np.eye(3))
+    assert not list(store.root.rglob("*.tmp"))
+
+
+def test_a_killed_process_leaves_a_temporary_file_that_is_ignored(store: Store) -> None:
+    """SIGKILL between write and rename runs no clean-up at all."""
+    store.write(record(), np.eye(3))
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom xaibench.record import write_text\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_text(Path(sys.argv[1]), 'half')\n"
+    )
+    path = store.cell_path("ab" * 12)
+    assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -9
+    assert len(list(path.parent.iterdir())) == 2
+    assert store.scan() == ([record()], [])
+
+
+def test_truncated_and_foreign_cells_count_as_absent_and_are_named(store: Store) -> None:
+    for key in ("aa" * 12, "bb" * 12, "cc" * 12, "dd" * 12):
+        store.write(record(key))
+    store.cell_path("aa" * 12).write_text(store.cell_path("aa" * 12).read_text()[:40])
+    store.cell_path("bb" * 12).write_bytes(b"\xff\xfe")
+    shutil.copy(store.cell_path("dd" * 12), store.cell_path("cc" * 12))
+    good, damaged = store.scan()
+    assert good == [record("dd" * 12)] == list(store.records())
+    assert [p.stem for p, _ in damaged] == ["aa" * 12, "bb" * 12, "cc" * 12]
+    assert all(reason for _, reason in damaged)
+    assert "another key" in damaged[2][1]
+    assert [store.read(k * 12) for k in ("aa", "bb", "cc")] == [None] * 3
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100, -30])
+def test_a_damaged_map_counts_as_absent(store: Store, keep: int) -> None:
+    store.write(record(), np.random.default_rng(0).normal(size=(20, 20)))
+    path = store.map_path("ab" * 12)
+    path.write_bytes(path.read_bytes()[:keep])
+    assert store.load_map("ab" * 12) is None
+
+
+def test_a_map_with_flipped_bits_counts_as_absent(store: Store) -> None:
+    store.write(record(), np.random.default_rng(0).normal(size=(20, 20)))
+    path = store.map_path("ab" * 12)
+    content = bytearray(path.read_bytes())
+    content[200:220] = bytes(b ^ 255 for b in content[200:220])
+    path.write_bytes(content)
+    assert store.load_map("ab" * 12) is None
+
+
+def test_runs_merge_by_copying(tmp_path: Path) -> None:
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    one.write(record("ab" * 12), np.eye(2))
+    two.write(record("ab12" * 6), np.eye(3))
+    shutil.copytree(two.root, one.root, dirs_exist_ok=True)
+    assert [r.map_key for r in one.records()] == ["ab12" * 6, "ab" * 12]
+    assert one.load_map("ab12" * 6) is not None
+
+
+def test_records_come_in_one_order_however_they_were_written(tmp_path: Path) -> None:
+    keys = ["0a" * 12, "b0" * 12, "00" * 12]
+    orders = []
+    for i, order in enumerate(itertools.permutations(keys)):
+        store = Store(tmp_path / str(i))
+        for key in order:
+            store.write(record(key))
+        orders.append([r.map_key for r in store.records()])
+    assert all(o == sorted(keys) for o in orders)
+
+
+def test_scores_csv_is_tidy(store: Store) -> None:
+    failed = record("cc" * 12, case="y", status="failed", reason='out of "memory", they say', scores=[])
+    store.write(record())
+    store.write(failed)
+    with store.write_scores().open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    header = "dataset,case,model,target,method,params,metric,value,status,reason,seconds,passes,peak_mb,seed"
+    assert ",".join(SCORE_COLUMNS) == header == (store.root / "scores.csv").read_text().splitlines()[0]
+    assert [line["case"] for line in lines] == ["x", "y"]
+    assert lines[0] | {"value": "0.25", "metric": "srg", "params": "patch=16,stride=16", "peak_mb": ""} == lines[0]
+    assert (lines[1]["metric"], lines[1]["value"], lines[1]["status"]) == ("", "", "failed")
+    assert lines[1]["reason"] == 'out of "memory", they say'
+    assert tidy([failed, record()]) == tidy([record(), failed])
+
+
+def test_run_json_comes_back_and_is_strict(store: Store) -> None:
+    store.write_run({"dataset": "drive", "cases": ["01"]})
+    assert Store.open(store.root).read_run() == {"dataset": "drive", "cases": ["01"]}
+    with pytest.raises(ValueError, match="JSON"):
+        store.write_run({"x": float("nan")})
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", ""])
+def test_a_damaged_run_json_is_named(store: Store, content: str) -> None:
+    store.write_run({})
+    (store.root / "run.json").write_text(content)
+    with pytest.raises(UserError, match=r"run\.json") as error:
+        store.read_run()
+    assert error.value.hint
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    for path, said in ((tmp_path / "nowhere", "no folder"), (tmp_path, "neither run.json nor cells"), (file, "file")):
+        with pytest.raises(UserError, match=said) as error:
+            Store.open(path)
+        assert str(path) in error.value.message and error.value.hint
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="cannot be written"):
+        Store(tmp_path / "file").write(record())
+
+
+def test_records_load_neither_torch_nor_numpy() -> None:
+    code = "import sys, xaibench.record; print(sorted({'torch', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.replace("'", '"')) == []
