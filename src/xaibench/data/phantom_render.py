@@ -14,7 +14,7 @@ _SAMPLE = 0.5  # px between the samples of a centreline
 
 # Contrast of a vessel's middle by its radius in px, before the blur of the optics takes its part.
 _RADII = np.array([0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 3.0, 4.0, 5.5])
-_DEPTH = np.array([0.069, 0.09, 0.122, 0.167, 0.21, 0.205, 0.28, 0.355, 0.4])
+_DEPTH = np.array([0.069, 0.09, 0.122, 0.167, 0.21, 0.215, 0.31, 0.40, 0.46])
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def rasterise(rng: np.random.Generator, trees: list[Vessel], shape: tuple[int, i
         lumen = r[nearest] + margin * np.clip(r[nearest] - 0.5, 0, 1)
         chord = np.sqrt(np.clip(1 - (distance / lumen) ** 2, 0, None))  # of light through a cylinder of blood
         depth[i, j] = np.maximum(depth[i, j], dark[nearest] * chord)
-        streak = shine[nearest] * np.exp(-0.5 * (distance / (0.3 * r[nearest] + 0.15)) ** 2)
+        streak = shine[nearest] * np.exp(-0.5 * (distance / (0.25 * r[nearest] + 0.15)) ** 2)
         # The upper vessel hides the lower one's streak.
         reflex[i, j] = np.where(power < 0, streak, np.maximum(reflex[i, j], streak))
     vessels = union <= 0
@@ -75,7 +75,7 @@ def _samples(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Positions, radii, optical depths and streak strengths every half pixel along all centrelines."""
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
-    streaky = rng.uniform(0.05, 0.45) if kind == ARTERY else rng.uniform(0.0, 0.22)
+    streaky = rng.uniform(0.1, 0.85) if kind == ARTERY else rng.uniform(0.0, 0.45)
     paler = rng.uniform(0.72, 0.9) if kind == ARTERY else 1.12
     for vessel in trees:
         n = len(vessel.xy)

@@ -90,7 +90,7 @@ def _illumination(
     dim = np.exp(-fall * away + slope[0] * u + slope[1] * v)
     tint = 1 + rng.normal(0, 0.2, 3) + [0, 0, 0.3 * pigment]
     light: np.ndarray = dim[..., None] ** tint
-    return light / np.median(light, axis=(0, 1))
+    return np.asarray(light / np.median(light, axis=(0, 1)))
 
 
 def _tissue(rng: np.random.Generator, shape: tuple[int, int], pigment: float) -> np.ndarray:
@@ -211,7 +211,7 @@ def _lesions(
         for cy, cx in spots(20):
             size = rng.uniform(0.8, 2.2)
             put(cy, cx, size, size, 0, -rng.uniform(0.05, 0.25))
-    if rng.random() < 0.3:  # drusen or hard exudates, in clusters
+    if rng.random() < 0.4:  # drusen or hard exudates, in clusters
         for cy, cx in spots(2.5):
             for dy, dx in rng.normal(0, rng.uniform(6, 25), (int(rng.integers(3, 25)), 2)):
                 size = rng.uniform(0.9, 3)
@@ -258,9 +258,9 @@ def _camera(
     level = np.array([0.006, 0.0055, 0.005 + 0.002 * pigment]) * rng.uniform(0.5, 1.5)
     image = image + level * (shot * soft + (1 - shot) * grain + 0.8 * grey) * np.sqrt(np.clip(image, 0.02, 1) / 0.4)
     image[~fov] = image[~fov].clip(0, 0.03)
-    pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    pixels: np.ndarray = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     if rng.random() < 0.7:  # most fundus photographs went through a JPEG file once
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "JPEG", quality=int(rng.integers(75, 98)), subsampling=0)
-        pixels = np.asarray(Image.open(file))
+        pixels = np.asarray(Image.open(file), np.uint8)
     return pixels

@@ -96,7 +96,7 @@ def _arcade(
     xy = xy + (rng.uniform(1.0, 2.6) * waves * ramp)[:, None] * tangent[:, ::-1] * [-1, 1]
     outside = np.flatnonzero(np.hypot(*xy.T) > field_radius + 15)
     beyond = outside[outside > 60]
-    return xy[: beyond[0]] if beyond.size else xy
+    return np.asarray(xy[: beyond[0]] if beyond.size else xy)
 
 
 def _smooth_curve(corners: np.ndarray) -> np.ndarray:
