@@ -7,6 +7,7 @@ record's key and the documentation all read them from the signature.
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import hashlib
 import inspect
@@ -14,8 +15,9 @@ import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
+from types import CodeType, FunctionType
 from typing import Any
 
 from xaibench.errors import UserError
@@ -26,7 +28,7 @@ KINDS = {
     "dataset": "xaibench.datasets",
     "model": "xaibench.models",
 }
-_INJECTED = {"rng", "split"}  # keyword arguments that the caller supplies, which are no hyper-parameters
+_INJECTED = {"rng", "split", "case"}  # keyword arguments that the caller supplies, which are no hyper-parameters
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,8 @@ class Plugin:
         for point in _points(self.kind).get(self.name, ()):
             if point.dist is not None and _loaded(point) is self:
                 return point.dist.name, point.dist.version
-        code = getattr(self.function, "__code__", None)
-        content = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(self.function)
-        return "local", hashlib.sha256(re.sub(r" at 0x\w+", "", content).encode()).hexdigest()[:12]
+        content = _content((self.function, _closure(self.function)))
+        return "local", hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,30 @@ class Spec:
     def __str__(self) -> str:
         inner = ",".join(f"{k}={v}" for k, v in self.given)
         return f"{self.plugin.name}[{inner}]" if inner else self.plugin.name
+
+
+def _content(value: Any) -> str:
+    """Text that changes with what a function does, and not with where it stands or which process reads it."""
+    if isinstance(value, CodeType):
+        return f"({value.co_code.hex()} {value.co_names} {_content(value.co_consts)})"
+    if isinstance(value, tuple | list):
+        return f"[{' '.join(map(_content, value))}]"
+    if isinstance(value, frozenset | set):  # whose order differs from process to process
+        return f"{{{' '.join(sorted(map(_content, value)))}}}"
+    if isinstance(value, partial):
+        return _content((value.func, value.args, sorted(value.keywords.items())))
+    if isinstance(value, FunctionType):
+        return _content((value.__code__, value.__defaults__ or ()))
+    return re.sub(r" at 0x\w+", "", repr(value))
+
+
+def _closure(function: Any) -> list[Any]:
+    """The values of an enclosing function that it uses."""
+    values = []
+    for cell in getattr(function, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # a variable without a value yet
+            values.append(cell.cell_contents)
+    return values
 
 
 def _decorator(kind: str, name: str, family: str, **traits: Any) -> Callable[[Callable[..., Any]], Plugin]:
@@ -233,15 +258,17 @@ def parse(kind: str, text: str | Plugin | Callable[..., Any]) -> Spec:
         raise UserError(f"{text!r} is not of the form name[key=value,…].", "Quote the brackets in your shell.")
     plugin = get(kind, match[1])
     types = _types(plugin.function)
+    defaults = plugin.parameters
     given: dict[str, Any] = {}
     for part in filter(None, (p.strip() for p in (match[2] or "").split(","))):
         key, equals, raw = part.partition("=")
         key = key.strip().replace("-", "_")
-        if not equals or key not in plugin.parameters:
-            known = ", ".join(plugin.parameters) or "none"
+        if key not in defaults:
+            known = ", ".join(defaults) or "none"
             raise UserError(f"{plugin.name} has no parameter {key!r}.", f"Its parameters: {known}.")
-        given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, str))
-    defaults = plugin.parameters
+        if not equals:
+            raise UserError(f"{plugin.name}: {key} has no value.", f"Write {plugin.name}[{key}=…].")
+        given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, type(defaults[key])))
     return Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k]))
 
 

@@ -84,9 +84,9 @@ def _samples(
         r = np.interp(t, np.arange(n), vessel.radius)
         # Thin vessels differ much more among themselves, and fade in and out with their depth in the tissue.
         spread = np.interp(r, [0.6, 1.2, 3.0], [0.55, 0.36, 0.2])
-        knots = rng.normal(0, 1, n // 12 + 3)
+        knots = rng.normal(0, 1, n // 20 + 3)
         along = np.interp(t, np.linspace(0, n, len(knots)), knots)
-        pale = np.exp(spread * (0.8 * rng.normal() + 0.6 * along) - 0.5 * spread**2)
+        pale = np.exp(spread * (0.85 * rng.normal() + 0.45 * along) - 0.5 * spread**2)
         peak = np.clip(np.interp(r, _RADII, _DEPTH) * pale * paler, 0.005, 0.75)
         shine = streaky * np.clip((r - 1.2) / 1.3, 0, 1) * rng.uniform(0.6, 1.3)
         parts.append((xy, r, -np.log1p(-peak), shine))

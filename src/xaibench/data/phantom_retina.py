@@ -110,7 +110,7 @@ def _tissue(rng: np.random.Generator, shape: tuple[int, int], pigment: float) ->
         shared = _noise(rng, shape, sigma)
         own = _noise(rng, shape, sigma)
         texture += spread * shared[..., None] * [0.5, 0.9, 0.9 + pigment]
-        texture += spread * own[..., None] * (np.array([0.65, -0.2, -0.15]) / (1 + sigma / 60))
+        texture += spread * own[..., None] * (np.array([0.55, -0.2, -0.15]) / (1 + sigma / 60))
     return texture
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,6 +13,9 @@ from xaibench.errors import Skipped
 from xaibench.model.layers import find_layer, output_of
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
+from xaibench.scorer.engine import evaluating
+
+LARGEST_STRIDE = 32  # px, of a whole network; one that pads its input to a multiple adds less
 
 
 @explainer("gradcam", family="cam")
@@ -44,7 +49,8 @@ def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: s
 
 def activation_and_gradient(scorer: Scorer, image: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     """What a layer gives for an image, and the score's gradient with respect to it, each (K, h, w)."""
-    module = find_layer(scorer.model, layer, image.to(scorer.device))
+    with evaluating(scorer.model):  # it may take a pass, in which batch norms must learn nothing
+        module = find_layer(scorer.model, layer, image.to(scorer.device))
     with torch.enable_grad(), output_of(module) as outputs:
         # The input asks for gradients so that networks with frozen weights are differentiable at the layer, too.
         score = scorer(image[None].to(scorer.device).detach().requires_grad_())
@@ -63,8 +69,10 @@ def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
     is enlarged by the whole factor and cut, so that its pixels keep their places.
     """
     height, width = size
-    factor = round(max(height / coarse.shape[0], width / coarse.shape[1]))
+    # A U-Net's resolutions are halvings. Its padding is less than its total stride at every one of its layers, so that
+    # at full resolution, too, a map can be several pixels larger than the image.
+    factor = 2 ** math.ceil(math.log2(max(height / coarse.shape[0], width / coarse.shape[1])))
     full = coarse.shape[0] * factor, coarse.shape[1] * factor
-    covers = all(s <= f < s + factor for s, f in zip(size, full, strict=True))
+    covers = all(s <= f < s + LARGEST_STRIDE for s, f in zip(size, full, strict=True))
     map_ = F.interpolate(coarse[None, None], full if covers else (height, width), mode="bilinear", align_corners=False)
     return map_[0, 0, :height, :width].contiguous()

@@ -50,8 +50,10 @@ def explain(
         if case is None:
             raise UserError(f"{spec} reads the labels, and none were given.", "Pass case=….")
         labels["case"] = case
-    with _random_state_kept():
-        result = spec.plugin(scorer, image, rng=map_rng(seed, spec, image), **dict(spec.given), **labels)
+    rng = map_rng(seed, spec, image)
+    with _global_chance(int(rng.spawn(1)[0].integers(2**32))):
+        # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
+        result = spec.plugin(scorer, image.detach().clone(), rng=rng, **dict(spec.given), **labels)
     map_ = torch.as_tensor(result).detach().to("cpu", torch.float32)
     if map_.shape != image.shape[1:]:
         raise ValueError(f"{spec} returned a map of shape {tuple(map_.shape)}, not {tuple(image.shape[1:])}")
@@ -67,11 +69,14 @@ def map_rng(seed: int, spec: Spec, image: Tensor) -> np.random.Generator:
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Whatever a library does to the global generators is undone."""
+def _global_chance(seed: int) -> Iterator[None]:
+    """Seeds the global generators, which some libraries draw from, and undoes afterwards what was done to them."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is the global state that is kept
     with torch.random.fork_rng():
         try:
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            torch.manual_seed(seed)
             yield
         finally:
             random.setstate(python)

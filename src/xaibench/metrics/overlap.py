@@ -53,7 +53,7 @@ def mass_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> fl
     """
     positive = np.maximum(attribution, 0).astype(np.float64)
     total = positive[fov].sum()
-    return float(positive[mask].sum() / total) if total > 0 else float(mask.sum() / fov.sum())
+    return min(float(positive[mask].sum() / total), 1.0) if total > 0 else float(mask.sum() / fov.sum())
 
 
 def top_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float:

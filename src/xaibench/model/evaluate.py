@@ -27,11 +27,17 @@ FIGURES = (
 
 
 def predict(model: nn.Module, image: Tensor) -> Tensor:
-    """(H, W) vessel probability of a (3, H, W) image: one pass, no averaging over flips."""
+    """(H, W) vessel probability of a (3, H, W) image, on the CPU: one pass, no averaging over flips.
+
+    Args:
+        model: in evaluation mode, on any device.
+        image: (3, H, W) in [0, 1], on any device.
+    """
+    place = next(iter(model.state_dict().values()), image).device
     with torch.inference_mode():
-        logits: Tensor = model(image[None].to(memory_format=torch.channels_last))
+        logits: Tensor = model(image[None].to(place, memory_format=torch.channels_last))
         probability = logits.sigmoid()[0, 0]
-    return probability.clone()  # outside inference mode, so that callers may use it anywhere
+    return probability.cpu().clone()  # outside inference mode, so that callers may use it anywhere
 
 
 def cldice(prediction: np.ndarray, vessels: np.ndarray) -> float:

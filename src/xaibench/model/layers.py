@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,9 +66,17 @@ def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
 
 @contextmanager
 def output_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collects what the layer returns while the block runs; the hook is gone afterwards, also after an exception."""
+    """Collects what the layer returns while the block runs; the hook is gone afterwards, also after an exception.
+
+    The network goes on with a copy, since an activation function that works in place would change what was collected.
+    """
     outputs: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+
+    def collect(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        outputs.append(output)
+        return output.clone() if isinstance(output, Tensor) else output
+
+    handle = layer.register_forward_hook(collect)
     try:
         yield outputs
     finally:

@@ -6,6 +6,7 @@ import difflib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -32,10 +33,7 @@ def load_model(name: str | Path | nn.Module) -> nn.Module:
         return _from_factory(text)
     if text not in registry.names("model") and Path(text).is_file():
         return load_weights(Path(text))
-    network = registry.get("model", text)()
-    if not isinstance(network, nn.Module):
-        raise UserError(f"The model {text!r} returned a {type(network).__name__}, not a torch.nn.Module.", "Mend it.")
-    return network.eval()
+    return _made(text, registry.get("model", text))
 
 
 def _from_factory(text: str) -> nn.Module:
@@ -47,13 +45,22 @@ def _from_factory(text: str) -> nn.Module:
             f"The module {module_name!r} of {text!r} does not import: {type(error).__name__}: {error}.",
             "Is it installed, or in the folder Python starts in?",
         ) from error
-    factory: Callable[[], nn.Module] | None = getattr(module, factory_name, None)
+    factory: Callable[[], Any] | None = getattr(module, factory_name, None)
     if factory is None:
         near = difflib.get_close_matches(factory_name, dir(module), n=1)
         raise UserError(
             f"{module_name} has no {factory_name!r}.", f"Did you mean {near[0]}?" if near else "Check the name."
         )
-    network = factory()
+    return _made(text, factory)
+
+
+def _made(text: str, factory: Callable[[], Any]) -> nn.Module:
+    try:
+        network = factory()
+    except UserError:
+        raise
+    except Exception as error:  # the user's factory may fail in any way at all
+        raise UserError(f"The model {text!r} cannot be made: {type(error).__name__}: {error}.", "Mend it.") from error
     if not isinstance(network, nn.Module):
-        raise UserError(f"{text} returned a {type(network).__name__}, not a torch.nn.Module.", "Return the network.")
+        raise UserError(f"The model {text!r} is a {type(network).__name__}, not a torch.nn.Module.", "Return one.")
     return network.eval()

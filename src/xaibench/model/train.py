@@ -63,7 +63,7 @@ class _Sample:
 def train(
     cases: Sequence[Case], recipe: Recipe, *, progress: Callable[[int, float, dict[str, float] | None], None]
 ) -> tuple[VesselUNet, dict[str, Any]]:
-    """Train a network; a ``KeyboardInterrupt`` ends it early with the best weights so far.
+    """Train a network; a ``KeyboardInterrupt`` after the first validation ends it early with the best weights so far.
 
     Args:
         cases: training images, of which the recipe's holdout is used for validation only.
@@ -75,7 +75,7 @@ def train(
         The network in evaluation mode, and the facts for its card: recipe, data digest, validation figures, cost.
 
     Raises:
-        UserError: if there are no cases, an image is smaller than a crop, or no step was finished.
+        UserError: if there are no cases, or an image is smaller than a crop.
     """
     validation = list(cases[recipe.holdout - 1 :: recipe.holdout]) if recipe.holdout else []
     held = {c.id for c in validation}
@@ -159,9 +159,9 @@ def segmentation_loss(logits: Tensor, vessels: Tensor, fov: Tensor, dice: float)
         dice: weight of the Dice term.
 
     Returns:
-        A scalar.
+        A scalar; 0 if there is no pixel of the field of view.
     """
-    entropy = F.binary_cross_entropy_with_logits(logits, vessels, weight=fov, reduction="sum") / fov.sum()
+    entropy = F.binary_cross_entropy_with_logits(logits, vessels, weight=fov, reduction="sum") / fov.sum().clamp(min=1)
     probability = logits.sigmoid() * fov
     overlap = (2 * (probability * vessels).sum() + 1) / (probability.sum() + (vessels * fov).sum() + 1)
     return entropy + dice * (1 - overlap)

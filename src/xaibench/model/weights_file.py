@@ -51,7 +51,7 @@ def load_weights(path: Path) -> VesselUNet:
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - the handle is no dict
         model = VesselUNet(**card["architecture"])
         model.load_state_dict(state)
-    except (SafetensorError, RuntimeError, TypeError, KeyError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} does not hold a network of this package: {_first_line(error)}.", "Train it anew."
         ) from error

@@ -87,7 +87,7 @@ def execute(
                 scorer = scorer or _scorer(model, setting.target, case, device)
                 record, trace = _compute(cell, kept, todo, case, scorer, setting, store, fail_fast)
             failed = [record.reason] if record.status == "failed" else []
-            failed += [s.reason for s in record.scores if s.status == "failed"]
+            failed += [s.reason for s in record.scores if s.status == "failed" and s.key in cell.scores]
             failures += bool(failed)
             done += 1
             status = "failed" if failed else "kept" if record is kept else record.status
@@ -169,7 +169,8 @@ def _compute_scores(
                 score: Score = metric.plugin(cost, **dict(metric.given))
             else:
                 rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
-                score = metric.plugin(attribution, case, scorer, rng=rng, **dict(metric.given))
+                # A copy, so that a metric which works in place spoils nobody else's.
+                score = metric.plugin(attribution.copy(), case, scorer, rng=rng, **dict(metric.given))
             curve = None if score.curve is None else {"x": list(score.curve[0]), "y": list(score.curve[1])}
             if not np.isfinite(score.value):
                 raise ValueError(f"{metric} gave {score.value}")

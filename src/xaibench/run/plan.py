@@ -140,6 +140,6 @@ def _distinct(specs: Iterable[Spec]) -> list[Spec]:
     seen: dict[str, Spec] = {}
     for spec in specs:
         known = seen.setdefault(str(spec), spec)
-        if known.plugin is not spec.plugin:
+        if known.plugin != spec.plugin:
             raise UserError(f"Two methods are called {spec}.", "Give one of the functions another name.")
     return list(seen.values())

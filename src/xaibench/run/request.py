@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -125,16 +126,14 @@ def prepare(request: Request) -> Prepared:
     Raises:
         UserError: for whatever in it does not exist or cannot be used.
     """
-    if request.suite not in SUITES:
-        raise UserError(f"There is no suite {request.suite!r}.", f"There are {', '.join(SUITES)}.")
-    if request.target not in TARGETS:
-        raise UserError(f"There is no target {request.target!r}.", f"There are {', '.join(TARGETS)}.")
+    _check("suite", request.suite, SUITES)
+    _check("target", request.target, TARGETS)
     suite = SUITES[request.suite]
     methods = chosen_methods(request.methods, suite)
     metrics = chosen_metrics(request.metrics, suite)
     data, count, why = _data(request, suite.cases)
     cases = load_cases(data, split=request.split, count=count)
-    name = request.model or ("unet-phantom" if cases.dataset.startswith("phantom") else "unet-drive")
+    name = request.model or default_model(cases.dataset)
     model = load_model(name)
     label = name if isinstance(name, str) else name.stem if isinstance(name, Path) else type(name).__name__
     setting = Setting(
@@ -194,6 +193,18 @@ def run_prepared(
         p.store.write_scores()
 
 
+def default_model(dataset: str) -> str:
+    """The bundled network that was trained on this kind of data."""
+    return "unet-phantom" if dataset.startswith("phantom") else "unet-drive"
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in (names := list(known)):
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names)}."
+        raise UserError(f"There is no {what} {name!r}.", hint)
+
+
 def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], int | None, str]:
     count = request.cases if request.cases is not None else count
     if request.data is not None:
@@ -204,7 +215,7 @@ def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], 
     set_to = os.environ.get("XAIBENCH_DRIVE")
     looked = f"XAIBENCH_DRIVE is {set_to}, which holds no labelled DRIVE" if set_to else "DRIVE was not found"
     why = f"Data: built-in phantoms, since {looked} (set XAIBENCH_DRIVE to its folder, or give --data)."
-    return SMALL_PHANTOMS, request.cases or SMALL_COUNT, why
+    return SMALL_PHANTOMS, SMALL_COUNT if request.cases is None else request.cases, why
 
 
 def _device(asked: str) -> str:
@@ -214,6 +225,8 @@ def _device(asked: str) -> str:
         device = torch.device(asked)
     except RuntimeError as error:
         raise UserError(f"{asked!r} is no device.", "Give auto, cpu or cuda:N.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"{asked!r} is a device that this version does not compute on.", "Give auto, cpu or cuda:N.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"{asked} was asked for, and there are {torch.cuda.device_count()} CUDA devices.", "Give cpu.")
     return asked

@@ -62,12 +62,16 @@ def _measure(model: nn.Module, image: Tensor) -> Engine:
         # Within 10 % the usually better one wins, so that noise decides less.
         best = "contiguous" if formats["contiguous"] < 0.9 * formats["channels_last"] else "channels_last"
         engine, seconds = Engine(1, best), formats[best]
-        varied = (image[None] * torch.linspace(1, 0.5, 32, device=image.device).view(-1, 1, 1, 1)).clamp(0, 1)
-        one_by_one = torch.cat([model(x) for x in engine.batches(varied[:2])])
         for size in (2, 4, 8, 16, 32):
             candidate = Engine(size, best)
-            per_image = _seconds(model, candidate, varied[:size]) / size
-            if per_image > 0.95 * seconds or not torch.equal(_through(model, candidate, varied[:size])[:2], one_by_one):
+            varied = image[None] * torch.linspace(1, 0.5, size, device=image.device).view(-1, 1, 1, 1)
+            try:
+                per_image = _seconds(model, candidate, varied) / size
+            except torch.OutOfMemoryError:
+                break
+            if per_image > 0.95 * seconds:
+                break
+            if not torch.equal(_through(model, candidate, varied), _through(model, Engine(1, best), varied)):
                 break
             engine, seconds = candidate, per_image
     return engine
@@ -97,14 +101,15 @@ def _recall(key: str) -> Engine | None:
     try:
         stored = json.loads(_cache_file(key).read_text())
         engine = Engine(int(stored["micro_batch"]), str(stored["memory_format"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):  # RuntimeError: there is no home at all
         return None
     return engine if engine.micro_batch > 0 and engine.memory_format in FORMATS else None
 
 
 def _remember(key: str, engine: Engine) -> Engine:
-    path = _cache_file(key)
-    with contextlib.suppress(OSError):  # a home that can't be written to costs a measurement per process, no more
+    # A home that can't be written to, or none at all, costs a measurement per process, no more.
+    with contextlib.suppress(OSError, RuntimeError):
+        path = _cache_file(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{key}.{os.getpid()}.part")
         temporary.write_text(json.dumps(asdict(engine)))

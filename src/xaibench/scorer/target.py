@@ -12,6 +12,7 @@ from xaibench.data.caliber import caliber_map, is_thin
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
 from xaibench.model.evaluate import predict
+from xaibench.scorer.engine import evaluating
 
 TARGETS = ("vessels", "thin", "thick", "false-positives", "false-negatives")
 THRESHOLD = 0.5  # probability from which a pixel is predicted to be vessel
@@ -58,7 +59,8 @@ def target(name: str, model: nn.Module, case: Case) -> Target:
         near = difflib.get_close_matches(name, TARGETS, n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(TARGETS)}."
         raise UserError(f"There is no target called {name!r}.", hint)
-    prediction = predict(model, case.image)
+    with evaluating(model):
+        prediction = predict(model, case.image)
     found = (prediction >= THRESHOLD) & case.fov
     if name == "vessels":
         mask = found

@@ -1,0 +1,90 @@
+"""Where a command's words go: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Console:
+    """What a command speaks through.
+
+    Attributes:
+        quiet: no progress and no notes.
+        verbose: tracebacks.
+        command: what was typed, to be given again.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    command: str = "xaibench"
+
+    def out(self, text: str) -> None:
+        """Print a result. Where nobody reads any more, such as after ``| head``, the work goes on in silence."""
+        try:
+            print(text.removesuffix("\n"), flush=True)
+        except BrokenPipeError:
+            silence(sys.stdout)
+
+    def out_json(self, value: Any) -> None:
+        """Print a result as one strictly valid JSON document."""
+        self.out(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+    def note(self, text: str) -> None:
+        """Say what may be of use, above a progress bar if there is one."""
+        if not self.quiet:
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Say what must be known, also with ``-q``."""
+        bars = sys.modules.get("tqdm")
+        if bars is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            bars.tqdm.write(text, file=sys.stderr)
+
+    def bar(self, total: int, unit: str, items: Iterable[Any] | None = None) -> tqdm:
+        """A progress bar with the time left on stderr; none with ``-q`` or where stderr is no terminal."""
+        from tqdm import tqdm
+
+        hidden = self.quiet or not sys.stderr.isatty()
+        return tqdm(items, total=total, unit=unit, file=sys.stderr, disable=hidden, dynamic_ncols=True, leave=False)
+
+
+def silence(stream: Any) -> None:
+    """Send what a stream still holds, and all that follows, nowhere."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def plain(value: Any) -> Any:
+    """The value in types of JSON: a number that is not finite becomes None, what JSON has no type for its text."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def table(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:
+    """Aligned columns under their heads, the first ``left`` of them to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(heads), *map(line, lines)])

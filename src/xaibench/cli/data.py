@@ -1,0 +1,58 @@
+"""``xaibench data check`` and ``xaibench data phantom``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xaibench.cli.console import Console
+from xaibench.cli.parser import Parser, number
+from xaibench.errors import UserError
+
+
+def configure_check(parser: Parser) -> None:
+    """The options of ``data check``."""
+    parser.add_argument("folder", metavar="FOLDER", help="DRIVE, CHASE_DB1, or a folder or zip of images and masks")
+
+
+def execute_check(args: argparse.Namespace, console: Console) -> int:
+    """Say what is there and what is wrong; returns the exit code."""
+    from xaibench.data import check_folder
+
+    report = check_folder(args.folder)
+    for line in report.found:
+        console.out(line)
+    for line in report.problems:
+        console.out(f"problem: {line}")
+    if report.problems:
+        count = len(report.problems)
+        console.warn(f"xaibench: {args.folder} has {count} problem{'s' * (count > 1)}. Mend and check again.")
+        return 2
+    console.note(f"Nothing is wrong. Use it with --data {args.folder}")
+    return 0
+
+
+def configure_phantom(parser: Parser) -> None:
+    """The options of ``data phantom``."""
+    add = parser.add_argument
+    add("--out", required=True, metavar="FOLDER", help="gets images/, masks/ and fov/")
+    add("--count", type=number(int, 1), default=20, metavar="N", help="how many (default: 20)")
+    add("--seed", type=number(int, 0), default=0, metavar="N", help="of the first, the next has one more (default: 0)")
+    add("--size", type=number(int, 128), metavar="PX", help="side of a square picture (default: 565 × 584 as DRIVE)")
+    add("--force", action="store_true", help="replace files that are there")
+
+
+def execute_phantom(args: argparse.Namespace, console: Console) -> int:
+    """Draw and save; returns the exit code."""
+    from xaibench.data.phantom import FULL_SIZE, draw_phantom, save_phantom
+
+    out = Path(args.out)
+    seeds = range(args.seed, args.seed + args.count)
+    there = [p for seed in seeds if (p := out / "images" / f"phantom-{seed:04d}.png").exists()]
+    if there and not args.force:
+        raise UserError(f"{there[0]} exists already.", "Give another --out or --seed, or --force to replace it.")
+    with console.bar(args.count, "image", seeds) as bar:
+        for seed in bar:
+            save_phantom(draw_phantom(seed, (args.size, args.size) if args.size else FULL_SIZE), out)
+    console.out(f"{args.count} phantom{'s' * (args.count > 1)} in {out}. Use with --data {out}")
+    return 0

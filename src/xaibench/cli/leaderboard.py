@@ -1,0 +1,33 @@
+"""``xaibench leaderboard``: the table of finished runs, without loading a network library."""
+
+from __future__ import annotations
+
+import argparse
+
+from xaibench.cli.console import Console
+from xaibench.cli.parser import Parser, one_of
+
+FORMATS = ("table", "markdown", "csv", "latex", "html", "json")
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="folder of a run; several are taken together")
+    add("--target", help="only this one, such as thin")
+    add("--format", type=one_of(*FORMATS), default="table", metavar="|".join(FORMATS), help="table by default")
+    add("--wide", action="store_true", help="every column; csv and json always have them")
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Print the leaderboards; returns the exit code."""
+    from xaibench.leaderboard import read_leaderboards, render
+    from xaibench.record import Store
+
+    boards = read_leaderboards(
+        [Store.open(run) for run in args.runs],
+        target=args.target,
+        report=lambda path, reason: console.warn(f"{path} is damaged and left out: {reason}."),
+    )
+    console.out(render(boards, args.format, wide=args.wide))
+    return 0

@@ -1,0 +1,110 @@
+"""``xaibench list``: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import math
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from xaibench import registry
+from xaibench.cli.console import Console, table
+from xaibench.cli.parser import Parser, one_of
+
+KINDS = tuple(f"{kind}s" for kind in registry.KINDS)
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command."""
+    parser.add_argument("kind", type=one_of(*KINDS), metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument("--json", action="store_true", help="a JSON array of objects")
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Print what there is of a kind; returns the exit code."""
+    kind = args.kind.removesuffix("s")
+    plugins, broken = registry.available(kind)
+    found = [_about(plugin) for plugin in plugins]
+    if args.json:
+        nothing = {"family": "", "control": False, "parameters": {}, "summary": ""}
+        console.out_json(found + [{"name": n, **nothing, "error": reason} for n, reason in broken.items()])
+        return 0
+    heads = ["name", "family"]
+    lines = [[f["name"], f["family"] + ", sees labels" * f.get("sees_labels", False)] for f in found]
+    if kind == "metric":
+        heads += ["better", "range"]
+        for line, f in zip(lines, found, strict=True):
+            line += [f["better"], _range(*f["range"])]
+    for line, f in zip(lines, found, strict=True):
+        line += [", ".join(f"{k}={v}" for k, v in f["parameters"].items()), f["summary"] + _weights(f)]
+    text = table([*heads, "parameters", ""], lines, left=len(heads) + 2)
+    console.out("\n".join(map(_fit, text.splitlines())))
+    for reason in broken.values():
+        console.out(f"not usable: {reason}")
+    return 0
+
+
+def _about(plugin: registry.Plugin) -> dict[str, Any]:
+    """What is known of a plugin, in types of JSON."""
+    about: dict[str, Any] = {
+        "name": plugin.name,
+        "family": plugin.family,
+        "control": bool(plugin.traits.get("control", False)),
+        "parameters": {k: None if v is inspect.Parameter.empty else v for k, v in plugin.parameters.items()},
+        "summary": plugin.summary,
+        "distribution": " ".join(plugin.distribution),
+    }
+    if plugin.kind == "model":
+        return about | (_bundled(plugin.name) if plugin.function.__module__ == "xaibench.model.bundled" else {})
+    traits = ("signed", "sees_labels", "better", "range", "measures")
+    return about | {name: plugin.traits[name] for name in traits if name in plugin.traits}
+
+
+def _bundled(name: str) -> dict[str, Any]:
+    """The weights file of a model that comes with the package, and what its card says."""
+    from xaibench.errors import UserError
+    from xaibench.model.bundled import FOLDER
+    from xaibench.model.weights_file import read_card
+
+    path: Path = FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        return {"weights": None}
+    try:
+        card = read_card(path)
+    except UserError as error:
+        return {"weights": str(path), "error": str(error)}
+    return {"weights": str(path), "network_parameters": _parameter_count(path), "card": card}
+
+
+def _parameter_count(path: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        names = [k for k in file.keys() if k.endswith((".weight", ".bias"))]  # noqa: SIM118 - the handle is no dict
+        return sum(math.prod(file.get_slice(k).get_shape()) for k in names)
+
+
+def _weights(about: dict[str, Any]) -> str:
+    if "error" in about:
+        return f" {about['error']}"
+    if "weights" not in about:
+        return ""
+    if about["weights"] is None:
+        return " (no bundled weights)"
+    figures = about["card"].get("validation", {})
+    shown = [f"{k} {figures[k]:.3f}" for k in ("auc", "ap", "f1") if isinstance(figures.get(k), float)]
+    size = f"{about['network_parameters']:,} parameters"
+    return f" ({', '.join([size, *shown])})"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g} … {high:g}".replace("inf", "∞")
+
+
+def _fit(line: str) -> str:
+    """The line, in a terminal cut to its width."""
+    width = shutil.get_terminal_size().columns
+    return f"{line[: width - 1]}…" if sys.stdout.isatty() and len(line) > width else line

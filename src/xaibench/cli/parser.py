@@ -1,0 +1,106 @@
+"""Options, and what is said of mistyped ones."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from xaibench import registry
+from xaibench.errors import UserError
+
+# What argparse says, and what is said instead; the groups of a pattern fill the places of its sentence.
+_SENTENCES = (
+    (r"the following arguments are required: (.+)", "Missing: {0}.", True),
+    (r"argument (\S+?)(?:/\S+)?: expected .*argument", "{0} needs a value.", True),
+    (r"argument (\S+?)(?:/\S+)?: (.+)", "{0}: {1}", False),  # the rest is a sentence of one of the converters below
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are :class:`UserError`, and that knows what a mistyped option may have been meant to be."""
+
+    def __init__(self, prog: str, summary: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            description=summary,
+            epilog=epilog,
+            allow_abbrev=False,  # a shortened option in a script would change its meaning with the next version
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def parse(self, argv: list[str]) -> argparse.Namespace:
+        """The options.
+
+        Raises:
+            UserError: for an option that does not exist, or a value that it does not take.
+        """
+        args, extra = self.parse_known_args(argv)
+        if extra:
+            option = next((e for e in extra if e.startswith("-")), None)
+            if option is None:
+                raise UserError(f"`{self.prog}` does not take {extra[0]!r}.", self._help())
+            name = option.partition("=")[0]
+            options = [o for o in self._option_string_actions if o.startswith("--")]
+            raise UserError(f"`{self.prog}` has no option {name}.", did_you_mean(name, options) or self._help())
+        return args
+
+    def error(self, message: str) -> NoReturn:
+        for pattern, sentence, hint in _SENTENCES:
+            if match := re.fullmatch(pattern, message, re.DOTALL):
+                raise UserError(sentence.format(*match.groups()), self._help() if hint else "")
+        raise UserError(f"{message[:1].upper()}{message[1:]}.", self._help())
+
+    def _help(self) -> str:
+        return f"`{self.prog} --help` shows what it takes."
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """A question that names what is most like the text, or ""."""
+    near = difflib.get_close_matches(text, list(known), n=2, cutoff=0.6)
+    return f"Did you mean {' or '.join(near)}?" if near else ""
+
+
+def one_of(*known: str) -> Callable[[str], str]:
+    """A converter to one of some names."""
+
+    def convert(text: str) -> str:
+        if text in known:
+            return text
+        there = f"There are {', '.join(known)}."
+        raise argparse.ArgumentTypeError(f"there is no {text!r}. {did_you_mean(text, known) or there}")
+
+    return convert
+
+
+def number(kind: type[int] | type[float], least: float = -math.inf, most: float = math.inf) -> Callable[[str], Any]:
+    """A converter to a finite number within bounds, ends included."""
+    words = "whole number" if kind is int else "number"
+    bounds = [f"of {least:g} or more"] if math.isfinite(least) else []
+    bounds += [f"of {most:g} or less"] if math.isfinite(most) else []
+
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and least <= value <= most):
+            wanted = " ".join([words, " and ".join(bounds)]).strip()
+            raise argparse.ArgumentTypeError(f"it takes a {wanted}, not {text!r}.")
+        return value
+
+    return convert
+
+
+def check_name(kind: str, text: str) -> None:
+    """Refuse a mistyped plugin name before anything heavy is imported.
+
+    Raises:
+        UserError: if no plugin of that kind has this name.
+    """
+    name = text.partition("[")[0].strip()
+    if name not in registry.names(kind):
+        registry.get(kind, name)

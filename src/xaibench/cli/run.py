@@ -1,0 +1,220 @@
+"""``xaibench run``: from the command line to a request, and from events to words."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xaibench.cli.console import Console
+from xaibench.cli.parser import Parser, check_name, number, one_of
+
+if TYPE_CHECKING:
+    from xaibench.leaderboard import Leaderboard
+    from xaibench.record import Record
+    from xaibench.run.execute import Event
+    from xaibench.run.request import Prepared
+
+# The same as in run.plan and scorer, which cannot be imported before a mistyped word is answered.
+SUITES = ("quick", "standard", "full")
+TARGETS = ("vessels", "thin", "thick", "false-positives", "false-negatives")
+EPILOG = """examples:
+  xaibench run --suite quick
+  xaibench run --method gradcam 'gradcam[layer=decoder-1/2]' --data phantom --cases 5 --out runs/first
+
+The same command again computes only what is missing. Exit code: 0 all well, 1 some cells failed and the rest is kept,
+2 unusable input, 130 interrupted."""
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add(
+        "--method",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME[KEY=VALUE,…]",
+        help="explainers (see `xaibench list explainers`); controls are always added",
+    )
+    add("--suite", type=one_of(*SUITES), default="quick", metavar="|".join(SUITES), help="methods, fills and cases")
+    add("--data", metavar="NAME|FOLDER", help="dataset, folder or zip; DRIVE where it is found, else phantoms")
+    add("--split", default="test", help="which part of the data (default: test)")
+    add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
+    add("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help="the bundled network for this data by default")
+    add("--target", type=one_of(*TARGETS), default="vessels", metavar="|".join(TARGETS), help="what is explained")
+    add("--metric", nargs="+", action="extend", default=[], metavar="NAME[KEY=VALUE,…]", help="all by default")
+    add("--out", metavar="FOLDER", help="the run's folder; below runs/ by default")
+    add("--seed", type=number(int, 0), default=0, metavar="N", help="decides all chance (default: 0)")
+    add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
+    add("--force", action="store_true", help="compute also what is there already")
+    add("--dry-run", action="store_true", help="say what would be computed, and compute and write nothing")
+    add("--fail-fast", action="store_true", help="end with the first failure")
+    add("--json", action="store_true", help="print one JSON document instead of the table")
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Run, or say what would be run; returns the exit code."""
+    for name in args.method:
+        check_name("explainer", name)
+    for name in args.metric:
+        check_name("metric", name)
+
+    from xaibench.run.request import Request, prepare
+
+    prepared = prepare(
+        Request(
+            methods=args.method,
+            data=args.data,
+            split=args.split,
+            cases=args.cases,
+            model=model_argument(args.model),
+            target=args.target,
+            metrics=args.metric,
+            suite=args.suite,
+            out=args.out,
+            seed=args.seed,
+            device=args.device,
+        )
+    )
+    say = console.note if args.json else console.out
+    for line in filter(None, (prepared.why, prepared.cases.note)):
+        say(line)
+    return _dry(prepared, args, console) if args.dry_run else _compute(prepared, args, console)
+
+
+def model_argument(text: str | None) -> str | Path | None:
+    """What was given with ``--model``: a weights file as a path, so that records carry its name without its folder."""
+    return Path(text) if text is not None and (text.endswith(".safetensors") or Path(text).is_file()) else text
+
+
+def _size(prepared: Prepared) -> str:
+    methods, cases, metrics = len(prepared.methods), len(prepared.cases), len(prepared.setting.metrics)
+    return (
+        f"{_count(methods * cases, 'cell')}: {_count(methods, 'method')} on {_count(cases, 'image')}, "
+        f"{_count(metrics, 'metric')}, model {prepared.setting.model}, target {prepared.setting.target}"
+    )
+
+
+def _dry(prepared: Prepared, args: argparse.Namespace, console: Console) -> int:
+    remaining = prepared.remaining(args.force)
+    methods, metrics = ([str(s) for s in specs] for specs in (prepared.methods, prepared.setting.metrics))
+    if args.json:
+        about = {"data": prepared.why, "note": prepared.cases.note, "run": str(prepared.store.root)}
+        console.out_json(about | remaining | {"methods": methods, "metrics": metrics, "cases": prepared.cases.ids})
+        return 0
+    console.out(f"{_size(prepared)}.")
+    console.out(
+        f"{remaining['kept']} kept, {remaining['scores']} with scores to compute, "
+        f"{remaining['maps']} with map and scores to compute."
+    )
+    for title, names in (("methods", methods), ("metrics", metrics), ("images", prepared.cases.ids)):
+        console.out(f"{title}: {', '.join(names)}")
+    console.out(f"folder: {prepared.store.root} (nothing was written)")
+    return 0
+
+
+def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> int:
+    from xaibench.leaderboard import read_leaderboards, render, summarise, write_leaderboard
+    from xaibench.run.request import run_prepared
+
+    root = prepared.store.root
+    console.note(f"{_size(prepared)}, device {prepared.device}, folder {root}.")
+    watch = _Watch(console, len(prepared.cases) * len(prepared.methods))
+    try:
+        with watch.bar:
+            failures = run_prepared(prepared, console.command, watch, force=args.force, fail_fast=args.fail_fast)
+    except KeyboardInterrupt:
+        words = [w for w in shlex.split(console.command) if w != "--force"]  # which would begin anew
+        console.warn(
+            f"xaibench: Interrupted after {watch.done} of {watch.total} cells, which are kept in {root}. "
+            f"Resume with: {shlex.join(words)}"
+        )
+        return 130
+    paths = write_leaderboard(prepared.store, seed=args.seed)
+    boards = [b for b in read_leaderboards([prepared.store], seed=args.seed) if _is_of(b, prepared)]
+    lost = _lost(prepared)
+    counts = {status: watch.statuses[status] for status in ("ok", "kept", "skipped", "failed")}
+    summary = [line for board in boards for line in summarise(board)]
+    if args.json:
+        console.out_json(
+            {
+                "run": str(root),
+                "data": prepared.why,
+                "note": prepared.cases.note,
+                "cells": counts,
+                "lost": lost,
+                "leaderboard": json.loads(render(boards, "json")),
+                "summary": summary,
+            }
+        )
+    else:
+        console.note(f"Cells: {counts['ok']} computed, {counts['kept']} kept, {watch.uncomputed()}.")
+        for line in lost:
+            console.note(
+                f"{line['status'].capitalize()}, {line['count']} ×: {line['reason']} ({', '.join(line['what'])})."
+            )
+        console.out(f"\n{render(boards)}\n")
+        files = ", ".join(["scores.csv", *(p.name for p in paths)])
+        console.out(f"Kept in {root}: {files}, maps and records.\n")
+        console.out("\n".join(summary))
+    if failures:
+        console.warn(f"xaibench: {_count(failures, 'cell')} failed. The same command computes only these again.")
+    return int(bool(failures))
+
+
+class _Watch:
+    """Turns events into a progress bar, lines on failures, and counts."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.total = total
+        self.done = 0
+        self.statuses: Counter[str] = Counter()
+        self.bar = console.bar(total, "cell")
+        self._console = console
+
+    def __call__(self, event: Event) -> None:
+        self.done = event.done
+        self.statuses[event.status] += 1
+        self.bar.set_postfix_str(event.cell, refresh=False)
+        self.bar.update()
+        if event.status == "failed":
+            self._console.warn(f"{event.cell} failed: {event.reason}")
+            if self._console.verbose and event.trace:
+                self._console.warn(event.trace)
+
+    def uncomputed(self) -> str:
+        return f"{self.statuses['skipped']} skipped, {self.statuses['failed']} failed"
+
+
+def _is_of(board: Leaderboard, prepared: Prepared) -> bool:
+    """Whether the leaderboard is of this command; a folder can hold what several commands asked for."""
+    names = ("dataset", "split", "model", "weights_digest", "target")
+    return all(getattr(board, n) == getattr(prepared.setting, n) for n in names)
+
+
+def _lost(prepared: Prepared) -> list[dict[str, Any]]:
+    """What was asked for and is not there, each distinct reason once."""
+    asked = {str(m) for m in prepared.setting.metrics}
+    specs, ids = {str(m) for m in prepared.methods}, set(prepared.cases.ids)
+    names = ("dataset", "split", "model", "weights_digest", "target", "seed")
+    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for record in prepared.store.records():
+        mine = all(getattr(record, n) == getattr(prepared.setting, n) for n in names)
+        if mine and record.spec in specs and record.case in ids:
+            for what, status, reason in _gaps(record, asked):
+                found[status, reason][what] += 1
+    return [{"status": s, "reason": r, "what": sorted(n), "count": n.total()} for (s, r), n in sorted(found.items())]
+
+
+def _gaps(record: Record, asked: set[str]) -> list[tuple[str, str, str]]:
+    if record.status != "ok":
+        return [(record.spec, record.status, record.reason)]
+    return [(s.metric, s.status, s.reason) for s in record.scores if s.status != "ok" and s.metric in asked]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -1,0 +1,125 @@
+"""``xaibench train``: the reference network on the user's data, to a weights file with a card."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from dataclasses import fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xaibench.cli.console import Console
+from xaibench.cli.parser import Parser, number
+from xaibench.errors import UserError
+
+if TYPE_CHECKING:
+    from xaibench.data import Cases
+    from xaibench.model.train import Recipe
+
+TERMS = {
+    "drive": "weights only; DRIVE's terms forbid redistribution of images and labels",
+    "chase": "CHASE_DB1 is under CC BY 4.0: name Fraz 2012",
+    "phantom": "none: the images are synthetic",
+}
+_AT_LEAST_ONE = ("steps", "batch", "crop", "validate_every")
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command; those of the recipe are read off its fields."""
+    from xaibench.model.train import Recipe
+
+    add = parser.add_argument
+    add("--data", required=True, metavar="NAME|FOLDER", help="dataset, folder or zip")
+    add("--split", default="train", help="which part of the data (default: train, also called training)")
+    add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
+    add("--out", required=True, metavar="WEIGHTS.safetensors", help="the file to write")
+    add("--force", action="store_true", help="replace the file if there is one")
+    words = _field_words(Recipe)
+    for field in fields(Recipe):
+        kind = int if isinstance(field.default, int) else float
+        convert = number(kind, 1 if field.name in _AT_LEAST_ONE else 0, 1 if field.name == "average" else float("inf"))
+        text = f"{words.get(field.name, '')} (default: {field.default})".replace("%", "%%")
+        option = f"--{field.name.replace('_', '-')}"
+        add(option, type=convert, default=field.default, metavar="N" if kind is int else "X", help=text)
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Train and save; returns the exit code."""
+    out = _writable(Path(args.out), args.force)
+
+    from xaibench.data import load_cases
+    from xaibench.model.train import Recipe, train
+    from xaibench.model.weights_file import save_weights
+
+    recipe = Recipe(**{f.name: getattr(args, f.name) for f in fields(Recipe)})
+    cases = load_cases(args.data, split=args.split, count=args.cases)
+    console.note(f"Data: {len(cases)} images of {cases.dataset} {cases.split}. {cases.note}".rstrip())
+    if len(cases) < recipe.holdout or not recipe.holdout:
+        console.note("No image is held out: validation figures are of images that are trained on.")
+    with console.bar(recipe.steps, "step") as bar:
+
+        def progress(step: int, loss: float, figures: dict[str, float] | None) -> None:
+            bar.update(step - bar.n)
+            if figures is not None:
+                bar.set_description_str(f"ap {figures['ap']:.3f}", refresh=False)
+                console.note(f"step {step}: loss {loss:.4f}, {_shown(figures)}")
+            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+
+        model, facts = train(cases, recipe, progress=progress)
+    save_weights(model, out, _card(facts, cases))
+    best, done = facts["validation"], facts["steps_done"]
+    console.out(f"Weights of step {best.get('step', done)} of {done}: {_shown(best)}\nWritten to {out}.")
+    if done < recipe.steps:
+        console.warn(
+            f"xaibench: Interrupted after {done} of {recipe.steps} steps; the best weights so far are in {out}. "
+            f"To train to the end, add --force: {console.command} --force"
+        )
+        return 130
+    return 0
+
+
+def _card(facts: dict[str, Any], cases: Cases) -> dict[str, Any]:
+    return facts | {
+        "dataset": cases.dataset,
+        "split": cases.split,
+        "images": list(cases.ids),
+        "note": cases.note,
+        "terms": TERMS.get(cases.dataset, "those of the images and labels it was trained on"),
+        "xaibench": version("xaibench"),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _shown(figures: dict[str, float]) -> str:
+    return ", ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "step")
+
+
+def _writable(path: Path, force: bool) -> Path:
+    """The path, if weights can be written there.
+
+    Raises:
+        UserError: if not, before hours of training instead of after them.
+    """
+    if path.suffix != ".safetensors":
+        raise UserError(f"{path} does not end in .safetensors.", f"Give --out {path.with_suffix('.safetensors')}.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder.", "Give --out the name of a file.")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists already.", "Give another --out, or --force to replace it.")
+    probe = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.", "Give another --out.") from error
+    return path
+
+
+def _field_words(recipe: type[Recipe]) -> dict[str, str]:
+    """What the docstring says of each field."""
+    text = re.sub(r"\n\s{8,}", " ", recipe.__doc__ or "")
+    return {m[1]: m[2].rstrip(".") for m in re.finditer(r"^\s*(\w+): (.+)$", text, re.MULTILINE)}
