@@ -15,7 +15,7 @@ import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from types import CodeType, FunctionType
 from typing import Any
@@ -64,10 +64,13 @@ class Plugin:
         signature = inspect.signature(self.function).parameters.values()
         return {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY and p.name not in _INJECTED}
 
-    @property
+    @cached_property
     def distribution(self) -> tuple[str, str]:
         """(name, version) of the distribution that registered it; of a function given in Python, "local" and a digest
-        of its code, so that a changed function is computed anew."""
+        of its code and of what it was made with, so that a changed function is computed anew.
+
+        It is found once: what a function was made with can change while it works, as a counter does.
+        """
         for point in _points(self.kind).get(self.name, ()):
             if point.dist is not None and _loaded(point) is self:
                 return point.dist.name, point.dist.version
@@ -250,9 +253,10 @@ def parse(kind: str, text: str | Plugin | Callable[..., Any]) -> Spec:
         'gradcam[layer=last]'
     """
     if isinstance(text, Plugin):
-        return Spec(text)
+        return _complete(Spec(text))
     if not isinstance(text, str):
-        return Spec(Plugin(kind, getattr(text, "__name__", "function").replace("_", "-"), text, "local", _LOCAL[kind]))
+        name = getattr(text, "__name__", "function").replace("_", "-")
+        return _complete(Spec(Plugin(kind, name, text, "local", _LOCAL[kind])))
     match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", text)
     if match is None:
         raise UserError(f"{text!r} is not of the form name[key=value,…].", "Quote the brackets in your shell.")
@@ -268,8 +272,15 @@ def parse(kind: str, text: str | Plugin | Callable[..., Any]) -> Spec:
             raise UserError(f"{plugin.name} has no parameter {key!r}.", f"Its parameters: {known}.")
         if not equals:
             raise UserError(f"{plugin.name}: {key} has no value.", f"Write {plugin.name}[{key}=…].")
-        given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, type(defaults[key])))
-    return Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k]))
+        given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, _type_of(defaults[key])))
+    return _complete(Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k])))
+
+
+def _complete(spec: Spec) -> Spec:
+    for name, value in spec.parameters.items():
+        if value is inspect.Parameter.empty:
+            raise UserError(f"{spec.plugin.name} needs a value for {name}.", "Give one, or the parameter a default.")
+    return spec
 
 
 _LOCAL: dict[str, dict[str, Any]] = {
@@ -285,6 +296,11 @@ def _types(function: Callable[..., Any]) -> dict[str, Any]:
         return typing.get_type_hints(function)
     except Exception:  # hints that name what is not importable cost the conversion, not the run
         return {}
+
+
+def _type_of(default: Any) -> Any:
+    """The type of a parameter without a hint."""
+    return Any if default is None or default is inspect.Parameter.empty else type(default)
 
 
 def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:

@@ -48,7 +48,7 @@ def test_a_near_miss_is_guessed(network: VesselUNet) -> None:
 def test_a_network_without_convolutions() -> None:
     model = nn.Identity()
     assert named_layers(model, IMAGE) == {}
-    with pytest.raises(UserError, match="Identity has no layer 'last'"):
+    with pytest.raises(UserError, match=r"Identity has no layer 'last'\. It has no convolutions"):
         find_layer(model, "last", IMAGE)
 
 

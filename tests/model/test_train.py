@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import draw_eye
+from made_up import draw_eye
 
 from xaibench.data.case import Case, make_case
 from xaibench.data.phantom import draw_phantom
@@ -52,7 +52,8 @@ def test_global_chance_is_left_alone(phantoms: list[Case]) -> None:
     assert repr(np.random.get_state()) == before[1]  # noqa: NPY002
 
 
-def test_the_loss_falls_and_the_kept_figures_are_those_of_the_kept_network(phantoms: list[Case]) -> None:
+def test_the_network_learns_and_the_kept_figures_are_those_of_the_kept_network() -> None:
+    eyes = [draw_eye(image_seed=seed, id=str(seed)) for seed in range(3)]
     losses, validations = [], []
 
     def watch(step: int, loss: float, figures: dict[str, float] | None) -> None:
@@ -61,15 +62,14 @@ def test_the_loss_falls_and_the_kept_figures_are_those_of_the_kept_network(phant
         if figures is not None:
             validations.append((step, figures["ap"]))
 
-    recipe = replace(SMALL, steps=40, batch=4, validate_every=15, average=0.8)
-    model, facts = train(phantoms, recipe, progress=watch)
+    recipe = replace(SMALL, steps=40, batch=4, crop=32, jitter=0.5, validate_every=15, average=0.8)
+    model, facts = train(eyes, recipe, progress=watch)
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     assert [step for step, _ in validations] == [15, 30, 40]
     assert facts["validation"]["ap"] == max(ap for _, ap in validations)
-    again = evaluate(lambda image: predict(model, image), phantoms[2:]).pooled
+    again = evaluate(lambda image: predict(model, image), eyes[2:]).pooled
     assert again["ap"] == pytest.approx(facts["validation"]["ap"], abs=1e-6)
-    share = float(phantoms[2].vessels.sum() / phantoms[2].fov.sum())
-    assert again["ap"] > 1.5 * share  # better than chance
+    assert again["auc"] > 0.9
 
 
 def test_an_interruption_keeps_the_best_so_far(phantoms: list[Case]) -> None:

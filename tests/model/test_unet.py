@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import make_network
+from made_up import make_network
 from torch.utils.hooks import RemovableHandle
 
 from xaibench.model.unet import VesselUNet

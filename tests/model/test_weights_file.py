@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_network
+from made_up import make_network
 from safetensors.torch import save_file
 
 from xaibench.errors import UserError

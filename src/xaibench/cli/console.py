@@ -88,3 +88,8 @@ def table(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> st
         return "  ".join(padded).rstrip()
 
     return "\n".join([line(heads), *map(line, lines)])
+
+
+def count(number: int, noun: str) -> str:
+    """Such as "1 image" or "2 images"."""
+    return f"{number} {noun}{'s' * (number != 1)}"

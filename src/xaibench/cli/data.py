@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xaibench.cli.console import Console
+from xaibench.cli.console import Console, count
 from xaibench.cli.parser import Parser, number
 from xaibench.errors import UserError
 
@@ -25,8 +25,7 @@ def execute_check(args: argparse.Namespace, console: Console) -> int:
     for line in report.problems:
         console.out(f"problem: {line}")
     if report.problems:
-        count = len(report.problems)
-        console.warn(f"xaibench: {args.folder} has {count} problem{'s' * (count > 1)}. Mend and check again.")
+        console.warn(f"xaibench: {args.folder} has {count(len(report.problems), 'problem')}. Mend and check again.")
         return 2
     console.note(f"Nothing is wrong. Use it with --data {args.folder}")
     return 0
@@ -54,5 +53,5 @@ def execute_phantom(args: argparse.Namespace, console: Console) -> int:
     with console.bar(args.count, "image", seeds) as bar:
         for seed in bar:
             save_phantom(draw_phantom(seed, (args.size, args.size) if args.size else FULL_SIZE), out)
-    console.out(f"{args.count} phantom{'s' * (args.count > 1)} in {out}. Use with --data {out}")
+    console.out(f"{count(args.count, 'phantom')} in {out}. Use with --data {out}")
     return 0

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from xaibench import registry
-from xaibench.cli.console import Console
+from xaibench.cli.console import Console, count
 from xaibench.cli.parser import Parser
 from xaibench.errors import UserError
 
@@ -48,7 +48,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     if args.json:
         console.out_json({"ok": not problems, "findings": [asdict(f) for f in found]})
     else:
-        console.out(f"{problems} problem{'s' * (problems > 1)}, marked !!." if problems else "All is well.")
+        console.out(f"{count(problems, 'problem')}, marked !!." if problems else "All is well.")
     return int(bool(problems))
 
 
@@ -97,11 +97,11 @@ def _data() -> Iterator[Finding]:
     for title, variable, items in known:
         place = data_place(variable, title)
         try:
-            count = sum(bool(i.image and i.vessels) for i in items(open_source(place)))
+            labelled = sum(bool(i.image and i.vessels) for i in items(open_source(place)))
         except UserError:
-            count = 0
-        if count:
-            yield Finding("data", f"{title}: {count} labelled images in {place}")
+            labelled = 0
+        if labelled:
+            yield Finding("data", f"{title}: {count(labelled, 'labelled image')} in {place}")
         elif os.environ.get(variable):
             what = "holds no labelled images" if place.exists() else "does not exist"
             yield Finding("data", f"{title}: {variable} is {place}, which {what}", ok=False)
@@ -126,7 +126,7 @@ def _weights() -> Iterator[Finding]:
 def _plugins() -> Iterator[Finding]:
     for kind in registry.KINDS:
         good, broken = registry.available(kind)
-        yield Finding("plugins", f"{len(good)} {kind}s")
+        yield Finding("plugins", count(len(good), kind))
         for reason in broken.values():
             yield Finding("plugins", reason, ok=False)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 
-from xaibench.cli.console import Console, table
+from xaibench.cli.console import Console, count, table
 from xaibench.cli.parser import Parser, number
 from xaibench.cli.run import model_argument
 
@@ -54,12 +55,12 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             }
         )
         return 0
-    console.out(f"{cases.dataset} {cases.split} · {name} · {len(cases)} images · threshold {args.threshold:g}")
+    console.out(f"{cases.dataset} {cases.split} · {name} · {count(len(cases), 'image')} · threshold {args.threshold:g}")
     lines = [
         [who, *(_shown(v[f]) for f in FIGURES)] for who, v in {"pooled": result.pooled, **result.per_image}.items()
     ]
     console.out("\n" + table(["", *FIGURES], lines, left=1))
-    console.out(f"\n{PROTOCOL}")
+    console.out("\n" + textwrap.fill(PROTOCOL, 120))
     if cases.note:
         console.out(cases.note)
     return 0

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         code = _complain(str(error), console, USAGE)
     except KeyboardInterrupt:
-        code = _complain("Interrupted.", console, INTERRUPTED)
+        code = _complain(f"Interrupted. Begin again with: {console.command}", console, INTERRUPTED)
     except BrokenPipeError:  # of stderr
         silence(sys.stderr)
     except Exception as error:  # a plugin or a model of the user's may fail in any way at all

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaibench.cli.console import Console
+from xaibench.cli.console import Console, count
 from xaibench.cli.parser import Parser, check_name, number, one_of
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def model_argument(text: str | None) -> str | Path | None:
 def _size(prepared: Prepared) -> str:
     methods, cases, metrics = len(prepared.methods), len(prepared.cases), len(prepared.setting.metrics)
     return (
-        f"{_count(methods * cases, 'cell')}: {_count(methods, 'method')} on {_count(cases, 'image')}, "
-        f"{_count(metrics, 'metric')}, model {prepared.setting.model}, target {prepared.setting.target}"
+        f"{count(methods * cases, 'cell')}: {count(methods, 'method')} on {count(cases, 'image')}, "
+        f"{count(metrics, 'metric')}, model {prepared.setting.model}, target {prepared.setting.target}"
     )
 
 
@@ -152,7 +152,10 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
             }
         )
     else:
-        console.note(f"Cells: {counts['ok']} computed, {counts['kept']} kept, {watch.uncomputed()}.")
+        console.note(
+            f"Cells: {counts['ok']} computed, {counts['kept']} kept, "
+            f"{counts['skipped']} skipped, {counts['failed']} failed."
+        )
         for line in lost:
             console.note(
                 f"{line['status'].capitalize()}, {line['count']} ×: {line['reason']} ({', '.join(line['what'])})."
@@ -162,7 +165,7 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
         console.out(f"Kept in {root}: {files}, maps and records.\n")
         console.out("\n".join(summary))
     if failures:
-        console.warn(f"xaibench: {_count(failures, 'cell')} failed. The same command computes only these again.")
+        console.warn(f"xaibench: {count(failures, 'cell')} failed. The same command computes only these again.")
     return int(bool(failures))
 
 
@@ -185,9 +188,6 @@ class _Watch:
             self._console.warn(f"{event.cell} failed: {event.reason}")
             if self._console.verbose and event.trace:
                 self._console.warn(event.trace)
-
-    def uncomputed(self) -> str:
-        return f"{self.statuses['skipped']} skipped, {self.statuses['failed']} failed"
 
 
 def _is_of(board: Leaderboard, prepared: Prepared) -> bool:
@@ -214,7 +214,3 @@ def _gaps(record: Record, asked: set[str]) -> list[tuple[str, str, str]]:
     if record.status != "ok":
         return [(record.spec, record.status, record.reason)]
     return [(s.metric, s.status, s.reason) for s in record.scores if s.status != "ok" and s.metric in asked]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

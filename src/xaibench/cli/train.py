@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import re
 from dataclasses import fields
@@ -11,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaibench.cli.console import Console
+from xaibench.cli.console import Console, count, plain
 from xaibench.cli.parser import Parser, number
 from xaibench.errors import UserError
 
@@ -56,7 +57,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
     recipe = Recipe(**{f.name: getattr(args, f.name) for f in fields(Recipe)})
     cases = load_cases(args.data, split=args.split, count=args.cases)
-    console.note(f"Data: {len(cases)} images of {cases.dataset} {cases.split}. {cases.note}".rstrip())
+    console.note(f"Data: {count(len(cases), 'image')} of {cases.dataset} {cases.split}. {cases.note}".rstrip())
     if len(cases) < recipe.holdout or not recipe.holdout:
         console.note("No image is held out: validation figures are of images that are trained on.")
     with console.bar(recipe.steps, "step") as bar:
@@ -73,16 +74,17 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     best, done = facts["validation"], facts["steps_done"]
     console.out(f"Weights of step {best.get('step', done)} of {done}: {_shown(best)}\nWritten to {out}.")
     if done < recipe.steps:
+        again = console.command if args.force else f"{console.command} --force"
         console.warn(
             f"xaibench: Interrupted after {done} of {recipe.steps} steps; the best weights so far are in {out}. "
-            f"To train to the end, add --force: {console.command} --force"
+            f"Train anew, to the end, with: {again}"
         )
         return 130
     return 0
 
 
 def _card(facts: dict[str, Any], cases: Cases) -> dict[str, Any]:
-    return facts | {
+    about = {
         "dataset": cases.dataset,
         "split": cases.split,
         "images": list(cases.ids),
@@ -91,6 +93,7 @@ def _card(facts: dict[str, Any], cases: Cases) -> dict[str, Any]:
         "xaibench": version("xaibench"),
         "date": datetime.now(UTC).date().isoformat(),
     }
+    return {k: plain(v) for k, v in (facts | about).items()}
 
 
 def _shown(figures: dict[str, float]) -> str:
@@ -120,6 +123,6 @@ def _writable(path: Path, force: bool) -> Path:
 
 
 def _field_words(recipe: type[Recipe]) -> dict[str, str]:
-    """What the docstring says of each field."""
-    text = re.sub(r"\n\s{8,}", " ", recipe.__doc__ or "")
-    return {m[1]: m[2].rstrip(".") for m in re.finditer(r"^\s*(\w+): (.+)$", text, re.MULTILINE)}
+    """What the docstring says of each field, without line breaks."""
+    text = re.sub(r"\n {8,}", " ", inspect.getdoc(recipe) or "")
+    return {m[1]: m[2].rstrip(".") for m in re.finditer(r"^ {4}(\w+): (.+)$", text, re.MULTILINE)}

@@ -15,9 +15,9 @@ def caliber_map(vessels: np.ndarray) -> np.ndarray:
     """Radius of the vessel at each vessel pixel: that of the nearest skeleton pixel.
 
     The radius at a skeleton pixel is its Euclidean distance to the nearest background pixel's centre. On a pixel grid
-    that differs from the true radius by up to some three quarters of a pixel either way, as a line lies on the grid (one
-    three pixels wide, along the grid, measures 2 and not 1.5); over the phantoms, whose radii are known, the median
-    error is below half a pixel (a test holds this).
+    that differs from the true radius by up to some three quarters of a pixel either way, as a line lies on the grid
+    (one three pixels wide, along the grid, measures 2 and not 1.5); over the phantoms, whose radii are known, the
+    median error is below half a pixel (a test holds this).
 
     Args:
         vessels: (H, W) bool.

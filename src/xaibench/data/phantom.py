@@ -60,7 +60,7 @@ def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
     fov = np.hypot(x - centre[0], y - centre[1]) <= field_radius
     raster = rasterise(surface, trees, (height, width), origin)
     image = paint(surface, eye, raster, fov, origin, field_radius)
-    return make_case(f"phantom-{seed:04d}", image, raster.vessels, fov, caliber=raster.radius)
+    return make_case(f"phantom-{seed:04d}", image, raster.vessels, fov, caliber=raster.radius, scale=1.0)
 
 
 @dataset("phantom")

@@ -73,6 +73,7 @@ def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
     # at full resolution, too, a map can be several pixels larger than the image.
     factor = 2 ** math.ceil(math.log2(max(height / coarse.shape[0], width / coarse.shape[1])))
     full = coarse.shape[0] * factor, coarse.shape[1] * factor
-    covers = all(s <= f < s + LARGEST_STRIDE for s, f in zip(size, full, strict=True))
+    divides = height % coarse.shape[0] == width % coarse.shape[1] == 0
+    covers = not divides and all(s <= f < s + LARGEST_STRIDE for s, f in zip(size, full, strict=True))
     map_ = F.interpolate(coarse[None, None], full if covers else (height, width), mode="bilinear", align_corners=False)
     return map_[0, 0, :height, :width].contiguous()

@@ -61,7 +61,8 @@ def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
         return modules[name]
     near = difflib.get_close_matches(name, layers, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]}? " if near else ""
-    raise UserError(f"{type(model).__name__} has no layer {name!r}.", f"{hint}There are {', '.join(layers)}.")
+    known = f"There are {', '.join(layers)}." if layers else "It has no convolutions; give a module's full name."
+    raise UserError(f"{type(model).__name__} has no layer {name!r}.", hint + known)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import platform
@@ -95,7 +96,9 @@ class Prepared:
 
     def run_json(self, command: str) -> dict[str, Any]:
         """What ``run.json`` keeps: what was asked, and what it was computed with."""
-        known = self.store.read_run() if (self.store.root / "run.json").is_file() else {}
+        known: dict[str, Any] = {}
+        with contextlib.suppress(UserError):  # a damaged one is written anew
+            known = self.store.read_run()
         packages = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn")
         return {
             "command": command,

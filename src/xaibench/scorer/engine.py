@@ -33,9 +33,15 @@ class Engine:
     memory_format: str = "channels_last"
 
     def batches(self, images: Tensor) -> Iterator[Tensor]:
-        """The batch in parts of at most ``micro_batch`` images, in this memory format."""
-        for part in images.split(self.micro_batch):
-            yield part.contiguous(memory_format=FORMATS[self.memory_format])
+        """The batch in parts of ``micro_batch`` images, the rest one by one, in this memory format.
+
+        Another number of images may be computed by another kernel that rounds differently; of one and of
+        ``micro_batch`` it is known that they agree.
+        """
+        whole = len(images) - len(images) % self.micro_batch
+        for part in (*images[:whole].split(self.micro_batch), *images[whole:].split(1)):
+            if len(part):
+                yield part.contiguous(memory_format=FORMATS[self.memory_format])
 
 
 def tune(model: nn.Module, image: Tensor, name: str) -> Engine:

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.said import Run
+from cli.strict_json import strict
+
+
+def test_the_table_is_that_of_the_run(xaibench: Run, finished: Path) -> None:
+    said = xaibench("leaderboard", str(finished))
+    assert said.code == 0 and not said.err
+    assert said.out.startswith("phantom test · tiny · target vessels · 2 images") and "1  gradcam" in said.out
+
+
+@pytest.mark.parametrize(
+    ("format", "begins"),
+    [
+        ("markdown", "## phantom test"),
+        ("latex", "% phantom test"),
+        ("html", "<!doctype html>"),
+        ("csv", "rank,method,family,control,coverage,auroc-vessels,"),
+    ],
+)
+def test_every_format(xaibench: Run, finished: Path, format: str, begins: str) -> None:
+    said = xaibench("leaderboard", str(finished), "--format", format)
+    assert said.code == 0 and said.out.startswith(begins) and "gradcam" in said.out
+
+
+def test_csv_and_json_hold_the_same(xaibench: Run, finished: Path) -> None:
+    text = xaibench("leaderboard", str(finished), "--format", "csv").out
+    assert text == (finished / "leaderboard.csv").read_text()
+    lines = list(csv.DictReader(io.StringIO(text)))
+    rows = strict(xaibench("leaderboard", str(finished), "--format", "json").out)
+    assert [r["method"] for r in rows] == [line["method"] for line in lines] and len(rows) == 6
+    assert [r["auroc-vessels"] for r in rows] == [float(line["auroc-vessels"]) for line in lines]
+
+
+def test_several_runs_are_taken_together(xaibench: Run, finished: Path, small: tuple[str, ...]) -> None:
+    data = [a if a != "2" else "1" for a in small]  # one image more than nothing, and another method
+    assert xaibench("run", *data, "--method", "gradcam[layer=last]", "--out", "other").code == 0
+    rows = strict(xaibench("leaderboard", str(finished), "other", "--format", "json").out)
+    assert {r["method"]: r["coverage"] for r in rows if not r["control"]} == {"gradcam": 1, "gradcam[layer=last]": 0.5}
+
+
+def test_a_target_that_the_run_lacks(xaibench: Run, finished: Path) -> None:
+    said = xaibench("leaderboard", str(finished), "--target", "thin")
+    assert said.code == 2 and "'thin'" in said.err and "It has vessels" in said.err
+    assert xaibench("leaderboard", str(finished), "--target", "vessels").code == 0
+
+
+def test_a_damaged_record_is_named_and_left_out(xaibench: Run, finished: Path) -> None:
+    shutil.copytree(finished, "damaged")
+    broken = next(Path("damaged").glob("cells/*/*.json"))
+    broken.write_text("{")
+    said = xaibench("leaderboard", "damaged")
+    assert said.code == 0 and said.err.startswith(f"{broken} is damaged and left out: ")
+
+
+def test_what_is_no_run(xaibench: Run, tmp_path: Path) -> None:
+    said = xaibench("leaderboard", str(tmp_path))
+    assert said.code == 2 and f"{tmp_path} is not the folder of a run" in said.err
+
+
+def test_it_answers_in_a_second_without_a_network_library(finished: Path) -> None:
+    code = (
+        "import sys; from xaibench.cli.main import main; assert main(['leaderboard', sys.argv[1], '--wide']) == 0; "
+        "assert not {'torch', 'monai', 'skimage', 'sklearn'} & set(sys.modules)"
+    )
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code, str(finished)], check=True, capture_output=True)
+    assert time.perf_counter() - start < 5  # one second on a machine that does nothing else

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from cli.said import Run
+from xaibench.cli import run as run_module
+from xaibench.cli.leaderboard import FORMATS
+from xaibench.cli.main import COMMANDS, main
+
+LIGHT = "import sys; from xaibench.cli.main import main; code = main({argv}); assert code == {code}, code; {check}"
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["rnu"], 2),
+        (["run", "--help"], 0),
+        (["run", "--metod", "gradcam"], 2),
+        (["run", "--method", "gradcm"], 2),
+        (["run", "--target", "thn"], 2),
+        (["leaderboard", "nowhere"], 2),
+    ],
+)
+def test_no_network_library_is_loaded_to_help_or_to_answer_a_mistyped_word(argv: list[str], code: int) -> None:
+    check = "assert not {'torch', 'monai', 'scipy', 'pandas', 'skimage'} & set(sys.modules)"
+    if argv[0] == "leaderboard":
+        check = "assert not {'torch', 'monai'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", LIGHT.format(argv=argv, code=code, check=check)], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_help_names_every_command(xaibench: Run) -> None:
+    said = xaibench("--help")
+    assert said.code == 0 and not said.err
+    for name, command in COMMANDS.items():
+        assert f"  {name} " in said.out and command.summary in said.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(xaibench: Run, name: str) -> None:
+    said = xaibench(*name.split(), "--help")
+    assert said.code == 0 and said.out.startswith(f"usage: xaibench {name} ") and "--verbose" in said.out
+
+
+def test_the_version(xaibench: Run) -> None:
+    assert xaibench("--version") == (0, f"xaibench {version('xaibench')}\n", "")
+
+
+def test_python_m_is_the_same_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "xaibench", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"xaibench {version('xaibench')}\n")
+
+
+def test_no_command_is_a_mistake_that_shows_the_commands(xaibench: Run) -> None:
+    said = xaibench()
+    assert said.code == 2 and not said.out and "leaderboard" in said.err
+    assert xaibench("data").code == 2 and xaibench("data", "--help").code == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["rnu"], ["'rnu'", "Did you mean run?"]),
+        (["leaderbord", "x"], ["'leaderbord'", "Did you mean leaderboard?"]),
+        (["xyzzy"], ["'xyzzy'", "`xaibench --help`"]),
+        (["--vrsion"], ["'--vrsion'", "Did you mean --version?"]),
+        (["data", "chek", "x"], ["'data chek'", "Did you mean data check?"]),
+        (["run", "--metod", "gradcam"], ["no option --metod", "--method"]),
+        (["run", "--metod=gradcam"], ["no option --metod.", "--method"]),
+        (["run", "--meth", "gradcam"], ["no option --meth", "--method"]),  # no abbreviations
+        (["run", "gradcam"], ["'gradcam'", "`xaibench run --help`"]),
+        (["run", "--out"], ["--out needs a value", "`xaibench run --help`"]),
+        (["run", "--cases", "many"], ["--cases", "'many'", "whole number of 1 or more"]),
+        (["run", "--cases", "0"], ["--cases", "'0'"]),
+        (["run", "--seed", "-1"], ["--seed", "'-1'"]),
+        (["run", "--target", "thn"], ["--target", "'thn'", "Did you mean thin"]),
+        (["run", "--target", "xyzzy"], ["--target", "vessels, thin, thick, false-positives, false-negatives"]),
+        (["run", "--suite", "quik"], ["--suite", "Did you mean quick?"]),
+        (["run", "--method", "gradcm"], ["'gradcm'", "Did you mean gradcam"]),
+        (["run", "--method", "gradcam[layr=last]"], ["'layr'", "layer"]),
+        (["run", "--metric", "auroc-thn"], ["'auroc-thn'", "Did you mean auroc-thin"]),
+        (["run", "--data", "phantm"], ["'phantm'", "Did you mean phantom?"]),
+        (["run", "--data", "phantom[size=20]"], ["20 px", "128 px"]),
+        (["run", "--data", "phantom", "--split", "tst"], ["'tst'", "test"]),
+        (["run", "--data", "phantom", "--model", "unet-phantm"], ["'unet-phantm'", "Did you mean unet-phantom"]),
+        (["run", "--data", "phantom", "--model", "no.safetensors"], ["no.safetensors", "`xaibench list models`"]),
+        (["list"], ["KIND", "`xaibench list --help`"]),
+        (["list", "explainer"], ["'explainer'", "Did you mean explainers?"]),
+        (["leaderboard"], ["RUN"]),
+        (["leaderboard", "nowhere"], ["nowhere", "`xaibench run --out nowhere`"]),
+        (["leaderboard", "nowhere", "--format", "tabel"], ["--format", "Did you mean table?"]),
+        (["evaluate"], ["--data", "`xaibench evaluate --help`"]),
+        (["evaluate", "--data", "phantom", "--threshold", "2"], ["--threshold", "0 or more and of 1 or less"]),
+        (["train", "--data", "phantom"], ["--out"]),
+        (["train", "--data", "phantom", "--out", "w.safetensors", "--steps", "nan"], ["--steps", "'nan'"]),
+        (["data", "check", "nowhere"], ["nowhere"]),
+        (["data", "phantom", "--out", "x", "--size", "12"], ["--size", "128 or more"]),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line_with_what_was_meant(
+    xaibench: Run, argv: list[str], words: list[str]
+) -> None:
+    said = xaibench(*argv)
+    assert said.code == 2 and not said.out
+    assert said.err.startswith("xaibench: ") and said.err.count("\n") == 1
+    for word in words:
+        assert word in said.err, said.err
+
+
+def test_the_traceback_comes_only_with_v(xaibench: Run) -> None:
+    argv = ["run", "--method", "gradcm"]
+    assert "Traceback" not in xaibench(*argv).err
+    for flag in ("-v", "--verbose", "-qv"):
+        said = xaibench(*argv, flag)
+        assert said.code == 2 and "Traceback" in said.err and said.err.splitlines()[-1].startswith("xaibench: ")
+
+
+def test_what_nobody_foresaw_is_one_line_too(xaibench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError("the disk is on fire\nand so on")
+
+    monkeypatch.setitem(COMMANDS, "doctor", COMMANDS["doctor"]._replace(execute=fail))
+    said = xaibench("doctor")
+    assert said == (1, "", "xaibench: OSError: the disk is on fire. Add -v for the traceback.\n")
+
+
+def test_an_interruption_before_anything_was_done(xaibench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, "doctor", COMMANDS["doctor"]._replace(execute=interrupt))
+    said = xaibench("doctor", "--json")
+    assert said == (130, "", "xaibench: Interrupted. Begin again with: xaibench doctor --json\n")
+
+
+def test_words_known_before_anything_is_loaded_are_those_of_the_rooms_they_come_from() -> None:
+    from xaibench import leaderboard, scorer
+    from xaibench.run.plan import SUITES
+
+    assert run_module.TARGETS == scorer.TARGETS
+    assert tuple(SUITES) == run_module.SUITES
+    assert set(FORMATS) == set(leaderboard.FORMATS)
+
+
+def test_a_terminal_without_the_letters_gets_others(finished: Path) -> None:
+    command = [sys.executable, "-m", "xaibench", "leaderboard", str(finished)]
+    env = {"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, capture_output=True, env=env)
+    assert done.returncode == 0 and not done.stderr and b"gradcam" in done.stdout and done.stdout.isascii()
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["list", "datasets"]])
+def test_a_reader_who_leaves_early_is_no_error(argv: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xaibench", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 0)
+    process.stderr.close()
+
+
+def test_main_reads_the_arguments_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["xaibench", "--version"])
+    assert main() == 0 and capsys.readouterr().out.startswith("xaibench ")

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_up import target_on
+from torch import Tensor
+
+from xaibench.data.case import Case
+from xaibench.errors import UserError
+from xaibench.explainers.explain import explain, map_rng
+from xaibench.registry import explainer, parse
+from xaibench.scorer import Scorer
+
+
+def constant(value: Any) -> Callable[..., Any]:
+    def method(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Any:
+        return value
+
+    return method
+
+
+def test_a_map_is_a_float32_tensor_on_the_cpu(scorer: Scorer, eye: Case) -> None:
+    for value in (
+        np.ones((61, 70)),
+        torch.ones(61, 70, dtype=torch.float64, requires_grad=True),
+        np.ones((61, 70), int),
+    ):
+        map_ = explain(scorer, eye.image, method=constant(value))
+        assert map_.dtype == torch.float32 and map_.shape == (61, 70) and not map_.requires_grad
+        assert (map_ == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(70, 61), (1, 61, 70), (3, 61, 70), (61,)])
+def test_a_map_of_another_size_is_an_error(scorer: Scorer, eye: Case, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"method returned a map of shape .*, not \(61, 70\)"):
+        explain(scorer, eye.image, method=constant(torch.zeros(shape)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_is_an_error(scorer: Scorer, eye: Case, value: float) -> None:
+    map_ = np.zeros((61, 70))
+    map_[3, 4] = value
+    with pytest.raises(ValueError, match="not finite"):
+        explain(scorer, eye.image, method=constant(map_))
+
+
+def noise(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> np.ndarray:
+    return rng.random(tuple(image.shape[1:]))
+
+
+def test_chance_is_decided_by_seed_method_and_image(scorer: Scorer, eye: Case) -> None:
+    first = explain(scorer, eye.image, method=noise, seed=1)
+    assert torch.equal(first, explain(scorer, eye.image, method=noise, seed=1))
+    assert not torch.equal(first, explain(scorer, eye.image, method=noise, seed=2))
+    assert not torch.equal(first, explain(scorer, eye.image * 0.5, method=noise, seed=1))
+    a, b = (map_rng(0, parse("explainer", t), eye.image).random() for t in ("random", "frangi"))
+    assert a != b
+
+
+def test_global_chance_is_seeded_and_left_as_it_was(scorer: Scorer, eye: Case) -> None:
+    """A library that draws from the global generators does not make a map irreproducible, nor what comes after it."""
+
+    def careless(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+        map_ = torch.rand(image.shape[1:]) + random.random() + np.random.rand()  # noqa: NPY002
+        torch.manual_seed(0)
+        np.random.seed(0)  # noqa: NPY002
+        random.seed(0)
+        return map_
+
+    def state() -> tuple[Any, ...]:
+        return random.getstate(), repr(np.random.get_state()), torch.random.get_rng_state().tolist()  # noqa: NPY002
+
+    before = state()
+    first = explain(scorer, eye.image, method=careless)
+    assert state() == before
+    torch.rand(5), np.random.rand(5), random.random()  # noqa: NPY002
+    assert torch.equal(explain(scorer, eye.image, method=careless), first)
+    assert not torch.equal(explain(scorer, eye.image, method=careless, seed=1), first)
+
+
+def test_global_chance_is_left_as_it_was_by_a_method_that_fails(scorer: Scorer, eye: Case) -> None:
+    def failing(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+        torch.manual_seed(0)
+        random.seed(0)
+        raise ZeroDivisionError
+
+    before = torch.random.get_rng_state().tolist(), random.getstate()
+    with pytest.raises(ZeroDivisionError):
+        explain(scorer, eye.image, method=failing)
+    assert (torch.random.get_rng_state().tolist(), random.getstate()) == before
+
+
+def test_a_method_that_works_in_place_spoils_nobody_elses_image(scorer: Scorer, eye: Case) -> None:
+    def greedy(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+        image.mul_(0).requires_grad_()
+        return image[1]
+
+    before = eye.image.clone()
+    explain(scorer, eye.image, method=greedy)
+    assert torch.equal(eye.image, before) and not eye.image.requires_grad
+
+
+def test_labels_are_given_to_those_that_declare_it_only(scorer: Scorer, eye: Case) -> None:
+    def spy(scorer: Scorer, image: Tensor, **given: Any) -> Tensor:
+        assert set(given) == {"rng"}
+        return image[0]
+
+    explain(scorer, eye.image, method=spy, case=eye)
+
+    @explainer("reader", family="control", control=True, sees_labels=True)
+    def reader(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, case: Case) -> Tensor:
+        return case.thin.float()
+
+    assert torch.equal(explain(scorer, eye.image, method=reader, case=eye), eye.thin.float())
+    with pytest.raises(UserError, match=r"reader reads the labels, and none were given\. Pass case="):
+        explain(scorer, eye.image, method=reader)
+
+
+def test_a_method_may_not_see_labels_without_being_a_control() -> None:
+    with pytest.raises(ValueError, match="asks for labels but is not a control"):
+        explainer("cheat", family="cam", sees_labels=True)
+
+
+def test_parameters_reach_the_method(scorer: Scorer, eye: Case) -> None:
+    blurred = [explain(scorer, eye.image, method=f"green-contrast[sigma={s}]") for s in (3, 15)]
+    assert not torch.equal(*blurred)
+    assert torch.equal(blurred[1], explain(scorer, eye.image, method="green-contrast"))
+
+
+def test_an_image_of_another_size_than_the_target(network: Any, eye: Case) -> None:
+    with pytest.raises(UserError, match="for a target of 61 × 70 px"):
+        explain(Scorer(network, target_on(eye)), torch.rand(3, 64, 64), method="gradcam")

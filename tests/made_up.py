@@ -1,0 +1,87 @@
+"""A made-up eye, and networks whose answer is known or whose flaws are those of real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xaibench.data.case import Case, make_case
+from xaibench.model.unet import VesselUNet
+from xaibench.scorer import Target
+
+HEIGHT, WIDTH = 61, 70  # unlike, and no multiples of the network's stride
+
+
+class GreenFilter(nn.Module):
+    """A white box: the logit of a pixel is ``gain`` × (``level`` − its green), whatever is around it."""
+
+    def __init__(self, level: float = 0.4, gain: float = 20.0) -> None:
+        super().__init__()
+        self.register_buffer("level", torch.tensor(level))
+        self.register_buffer("gain", torch.tensor(gain))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.gain * (self.level - images[:, 1:2])
+
+
+class PlainCNN(nn.Module):
+    """A network as users bring it: no named layers, in-place activations, batch norm, dropout, frozen or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True))
+        self.down = nn.Conv2d(6, 8, 3, stride=2, padding=1)
+        self.act = nn.ReLU(inplace=True)
+        self.drop = nn.Dropout2d(0.5)
+        self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
+        self.head = nn.Conv2d(12, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        fine = self.first(images)
+        coarse = self.drop(self.act(self.down(fine)))
+        up = self.up(coarse)[..., : images.shape[-2], : images.shape[-1]]
+        logits: Tensor = self.head(torch.cat([fine, up], 1))
+        return logits
+
+
+def unsettle(model: nn.Module, seed: int) -> nn.Module:
+    """Give batch norms statistics and scales of their own, so that a pass in the wrong mode shows."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.copy_(torch.randn(module.num_features, generator=generator) * 0.2)
+            module.running_var.copy_(torch.rand(module.num_features, generator=generator) + 0.5)
+    return model
+
+
+def make_network(seed: int = 6) -> VesselUNet:
+    """With the default seed no layer's Grad-CAM is zero everywhere, as a network without training can have it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = VesselUNet(channels=(4, 8, 8, 8, 8))
+    unsettle(model, seed)
+    return model.eval()
+
+
+def draw_eye(*, image_seed: int = 0, id: str = "eye") -> Case:
+    """A lit disc with vessels darker than their surroundings: two of radius 1 (thin), two of radius 2.5 (thick).
+
+    Green is .2 to .3 on vessels and .55 to .65 off them, in steps of 1/255 as in any photograph.
+    """
+    rng = np.random.default_rng(image_seed)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    fov = np.hypot(y - 30, x - 34.5) <= 29
+    caliber = np.zeros((HEIGHT, WIDTH))
+    caliber[14:15, 15:55] = caliber[20:50, 50:51] = 1.0
+    caliber[24:29, 12:44] = caliber[34:55, 30:35] = 2.5
+    vessels = caliber > 0
+    image = rng.uniform(0.55, 0.65, (3, HEIGHT, WIDTH)) - 0.35 * vessels
+    image = np.where(fov, np.rint(image * 255) / 255, 0).astype(np.float32)
+    return make_case(id, image, vessels, fov, caliber=caliber, scale=1.0)
+
+
+def target_on(case: Case, mask: Tensor | None = None) -> Target:
+    mask = case.vessels if mask is None else mask
+    return Target("mine", mask, case.fov, mask.float())

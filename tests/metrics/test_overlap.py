@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.ndimage import distance_transform_edt
+from sklearn.metrics import roc_auc_score
+
+from xaibench.data.case import Case
+from xaibench.errors import Skipped
+from xaibench.metrics import overlap
+from xaibench.metrics.overlap import area_under_roc, lift_of, mass_share, pointing_hit, top_share
+
+SHAPE = (7, 9)
+RNG = np.random.default_rng(0)
+tied = hnp.arrays(np.float32, SHAPE, elements=st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 3.0]))
+signed = hnp.arrays(np.float32, SHAPE, elements=st.floats(-1e6, 1e6, width=32))
+masks = hnp.arrays(bool, SHAPE)
+quick = settings(max_examples=60, deadline=None)
+
+
+def inside(mask: np.ndarray, fov: np.ndarray) -> np.ndarray:
+    mask = mask & fov
+    assume(mask.any())
+    return mask
+
+
+@quick
+@given(tied, masks)
+def test_the_roc_area_is_scikit_learns_ties_included(values: np.ndarray, mask: np.ndarray) -> None:
+    assume(mask.any() and not mask.all())
+    expected = roc_auc_score(mask.ravel(), values.ravel())
+    assert area_under_roc(values[mask], values[~mask]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_roc_area_counts_a_large_image_exactly() -> None:
+    """300 000 pixels, a tenth of them positive: the sum of ranks must not lose digits."""
+    values = np.arange(300_000, dtype=np.float32)
+    assert area_under_roc(values[-30_000:], values[:-30_000]) == 1
+    assert area_under_roc(values[:30_000], values[30_000:]) == 0
+
+
+@quick
+@given(tied, masks, masks)
+def test_the_top_share_is_the_mean_over_all_ways_to_break_ties(
+    values: np.ndarray, mask: np.ndarray, fov: np.ndarray
+) -> None:
+    mask = inside(mask, fov)
+    rng, hits = np.random.default_rng(0), []
+    flat, truth = values[fov], mask[fov]
+    for _ in range(400):
+        shuffle = rng.permutation(flat.size)
+        first = shuffle[np.argsort(-flat[shuffle], kind="stable")][: truth.sum()]
+        hits.append(truth[first].mean())
+    error = np.std(hits) / math.sqrt(len(hits))
+    assert top_share(values, mask, fov) == pytest.approx(np.mean(hits), abs=5 * error + 1e-9)
+
+
+@quick
+@given(tied, masks, masks)
+def test_the_pointing_game_is_the_mean_over_all_highest_pixels(
+    values: np.ndarray, mask: np.ndarray, fov: np.ndarray
+) -> None:
+    mask = inside(mask, fov)
+    places = np.argwhere(mask)
+    best = values[fov].max()
+    highest = np.argwhere(fov & (values == best))
+    hits = [np.sqrt(((places - p) ** 2).sum(1)).min() <= 2 for p in highest]
+    assert pointing_hit(values, mask, fov) == pytest.approx(np.mean(hits))
+
+
+@quick
+@given(signed, masks, masks)
+def test_mass_is_a_share_on_signed_maps_too(values: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> None:
+    mask = inside(mask, fov)
+    share = mass_share(values, mask, fov)
+    assert 0 <= share <= 1
+    positive = [max(float(v), 0.0) for v in values[fov]]
+    on_mask = [max(float(v), 0.0) for v in values[mask]]
+    expected = math.fsum(on_mask) / math.fsum(positive) if sum(positive) else mask.sum() / fov.sum()
+    assert share == pytest.approx(expected, abs=1e-9)
+    assert mass_share(values, mask, fov) + mass_share(values, fov & ~mask, fov) == pytest.approx(1) or mask.sum() in (
+        0,
+        fov.sum(),
+    )
+    assert lift_of(values, mask, fov) == pytest.approx(share * fov.sum() / mask.sum())
+
+
+@given(st.integers(0, 300))
+@settings(max_examples=100, deadline=None)
+def test_all_mass_on_the_mask_is_one_and_not_a_bit_more(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask, fov = rng.random((40, 50)) < 0.3, np.ones((40, 50), bool)
+    values = np.where(mask, rng.random((40, 50)), -1).astype(np.float32)
+    assert mass_share(values, mask, fov) <= 1
+    assert mass_share(values, mask, fov) == pytest.approx(1, abs=1e-12)
+
+
+def test_pointing_by_hand() -> None:
+    fov, mask = np.ones((20, 20), bool), np.zeros((20, 20), bool)
+    mask[10, 10] = True
+    for place, hit in [((10, 10), 1), ((10, 12), 1), ((11, 11), 1), ((11, 12), 0), ((10, 13), 0)]:
+        values = np.zeros((20, 20))
+        values[place] = 1
+        assert pointing_hit(values, mask, fov) == hit
+
+
+def test_what_lies_outside_the_field_of_view_does_not_count(eye: Case) -> None:
+    values = np.random.default_rng(2).random(eye.fov.shape)
+    fov = eye.fov.numpy()
+    other = np.where(fov, values, 1e9)
+    for metric in (m for m in vars(overlap).values() if isinstance(m, overlap.Plugin)):
+        assert metric(values, eye, None, rng=RNG) == metric(other, eye, None, rng=RNG)
+
+
+def test_lift_by_hand(eye: Case) -> None:
+    """Everything on half of the thin vessels: lift is the area of the field of view over that of the thin vessels."""
+    thin, n = eye.thin.numpy(), int(eye.fov.sum())
+    assert 0 < thin.sum() < eye.vessels.sum() < n
+    values = np.zeros(thin.shape)
+    values[np.nonzero(thin)[0][::2], np.nonzero(thin)[1][::2]] = 5.0
+    assert overlap.lift_thin(values, eye, None, rng=RNG).value == pytest.approx(n / thin.sum())
+    assert overlap.lift_thick(values, eye, None, rng=RNG).value == 0
+    assert overlap.lift_vessels(values, eye, None, rng=RNG).value == pytest.approx(n / int(eye.vessels.sum()))
+
+
+def test_thin_vessels_are_held_against_pixels_without_any_vessel(eye: Case) -> None:
+    """A map that shows all vessels alike is perfect for thin ones: thick ones are not held against it."""
+    values = eye.vessels.float().numpy()
+    assert overlap.auroc_thin(values, eye, None, rng=RNG).value == 1
+    assert overlap.auroc_thick(values, eye, None, rng=RNG).value == 1
+
+
+@pytest.mark.parametrize(("thin", "thick", "gap"), [(1.0, 1.0, 0.0), (1.0, 2.0, 1.0), (4.0, 1.0, -2.0)])
+def test_thin_gap_by_hand(eye: Case, thin: float, thick: float, gap: float) -> None:
+    values = thin * eye.thin.numpy() + thick * eye.thick.numpy() + 0.1 * (~eye.vessels).numpy()
+    assert overlap.thin_gap(values, eye, None, rng=RNG).value == pytest.approx(gap)
+
+
+def test_an_infinite_gap_is_skipped(eye: Case) -> None:
+    with pytest.raises(Skipped, match="on thin vessels, so the gap is infinite"):
+        overlap.thin_gap(eye.thick.numpy(), eye, None, rng=RNG)
+    with pytest.raises(Skipped, match="on thick vessels, so the gap is infinite"):
+        overlap.thin_gap(eye.thin.numpy(), eye, None, rng=RNG)
+
+
+def test_an_image_that_is_all_vessel_has_no_roc_area(eye: Case) -> None:
+    full: Any = replace(eye, vessels=eye.fov, caliber=torch.where(eye.fov, 1.0, 0.0))
+    with pytest.raises(Skipped, match="no field-of-view pixel without a vessel"):
+        overlap.auroc_vessels(np.zeros(eye.fov.shape), full, None, rng=RNG)
+
+
+def test_the_farthest_pixel_is_the_worst_place_to_point_at(eye: Case) -> None:
+    far = np.where(eye.fov, distance_transform_edt(~eye.vessels.numpy()), 0)
+    assert overlap.pointing_vessels(far, eye, None, rng=RNG).value == 0

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xaibench import registry
+from xaibench.errors import UserError
+from xaibench.registry import Plugin, Spec, available, get, names, parse
+
+PLUGINS = '''
+from __future__ import annotations
+import numpy as np
+from typing import Any
+from xaibench import explainer, metric
+
+@explainer("typed", family="cam")
+def typed(scorer, image, *, rng: np.random.Generator, count: int = 3, radius: float = 1.5, wide: bool = False,
+          layer: str = "last", limit: int | None = None, mixed: float | str = 2.0, plain=4, free=None, any_: Any = 1):
+    """All kinds of parameters."""
+
+@explainer("needy", family="cam")
+def needy(scorer, image, *, rng, layer: str):
+    """It cannot do without."""
+
+@metric("a-metric", family="overlap", better="higher", range=(0, 1))
+def a_metric(attribution, case, scorer, *, rng):
+    """Not an explainer."""
+
+number = 3
+'''
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Registers ``name=module:object`` of a distribution beside what is installed, for one test."""
+    (tmp_path / "some_plugins.py").write_text(PLUGINS)
+    (tmp_path / "broken_plugin.py").write_text("import a_module_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("some_plugins", None)
+    extra: list[EntryPoint] = []
+
+    def register(name: str, value: str, dist: str = "other-package", group: str = "xaibench.explainers") -> None:
+        point = EntryPoint(name, value, group)
+        vars(point).update(dist=SimpleNamespace(name=dist, version="2.5"))
+        extra.append(point)
+        clear()
+
+    def clear() -> None:
+        registry._points.cache_clear()
+        registry._loaded.cache_clear()
+
+    def found(group: str) -> list[EntryPoint]:
+        return [*entry_points(group=group), *(p for p in extra if p.group == group)]
+
+    monkeypatch.setattr(registry, "entry_points", found)
+    clear()
+    yield register
+    clear()
+
+
+def test_the_built_in_names_are_there() -> None:
+    assert {"gradcam", "random"} <= set(names("explainer")) and {"srg", "auroc-thin", "passes"} <= set(names("metric"))
+    assert {"drive", "phantom"} <= set(names("dataset")) and "unet-phantom" in names("model")
+    for kind in registry.KINDS:
+        assert names(kind) == sorted(names(kind))
+        plugins, broken = available(kind)
+        assert [p.name for p in plugins] == names(kind) and broken == {}
+        assert all(p.distribution[0] == "xaibench" and p.summary for p in plugins)
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("typed", {}),
+        ("typed[]", {}),
+        ("  typed[ count = 5 ]  ", {"count": 5}),
+        ("typed[count=3]", {}),  # the default is the same as nothing given
+        ("typed[radius=2]", {"radius": 2.0}),
+        ("typed[radius=1e-3,count=-2]", {"count": -2, "radius": 1e-3}),
+        ("typed[wide=true]", {"wide": True}),
+        ("typed[wide=FALSE]", {}),
+        ("typed[layer=decoder-1/2]", {"layer": "decoder-1/2"}),
+        ("typed[layer=3]", {"layer": "3"}),
+        ("typed[layer=a=b]", {"layer": "a=b"}),
+        ("typed[limit=7]", {"limit": 7}),
+        ("typed[limit=none]", {}),
+        ("typed[mixed=x]", {"mixed": "x"}),
+        ("typed[plain=8]", {"plain": 8}),
+        ("typed[free=8]", {"free": 8}),
+        ("typed[free=abc]", {"free": "abc"}),
+        ("typed[any-=x]", {"any_": "x"}),
+    ],
+)
+def test_parameters_are_parsed_by_their_types(plugins: Callable[..., None], text: str, given: dict[str, Any]) -> None:
+    plugins("typed", "some_plugins:typed")
+    spec = parse("explainer", text)
+    assert dict(spec.given) == given
+    assert [type(v) for _, v in spec.given] == [type(given[k]) for k, _ in spec.given]
+    assert spec.parameters == spec.plugin.parameters | given
+    assert parse("explainer", str(spec)) == spec  # what is shown can be typed
+
+
+def test_the_order_in_which_parameters_are_given_does_not_matter(plugins: Callable[..., None]) -> None:
+    plugins("typed", "some_plugins:typed")
+    texts = {str(parse("explainer", t)) for t in ("typed[count=1,radius=2]", "typed[radius=2.0, count=1]")}
+    assert texts == {"typed[count=1,radius=2.0]"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("typed[count=2.5]", "typed: count=2.5 is no int"),
+        ("typed[count=many]", "typed: count=many is no int"),
+        ("typed[count=True]", "typed: count=True is no int"),
+        ("typed[wide=1]", "typed: wide=1 is no bool"),
+        ("typed[radius=nan]", "typed: radius=nan is no float"),
+        ("typed[limit=x]", "typed: limit=x is no int or NoneType"),
+        ("typed[plain=x]", "typed: plain=x is no int"),
+        ("typed[size=3]", r"typed has no parameter 'size'\. Its parameters: count, radius, wide"),
+        ("typed[rng=3]", "typed has no parameter 'rng'"),
+        ("typed[count]", "typed: count has no value"),
+        ("random[a=1]", r"random has no parameter 'a'\. Its parameters: none"),
+        ("needy", "needy needs a value for layer"),
+        ("typed[count=3", "not of the form name"),
+        ("typed]", "not of the form name"),
+        ("", "not of the form name"),
+        ("gradkam", r"no explainer called 'gradkam'\. Did you mean gradcam"),
+        ("qqqqqqqq", r"no explainer called 'qqqqqqqq'\. `xaibench list explainers`"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(plugins: Callable[..., None], text: str, message: str) -> None:
+    plugins("typed", "some_plugins:typed")
+    plugins("needy", "some_plugins:needy")
+    with pytest.raises(UserError, match=message):
+        parse("explainer", text)
+
+
+def test_a_required_parameter_can_be_given(plugins: Callable[..., None]) -> None:
+    plugins("needy", "some_plugins:needy")
+    assert dict(parse("explainer", "needy[layer=last]").given) == {"layer": "last"}
+
+
+def test_a_third_partys_plugin_is_one_like_any_other(plugins: Callable[..., None]) -> None:
+    plugins("typed", "some_plugins:typed")
+    plugin = get("explainer", "typed")
+    assert plugin.distribution == ("other-package", "2.5")
+    assert plugin.summary == "All kinds of parameters." and "rng" not in plugin.parameters
+    assert "typed" in names("explainer") and plugin in available("explainer")[0]
+
+
+def test_one_name_of_two_distributions_is_an_error_that_names_both(plugins: Callable[..., None]) -> None:
+    plugins("typed", "some_plugins:typed", "first-package")
+    plugins("typed", "some_plugins:needy", "second-package")
+    with pytest.raises(UserError, match="'typed' is registered by both first-package and second-package"):
+        get("explainer", "typed")
+    good, bad = available("explainer")
+    assert set(bad) == {"typed"} and "gradcam" in [p.name for p in good]
+
+
+def test_a_plugin_may_not_take_the_name_of_a_built_in_one(plugins: Callable[..., None]) -> None:
+    plugins("gradcam", "some_plugins:typed", "usurper")
+    with pytest.raises(UserError, match="'gradcam' is registered by both usurper and xaibench"):
+        parse("explainer", "gradcam")
+
+
+def test_one_distribution_that_is_found_twice_is_no_clash(plugins: Callable[..., None]) -> None:
+    plugins("typed", "some_plugins:typed", "same-package")
+    plugins("typed", "some_plugins:typed", "same-package")
+    assert get("explainer", "typed").name == "typed"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("broken_plugin:f", "'mine' of other-package does not import: ModuleNotFoundError: No module named"),
+        ("some_plugins:nothing", "'mine' of other-package does not import: AttributeError"),
+        ("some_plugins:number", "The entry point 'some_plugins:number' of other-package is no explainer"),
+        ("some_plugins:a_metric", "is no explainer"),
+    ],
+)
+def test_a_plugin_that_fails_is_listed_and_fatal_only_when_asked_for(
+    plugins: Callable[..., None], value: str, reason: str
+) -> None:
+    plugins("mine", value)
+    assert "mine" in names("explainer")
+    good, bad = available("explainer")
+    assert reason in bad["mine"] and len(bad) == 1 and len(good) >= 6
+    assert parse("explainer", "gradcam").plugin.name == "gradcam"
+    with pytest.raises(UserError, match=reason):
+        parse("explainer", "mine")
+
+
+def my_method(scorer: Any, image: Any, *, rng: np.random.Generator, strength: float = 1.0) -> Any:
+    """A function of one's own."""
+    return image[0] * strength
+
+
+def test_a_plain_function_is_a_plugin_of_its_own() -> None:
+    spec = parse("explainer", my_method)
+    assert str(spec) == "my-method" and spec.parameters == {"strength": 1.0}
+    assert spec.plugin.family == "local" and spec.plugin.summary == "A function of one's own."
+    assert not spec.plugin.traits["sees_labels"] and not spec.plugin.traits["control"]
+    assert spec.plugin.distribution[0] == "local"
+    assert parse("explainer", spec.plugin) == Spec(spec.plugin)
+
+
+def local_version(function: Callable[..., Any]) -> str:
+    return parse("explainer", function).plugin.distribution[1]
+
+
+def compiled(source: str, file: str = "a.py") -> Callable[..., Any]:
+    scope: dict[str, Any] = {}
+    exec(compile(source, file, "exec"), scope)
+    function: Callable[..., Any] = scope["f"]
+    return function
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("return image[0] * 2", "return image[0] * 3"),
+        ("return image.sum()", "return image.mean()"),
+        ("return (lambda a: a + 1)(image)", "return (lambda a: a + 2)(image)"),
+        ("return [x + 1 for x in image]", "return [x - 1 for x in image]"),
+        ("return image in {'a', 'b'}", "return image in {'a', 'c'}"),
+    ],
+)
+def test_a_changed_function_has_another_version(before: str, after: str) -> None:
+    head = "def f(scorer, image, *, rng):\n    "
+    version = local_version(compiled(head + before))
+    assert version == local_version(compiled("\n\n\n" + head + before, "moved.py"))  # where it stands says nothing
+    assert version != local_version(compiled(head + after))
+
+
+def make(strength: float) -> Callable[..., Any]:
+    def f(scorer: Any, image: Any, *, rng: Any) -> Any:
+        return image[0] * strength
+
+    return f
+
+
+def test_what_a_function_was_made_with_is_part_of_it() -> None:
+    assert local_version(make(1.0)) == local_version(make(1.0)) != local_version(make(2.0))
+    a, b = (partial(my_method, strength=s) for s in (1.0, 2.0))
+    assert local_version(a) != local_version(b) and local_version(a) == local_version(partial(my_method, strength=1.0))
+
+
+def test_functions_that_call_each_other_have_a_version() -> None:
+    def first(scorer: Any, image: Any, *, rng: Any) -> Any:
+        return second(scorer, image, rng=rng) if image is None else first(scorer, None, rng=rng)
+
+    def second(scorer: Any, image: Any, *, rng: Any) -> Any:
+        return first(scorer, image, rng=rng)
+
+    assert len(local_version(first)) == 12
+
+
+def test_a_function_that_counts_keeps_its_version_while_it_works() -> None:
+    count = 0
+
+    def f(scorer: Any, image: Any, *, rng: Any) -> Any:
+        nonlocal count
+        count += 1
+        return image
+
+    plugin = parse("explainer", f).plugin
+    before = plugin.distribution
+    plugin(None, 1, rng=None)
+    assert count == 1 and plugin.distribution == before
+
+
+def python(code: str, **environment: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | environment, check=True
+    )
+    return result.stdout.strip()
+
+
+def test_a_version_is_the_same_in_each_process() -> None:
+    code = (
+        "from xaibench.registry import parse\n"
+        "def f(scorer, image, *, rng): return image in {'red', 'green', 'blue', 'grey'}\n"
+        "print(parse('explainer', f).plugin.distribution[1])"
+    )
+    assert len({python(code, PYTHONHASHSEED=str(seed)) for seed in range(3)}) == 1
+
+
+def test_importing_the_package_and_naming_plugins_loads_no_torch() -> None:
+    code = (
+        "import sys, xaibench, xaibench.registry as r\n"
+        "xaibench.explainer, xaibench.metric, xaibench.UserError\n"
+        "assert r.names('explainer') and r.names('metric')\n"
+        "print([m for m in ('torch', 'monai', 'numpy', 'scipy', 'pandas') if m in sys.modules])"
+    )
+    assert python(code) == "[]"
+
+
+def test_declarations_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="better='bigger' is none of"):
+        registry.metric("m", family="overlap", better="bigger", range=(0, 1))
+    with pytest.raises(ValueError, match="not a control"):
+        registry.explainer("e", family="cam", sees_labels=True)
+
+
+def test_a_decorated_function_can_still_be_called() -> None:
+    plugin = registry.explainer("double", family="cam")(lambda scorer, image, *, rng: 2 * image)
+    assert isinstance(plugin, Plugin) and plugin(None, 3, rng=None) == 6
