@@ -239,6 +239,15 @@ def test_where_two_vessels_meet_the_radius_is_of_the_one_that_covers_more() -> N
     assert raster.radius[20, 63] == 4.0
 
 
+def test_training_is_train() -> None:
+    assert phantom.function(split="training").ids == phantom.function(split="train").ids
+
+
+@pytest.mark.parametrize("side", [128, 256])
+def test_a_small_phantom_keeps_the_scale_of_a_full_one(side: int) -> None:
+    assert draw_phantom(3, (side, side)).scale == 1.0
+
+
 def test_splits_share_no_seed() -> None:
     seeds = [set(split) for split in SPLITS.values()]
     assert len(set().union(*seeds)) == sum(len(s) for s in seeds) == 240

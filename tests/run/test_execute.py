@@ -396,3 +396,11 @@ def test_passes_are_those_of_the_map(bench: Bench) -> None:
     }
     scores = {s.metric: s.value for s in bench.records()["many", "0"].scores}
     assert scores["passes"] == 6
+
+
+def test_a_network_that_cannot_take_the_image_is_the_users_error(tmp_path: Path) -> None:
+    bench = Bench(Store(tmp_path))
+    grey = torch.nn.Conv2d(1, 1, 3, padding=1).eval()
+    with pytest.raises(UserError, match=r"cannot take an image of shape \(1, 3, "):
+        execute(bench.cases, [parse("explainer", "random")], grey, bench.setting(), bench.store, lambda event: None)
+    assert not list(tmp_path.glob("cells/*"))

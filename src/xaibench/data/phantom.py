@@ -79,6 +79,7 @@ def phantom(*, split: str = "test", size: int = 0) -> Cases:
         >>> len(cases), cases.ids[7]
         (20, 'phantom-0007')
     """
+    split = {"training": "train"}.get(split, split)  # as other datasets call it
     if split not in SPLITS:
         raise UserError(f"The phantoms have no split {split!r}.", f"Choose one of {', '.join(sorted(SPLITS))}.")
     shape = (size, size) if size else FULL_SIZE

@@ -136,7 +136,7 @@ def _optimise(
             if step % recipe.validate_every == 0 or step == recipe.steps:
                 averaged.eval()
                 new = evaluate(lambda image: predict(averaged, image), validation).pooled
-                if new["ap"] > best_figures["ap"]:
+                if not new["ap"] <= best_figures["ap"]:  # also where it is NaN, since nothing was held out to compare
                     best, best_figures = copy.deepcopy(averaged), {**new, "step": step}
             progress(step, float(loss.detach()), new)
     except KeyboardInterrupt:
