@@ -26,7 +26,7 @@ def test_the_figures_are_those_of_evaluate(xaibench: Run, weights: Path, thresho
         assert tuple(mine) == FIGURES
         assert mine == {k: v if v == v else None for k, v in theirs.items()}  # NaN has no place in JSON
     assert list(found["per_image"]) == ["phantom-0000", "phantom-0001"]
-    assert found["pooled"]["sensitivity_thin"] is None  # these small phantoms have no thin vessels
+    assert 0 <= found["pooled"]["sensitivity_thin"] <= 1
     about = {k: found[k] for k in ("dataset", "split", "model", "threshold")}
     assert about == {"dataset": "phantom", "split": "test", "model": str(weights), "threshold": threshold}
     assert "field of view" in found["protocol"] and said.code == 0
