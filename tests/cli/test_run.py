@@ -222,8 +222,9 @@ def test_control_c_in_the_middle_of_a_run(xaibench: Run, small: Sequence[str]) -
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
     assert f"Resume with: {shlex.join(['xaibench', *argv])}\n" in err
-    kept = len(list(Store("c").records()))
-    assert 1 <= kept < 120 and not list(Path("c").rglob("*.tmp"))
+    records = list(Store("c").records())
+    assert 1 <= len(records) < 120 and not list(Path("c").rglob("*.tmp"))
+    kept = sum(bool(r.scores) for r in records)  # of the last cell there may be the map only
     resumed = xaibench(*argv, "--cases", "2")
     assert resumed.code == 0 and "0 failed" in resumed.err and f" {min(kept, 12)} kept" in resumed.err
 
