@@ -132,9 +132,9 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _cache() -> Finding:
-    from xaibench.scorer.engine import _cache_file
+    from xaibench.scorer.engine import cache_folder
 
-    folder = _cache_file("").parent
+    folder = cache_folder()
     probe = folder / f".doctor.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

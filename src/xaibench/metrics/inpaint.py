@@ -11,6 +11,8 @@ a contiguous array, which is faster than a convolution at this size, and the res
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from scipy import ndimage
 
@@ -134,7 +136,7 @@ def _padded(interior: int) -> int:
     return 2 * (interior // 2 + 1) + 1
 
 
-class _Level:
+class _Level(ABC):
     """The unknowns of one grid and their work arrays, flattened to (3, rows × columns).
 
     Attributes:
@@ -152,9 +154,9 @@ class _Level:
         self.residual, self.x, self.work = np.zeros((3, 3, active.size), np.float32)
         self.half = np.empty((3, self.shape[0] // 2 + 2, self.shape[1]), np.float32)
 
+    @abstractmethod
     def apply(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write A x, zero off the unknowns, to ``out``."""
-        raise NotImplementedError
 
     @property
     def below(self) -> tuple[int, int]:

@@ -98,9 +98,14 @@ def _seconds(model: nn.Module, engine: Engine, images: Tensor) -> float:
     return min(times[1:])
 
 
-def _cache_file(key: str) -> Path:
+def cache_folder() -> Path:
+    """Where engines are remembered; RuntimeError if there is no home folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "xaibench" / "engine" / f"{key}.json"
+    return Path(base) / "xaibench" / "engine"
+
+
+def _cache_file(key: str) -> Path:
+    return cache_folder() / f"{key}.json"
 
 
 def _recall(key: str) -> Engine | None:
