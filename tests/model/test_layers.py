@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from xaibench.errors import UserError
-from xaibench.model.layers import find_layer, named_layers, output_of
+from xaibench.model.layers import find_layer, named_layers, output_of, pixel_centre
 from xaibench.model.unet import VesselUNet
 
 IMAGE = torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(0))
@@ -79,3 +79,37 @@ def test_the_hook_is_gone_after_an_exception(plain: nn.Module) -> None:
     with pytest.raises(ZeroDivisionError), output_of(plain.down):
         raise ZeroDivisionError
     assert hooks(plain) == 0
+
+
+class Pooled(nn.Sequential):
+    """Halves its input twice by pooling."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 4, 3, padding="same"), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d((2, 2))
+        )
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_coarse_pixel_lies_in_the_middle_of_what_it_sees(network: VesselUNet, pooled: bool) -> None:
+    """The middle of the pixels that change it is s·i + centre·(s - 1)."""
+    model: nn.Module = Pooled() if pooled else network
+    layers = {"out": model} if pooled else {k: v for k, v in network.layers.items() if "encoder" in k or k[0] == "b"}
+    assert pixel_centre(model) == (0.5 if pooled else 0.0)
+    for layer in layers.values():
+        image = torch.rand(1, 3, 256, 256, dtype=torch.double).requires_grad_()
+        with output_of(layer) as outputs:
+            model.double()(image)
+        size = outputs[0].shape[-1]
+        factor, i = 256 // size, size // 2
+        # Dropout, pooling and ReLU let through only part of one picture: what many pictures and channels see adds up.
+        (gradient,) = torch.autograd.grad(outputs[0][..., i, i].sum(), image)
+        seen = gradient.abs().sum((0, 1)).nonzero()
+        middle = (seen.min(0).values + seen.max(0).values) / 2
+        expected = factor * i + pixel_centre(model) * (factor - 1)
+        assert middle.tolist() == pytest.approx([expected, expected], abs=1.0 if pooled else 0.5)
+    model.float()
+
+
+def test_without_downsampling_a_pixel_lies_where_it_is() -> None:
+    assert pixel_centre(nn.Conv2d(3, 1, 3, padding=1)) == 0.5

@@ -24,21 +24,21 @@ def test_padding_at_the_right_and_bottom_moves_nothing(network: VesselUNet) -> N
 
 def test_the_network_is_local(network: VesselUNet) -> None:
     """In evaluation mode a changed pixel changes the logits of its neighbourhood, and those of no other pixel."""
-    image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     changed = image.clone()
-    changed[..., 64, 64] = 1 - changed[..., 64, 64]
+    changed[..., 128, 128] = 1 - changed[..., 128, 128]
     with torch.no_grad():
         difference = (network(image) - network(changed))[0, 0].abs()
     rows, columns = difference.nonzero(as_tuple=True)
-    assert difference[64, 64] > 0
-    assert rows.min() > 16 and rows.max() < 112 and columns.min() > 16 and columns.max() < 112
+    assert difference[128, 128] > 0
+    assert rows.min() > 32 and rows.max() < 224 and columns.min() > 32 and columns.max() < 224
 
 
 def test_no_statistic_of_the_picture_enters(network: VesselUNet) -> None:
     """Half a picture made black leaves the far end of the other half as it is."""
-    image = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
+    image = torch.rand(1, 3, 64, 256, generator=torch.Generator().manual_seed(1))
     black = image.clone()
-    black[..., 80:] = 0
+    black[..., 128:] = 0
     with torch.no_grad():
         torch.testing.assert_close(network(image)[..., :32], network(black)[..., :32], rtol=0, atol=0)
 

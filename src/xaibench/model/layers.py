@@ -65,6 +65,27 @@ def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
     raise UserError(f"{type(model).__name__} has no layer {name!r}.", hint + known)
 
 
+def pixel_centre(model: nn.Module) -> float:
+    """Where a pixel of a coarse feature map lies in the picture: pixel i of a map coarser by s at s·i + centre·(s - 1).
+
+    A convolution or pooling of kernel k, padding p and stride s puts it at s·i + (k - 1)/2 - p: with the usual strided
+    3 × 3 convolution (p = 1) the centre is 0, in the middle of every s-th pixel; with a 2 × 2 pooling it is 0.5, in
+    the middle of the window. It is the mean over the network's downsampling modules, 0.5 if it has none.
+    """
+    centres = []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            kernel, stride, padding = (_first(v) for v in (module.kernel_size, module.stride, module.padding))
+            if stride > 1:
+                centres.append(((kernel - 1) / 2 - padding) / (stride - 1))
+    return sum(centres) / len(centres) if centres else 0.5
+
+
+def _first(value: Any) -> int:
+    """Of a pair, or of one number for both axes; padding by name is of stride 1 only."""
+    return int(value[0] if isinstance(value, tuple) else value) if not isinstance(value, str) else 0
+
+
 @contextmanager
 def output_of(layer: nn.Module) -> Iterator[list[Tensor]]:
     """Collects what the layer returns while the block runs; the hook is gone afterwards, also after an exception.

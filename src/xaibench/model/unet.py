@@ -20,11 +20,12 @@ class VesselUNet(nn.Module):
     network stays a local function of its input. Sizes that the strides do not divide are padded at the right and
     bottom by repeating the border, and the output is cut back.
 
-    It has plain convolutions (``num_res_units=0``): with residual units MONAI puts a batch norm and a ReLU on the one
-    channel before the last convolution, which gives every clear background pixel the same logit and so costs AUC.
+    MONAI's network ends in ``channels[0]`` feature channels at full resolution, which a 1 × 1 convolution, the head,
+    turns into logits. Were MONAI to give the one channel itself, its residual units would put a batch norm and a ReLU
+    on a single channel before the last convolution: every clear background pixel would have the same logit.
 
     Args:
-        channels: feature channels per level.
+        channels: feature channels per level; the head reads as many as the first level has.
         strides: the step between levels; a first 1 keeps a level at full resolution.
         mean, std: constants of standardisation, per RGB channel.
     """
@@ -35,7 +36,7 @@ class VesselUNet(nn.Module):
 
     def __init__(
         self,
-        channels: Sequence[int] = (12, 24, 48, 96, 128),
+        channels: Sequence[int] = (8, 16, 32, 64, 128),
         strides: Sequence[int] = (1, 2, 2, 2),
         mean: Sequence[float] = (0.5, 0.3, 0.2),
         std: Sequence[float] = (0.2, 0.15, 0.1),
@@ -46,12 +47,14 @@ class VesselUNet(nn.Module):
         self.net = UNet(
             spatial_dims=2,
             in_channels=3,
-            out_channels=1,
+            out_channels=channels[0],
             channels=channels,
             strides=strides,
+            num_res_units=2,
             act="RELU",
             norm="BATCH",
         )
+        self.head = nn.Conv2d(channels[0], 1, kernel_size=1)
         self.multiple = int(torch.tensor(list(strides)).prod())
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1))
@@ -61,7 +64,7 @@ class VesselUNet(nn.Module):
         height, width = images.shape[-2:]
         x = (images - self.mean) / self.std
         x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
-        logits: Tensor = self.net(x)
+        logits: Tensor = self.head(self.net(x))
         return logits[..., :height, :width]
 
     @property
@@ -69,7 +72,8 @@ class VesselUNet(nn.Module):
         """Layers an explainer may look at, by what they are, in the order in which data passes.
 
         ``encoder-1`` …, ``bottleneck``, ``decoder-1/4``, ``decoder-1/2``, ``decoder-1/1`` (the fraction is the
-        resolution), ``last``: the last convolution, whose one channel is the logit map.
+        resolution), ``last``: the head, whose one channel is the logit map. The topmost decoder is none of them, since
+        only linear maps follow it: a class activation map there would be the logit map in disguise.
         """
         encoders: list[nn.Module] = []
         decoders: list[nn.Module] = []
@@ -86,6 +90,5 @@ class VesselUNet(nn.Module):
         scales = [scale := scale * s for s in [1, *strides]]  # of what each decoder returns
         for decoder, s in reversed(list(zip(decoders[1:], scales[1:], strict=False))):
             named[f"decoder-1/{s}"] = decoder
-        convolutions = [m for m in decoders[0].modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-        named["last"] = convolutions[-1]
+        named["last"] = self.head
         return named
