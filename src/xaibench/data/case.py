@@ -40,9 +40,10 @@ class Case:
 
     @cached_property
     def digest(self) -> str:
-        """First 16 hex digits of a SHA-256 over everything that a score can depend on."""
+        """First 16 hex digits of a SHA-256 over everything that a map or score can depend on."""
         h = hashlib.sha256()
-        for t in (self.image, self.vessels, self.fov, self.caliber):
+        second = () if self.observer2 is None else (self.observer2,)
+        for t in (self.image, self.vessels, self.fov, self.caliber, *second):
             h.update(str(tuple(t.shape)).encode())
             h.update(np.ascontiguousarray(t.numpy()).tobytes())
         h.update(f"{self.scale:.6g}".encode())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.fft import dctn, idctn
 
+from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blur_inside
 from xaibench.errors import UserError
 from xaibench.metrics.inpaint import solve_inpaint
 
@@ -14,10 +14,6 @@ Filler = Callable[[np.ndarray], np.ndarray]
 
 FILLS: tuple[str, ...] = ("inpaint", "blur", "mean", "zero")
 NOISE = 0.01  # standard deviation of the noise that `inpaint` adds
-# Both in px at DRIVE's scale. The widest vessels there are about 10 px across: a Gaussian of σ 10 leaves no more than a
-# shade of them, one of σ 40 nothing but the illumination and the glow of the optic disc.
-BLUR_SIGMA = 10.0
-MEAN_SIGMA = 40.0
 
 
 def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float, rng: np.random.Generator) -> Filler:
@@ -57,9 +53,9 @@ def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float,
         noise = rng.normal(0, NOISE, image.shape).astype(np.float32)
         return lambda removed: _noisy(solve_inpaint(image, removed, fov), noise, removed & fov)
     if name == "blur":
-        filler = _blur_inside(image, fov, BLUR_SIGMA * scale)
+        filler = blur_inside(image, fov, BLUR_SIGMA * scale)
     elif name == "mean":
-        filler = _blur_inside(image, fov, MEAN_SIGMA * scale)
+        filler = blur_inside(image, fov, MEAN_SIGMA * scale)
     elif name == "zero":
         filler = np.zeros_like(image)
     else:
@@ -69,22 +65,3 @@ def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float,
 
 def _noisy(picture: np.ndarray, noise: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.where(where, np.clip(picture + noise, 0, 1), picture)
-
-
-def _blur_inside(image: np.ndarray, fov: np.ndarray, sigma: float) -> np.ndarray:
-    """(3, H, W) float32 in [0, 1]: Gaussian mean of the pixels inside the field of view, 0 outside it."""
-    weight = _gaussian(fov.astype(np.float32), sigma)
-    total = _gaussian(np.where(fov, image, 0).astype(np.float32), sigma)
-    mean: np.ndarray = np.clip(np.divide(total, weight, out=np.zeros_like(total), where=fov), 0, 1)
-    return mean
-
-
-def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian of the last two axes, mirrored at the frame; by cosine transform, at a cost that σ does not change."""
-    height, width = values.shape[-2:]
-    response = np.outer(
-        np.exp(-0.5 * (sigma * np.pi * np.arange(height) / height) ** 2),
-        np.exp(-0.5 * (sigma * np.pi * np.arange(width) / width) ** 2),
-    ).astype(np.float32)
-    blurred: np.ndarray = idctn(dctn(values, axes=(-2, -1)) * response, axes=(-2, -1))
-    return blurred

@@ -64,38 +64,42 @@ def tune(model: nn.Module, image: Tensor, name: str) -> Engine:
 
 def _measure(model: nn.Module, image: Tensor) -> Engine:
     with torch.inference_mode():
-        formats = {f: _seconds(model, Engine(1, f), image[None]) for f in FORMATS}
+        last, contiguous = _race(model, [(Engine(1, f), image[None]) for f in ("channels_last", "contiguous")])
         # Within 10 % the usually better one wins, so that noise decides less.
-        best = "contiguous" if formats["contiguous"] < 0.9 * formats["channels_last"] else "channels_last"
-        engine, seconds = Engine(1, best), formats[best]
+        best = Engine(1, "contiguous" if contiguous < 0.9 * last else "channels_last")
         for size in (2, 4, 8, 16, 32):
-            candidate = Engine(size, best)
+            candidate = Engine(size, best.memory_format)
             varied = image[None] * torch.linspace(1, 0.5, size, device=image.device).view(-1, 1, 1, 1)
             try:
-                per_image = _seconds(model, candidate, varied) / size
+                before, now = _race(model, [(best, varied[: best.micro_batch]), (candidate, varied)])
             except torch.OutOfMemoryError:
                 break
-            if per_image > 0.95 * seconds:
+            if now / size > 0.95 * before / best.micro_batch:
                 break
-            if not torch.equal(_through(model, candidate, varied), _through(model, Engine(1, best), varied)):
+            if not torch.equal(
+                _through(model, candidate, varied), _through(model, Engine(1, best.memory_format), varied)
+            ):
                 break
-            engine, seconds = candidate, per_image
-    return engine
+            best = candidate
+    return best
 
 
 def _through(model: nn.Module, engine: Engine, images: Tensor) -> Tensor:
     return torch.cat([model(x) for x in engine.batches(images)])
 
 
+def _race(model: nn.Module, entries: list[tuple[Engine, Tensor]]) -> list[float]:
+    """Least seconds of each; they take turns, so that what else the machine does disturbs all alike."""
+    rounds = [[_seconds(model, engine, images) for engine, images in entries] for _ in range(4)]
+    return [min(times) for times in zip(*rounds[1:], strict=True)]  # the first one warms up
+
+
 def _seconds(model: nn.Module, engine: Engine, images: Tensor) -> float:
-    times = []
-    for _ in range(4):  # the first one warms up and the least of the rest is the least disturbed
-        start = time.perf_counter()
-        _through(model, engine, images)
-        if images.device.type == "cuda":
-            torch.cuda.synchronize(images.device)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    start = time.perf_counter()
+    _through(model, engine, images)
+    if images.device.type == "cuda":
+        torch.cuda.synchronize(images.device)
+    return time.perf_counter() - start
 
 
 def cache_folder() -> Path:
