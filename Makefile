@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test install clean
+.PHONY: demo test bench install results clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,19 @@ test: $(VENV)/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+# Cost of every explainer, in multiples of one pass.
+bench: $(VENV)/installed-test
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m pytest bench --benchmark-columns=min,rounds --benchmark-sort=min -o python_files='bench_*.py'
+
+# The published tables, from your own copy of DRIVE (XAIBENCH_DRIVE). Resumable; only numbers leave the run's folder.
+results: $(VENV)/installed
+	$(BIN)/xaibench run --data drive --suite standard --out runs/drive --method gradcam \
+		--method 'gradcam[layer=decoder-1/4]' --method 'gradcam[layer=decoder-1/2]' --method 'gradcam[layer=last]'
+	mkdir -p results/drive
+	cp runs/drive/leaderboard.csv runs/drive/leaderboard.md runs/drive/run.json results/drive/
+	gzip -9nc runs/drive/scores.csv > results/drive/scores.csv.gz
 
 clean:
 	rm -rf $(VENV) build *.egg-info src/*.egg-info

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from xaibench.data.case import Case, make_case
 from xaibench.model.unet import VesselUNet
+from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Target
 
 HEIGHT, WIDTH = 61, 70  # unlike, and no multiples of the network's stride
@@ -79,9 +80,19 @@ def draw_eye(*, image_seed: int = 0, id: str = "eye") -> Case:
     vessels = caliber > 0
     image = rng.uniform(0.55, 0.65, (3, HEIGHT, WIDTH)) - 0.35 * vessels
     image = np.where(fov, np.rint(image * 255) / 255, 0).astype(np.float32)
-    return make_case(id, image, vessels, fov, caliber=caliber, scale=1.0)
+    second = np.roll(vessels, 1, axis=0)  # another observer, a pixel lower
+    return make_case(id, image, vessels, fov, caliber=caliber, scale=1.0, observer2=second)
 
 
 def target_on(case: Case, mask: Tensor | None = None) -> Target:
     mask = case.vessels if mask is None else mask
     return Target("mine", mask, case.fov, mask.float())
+
+
+FEW = {"samples": 12, "steps": 4, "segments": 6}
+
+
+def cheap(method: Plugin) -> Spec:
+    """The method with as few samples, steps and segments as show what it does."""
+    few = {k: v for k, v in FEW.items() if method.parameters.get(k, 0) > v}
+    return Spec(method, tuple((k, few[k]) for k in method.parameters if k in few))

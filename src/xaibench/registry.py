@@ -40,8 +40,7 @@ class Plugin:
         name: what users type.
         function: what runs.
         family: the group it is listed under.
-        traits: what its kind asks for: ``signed``, ``control``, ``sees_labels`` of an explainer; ``better``, ``range``,
-            ``cost`` of a metric.
+        traits: what its kind declares, see :func:`explainer` and :func:`metric`.
     """
 
     kind: str
@@ -127,7 +126,16 @@ def _decorator(kind: str, name: str, family: str, **traits: Any) -> Callable[[Ca
 
 
 def explainer(
-    name: str, *, family: str, signed: bool = False, control: bool = False, sees_labels: bool = False
+    name: str,
+    *,
+    family: str,
+    signed: bool = False,
+    stochastic: bool = False,
+    control: bool = False,
+    sees_labels: bool = False,
+    paper: str = "",
+    library: str = "",
+    known_failures: dict[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Plugin]:
     """Declare ``(scorer, image, *, rng, **parameters) -> (H, W)`` an explainer.
 
@@ -135,12 +143,27 @@ def explainer(
         name: what users type, lower case with hyphens.
         family: ``"cam"``, ``"gradient"``, ``"shapley"``, ``"lime"``, ``"perturbation"`` or ``"control"``.
         signed: whether negative values mean "speaks against".
+        stochastic: whether another seed may give another map.
         control: a map no method should lose to; it stands apart in tables.
         sees_labels: the function takes a keyword ``case`` and reads the labels; allowed to controls only.
+        paper: first author and year of the source, such as ``"Selvaraju 2017"``.
+        library: the library that computes it, if it is not the plugin itself.
+        known_failures: conformance checks that the method cannot pass by its nature, each with the reason.
     """
     if sees_labels and not control:
         raise ValueError(f"explainer {name!r} asks for labels but is not a control")
-    return _decorator("explainer", name, family, signed=signed, control=control, sees_labels=sees_labels)
+    return _decorator(
+        "explainer",
+        name,
+        family,
+        signed=signed,
+        stochastic=stochastic,
+        control=control,
+        sees_labels=sees_labels,
+        paper=paper,
+        library=library,
+        known_failures=known_failures or {},
+    )
 
 
 def metric(
@@ -284,7 +307,10 @@ def _complete(spec: Spec) -> Spec:
 
 
 _LOCAL: dict[str, dict[str, Any]] = {
-    "explainer": {"signed": True, "control": False, "sees_labels": False},
+    "explainer": {
+        **{"signed": True, "stochastic": True, "control": False, "sees_labels": False},
+        **{"paper": "", "library": "", "known_failures": {}},
+    },
     "metric": {"better": "none", "range": (float("-inf"), float("inf")), "measures": "map", "columns": ()},
     "dataset": {},
     "model": {},

@@ -36,7 +36,7 @@ def test_a_run_from_data_to_summary(xaibench: Run, small: Sequence[str]) -> None
     assert any(line.startswith("1  gradcam") for line in lines) and "auroc-vessels" in said.out
     assert "Kept in first: scores.csv, leaderboard.csv, leaderboard.md" in said.out
     assert lines[-1].startswith("These are 2 images") and "gradcam is the only ranked method" in lines[-3]
-    assert said.err.startswith("12 cells: 6 methods on 2 images, 1 metric, model tiny, target vessels")
+    assert said.err.startswith("20 cells: 10 methods on 2 images, 1 metric, model tiny, target vessels")
     assert "\r" not in said.err  # stderr is no terminal here: no bars
     names = {p.name for p in Path("first").iterdir()}
     assert names == {"run.json", "cells", "maps", "scores.csv", "leaderboard.csv", "leaderboard.md"}
@@ -54,26 +54,26 @@ def test_the_same_command_computes_nothing_again(xaibench: Run, small: Sequence[
     argv = ("run", *small, "--out", "twice")
     first, before = xaibench(*argv), files(Path("twice"))
     again = xaibench(*argv)
-    assert "12 computed, 0 kept" in first.err and "0 computed, 12 kept" in again.err
+    assert "18 computed, 0 kept, 2 skipped" in first.err and "0 computed, 20 kept" in again.err
     assert again.code == 0 and again.out == first.out and files(Path("twice")) == before
 
     more = xaibench(*argv, "--metric", "mass-vessels")  # a further metric reads the maps that are there
     after = files(Path("twice"))
-    assert "12 computed, 0 kept" in more.err and "mass-vessels" in Path("twice/leaderboard.csv").read_text()
+    assert "18 computed, 2 kept" in more.err and "mass-vessels" in Path("twice/leaderboard.csv").read_text()
     assert {k: t for k, t in after.items() if k.startswith("maps")} == {
         k: t for k, t in before.items() if k.startswith("maps")
     }
 
     forced = xaibench(*argv, "--force")
-    assert "12 computed, 0 kept" in forced.err
+    assert "18 computed, 0 kept" in forced.err
     assert all(t > after[name] for name, t in files(Path("twice")).items())
 
 
 def test_a_dry_run_tells_and_does_nothing(xaibench: Run, small: Sequence[str], tmp_path: Path) -> None:
     said = xaibench("run", *small, "--dry-run", "--out", "dry")
     assert said.code == 0 and list(tmp_path.iterdir()) == [] and not said.err
-    assert "12 cells: 6 methods on 2 images, 1 metric" in said.out
-    assert "0 kept, 0 with scores to compute, 12 with map and scores to compute." in said.out
+    assert "20 cells: 10 methods on 2 images, 1 metric" in said.out
+    assert "0 kept, 0 with scores to compute, 20 with map and scores to compute." in said.out
     assert "methods: gradcam, frangi" in said.out and "metrics: auroc-vessels" in said.out
     assert "images: phantom-0000, phantom-0001" in said.out and "folder: dry" in said.out
 
@@ -83,18 +83,19 @@ def test_a_dry_run_knows_what_is_there(xaibench: Run, small: Sequence[str], fini
     more = ("--method", "gradcam", "gradcam[layer=last]", "--metric", "mass-vessels")
     said = xaibench("run", *small, "--out", str(finished), *more, "--dry-run", "--json")
     found = strict(said.out)
-    assert (found["cells"], found["kept"], found["scores"], found["maps"]) == (14, 0, 12, 2)
+    assert (found["cells"], found["kept"], found["scores"], found["maps"]) == (22, 2, 18, 2)
     assert found["methods"][:2] == ["gradcam", "gradcam[layer=last]"] and found["run"] == str(finished)
     assert found["metrics"] == ["auroc-vessels", "mass-vessels"] and len(found["cases"]) == 2
     assert files(finished) == before
-    assert strict(xaibench("run", *small, "--out", str(finished), "--dry-run", "--json").out)["kept"] == 12
+    assert strict(xaibench("run", *small, "--out", str(finished), "--dry-run", "--json").out)["kept"] == 20
 
 
 def test_json_is_one_strict_document(xaibench: Run, small: Sequence[str], finished: Path) -> None:
     said = xaibench("run", *small, "--out", str(finished), "--json")
     found = strict(said.out)
     assert said.code == 0 and found["run"] == str(finished)
-    assert found["cells"] == {"ok": 0, "kept": 12, "skipped": 0, "failed": 0} and found["lost"] == []
+    assert found["cells"] == {"ok": 0, "kept": 20, "skipped": 0, "failed": 0}
+    assert [line["what"] for line in found["lost"]] == [["second-observer"]]  # which phantoms have not
     assert found["leaderboard"][0]["method"] == "gradcam" and 0 <= found["leaderboard"][0]["auroc-vessels"] <= 1
     assert found["summary"][0].startswith("gradcam is the only ranked method")
     assert said.err.startswith("Data: phantom")  # which data is not for the reader of the document
@@ -131,7 +132,7 @@ def test_a_failing_method_costs_its_cells_and_nothing_else(
 
     again = xaibench(*argv, "-q", "-v")  # failed cells are tried again, the others kept
     assert again.code == 1 and again.err.count("Traceback") == 2 and "raise RuntimeError" in again.err
-    assert strict(xaibench(*argv, "--json").out)["cells"] == {"ok": 0, "kept": 12, "skipped": 0, "failed": 2}
+    assert strict(xaibench(*argv, "--json").out)["cells"] == {"ok": 0, "kept": 20, "skipped": 0, "failed": 2}
 
 
 def test_fail_fast_ends_with_the_first_failure(xaibench: Run, small: Sequence[str], plugins: Plugins) -> None:
@@ -197,13 +198,13 @@ def test_an_interruption_keeps_what_is_finished_and_tells_how_to_go_on(
     said = xaibench(*argv)
     assert said.code == 130 and len(list(Store("my run").records())) == 3
     last = said.err.splitlines()[-1]
-    assert last.startswith("xaibench: Interrupted after 3 of 12 cells, which are kept in my run. Resume with: ")
+    assert last.startswith("xaibench: Interrupted after 3 of 20 cells, which are kept in my run. Resume with: ")
     command = shlex.split(last.partition("Resume with: ")[2])
     assert command == ["xaibench", *argv[:-1]]  # --force would begin anew
 
     monkeypatch.setattr(request, "execute", execute)
     resumed = xaibench(*command[1:])
-    assert resumed.code == 0 and "9 computed, 3 kept" in resumed.err
+    assert resumed.code == 0 and "15 computed, 3 kept" in resumed.err
 
 
 def test_control_c_in_the_middle_of_a_run(xaibench: Run, small: Sequence[str]) -> None:

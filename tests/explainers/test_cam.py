@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import make_network, target_on
+from scipy.ndimage import map_coordinates
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -69,10 +70,11 @@ def by_the_formula(model: nn.Module, name: str, image: Tensor, mask: Tensor) -> 
     return torch.relu(sum(a * m for a, m in zip(alpha, activation[0], strict=True)))
 
 
-def placed(coarse: Tensor, size: torch.Size, factor: int) -> Tensor:
-    """(h, w) enlarged by a whole factor and cut to the size; pixel i covers factor × i … factor × (i + 1)."""
-    full = F.interpolate(coarse[None, None], scale_factor=factor, mode="bilinear", align_corners=False)[0, 0]
-    return full[: size[0], : size[1]]
+def placed(coarse: Tensor, size: torch.Size, factor: int, centre: float = 0.0) -> Tensor:
+    """(h, w) enlarged by a whole factor and cut to the size; pixel i lies at factor × i + centre × (factor - 1)."""
+    y, x = ((np.arange(n) - centre * (factor - 1)) / factor for n in size)
+    where = np.meshgrid(y, x, indexing="ij")
+    return torch.from_numpy(map_coordinates(coarse.double().numpy(), where, order=1, mode="nearest"))
 
 
 def module_name(model: nn.Module, module: nn.Module) -> str:
@@ -189,8 +191,11 @@ def test_gradients_that_are_switched_off_are_no_obstacle(scorer: Scorer, eye: Ca
         assert not torch.is_grad_enabled()
 
 
+@pytest.mark.parametrize("centre", [0.0, 0.5])
 @pytest.mark.parametrize("size", [(61, 70), (64, 64), (65, 65), (128, 71), (584, 565), (999, 960), (605, 700)])
-def test_a_map_of_any_layer_keeps_its_pixels_in_place(network: VesselUNet, size: tuple[int, int]) -> None:
+def test_a_map_of_any_layer_keeps_its_pixels_in_place(
+    network: VesselUNet, size: tuple[int, int], centre: float
+) -> None:
     """A map that is 0 but for one pixel is brightest where that pixel lies in the image."""
     shapes = {}
     with torch.no_grad():
@@ -205,10 +210,10 @@ def test_a_map_of_any_layer_keeps_its_pixels_in_place(network: VesselUNet, size:
         for row, column in [(h // 2, w // 3), (size[0] // factor - 2, size[1] // factor - 2)]:
             coarse = torch.zeros(h, w)
             coarse[row, column] = 1
-            enlarged = enlarge(coarse, size)
+            enlarged = enlarge(coarse, size, centre)
             assert enlarged.shape == size and enlarged.is_contiguous()
-            brightest = (enlarged == enlarged.max()).nonzero().double().mean(0)
-            middle = (factor - 1) / 2
+            brightest = (enlarged > enlarged.max() - 1e-5).nonzero().double().mean(0)
+            middle = centre * (factor - 1)
             assert brightest.tolist() == [row * factor + middle, column * factor + middle], name
 
 
@@ -219,6 +224,12 @@ def test_a_network_that_does_not_pad_has_its_maps_stretched() -> None:
     middles = (enlarged[:, 6::14] + enlarged[:, 7::14]) / 2
     np.testing.assert_allclose(middles[:, 1:-1], np.tile(np.arange(1.0, 6), (70, 1)), atol=1e-5)
     np.testing.assert_allclose(middles[:, [0, -1]], [[0, 6]] * 70, atol=0.02)  # nothing lies beyond the border
+
+
+def test_enlarging_with_the_centre_of_a_pooling_is_the_usual_one() -> None:
+    coarse = torch.rand(9, 11, generator=torch.Generator().manual_seed(0))
+    usual = F.interpolate(coarse[None, None], (72, 88), mode="bilinear", align_corners=False)[0, 0]
+    torch.testing.assert_close(enlarge(coarse, (72, 88), 0.5), usual)
 
 
 def test_enlarging_to_the_same_size_changes_nothing() -> None:

@@ -145,7 +145,6 @@ def test_a_second_time_nothing_is_computed(bench: Bench) -> None:
     method = counted()
     bench(method, "prediction")
     before, maps = content(bench.store), len(CALLS)
-    assert bench.model.count > 0 and maps == 2
     assert bench(method, "prediction") == 0
     assert bench.statuses() == ["kept"] * 4
     assert bench.model.count == 0 and len(CALLS) == maps and content(bench.store) == before
@@ -177,7 +176,6 @@ def test_force_computes_all_again(bench: Bench) -> None:
 def test_a_new_metric_computes_no_map_again(bench: Bench) -> None:
     method = counted()
     bench(method, metrics=["auroc-vessels"])
-    assert bench.model.count == 2  # one pass per case for the target
     bench(method, metrics=["srg[fill=blur]"])
     assert len(CALLS) == 2 and bench.statuses() == ["ok", "ok"]
     record = bench.records()["mine", "0"]

@@ -20,7 +20,9 @@ KINDS = tuple(f"{kind}s" for kind in registry.KINDS)
 def configure(parser: Parser) -> None:
     """The options of the command."""
     parser.add_argument("kind", type=one_of(*KINDS), metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("--json", action="store_true", help="a JSON array of objects")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON array of objects")
+    form.add_argument("--markdown", action="store_true", help="a Markdown table")
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
@@ -32,19 +34,33 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         nothing = {"family": "", "control": False, "parameters": {}, "summary": ""}
         console.out_json(found + [{"name": n, **nothing, "error": reason} for n, reason in broken.items()])
         return 0
-    heads = ["name", "family"]
-    lines = [[f["name"], f["family"] + ", sees labels" * f.get("sees_labels", False)] for f in found]
+    heads, lines = columns(kind, found)
+    if args.markdown:
+        rows = [heads, ["---"] * len(heads), *lines]
+        console.out("\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows))
+    else:
+        console.out("\n".join(map(_fit, table(heads, lines, left=len(heads)).splitlines())))
+    for reason in broken.values():
+        console.out(f"not usable: {reason}")
+    return 0
+
+
+def columns(kind: str, found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines of the table of a kind."""
+    heads, lines = ["name", "family"], [[f["name"], f["family"]] for f in found]
     if kind == "metric":
         heads += ["better", "range"]
         for line, f in zip(lines, found, strict=True):
             line += [f["better"], _range(*f["range"])]
+    if kind == "explainer":
+        heads += ["values", "source", "by"]
+        for line, f in zip(lines, found, strict=True):
+            traits = ["signed" if f["signed"] else "unsigned"]
+            traits += ["stochastic"] * f["stochastic"] + ["sees labels"] * f["sees_labels"]
+            line += [", ".join(traits), f["paper"], f["library"] or f["distribution"].partition(" ")[0]]
     for line, f in zip(lines, found, strict=True):
         line += [", ".join(f"{k}={v}" for k, v in f["parameters"].items()), f["summary"] + _weights(f)]
-    text = table([*heads, "parameters", ""], lines, left=len(heads) + 2)
-    console.out("\n".join(map(_fit, text.splitlines())))
-    for reason in broken.values():
-        console.out(f"not usable: {reason}")
-    return 0
+    return [*heads, "parameters", "what it is"], lines
 
 
 def _about(plugin: registry.Plugin) -> dict[str, Any]:
@@ -59,7 +75,17 @@ def _about(plugin: registry.Plugin) -> dict[str, Any]:
     }
     if plugin.kind == "model":
         return about | (_bundled(plugin.name) if plugin.function.__module__ == "xaibench.model.bundled" else {})
-    traits = ("signed", "sees_labels", "better", "range", "measures")
+    traits = (
+        "signed",
+        "stochastic",
+        "sees_labels",
+        "paper",
+        "library",
+        "known_failures",
+        "better",
+        "range",
+        "measures",
+    )
     return about | {name: plugin.traits[name] for name in traits if name in plugin.traits}
 
 

@@ -1,30 +1,40 @@
-"""Class activation maps of a segmentation network."""
+"""Class activation maps of a segmentation network: the channels of one layer, weighted, summed, and cut at zero.
+
+A_k is what the layer gives in channel k, g_k the gradient of the target's mean logit with respect to it, both (h, w).
+No map is scaled to [0, 1], which would make maps of two images incomparable.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xaibench.errors import Skipped
-from xaibench.model.layers import find_layer, output_of
+from xaibench.explainers.reference import reference_image
+from xaibench.explainers.superpixels import at_least, scores
+from xaibench.model.layers import find_layer, output_of, pixel_centre
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 from xaibench.scorer.engine import evaluating
 
 LARGEST_STRIDE = 32  # px, of a whole network; one that pads its input to a multiple adds less
+NOISE = 1e-6  # of Σ|A|: a ΣA that is smaller is what rounding left of values that cancel
 
 
-@explainer("gradcam", family="cam")
+@explainer("gradcam", family="cam", paper="Selvaraju 2017")
 def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM of the target's mean logit at one layer (Seg-Grad-CAM).
 
-    The channels A_k of the layer are weighted by the mean over its pixels of d(score)/dA_k, summed, and the positive
-    part is brought to the image's size (Selvaraju 2017, eq. 1 and 2, with the target of Vinogradova 2020: the mean
-    over the target's pixels). It is not scaled to [0, 1], which would make maps of two images incomparable.
+    Each channel is weighted by its gradient's mean over the layer's pixels:  ReLU(Σ_k mean(g_k) A_k)  (Selvaraju 2017,
+    eq. 1 and 2, with the target of Vinogradova 2020: the mean over the target's pixels).
 
     Args:
         scorer: network and target.
@@ -43,30 +53,245 @@ def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: s
         Skipped: if the score does not depend on the layer, or the layer's output is no feature map.
     """
     activation, gradient = activation_and_gradient(scorer, image, layer)
-    weights = gradient.mean(dim=(1, 2))
-    return enlarge(torch.relu(torch.einsum("k,khw->hw", weights, activation)), image.shape[1:])
+    return _map(scorer, image, activation * _per_channel(gradient.mean(dim=(1, 2))))
+
+
+@explainer("gradcam++", family="cam", paper="Chattopadhay 2018")
+def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+    """Grad-CAM whose weights sum positive gradients only, each divided by 2 + ΣA_k g.
+
+    ReLU(Σ_k w_k A_k),  w_k = Σ α ReLU(g_k),  α = g_k² / (2 g_k² + ΣA_k · g_k³)  at every pixel, 0 where g_k is
+    (Chattopadhay 2018, eq. 19). The paper's score is the exponential of a logit; of that a positive factor remains,
+    common to all channels, which is left out. α is taken as 1 / (2 + ΣA_k g_k): a mean over many pixels has gradients
+    whose squares vanish beside the 1e-6 that other implementations add to the denominator. Derived for a layer behind
+    a ReLU, where α is in (0, 1/2]; elsewhere ΣA_k g_k can come near -2 and one channel take over.
+
+    Args, returns and raises as :func:`gradcam`.
+    """
+    activation, gradient = activation_and_gradient(scorer, image, layer)
+    denominator = 2 + _per_channel(activation.sum(dim=(1, 2))) * gradient
+    weights = torch.where(denominator == 0, 0, torch.relu(gradient) / denominator).sum(dim=(1, 2))
+    return _map(scorer, image, activation * _per_channel(weights))
+
+
+@explainer("xgradcam", family="cam", paper="Fu 2020")
+def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+    """Grad-CAM whose weights are the gradients' mean weighted by the activation.
+
+    ReLU(Σ_k w_k A_k),  w_k = Σ A_k g_k / Σ A_k  (Fu 2020, eq. 8): to first order, what channel k adds to the map sums
+    to what it adds to the score. A channel whose activations cancel is left out; behind a ReLU only an empty one does.
+
+    Args, returns and raises as :func:`gradcam`.
+    """
+    activation, gradient = activation_and_gradient(scorer, image, layer)
+    total, product = activation.sum(dim=(1, 2)), (activation * gradient).sum(dim=(1, 2))
+    weights = torch.where(total.abs() <= NOISE * activation.abs().sum(dim=(1, 2)), 0, product / total)
+    return _map(scorer, image, activation * _per_channel(weights))
+
+
+@explainer("hirescam", family="cam", paper="Draelos 2020")
+def hirescam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+    """Activation times gradient, pixel by pixel, summed over the channels:  ReLU(Σ_k g_k ⊙ A_k)  (Draelos 2020).
+
+    Where only linear maps follow the layer, the map before the ReLU sums to the score, but for what the biases add.
+
+    Args, returns and raises as :func:`gradcam`.
+    """
+    activation, gradient = activation_and_gradient(scorer, image, layer)
+    return _map(scorer, image, gradient * activation)
+
+
+@explainer("layercam", family="cam", paper="Jiang 2021")
+def layercam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+    """Activation times positive gradient, pixel by pixel:  ReLU(Σ_k ReLU(g_k) ⊙ A_k)  (Jiang 2021, eq. 5 to 7).
+
+    Args, returns and raises as :func:`gradcam`.
+    """
+    activation, gradient = activation_and_gradient(scorer, image, layer)
+    return _map(scorer, image, torch.relu(gradient) * activation)
+
+
+@explainer("seg-xrescam", family="cam", paper="Hasany 2023")
+def seg_xrescam(
+    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck", window: int = 2
+) -> Tensor:
+    """Activation times the gradient's mean over windows, between HiResCAM and Grad-CAM (Seg-XRes-CAM).
+
+    ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window (Hasany 2023). Windows lie side by side from the upper left;
+    those that the border cuts average what is there. The authors' program pads them with zeros and stretches them, so
+    that they leave their places where the window does not divide the layer.
+
+    Args, returns and raises as :func:`gradcam`, and:
+
+    Args:
+        window: side, in pixels of the layer; 1 is HiResCAM, as wide as the layer is Grad-CAM.
+
+    Raises:
+        UserError: if there is no such layer, or the window has no size.
+    """
+    at_least(1, "window", window)
+    activation, gradient = activation_and_gradient(scorer, image, layer)
+    window = min(window, max(gradient.shape))
+    pooled = F.avg_pool2d(gradient, window, ceil_mode=True)
+    y, x = (torch.arange(n, device=gradient.device) // window for n in gradient.shape[1:])
+    return _map(scorer, image, pooled[:, y[:, None], x] * activation)
+
+
+@explainer("scorecam", family="cam", paper="Wang 2020")
+def scorecam(
+    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck", baseline: str = "blur"
+) -> Tensor:
+    """Channels weighted by how far the score rises from the baseline when the picture shows only where they are active.
+
+    ReLU(Σ_k w_k A_k),  w_k = score(M_k x + (1 - M_k) x₀) - score(x₀)  (Wang 2020, eq. 5 and 6), M_k being A_k enlarged
+    and scaled to [0, 1] over the field of view, outside which nothing is hidden. A channel that is constant there shows
+    no place and is left out. A pass for each of the others and two more.
+
+    The paper hides by black; here a baseline hides, since the edge of a black hole is a vessel to the network. The
+    authors' program takes the softmax of the scores over the channels for w: on the mean logit of a dense target, in
+    which channels differ by little, that gives all the same weight, and a positive one to those that lower the score.
+
+    Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one), and:
+
+    Args:
+        baseline: x₀, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Raises:
+        UserError: if there is no such layer or baseline.
+    """
+    image = image.detach().to(scorer.device)
+    fov = scorer.target.fov
+    reference = reference_image(baseline, image, fov)
+    activation = _activation(scorer, image, _layer(scorer, image, layer), layer)[0]
+    masks = ((k, enlarge(a, image.shape[1:], pixel_centre(scorer.model))) for k, a in enumerate(activation))
+    varying: list[int] = []
+
+    def pictures() -> Iterator[Tensor]:
+        yield reference
+        for k, mask in masks:
+            low, high = mask[fov.to(mask.device)].aminmax()
+            if high > low:
+                varying.append(k)
+                yield torch.lerp(reference, image, (mask - low) / (high - low))
+
+    hidden, *shown = scores(scorer, pictures())
+    weights = torch.zeros(len(activation), device=activation.device)
+    weights[varying] = torch.tensor(np.array(shown) - hidden, dtype=torch.float32, device=activation.device)
+    return _map(scorer, image, activation * _per_channel(weights))
+
+
+@explainer("ablationcam", family="cam", paper="Desai 2020")
+def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+    """Channels weighted by how far the score falls when they are set to zero, each in a pass of its own.
+
+    ReLU(Σ_k w_k A_k),  w_k = score - score without channel k  (Desai 2020). The paper divides by the score, a factor
+    common to all channels; that of a logit may be near 0 or negative, when it would invert the map. A channel that is
+    zero already costs no pass.
+
+    Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one).
+    """
+    image = image.detach()
+    module = _layer(scorer, image, layer)
+    activation, calls = _activation(scorer, image, module, layer)
+    with torch.no_grad():
+        whole = float(scorer(image[None]))  # without a hook: the first pass may have to measure how to make passes
+        weights = torch.zeros(len(activation), device=activation.device)
+        for k in activation.flatten(1).any(dim=1).nonzero().flatten().tolist():
+            # One picture a call, so that no micro-batch decides how often the layer is reached.
+            with _without(module, k, calls - 1):
+                weights[k] = whole - float(scorer(image[None]))
+    return _map(scorer, image, activation * _per_channel(weights))
+
+
+@explainer("eigencam", family="cam", paper="Muhammad 2020")
+def eigencam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+    """First principal component of the layer's activations, whatever the target is.
+
+    ReLU(Σ_k v_k A_k),  v the first right singular vector of the (pixels × channels) activations, which are not centred
+    (Muhammad 2020). Its sign is arbitrary: here it is the one that leaves more of the component's energy, its sum of
+    squares, above zero. Behind a ReLU no v_k is negative then, and nothing is cut.
+
+    Args, returns and raises as :func:`gradcam` (the score is not asked for: nothing is skipped for want of it).
+    """
+    activation, _ = _activation(scorer, image, _layer(scorer, image, layer), layer)
+    pixels = activation.flatten(1).double()
+    direction = torch.linalg.eigh(pixels @ pixels.T).eigenvectors[:, -1]
+    component = direction @ pixels
+    sign = -1 if (component * component.abs()).sum() < 0 else 1
+    return _map(scorer, image, activation * _per_channel(sign * direction.float()))
 
 
 def activation_and_gradient(scorer: Scorer, image: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     """What a layer gives for an image, and the score's gradient with respect to it, each (K, h, w)."""
-    with evaluating(scorer.model):  # it may take a pass, in which batch norms must learn nothing
-        module = find_layer(scorer.model, layer, image.to(scorer.device))
+    module = _layer(scorer, image, layer)
     with torch.enable_grad(), output_of(module) as outputs:
         # The input asks for gradients so that networks with frozen weights are differentiable at the layer, too.
         score = scorer(image[None].to(scorer.device).detach().requires_grad_())
-        if not outputs or not isinstance(outputs[-1], Tensor) or outputs[-1].ndim != 4:
-            raise Skipped(f"layer {layer!r} gave no feature map (N, K, h, w) in the forward pass")
-        (gradient,) = torch.autograd.grad(score.sum(), outputs[-1], allow_unused=True)
+        output = _feature_map(outputs, layer)
+        (gradient,) = torch.autograd.grad(score.sum(), output, allow_unused=True)
     if gradient is None:
         raise Skipped(f"the score does not depend on layer {layer!r}")
-    return outputs[-1][0].detach(), gradient[0]
+    return output[0].detach(), gradient[0]
 
 
-def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
-    """(h, w) to (H, W), bilinear.
+def _activation(scorer: Scorer, image: Tensor, module: nn.Module, layer: str) -> tuple[Tensor, int]:
+    """What a layer gives for an image, (K, h, w), and how often a pass reaches it: the last time counts."""
+    with torch.no_grad(), output_of(module) as outputs:
+        scorer.logits(image[None])
+    return _feature_map(outputs, layer)[0], len(outputs)
+
+
+def _layer(scorer: Scorer, image: Tensor, layer: str) -> nn.Module:
+    with evaluating(scorer.model):  # it may take a pass, in which batch norms must learn nothing
+        return find_layer(scorer.model, layer, image.to(scorer.device))
+
+
+def _feature_map(outputs: list[Tensor], layer: str) -> Tensor:
+    if not outputs or not isinstance(outputs[-1], Tensor) or outputs[-1].ndim != 4:
+        raise Skipped(f"layer {layer!r} gave no feature map (N, K, h, w) in the forward pass")
+    return outputs[-1]
+
+
+@contextmanager
+def _without(module: nn.Module, channel: int, call: int) -> Iterator[None]:
+    """The layer gives zero in a channel, the ``call``-th time that it is reached, while the block runs."""
+    calls = itertools.count()
+
+    def ablate(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
+        if next(calls) != call:
+            return None
+        output = output.clone()
+        output[:, channel] = 0
+        return output
+
+    handle = module.register_forward_hook(ablate)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _per_channel(weights: Tensor) -> Tensor:
+    return weights[:, None, None]
+
+
+def _map(scorer: Scorer, image: Tensor, weighted: Tensor) -> Tensor:
+    """Weighted channels, (K, h, w), to the positive part of their sum, (H, W)."""
+    return enlarge(torch.relu(weighted.sum(dim=0)), image.shape[1:], pixel_centre(scorer.model))
+
+
+def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size, centre: float = 0.5) -> Tensor:
+    """(h, w) to (H, W), linearly, so that every coarse pixel lies where its receptive field has its middle.
 
     Where the network padded its input to a multiple of its stride, the coarse map covers more than the image: then it
     is enlarged by the whole factor and cut, so that its pixels keep their places.
+
+    Args:
+        coarse: (h, w).
+        size: (H, W).
+        centre: where a coarse pixel lies, see :func:`~xaibench.model.layers.pixel_centre`. The usual bilinear
+            enlarging takes 0.5 for granted. With strided 3 × 3 convolutions, whose centre is 0, it would move the map
+            to the right and down by half the factor less half a pixel: 3.5 px at 1/8, more than a thin vessel is wide.
     """
     height, width = size
     # A U-Net's resolutions are halvings. Its padding is less than its total stride at every one of its layers, so that
@@ -75,5 +300,12 @@ def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
     full = coarse.shape[0] * factor, coarse.shape[1] * factor
     divides = height % coarse.shape[0] == width % coarse.shape[1] == 0
     covers = not divides and all(s <= f < s + LARGEST_STRIDE for s, f in zip(size, full, strict=True))
-    map_ = F.interpolate(coarse[None, None], full if covers else (height, width), mode="bilinear", align_corners=False)
-    return map_[0, 0, :height, :width].contiguous()
+    for axis, (n, wanted) in enumerate(zip(coarse.shape, size, strict=True)):
+        scale = float(factor) if covers else wanted / n
+        place = (torch.arange(wanted, device=coarse.device) - centre * (scale - 1)) / scale
+        place = place.clamp(0, n - 1)
+        below = place.long().clamp(max=max(n - 2, 0))
+        share = (place - below).to(coarse.dtype).unsqueeze(1 - axis)
+        low, high = coarse.index_select(axis, below), coarse.index_select(axis, (below + 1).clamp(max=n - 1))
+        coarse = low + share * (high - low)
+    return coarse

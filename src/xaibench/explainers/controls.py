@@ -1,22 +1,30 @@
-"""Maps no method should lose to: chance, the picture's own contrast, a vessel filter, the prediction, the truth."""
+"""Maps no method should lose to: chance, contrast, edges, a vessel filter, the prediction, the truth."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from skimage.filters import frangi as frangi_filter
+from skimage.filters import sobel as sobel_filter
 from torch import Tensor
 
+from xaibench.data.blur import blur_inside
 from xaibench.data.case import Case
+from xaibench.errors import Skipped
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
 
-@explainer("random", family="control", control=True)
+@explainer("random", family="control", control=True, stochastic=True)
 def random(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Independent uniform noise: chance."""
     return torch.from_numpy(rng.random(tuple(image.shape[1:]), dtype=np.float32))
+
+
+@explainer("uniform", family="control", control=True)
+def uniform(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    """The same value everywhere: a map that says nothing, not even by chance."""
+    return torch.ones(tuple(image.shape[1:]))
 
 
 @explainer("prediction", family="control", control=True)
@@ -25,6 +33,24 @@ def prediction(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Te
     with torch.inference_mode():
         map_ = scorer.logits(image[None]).sigmoid()[0, 0]
     return map_.clone()
+
+
+@explainer("prediction-blurred", family="control", control=True)
+def prediction_blurred(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sigma: float = 5.0) -> Tensor:
+    """The network's probability map under a Gaussian: what a smooth method shows that only knows where vessels are.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used.
+        sigma: s.d. of the Gaussian, px.
+
+    Returns:
+        (H, W) float32 in [0, 1]; normalised at the border of the field of view, 0 outside it.
+    """
+    fov = scorer.target.fov.numpy()
+    map_: Tensor = prediction(scorer, image, rng=rng)
+    return torch.from_numpy(np.where(fov, blur_inside(map_.cpu().numpy(), fov, sigma), 0).astype(np.float32))
 
 
 @explainer("green-contrast", family="control", control=True)
@@ -41,21 +67,29 @@ def green_contrast(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, s
         (H, W) float32, 0 where a pixel is as bright as its background or brighter.
     """
     green, fov = image[1].cpu().numpy(), scorer.target.fov.numpy()
-    return torch.from_numpy(np.where(fov, np.maximum(background(green, fov, sigma) - green, 0), 0).astype(np.float32))
+    return torch.from_numpy(np.where(fov, np.maximum(blur_inside(green, fov, sigma) - green, 0), 0).astype(np.float32))
 
 
-@explainer("frangi", family="control", control=True)
+@explainer("frangi", family="control", control=True, paper="Frangi 1998", library="scikit-image")
 def frangi(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """Vesselness of the green channel (Frangi 1998) at scales of 1 to 4 px: a vessel filter that knows no network.
+    """Vesselness of the green channel at scales of 1 to 4 px: a vessel filter that knows no network.
 
     Returns:
         (H, W) float32, >= 0; dark tubes on a bright ground are high.
     """
-    green, fov = image[1].cpu().numpy(), scorer.target.fov.numpy()
-    # The edge of the field of view is the strongest ridge of all: continue the background over it.
-    filled = np.where(fov, green, background(green, fov, 15.0))
-    vesselness = frangi_filter(filled.astype(np.float64), sigmas=(1, 1.5, 2, 3, 4), black_ridges=True)
-    return torch.from_numpy(np.where(fov, vesselness, 0).astype(np.float32))
+    vesselness = frangi_filter(_filled_green(scorer, image), sigmas=(1, 1.5, 2, 3, 4), black_ridges=True)
+    return torch.from_numpy(np.where(scorer.target.fov.numpy(), vesselness, 0).astype(np.float32))
+
+
+@explainer("sobel", family="control", control=True, library="scikit-image")
+def sobel(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    """Edge strength of the green channel: what any edge detector shows.
+
+    Returns:
+        (H, W) float32, >= 0.
+    """
+    map_ = sobel_filter(_filled_green(scorer, image))
+    return torch.from_numpy(np.where(scorer.target.fov.numpy(), map_, 0).astype(np.float32))
 
 
 @explainer("vessels-oracle", family="control", control=True, sees_labels=True)
@@ -64,12 +98,20 @@ def vessels_oracle(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, c
     return case.vessels.float()
 
 
-def background(channel: np.ndarray, fov: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean of a channel over field-of-view pixels only, (H, W); continued smoothly outside.
+@explainer("second-observer", family="control", control=True, sees_labels=True)
+def second_observer(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, case: Case) -> Tensor:
+    """Another person's vessels, 1 on them and 0 elsewhere: how far people agree. It sees the labels.
 
-    Far outside, where no pixel of the field of view has weight, it is the mean over the field of view.
+    Raises:
+        Skipped: if the dataset has no second observer.
     """
-    weight = gaussian_filter(fov.astype(np.float64), sigma)
-    total = gaussian_filter(np.where(fov, channel, 0).astype(np.float64), sigma)
-    mean = float(channel[fov].mean())
-    return np.where(weight > 1e-6, total / np.maximum(weight, 1e-6), mean)
+    if case.observer2 is None:
+        raise Skipped("this image has no second observer's vessels")
+    return case.observer2.float()
+
+
+def _filled_green(scorer: Scorer, image: Tensor) -> np.ndarray:
+    """(H, W) float64 green channel, its background continued beyond the edge of the field of view, which would be the
+    strongest ridge and edge of all."""
+    green, fov = image[1].cpu().numpy(), scorer.target.fov.numpy()
+    return np.where(fov, green, blur_inside(green, fov, 15.0)).astype(np.float64)

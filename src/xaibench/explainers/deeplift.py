@@ -1,0 +1,198 @@
+"""DeepLIFT and Deep SHAP: contributions by finite differences from a reference, operation by operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from xaibench.errors import Skipped, UserError
+from xaibench.explainers.gradient import random_reference
+from xaibench.explainers.reference import reference_image
+from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, depends, out_of_place, zero_where_flat
+from xaibench.registry import explainer
+from xaibench.scorer import Scorer
+
+TOLERANCE = 0.05  # of the score's difference, by which the contributions may miss it
+
+
+@explainer("deeplift", family="gradient", signed=True, paper="Shrikumar 2017")
+def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baseline: str = "blur") -> Tensor:
+    """Contributions to the difference from a reference, by the rescale rule.
+
+    Picture and reference go through the network side by side. Going back, a linear operation hands on its multipliers
+    as in a gradient, and a nonlinearity has (difference of outputs) / (difference of inputs) for its slope. Products of
+    two features (attention gates) are shared by the mean of both pictures, maximum poolings between the two winners,
+    and group, instance and layer norms are taken apart into such steps, so that the map sums to the difference of the
+    scores within rounding, far below 1 %. captum's DeepLift stores what it needs in the modules: it goes wrong where an
+    activation module serves twice, and doesn't see functions, gates and norms over the picture.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used.
+        baseline: the reference, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Returns:
+        (H, W) float32, signed, summed over the colours, in logits.
+
+    Raises:
+        UserError: for an unknown baseline.
+        Skipped: if the contributions miss the difference of the scores by over 5 %, since the network has operations
+            without a rule.
+    """
+    return contributions(scorer, image.to(scorer.device), reference_image(baseline, image, scorer.target.fov))
+
+
+@explainer("deep-shap", family="shapley", signed=True, stochastic=True, paper="Lundberg 2017")
+def deep_shap(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 10) -> Tensor:
+    """DeepLIFT averaged over references: an approximation of Shapley values of pixels (section 4.2 of the paper).
+
+    The references are the picture blurred to random degrees, as in ``expected-gradients``. shap's DeepExplainer stores
+    what it needs in the modules and fails on networks that use one twice, on transposed convolutions behind a skip
+    connection, and on a score that is not the network's own output; the rules are those of ``deeplift`` here.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: decides the references.
+        samples: number of references; each costs two passes and one gradient.
+
+    Returns:
+        (H, W) float32, signed: it sums to the score less the mean score of the references.
+
+    Raises:
+        UserError: for no samples.
+        Skipped: as ``deeplift``.
+    """
+    if samples < 1:
+        raise UserError(f"samples={samples} is too few.", "Give at least 1.")
+    image = image.to(scorer.device)
+    maps = [contributions(scorer, image, random_reference(image, scorer.target.fov, rng)) for _ in range(samples)]
+    return torch.stack(maps).mean(0)
+
+
+def contributions(scorer: Scorer, image: Tensor, reference: Tensor) -> Tensor:
+    """(H, W): what each pixel adds to the score of the image, from that of the reference; see ``deeplift``."""
+    pair = torch.stack([image, reference.to(image.device)]).detach().requires_grad_()
+    rules: dict[str, Rule] = {
+        **dict.fromkeys(ELEMENTWISE, _elementwise),
+        **dict.fromkeys(PRODUCTS, _product),
+        "max_pool2d": _max_pool,
+        "group_norm": _group_norm,
+        "instance_norm": _instance_norm,
+        "layer_norm": _layer_norm,
+    }
+    with torch.enable_grad():
+        with Rules(rules):
+            logits = scorer.logits(pair)
+        scores = scorer.reduce(logits)
+        (multipliers,) = torch.autograd.grad(scores[0], pair)
+    map_ = ((pair[0] - pair[1]) * multipliers[0]).sum(0).detach()
+    difference = float((scores[0] - scores[1]).detach())
+    total, size = float(map_.double().sum()), float(map_.abs().double().sum())
+    if not abs(total - difference) <= TOLERANCE * abs(difference) + 1e-3 * size + 1e-6:
+        raise Skipped(
+            f"the contributions sum to {total:.4g} where the scores differ by {difference:.4g}: "
+            "the network has operations that DeepLIFT has no rule for"
+        )
+    return map_
+
+
+def _elementwise(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    if not depends(x):
+        return function(x, *args, **kwargs)
+    y = function(x.detach().clone(), *args, **out_of_place(kwargs))
+    with torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()
+        (slope,) = torch.autograd.grad(function(leaf * 1, *args, **out_of_place(kwargs)).sum(), leaf)
+    change = zero_where_flat(y[:1] - y[1:], x.detach()[:1] - x.detach()[1:], otherwise=slope[:1])
+    return _Slope.apply(x, y, change)
+
+
+class _Slope(torch.autograd.Function):
+    """The output as it is, with one slope for both halves of the pair."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (slope,) = ctx.saved_tensors
+        return gradients[0] * slope, None, None
+
+
+def _product(function: Any, a: Any, b: Any) -> Any:
+    """Δ(ab) = Δa · mean of b + Δb · mean of a, exactly; a constant factor is an ordinary one."""
+    if not (depends(a) and depends(b)):
+        return function(a, b)
+    # The value is that of the product; the slopes are those of both pictures' mean factors.
+    linear = a * _mean(b) + b * _mean(a)
+    return linear + (a * b - linear).detach()
+
+
+def _mean(x: Tensor) -> Tensor:
+    return x.detach().mean(0, keepdim=True)
+
+
+def _max_pool(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Between the winner i of the picture and j of the reference: Δy is a mean of Δx_i and Δx_j, since x_i ≥ x_j."""
+    if not depends(x):
+        return function(x, *args, **kwargs)
+    _y, places = F.max_pool2d_with_indices(x.detach(), *args, **{**kwargs, "return_indices": True})
+    flat = x.flatten(2)
+
+    def pick(half: int, of: int) -> Tensor:
+        return flat[half : half + 1].gather(2, places[of : of + 1].flatten(2)).view_as(places[:1])
+
+    (first_i, second_i), (first_j, second_j) = (pick(0, 0), pick(1, 0)), (pick(0, 1), pick(1, 1))
+    rise, rise_i, rise_j = (d.detach() for d in (first_i - second_j, first_i - second_i, first_j - second_j))
+    share = zero_where_flat(rise - rise_j, rise_i - rise_j, otherwise=torch.ones_like(rise))
+    pooled = [share * a + (1 - share) * b for a, b in ((first_i, first_j), (second_i, second_j))]
+    y = torch.cat([first_i, second_j]).detach()
+    linear = torch.cat(pooled)
+    return linear + (y - linear).detach()
+
+
+def _group_norm(
+    function: Any, x: Tensor, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    if not depends(x):
+        return function(x, num_groups, weight, bias, eps)
+    grouped = _standardised(x.reshape(len(x), num_groups, -1), eps).reshape(x.shape)
+    return _affine(grouped, weight, bias, (1, -1, *[1] * (x.ndim - 2)))
+
+
+def _instance_norm(
+    function: Any, x: Tensor, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
+    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Any:  # fmt: skip
+    if not (depends(x) and use_input_stats):
+        return function(x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    return _group_norm(function, x, x.shape[1], weight, bias, eps)
+
+
+def _layer_norm(
+    function: Any, x: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    if not depends(x):
+        return function(x, normalized_shape, weight, bias, eps)
+    kept = x.shape[: x.ndim - len(normalized_shape)]
+    return _affine(_standardised(x.reshape(*kept, -1), eps).reshape(x.shape), weight, bias, tuple(normalized_shape))
+
+
+def _standardised(x: Tensor, eps: float) -> Tensor:
+    """Mean 0 and variance 1 along the last axis, in steps that each have a rule."""
+    centred = x - x.mean(-1, keepdim=True)
+    variance = _product(torch.mul, centred, centred).mean(-1, keepdim=True)
+    return _product(torch.mul, centred, _elementwise(torch.rsqrt, variance + eps))  # type: ignore[no-any-return]
+
+
+def _affine(x: Tensor, weight: Any, bias: Any, shape: tuple[int, ...]) -> Tensor:
+    x = x if weight is None else x * weight.reshape(shape)
+    return x if bias is None else x + bias.reshape(shape)

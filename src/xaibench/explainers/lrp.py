@@ -1,0 +1,231 @@
+"""Layer-wise relevance propagation through U-Nets: transposed convolutions, skip connections, batch norm, gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaibench.errors import Skipped, UserError
+from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rules, depends, out_of_place
+from xaibench.registry import explainer
+from xaibench.scorer import Scorer
+
+TOLERANCE = 0.05  # of the score, by which the relevance may miss it
+
+
+@explainer("lrp", family="gradient", signed=True, paper="Bach 2015")
+def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: float = 0.25) -> Tensor:
+    """Layer-wise relevance propagation with the ε-rule, conserving the score.
+
+    An affine operation z = Wx + b hands relevance R on as x · Wᵀ(R / (z + ε sign z)). What bias and ε would swallow is
+    shared evenly by the operation's inputs (the ``bias_factor`` of the LRP toolbox, Lapuschkin 2016), so that the
+    relevance of all pixels sums to the score: within 1 %, tested. Batch norm is canonised: it makes one operation with
+    the convolution before it. Nonlinearities hand relevance on as it is, sums in proportion to the summands,
+    concatenations and crops where it came from, maximum poolings to the winner, gates to the signal and not to the gate
+    (Arras 2017). captum's LRP knows neither transposed convolutions nor concatenations nor additions.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used.
+        epsilon: in units of the root mean square of the operation's output (Montavon 2019 takes .25).
+
+    Returns:
+        (H, W) float32, signed, summed over the colours, in logits.
+
+    Raises:
+        UserError: for an epsilon that is not positive.
+        Skipped: if the relevance misses the score by over 5 %, since the network has operations without a rule.
+    """
+    if not epsilon > 0:
+        raise UserError(f"epsilon={epsilon} is not positive.", "Give a small positive number, such as 0.25.")
+    rule = _Rulebook(epsilon)
+    leaf = image[None].detach().to(scorer.device).requires_grad_()
+    with torch.enable_grad():
+        with Rules(rule.by_name()):
+            logits = scorer.logits(leaf * 1)  # no leaf, which would count as a constant
+        score = scorer.reduce(logits)
+        (share,) = torch.autograd.grad(score.sum(), logits, retain_graph=True)
+        (relevance,) = torch.autograd.grad(logits, leaf, grad_outputs=share * logits.detach())
+    map_ = relevance[0].sum(0)
+    total, size, wanted = float(map_.double().sum()), float(map_.abs().double().sum()), float(score.detach())
+    if not abs(total - wanted) <= TOLERANCE * abs(wanted) + 1e-3 * size + 1e-6:
+        raise Skipped(
+            f"the relevance sums to {total:.4g} where the score is {wanted:.4g}: "
+            "the network has operations that LRP has no rule for"
+        )
+    return map_
+
+
+class _Rulebook:
+    """Rules that hand on relevance where autograd would hand on gradients."""
+
+    def __init__(self, epsilon: float) -> None:
+        self.epsilon = epsilon
+
+    def by_name(self) -> dict[str, Callable[..., Any]]:
+        affine = {"conv2d": self._convolution, "conv_transpose2d": self._convolution, "linear": self._convolution}
+        mixing = ("avg_pool2d", "adaptive_avg_pool2d", "interpolate", "upsample", "mean")
+        same = dict.fromkeys((*ELEMENTWISE, *("group_norm", "instance_norm", "layer_norm")), self._same)
+        sums = {"add": 1, "radd": 1, "iadd": 1, "sub": -1, "isub": -1, "rsub": -1}
+        scales = ("div", "truediv", "idiv", "itruediv", "divide")
+        return {
+            **affine,
+            **dict.fromkeys(mixing, self._mixing),
+            **same,
+            **dict.fromkeys(scales, self._same),
+            **{name: self._sum(sign) for name, sign in sums.items()},
+            **dict.fromkeys(PRODUCTS, self._gate),
+            "batch_norm": self._batch_norm,
+        }
+
+    def _convolution(
+        self, function: Any, x: Tensor, weight: Tensor, bias: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        if not depends(x):
+            return function(x, weight, bias, *args, **kwargs)
+
+        def scaled(factor: Tensor | None, shift: Tensor | None) -> Tensor:
+            """The operation with its output channels scaled and shifted, as a batch norm after it does."""
+            w, b = weight.detach(), torch.zeros(1) if bias is None else bias.detach()
+            own = function(x.detach(), w, None if bias is None else b, *args, **kwargs)
+            by = torch.ones_like(own[:1, :, :1, :1] if own.ndim == 4 else own[:1]) if factor is None else factor
+            z = own * by + (0 if shift is None else shift)
+            linear = lambda v: function(v, w, None, *args, **kwargs) * by
+            count = lambda v: function(v, torch.ones_like(w), None, *args, **kwargs)
+            result: Tensor = _Relevance.apply(x, z, linear, count, self.epsilon)
+            return result
+
+        y = scaled(None, None)
+        y._with_norm = scaled  # type: ignore[attr-defined]  # for a batch norm that follows
+        return y
+
+    def _batch_norm(
+        self, function: Any, x: Tensor, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+        training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    ) -> Any:  # fmt: skip
+        if not depends(x) or training or running_var is None:
+            return self._same(function, x, running_mean, running_var, weight, bias, training, momentum, eps)
+        factor = torch.rsqrt(running_var + eps) * (1 if weight is None else weight.detach())
+        shift = (0 if bias is None else bias.detach()) - running_mean * factor
+        factor, shift = factor.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
+        if hasattr(x, "_with_norm"):
+            return x._with_norm(factor, shift)
+        # Without a convolution before it each value has one input, which gets all relevance.
+        return _Same.apply(x, x.detach() * factor + shift)
+
+    def _mixing(self, function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if not depends(x):
+            return function(x, *args, **kwargs)
+        linear = lambda v: function(v, *args, **kwargs)
+        # The weights themselves say who shares what is left over: they sum to one for every output.
+        return _Relevance.apply(x, linear(x.detach()), linear, linear, self.epsilon)
+
+    def _same(self, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not depends(x):
+            return function(x, *args, **kwargs)
+        y = _Same.apply(x, function(x.detach().clone(), *args, **out_of_place(kwargs)))
+        if function.__name__.strip("_") in ("sigmoid", "softmax", "hardsigmoid"):
+            y._gates = True
+        return y
+
+    def _sum(self, sign: int) -> Callable[..., Any]:
+        def rule(function: Any, a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
+            if not (depends(a) and depends(b)):
+                if not (depends(a) or depends(b)):
+                    return function(a, b, *args, **kwargs)
+                x = a if depends(a) else b
+                other = function(a.detach() if x is a else a, b.detach() if x is b else b, *args, **kwargs)
+                return _Same.apply(x, other) if other.shape == x.shape else function(a, b, *args, **kwargs)
+            a, b = torch.broadcast_tensors(a, b)
+            return _Sum.apply(a, b, sign, self.epsilon)
+
+        return rule
+
+    def _gate(self, function: Any, a: Any, b: Any) -> Any:
+        if depends(a) and depends(b):
+            y = (a * b).detach()
+            gates = [hasattr(v, "_gates") for v in (a, b)]
+            a, b = torch.broadcast_tensors(a, b)
+            if gates[0] != gates[1]:
+                return _Same.apply(b if gates[0] else a, y)
+            return _Half.apply(a, b, y)
+        x, other = (a, b) if depends(a) else (b, a)
+        if not depends(x):
+            return function(a, b)
+        return _Same.apply(x, x.detach() * other)
+
+
+def _stabilised(z: Tensor, epsilon: float) -> Tensor:
+    scale = z.square().mean().sqrt().clamp(min=1e-12)
+    return z + epsilon * scale * torch.where(z < 0, -1.0, 1.0)
+
+
+class _Relevance(torch.autograd.Function):
+    """z = linear(x) + constant: relevance by the ε-rule, the remainder evenly by ``count``'s weights."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, z: Tensor, linear: Any, count: Any, epsilon: float) -> Tensor:
+        ctx.save_for_backward(x, z)
+        ctx.linear, ctx.count, ctx.epsilon = linear, count, epsilon
+        return z.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *relevance: Tensor) -> Any:
+        x, z = ctx.saved_tensors
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            own = ctx.linear(leaf)
+            per_unit = relevance[0] / _stabilised(z, ctx.epsilon)
+            (slope,) = torch.autograd.grad(own, leaf, per_unit)
+            ones = torch.ones_like(x).requires_grad_()
+            inputs = ctx.count(ones)
+            left = (relevance[0] - per_unit * own.detach()) / inputs.detach()
+            (even,) = torch.autograd.grad(inputs, ones, left)
+        return x * slope + even, None, None, None, None
+
+
+class _Same(torch.autograd.Function):
+    """The output as it is; the relevance goes on unchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *relevance: Tensor) -> Any:
+        return relevance[0], None
+
+
+class _Sum(torch.autograd.Function):
+    """a ± b: relevance in proportion to the summands, half of the remainder each."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, sign: int, epsilon: float) -> Tensor:
+        ctx.save_for_backward(a, b)
+        ctx.sign, ctx.epsilon = sign, epsilon
+        return a + sign * b
+
+    @staticmethod
+    def backward(ctx: Any, *relevance: Tensor) -> Any:
+        a, b = ctx.saved_tensors
+        z = a + ctx.sign * b
+        per_unit = relevance[0] / _stabilised(z, ctx.epsilon)
+        half = (relevance[0] - per_unit * z) / 2
+        return per_unit * a + half, per_unit * ctx.sign * b + half, None, None
+
+
+class _Half(torch.autograd.Function):
+    """A product of two features: half of the relevance each."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, y: Tensor) -> Tensor:
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *relevance: Tensor) -> Any:
+        return relevance[0] / 2, relevance[0] / 2, None

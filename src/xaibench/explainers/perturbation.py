@@ -1,0 +1,261 @@
+"""Hide parts of the picture and watch the score: windows, regions, random masks, and a mask that is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaibench.errors import UserError
+from xaibench.explainers.reference import reference_image
+from xaibench.explainers.superpixels import at_least, region_game, scores, spread
+from xaibench.registry import explainer
+from xaibench.scorer import Scorer
+
+RATE = 0.05  # of Adam, in units of the mask
+AREA_WEIGHT = (3.0, 300.0)  # of the area's penalty in units of the score to be kept, in the first and the last step
+
+
+@explainer("occlusion", family="perturbation", signed=True, paper="Zeiler 2014", library="captum")
+def occlusion(
+    scorer: Scorer,
+    image: Tensor,
+    *,
+    rng: np.random.Generator,
+    patch: int = 24,
+    stride: int = 24,
+    baseline: str = "blur",
+) -> Tensor:
+    """How far the score falls when a square window is hidden, averaged over the windows a pixel lies in.
+
+    Positive where hiding lowers the score (Zeiler 2014). captum slides its window over a picture of what is present,
+    not over the colours, of which it would make masked copies; windows outside the field of view hide nothing and cost
+    no pass.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used.
+        patch: side of the window, px.
+        stride: step of the window, px, no larger than the patch.
+        baseline: what hides, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Returns:
+        (H, W) float32, signed, in logits, 0 outside the field of view.
+
+    Raises:
+        UserError: for an unknown baseline, a patch larger than the picture, or a stride that leaves gaps.
+    """
+    from captum.attr import Occlusion  # here and below: a library that takes long to import, when it is needed
+
+    at_least(1, "patch", patch)
+    at_least(1, "stride", stride)
+    if patch > min(image.shape[1:]):
+        size = " × ".join(map(str, image.shape[:0:-1]))
+        raise UserError(f"patch={patch} is larger than the picture, {size} px.", "Give a smaller patch.")
+    if stride > patch:
+        raise UserError(f"stride={stride} is larger than patch={patch} and leaves gaps.", f"Give at most {patch}.")
+    fov = scorer.target.fov
+    reference = reference_image(baseline, image, fov)
+    whole = scores(scorer, [image])
+
+    def score(present: Tensor) -> Tensor:
+        hidden = (present[0, 0] == 0) & fov
+        if not hidden.any():
+            return torch.from_numpy(whole)
+        return torch.from_numpy(scores(scorer, [torch.where(hidden.to(image.device), reference, image)]))
+
+    present = torch.ones(1, 1, *fov.shape)
+    fall = Occlusion(score).attribute(present, (1, patch, patch), strides=(1, stride, stride), baselines=0)
+    return torch.where(fov, fall[0, 0], 0)
+
+
+@explainer("feature-ablation", family="perturbation", signed=True, paper="Robnik-Sikonja 2008", library="captum")
+def feature_ablation(
+    scorer: Scorer,
+    image: Tensor,
+    *,
+    rng: np.random.Generator,
+    segments: int = 200,
+    regions: str = "slic",
+    baseline: str = "blur",
+) -> Tensor:
+    """How far the score falls when one superpixel is hidden, all others present.
+
+    A pass per superpixel and one for the picture (Robnik-Sikonja 2008). captum is given the game and not the picture,
+    of which it would make a masked copy and a mask for every pass.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used.
+        segments: about how many superpixels.
+        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.explainers.superpixels.superpixels`.
+        baseline: what hides a region, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Returns:
+        (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
+
+    Raises:
+        UserError: for unknown regions or baseline, or no segments.
+    """
+    from captum.attr import FeatureAblation
+
+    labels, count, value = region_game(scorer, image, segments, regions, baseline)
+    method = FeatureAblation(lambda present: torch.from_numpy(value(present.numpy())))
+    falls = method.attribute(torch.ones(1, count), 0, perturbations_per_eval=count)
+    return spread(falls[0].numpy(), labels, scorer.target.fov)
+
+
+@explainer("rise", family="perturbation", signed=True, stochastic=True, paper="Petsiuk 2018")
+def rise(
+    scorer: Scorer,
+    image: Tensor,
+    *,
+    rng: np.random.Generator,
+    samples: int = 400,
+    cell: int = 48,
+    keep: float = 0.5,
+    baseline: str = "blur",
+) -> Tensor:
+    """How much higher the score is on average when a pixel is kept by a random smooth mask (RISE).
+
+    The masks are grids of 0 and 1, shifted at random and enlarged linearly (Petsiuk 2018). At each pixel the map is the
+    mean of score - mean score, weighted by the masks' values there:  Σ (s_i - s̄) M_i / Σ M_i.  The paper has
+    Σ s_i M_i / (samples × keep), which suits probabilities: a logit has no natural zero, its offset would appear in the
+    map as the pattern of how often each pixel happened to be kept. The paper hides by black; here a baseline hides.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: decides the masks.
+        samples: masks; each costs a pass.
+        cell: side of a cell of the grid, px; the map is no finer, and noisier the smaller it is.
+        keep: probability that a cell is kept, in (0, 1).
+        baseline: what hides, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Returns:
+        (H, W) float32, signed, in logits, 0 outside the field of view.
+
+    Raises:
+        UserError: for an unknown baseline, less than two samples, cells of no size, or ``keep`` outside (0, 1).
+    """
+    at_least(2, "samples", samples)
+    at_least(1, "cell", cell)
+    _open_unit("keep", keep)
+    fov = scorer.target.fov
+    reference = reference_image(baseline, image, fov)
+    draws = [_draw_grid(fov.shape, cell, keep, rng) for _ in range(samples)]
+
+    def masks() -> Iterator[np.ndarray]:
+        for grid, shift in draws:
+            y, x = (hats(n, cell, s) for n, s in zip(fov.shape, shift, strict=True))
+            yield y @ grid @ x.T
+
+    kept = (torch.from_numpy(mask).to(image) for mask in masks())
+    values = scores(scorer, (torch.lerp(reference, image, mask) for mask in kept))
+    total, coverage = np.zeros(fov.shape), np.zeros(fov.shape)
+    for mask, value in zip(masks(), values - values.mean(), strict=True):
+        total += value * mask
+        coverage += mask
+    mean = np.divide(total, coverage, out=np.zeros(fov.shape), where=coverage > 0)
+    return torch.where(fov, torch.from_numpy(mean), 0).float()
+
+
+def _draw_grid(
+    size: tuple[int, ...], cell: int, keep: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which nodes are kept, and by how much the grid is shifted up and left, px."""
+    shift = rng.uniform(0, cell, 2)
+    return (rng.random([hats(n, cell).shape[1] for n in size]) < keep).astype(np.float64), shift
+
+
+def hats(size: int, cell: int, shift: float = 0.0) -> np.ndarray:
+    """Linear interpolation from nodes ``cell`` px apart to pixels, as a matrix; of a grid it enlarges one axis.
+
+    Args:
+        size: pixels.
+        cell: distance of the nodes, px.
+        shift: of the nodes, towards lower pixels, px in [0, cell].
+
+    Returns:
+        (size, nodes) float64, rows that sum to 1.
+
+    Example:
+        >>> hats(3, 2)[:, :2].tolist()
+        [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
+    """
+    nodes = np.arange((size - 1) // cell + 3)
+    place = (np.arange(size) + shift) / cell
+    weights: np.ndarray = np.clip(1 - np.abs(place[:, None] - nodes), 0, None)
+    return weights
+
+
+@explainer("extremal", family="perturbation", paper="Fong 2019")
+def extremal(
+    scorer: Scorer,
+    image: Tensor,
+    *,
+    rng: np.random.Generator,
+    area: float = 0.1,
+    steps: int = 100,
+    cell: int = 8,
+    baseline: str = "blur",
+) -> Tensor:
+    """The smooth mask of a given area that, when all else is blurred, keeps the score highest.
+
+    The mask blends the picture into its blurred version. It is learned by Adam: it maximises the score, divided by the
+    score that there is to keep, less a growing penalty on the area (Fong 2019): the mean square of sorted mask less
+    sorted ideal, which is 1 on a share ``area`` of the field of view and 0 elsewhere. The mask is smooth by
+    construction, as the linear enlargement of a grid; the paper takes a smooth maximum of shifted kernels to the same
+    end.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used.
+        area: share of the field of view to keep, in (0, 1).
+        steps: of Adam; each costs a pass with its gradient.
+        cell: distance of the grid's nodes, px; the mask is no finer.
+        baseline: what hides, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Returns:
+        (H, W) float32 in [0, 1], 0 outside the field of view; all 0 if the baseline has the picture's score, so that
+        there is nothing to keep.
+
+    Raises:
+        UserError: for an unknown baseline, no steps, cells of no size, or ``area`` outside (0, 1).
+    """
+    at_least(1, "steps", steps)
+    at_least(1, "cell", cell)
+    _open_unit("area", area)
+    fov = scorer.target.fov.to(scorer.device)
+    image = image.to(scorer.device)
+    reference = reference_image(baseline, image, scorer.target.fov)
+    whole, hidden = scores(scorer, [image, reference])
+    gain = abs(float(whole - hidden))
+    if gain < 1e-6 * max(1.0, abs(float(whole))):
+        return torch.zeros(fov.shape)
+    y, x = (torch.from_numpy(hats(n, cell)).to(image) for n in fov.shape)
+    ideal = torch.zeros(int(fov.sum()), device=image.device)
+    ideal[round((1 - area) * len(ideal)) :] = 1
+    # The gradients of the network's weights are nobody's business: only the grid is differentiated.
+    grid = torch.full((y.shape[1], x.shape[1]), 0.5, device=image.device, requires_grad=True)
+    adam = torch.optim.Adam([grid], lr=RATE)
+    for weight in np.geomspace(*AREA_WEIGHT, steps):
+        with torch.enable_grad():
+            mask = y @ grid @ x.T
+            kept = scorer(torch.lerp(reference, image, mask)[None])[0] / gain
+            excess = (mask[fov].sort().values - ideal).square().mean()
+            (grid.grad,) = torch.autograd.grad(float(weight) * excess - kept, grid)
+        adam.step()
+        with torch.no_grad():
+            grid.clamp_(0, 1)
+    return torch.where(fov, y @ grid.detach() @ x.T, 0)
+
+
+def _open_unit(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise UserError(f"{name}={value} is outside (0, 1).", "Give a share between 0 and 1.")

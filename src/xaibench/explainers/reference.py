@@ -1,0 +1,38 @@
+"""The picture without evidence that path, Shapley and perturbation methods compare with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blur_inside
+from xaibench.data.caliber import fov_scale
+from xaibench.errors import UserError
+
+REFERENCES = ("blur", "mean", "zero")
+
+
+def reference_image(name: str, image: Tensor, fov: Tensor) -> Tensor:
+    """A picture of the same eye without its vessels.
+
+    Args:
+        name: ``"blur"``: Gaussian of the field of view, wider than the widest vessel; ``"mean"``: its local mean, wider
+            still; ``"zero"``: black, as most toolkits have it, which no network has seen inside a field of view.
+        image: (3, H, W) in [0, 1].
+        fov: (H, W) bool.
+
+    Returns:
+        (3, H, W) float32 on the image's device; outside the field of view it is the image itself, so that nothing is
+        attributed there.
+
+    Raises:
+        UserError: if there is no reference of that name.
+    """
+    if name not in REFERENCES:
+        raise UserError(f"There is no baseline called {name!r}.", f"The baselines are {', '.join(REFERENCES)}.")
+    inside = fov.to(image.device)
+    if name == "zero":
+        return torch.where(inside, torch.zeros_like(image), image)
+    sigma = (BLUR_SIGMA if name == "blur" else MEAN_SIGMA) * fov_scale(fov.numpy())
+    blurred = blur_inside(image.detach().cpu().numpy(), fov.numpy(), sigma)
+    return torch.where(inside, torch.from_numpy(blurred).to(image.device), image)

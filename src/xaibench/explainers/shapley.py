@@ -1,0 +1,215 @@
+"""Shapley values of regions: what each adds to the score, averaged over the orders in which they could join.
+
+A fundus image has a million values, and a Shapley value of each would need a network pass per value and order. So the
+players are regions, hidden by a reference picture, and the libraries see a game of some dozens of players instead of
+an image: they hold vectors of 0 and 1 in memory, and no batches of pictures.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaibench.errors import UserError
+from xaibench.explainers.reference import reference_image
+from xaibench.explainers.superpixels import at_least, game, region_game, spread
+from xaibench.registry import explainer
+from xaibench.scorer import Scorer
+
+LEAF = 64  # px, the area below which partition-shap divides no further
+
+
+@explainer("kernel-shap", family="shapley", signed=True, stochastic=True, paper="Lundberg 2017", library="shap")
+def kernel_shap(
+    scorer: Scorer,
+    image: Tensor,
+    *,
+    rng: np.random.Generator,
+    segments: int = 40,
+    samples: int = 400,
+    regions: str = "slic",
+    baseline: str = "blur",
+) -> Tensor:
+    """Shapley values of superpixels by a weighted regression on the scores of sampled coalitions (Kernel SHAP).
+
+    The regression's weights are those for which it gives the Shapley values where all coalitions are sampled, and its
+    sum is held at the score less the baseline's score (Lundberg 2017, theorem 2). shap's default keeps the ten most
+    important players and sets the others to 0; here all are kept.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used; shap draws from numpy's global generator, which ``explain`` seeds.
+        segments: about how many superpixels.
+        samples: coalitions besides the empty and the full one; each costs a pass. All are taken, and the result is
+            exact, where there are no more of them.
+        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.explainers.superpixels.superpixels`.
+        baseline: what hides a region, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Returns:
+        (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
+
+    Raises:
+        UserError: for unknown regions or baseline, no segments, or too few samples to tell the regions apart.
+    """
+    labels, count, value = region_game(scorer, image, segments, regions, baseline)
+    few = UserError(
+        f"samples={samples} cannot tell {count} regions apart.",
+        f"Give at least {4 * count} samples, better ten per region, or fewer segments.",
+    )
+    # Coalitions come in pairs with their complements, which say the same of the count - 1 unknowns.
+    if samples < min(2 * (count - 1), 2**count - 2):
+        raise few
+    with _quietly():
+        import shap
+
+        method = shap.KernelExplainer(value, np.zeros((1, count)))
+        values = method.shap_values(np.ones(count), nsamples=samples, l1_reg=False, silent=True)
+    # What was drawn can leave the regression undetermined; shap then gives numbers of any size.
+    if count > 1 and np.linalg.matrix_rank(method.maskMatrix[:, 1:] - method.maskMatrix[:, :1]) < count - 1:
+        raise few
+    return spread(values, labels, scorer.target.fov)
+
+
+@explainer("shapley-sampling", family="shapley", signed=True, stochastic=True, paper="Castro 2009", library="captum")
+def shapley_sampling(
+    scorer: Scorer,
+    image: Tensor,
+    *,
+    rng: np.random.Generator,
+    segments: int = 40,
+    permutations: int = 10,
+    regions: str = "slic",
+    baseline: str = "blur",
+) -> Tensor:
+    """Shapley values of superpixels by adding them one after the other in random orders (Castro 2009; Strumbelj 2010).
+
+    A region's value is the mean of what the score rises by when it joins. Each order sums to the score less the
+    baseline's score, so that the map does, too. captum is given the game and not the picture, of which it would make a
+    masked copy and a mask for every pass.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used; captum draws from torch's global generator, which ``explain`` seeds.
+        segments: about how many superpixels.
+        permutations: random orders; each costs about as many passes as there are superpixels.
+        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.explainers.superpixels.superpixels`.
+        baseline: what hides a region, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Returns:
+        (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
+
+    Raises:
+        UserError: for unknown regions or baseline, no segments or no permutations.
+    """
+    from captum.attr import ShapleyValueSampling
+
+    at_least(1, "permutations", permutations)
+    labels, count, value = region_game(scorer, image, segments, regions, baseline)
+    method = ShapleyValueSampling(lambda present: torch.from_numpy(value(present.numpy())))
+    values = method.attribute(torch.ones(1, count), 0, n_samples=permutations, perturbations_per_eval=count)
+    return spread(values[0].numpy(), labels, scorer.target.fov)
+
+
+@explainer("partition-shap", family="shapley", signed=True, paper="Lundberg 2020", library="shap")
+def partition_shap(
+    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 400, baseline: str = "blur"
+) -> Tensor:
+    """Owen values of a field of view that is halved again and again where the score changes most (Partition SHAP).
+
+    The field of view is halved across its longer side, each half again, and so on: a part shares its value with its
+    sibling as two players would, with the rest of the picture hidden and shown (Owen 1977; Lundberg 2020). Passes go
+    where halving changes the score most, so that regions are small where it matters. It sums to the score less the
+    baseline's score.
+
+    shap's own image masker makes a player of every value: it divides the black surround, too, and at last the colours
+    of a pixel, and holds half a gigabyte of masks for a DRIVE image. Here the players are 2^k equal parts of the field
+    of view of about 8 × 8 px, in all colours. shap breaks ties by chance; that chance is held fixed.
+
+    Args:
+        scorer: network and target.
+        image: (3, H, W) in [0, 1].
+        rng: not used.
+        samples: passes.
+        baseline: what hides a part, see :func:`~xaibench.explainers.reference.reference_image`.
+
+    Returns:
+        (H, W) float32, signed, in logits.
+
+    Raises:
+        UserError: for an unknown baseline, or less than four samples.
+    """
+    at_least(4, "samples", samples)
+    fov = scorer.target.fov
+    labels, count = halvings(fov.numpy())
+    value = game(scorer, image, reference_image(baseline, image, fov), labels)
+    if count == 1:
+        return spread(np.diff(value(np.array([[0], [1]]))), labels, fov)
+    with _quietly(), _fixed_chance():
+        import shap
+
+        method = shap.PartitionExplainer(value, shap.maskers.Partition(np.zeros((1, count)), clustering=_tree(count)))
+        values = method(np.ones((1, count)), max_evals=samples, silent=True).values[0]
+    return spread(values, labels, fov)
+
+
+def halvings(fov: np.ndarray) -> tuple[np.ndarray, int]:
+    """Cut the field of view into 2^k parts of the same area within a pixel, by halving across the longer side.
+
+    Args:
+        fov: (H, W) bool.
+
+    Returns:
+        (H, W) int64 labels, 0 outside the field of view, of which 2i and 2i + 1 are siblings at every level; and 2^k.
+
+    Example:
+        >>> halvings(np.ones((16, 12), bool))[0][:, 0].tolist() == [0] * 8 + [1] * 8
+        True
+    """
+    pixels = np.argwhere(fov)
+    parts = [np.arange(len(pixels))]
+    while len(parts) * 2 * LEAF <= len(pixels):
+        parts = [half for part in parts for half in _halve(part, pixels)]
+    labels = np.zeros(fov.shape, np.int64)
+    for i, part in enumerate(parts):
+        labels[tuple(pixels[part].T)] = i
+    return labels, len(parts)
+
+
+def _halve(part: np.ndarray, pixels: np.ndarray) -> list[np.ndarray]:
+    places = pixels[part]
+    longer = int(np.argmax(np.ptp(places, axis=0)))
+    return np.array_split(part[np.argsort(places[:, longer], kind="stable")], 2)
+
+
+def _tree(count: int) -> np.ndarray:
+    """(count - 1, 4): of each inner node its two children, a distance (any that is not negative), and its leaves."""
+    children = np.arange(2 * (count - 1)).reshape(-1, 2)  # level by level, a pair after the other
+    size = np.concatenate([np.full(count >> k, 2**k) for k in range(1, count.bit_length())])
+    return np.column_stack([children, np.ones(count - 1), size]).astype(np.float64)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without warnings: shap's import and numba's compiler warn of what no user can change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _fixed_chance() -> Iterator[None]:
+    """Numpy's global generator, always at the same state inside the block, and as it was afterwards."""
+    before: Any = np.random.get_state()  # noqa: NPY002 - it is the one that the library draws from
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002

@@ -1,0 +1,40 @@
+"""What the README shows is what the program prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.said import Run
+
+ROOT = Path(__file__).parents[2]
+
+
+def between(text: str, name: str) -> list[str]:
+    """The lines between ``<!-- name -->`` and the next ``<!-- end -->``."""
+    _before, found, after = text.partition(f"<!-- {name} -->\n")
+    assert found, f"README.md has no <!-- {name} -->"
+    return [line for line in after.partition("<!-- end -->")[0].splitlines() if line]
+
+
+@pytest.fixture
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
+
+
+def test_the_table_of_explainers_is_the_commands(readme: str, xaibench: Run) -> None:
+    said = xaibench("list", "explainers", "--markdown")
+    assert said.code == 0
+    assert between(readme, "xaibench list explainers --markdown") == said.out.splitlines()
+
+
+def test_the_table_of_results_is_the_published_one(readme: str) -> None:
+    published = (ROOT / "results" / "drive" / "leaderboard.md").read_text().splitlines()
+    shown = between(readme, "results/drive")
+    assert len(shown) > 5 and set(shown) <= set(published)
+    assert [line for line in published if line.startswith("|")] == shown
+
+
+def test_its_picture_is_there(readme: str) -> None:
+    assert "(docs/gradcam-phantom.png)" in readme and (ROOT / "docs" / "gradcam-phantom.png").stat().st_size > 10_000

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import DeepLift
+from made_up import GreenFilter, target_on
+from nets import MAKERS, Powers, make
+from torch import Tensor, nn
+
+from xaibench.data.case import Case
+from xaibench.errors import Skipped, UserError
+from xaibench.explainers import deeplift as room
+from xaibench.explainers.explain import explain
+from xaibench.explainers.reference import reference_image
+from xaibench.scorer import Scorer
+
+RNG = np.random.default_rng(0)
+
+
+class Tidy(nn.Module):
+    """A network on which the library's DeepLift works: each activation a module of its own, none in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            *(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3, stride=2, padding=1)),
+            *(nn.Sigmoid(), nn.ConvTranspose2d(6, 4, 2, stride=2), nn.ELU(), nn.Conv2d(4, 1, 1)),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net(images)[..., : images.shape[-2], : images.shape[-1]]
+        return logits
+
+
+class MeanOver(nn.Module):
+    """Mean logit over a mask, as a module, which the library needs."""
+
+    def __init__(self, net: nn.Module, mask: Tensor) -> None:
+        super().__init__()
+        self.net, self.mask = net, mask
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)[:, 0][:, self.mask].mean(1, keepdim=True)
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
+def test_it_is_the_librarys_where_that_can_be_trusted(eye: Case) -> None:
+    torch.manual_seed(0)
+    model = Tidy().eval()
+    map_ = explain(Scorer(model, target_on(eye)), eye.image, method=room.deeplift)
+    reference = reference_image("blur", eye.image, eye.fov)
+    theirs = DeepLift(MeanOver(model, eye.vessels)).attribute(
+        eye.image[None].requires_grad_(), reference[None], target=0
+    )
+    theirs = theirs[0].sum(0).detach()
+    torch.testing.assert_close(map_, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("baseline", ["blur", "mean"])
+@pytest.mark.parametrize("net", MAKERS)
+def test_contributions_sum_to_the_difference_within_a_thousandth(net: str, baseline: str, eye: Case) -> None:
+    scorer = Scorer(make(net), target_on(eye))
+    map_ = room.deeplift.function(scorer, eye.image, rng=RNG, baseline=baseline)
+    assert scorer.passes == 2
+    wanted = float(scorer(eye.image[None]) - scorer(reference_image(baseline, eye.image, eye.fov)[None]))
+    assert float(map_.sum()) == pytest.approx(wanted, abs=1e-3 * max(abs(wanted), 0.1 * float(map_.abs().sum())))
+    assert map_[~eye.fov].abs().max() == 0
+
+
+@pytest.mark.parametrize("net", ["own", "pooling"])
+def test_the_reference_has_no_contributions(net: str, eye: Case) -> None:
+    scorer = Scorer(make(net), target_on(eye))
+    assert room.contributions(scorer, eye.image, eye.image).abs().max() == 0
+
+
+def test_on_a_linear_scorer_it_is_weight_times_difference(eye: Case) -> None:
+    scorer = Scorer(GreenFilter(), target_on(eye))
+    reference = reference_image("blur", eye.image, eye.fov)
+    expected = -20 * eye.vessels / eye.vessels.sum() * (eye.image[1] - reference[1])
+    torch.testing.assert_close(explain(scorer, eye.image, method=room.deeplift), expected, rtol=1e-4, atol=1e-8)
+
+
+def test_deep_shap_is_the_mean_over_references(scorer: Scorer, eye: Case) -> None:
+    map_ = room.deep_shap.function(scorer, eye.image, rng=np.random.default_rng(3), samples=4)
+    rng = np.random.default_rng(3)
+    starts = torch.stack([room.random_reference(eye.image, eye.fov, rng) for _ in range(4)])
+    wanted = float(scorer(eye.image[None]) - scorer(starts).mean())
+    assert float(map_.sum()) == pytest.approx(wanted, rel=0.01)
+    torch.testing.assert_close(map_, torch.stack([room.contributions(scorer, eye.image, s) for s in starts]).mean(0))
+    with pytest.raises(UserError, match="samples=0"):
+        explain(scorer, eye.image, method="deep-shap[samples=0]")
+
+
+def test_an_operation_without_a_rule_is_noticed(eye: Case) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(Skipped, match="no rule"):
+        explain(Scorer(Powers().eval(), target_on(eye)), eye.image, method=room.deeplift)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from made_up import GreenFilter, target_on
+from nets import Padded, Smooth, make
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xaibench.data.case import Case
+from xaibench.errors import Skipped, UserError
+from xaibench.explainers import gradient as room
+from xaibench.explainers.cam import gradcam
+from xaibench.explainers.explain import explain
+from xaibench.explainers.reference import REFERENCES, reference_image
+from xaibench.scorer import Scorer
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def linear(eye: Case) -> Scorer:
+    """Logit = 20 (.4 - green): the score's gradient is -20 / |S| in green on S, and 0 elsewhere."""
+    return Scorer(GreenFilter(), target_on(eye))
+
+
+def slope(eye: Case) -> Tensor:
+    return -20.0 * eye.vessels / eye.vessels.sum()
+
+
+def jacobian(model: nn.Module, eye: Case) -> Tensor:
+    """(3, H, W), by another way through autograd, in double precision."""
+    model = model.double()
+    gradient = torch.autograd.functional.jacobian(
+        lambda x: model(x[None])[0, 0][eye.vessels].mean(), eye.image.double()
+    )
+    model.float()
+    assert isinstance(gradient, Tensor)
+    return gradient.float()
+
+
+@pytest.mark.parametrize("net", ["own", "plain", "pooling", "attention-unet"])
+def test_saliency_and_input_x_gradient_are_what_their_names_say(net: str, eye: Case) -> None:
+    model = make(net)
+    scorer = Scorer(model, target_on(eye))
+    saliency = explain(scorer, eye.image, method=room.saliency)
+    product = explain(scorer, eye.image, method=room.input_x_gradient)
+    assert scorer.passes == 2
+    expected = jacobian(model, eye)
+    tolerance = {"rtol": 1e-3, "atol": 1e-3 * float(expected.abs().max())}
+    torch.testing.assert_close(saliency, expected.abs().amax(0), **tolerance)
+    torch.testing.assert_close(product, (expected * eye.image).sum(0), **tolerance)
+
+
+def test_closed_forms_on_a_linear_scorer(linear: Scorer, eye: Case) -> None:
+    w, green = slope(eye), eye.image[1]
+    for method, expected in [
+        (room.saliency, w.abs()),
+        (room.input_x_gradient, w * green),
+        (room.smoothgrad, w.abs()),
+        (room.smoothgrad_squared, w**2),
+    ]:
+        torch.testing.assert_close(explain(linear, eye.image, method=method), expected, rtol=1e-4, atol=1e-9)
+    for name in REFERENCES:
+        start = reference_image(name, eye.image, eye.fov)[1]
+        map_ = room.integrated_gradients.function(linear, eye.image, rng=RNG, baseline=name)
+        torch.testing.assert_close(map_, w * (green - start), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("baseline", REFERENCES)
+@pytest.mark.parametrize("net", ["own", "plain", "pooling", "smooth", "attention-unet", "segresnet"])
+def test_integrated_gradients_are_complete_within_one_or_two_per_cent(net: str, baseline: str, eye: Case) -> None:
+    scorer = Scorer(make(net), target_on(eye))
+    map_ = room.integrated_gradients.function(scorer, eye.image, rng=RNG, baseline=baseline, steps=64)
+    start = reference_image(baseline, eye.image, eye.fov)
+    wanted = float((scorer(eye.image[None]) - scorer(start[None])).detach())
+    # Of what the map adds up, not of a difference that happens to be nearly zero.
+    share = 0.02 if net == "segresnet" else 0.01  # norms over the picture bend the path most
+    assert float(map_.sum()) == pytest.approx(wanted, abs=share * max(abs(wanted), 0.1 * float(map_.abs().sum())))
+    assert map_[~eye.fov].abs().max() == 0
+
+
+@pytest.mark.parametrize("net", ["own", "plain", "pooling"])
+def test_expected_gradients_are_complete_within_five_per_cent(
+    net: str, eye: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer, starts, draw = Scorer(make(net), target_on(eye)), [], room.random_reference
+
+    def watched(*args: object) -> Tensor:
+        starts.append(draw(*args))  # type: ignore[arg-type]
+        return starts[-1]
+
+    monkeypatch.setattr(room, "random_reference", watched)
+    map_ = room.expected_gradients.function(scorer, eye.image, rng=np.random.default_rng(1), samples=100)
+    with torch.no_grad():
+        wanted = float(scorer(eye.image[None]) - scorer(torch.stack(starts)).mean())
+    assert len(starts) == 100
+    assert float(map_.sum()) == pytest.approx(wanted, abs=0.05 * max(abs(wanted), 0.1 * float(map_.abs().sum())))
+
+
+class Square(nn.Module):
+    """Logit (green - .5)²: its gradient changes sign at .5."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images[:, 1:2] - 0.5).square()
+
+
+def test_smoothgrad_averages_before_it_takes_absolute_values(eye: Case) -> None:
+    """Where the gradient is 0 and noisy, signed averaging gives nearly 0; averaging absolute values would not."""
+    scorer = Scorer(Square(), target_on(eye))
+    image = torch.full_like(eye.image, 0.5)
+    area = int(eye.vessels.sum())
+    map_ = explain(scorer, image, method="smoothgrad[samples=400,noise=0.1]") * area
+    squared = explain(scorer, image, method="smoothgrad-squared[samples=400,noise=0.1]") * area**2
+    # The gradient is 2 × noise, of standard deviation .2; the mean of 400 has one of .01; of absolute values it is .16.
+    assert 0.005 < float(map_[eye.vessels].mean()) < 0.012
+    assert float(squared[eye.vessels].mean()) == pytest.approx(0.04, rel=0.02)
+
+
+def test_without_noise_smoothgrad_is_saliency(scorer: Scorer, eye: Case) -> None:
+    plain = explain(scorer, eye.image, method=room.saliency)
+    torch.testing.assert_close(explain(scorer, eye.image, method="smoothgrad[samples=2,noise=0]"), plain)
+
+
+class Small(nn.Module):
+    """Two ReLUs, called in one of the ways in which networks call them."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(8)
+            self.first = nn.Conv2d(3, 5, 3, padding=1)
+            self.second = nn.Conv2d(5, 4, 3, padding=1)
+            self.head = nn.Conv2d(4, 1, 1)
+        self.shared = nn.ReLU(inplace="in place" in way)
+
+    def act(self, x: Tensor) -> Tensor:
+        if self.way == "function":
+            return F.relu(x)
+        return torch.relu_(x) if self.way == "torch, in place" else self.shared(x)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.act(self.second(self.act(self.first(images)))))
+        return logits
+
+
+@pytest.mark.parametrize("way", ["one module", "one module, in place", "function", "torch, in place"])
+@pytest.mark.parametrize("open_only", [True, False])
+def test_changed_relus_by_hand(way: str, open_only: bool, eye: Case) -> None:
+    """The chain rule written out, with the paper's rule at both activations."""
+    model = Small(way).eval()
+    with torch.no_grad():
+        a = model.first(eye.image[None])
+        b = model.second(a.clamp(min=0))
+        g = (eye.vessels / eye.vessels.sum())[None, None] * model.head.weight.view(1, 4, 1, 1)
+        g = g.clamp(min=0) * ((b > 0) if open_only else 1)
+        g = F.conv_transpose2d(g, model.second.weight, padding=1)
+        g = g.clamp(min=0) * ((a > 0) if open_only else 1)
+        expected = F.conv_transpose2d(g, model.first.weight, padding=1)[0].abs().amax(0)
+    method = room.guided_backprop if open_only else room.deconvolution
+    map_ = explain(Scorer(model, target_on(eye)), eye.image, method=method)
+    assert expected.max() > 0
+    torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_guided_gradcam_is_the_product(scorer: Scorer, eye: Case) -> None:
+    map_ = explain(scorer, eye.image, method="guided-gradcam[layer=decoder-1/2]")
+    guided = explain(scorer, eye.image, method=room.guided_backprop)
+    coarse = gradcam.function(scorer, eye.image, rng=RNG, layer="decoder-1/2")
+    assert map_.max() > 0
+    torch.testing.assert_close(map_, guided * coarse)
+
+
+@pytest.mark.parametrize("method", [room.guided_backprop, room.deconvolution])
+def test_a_network_without_relu_is_skipped(method: room.explainer, eye: Case) -> None:  # type: ignore[valid-type]
+    with pytest.raises(Skipped, match="no ReLU"):
+        explain(Scorer(Padded(Smooth()).eval(), target_on(eye)), eye.image, method=method)
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("integrated-gradients[steps=0]", "steps=0"),
+        ("integrated-gradients[baseline=grey]", "'grey'"),
+        ("smoothgrad[samples=0]", "samples=0"),
+        ("smoothgrad[noise=-1]", "noise=-1"),
+        ("expected-gradients[samples=0]", "samples=0"),
+    ],
+)
+def test_wrong_parameters_are_named(scorer: Scorer, eye: Case, method: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        explain(scorer, eye.image, method=method)

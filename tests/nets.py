@@ -1,0 +1,95 @@
+"""Networks as users bring them, each with something that breaks methods made for classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from made_up import PlainCNN, make_network, unsettle
+from monai.networks.nets.attentionunet import AttentionUnet
+from monai.networks.nets.segresnet import SegResNet
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Padded(nn.Module):
+    """Pads to a multiple of 16 and cuts back, as networks need that refuse other sizes."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        logits: Tensor = self.net(F.pad(images, (0, -width % 16, 0, -height % 16), mode="replicate"))
+        return logits[..., :height, :width]
+
+
+class PoolingUNet(nn.Module):
+    """Max pooling, one ReLU module for all, an activation called as a function, an addition, bilinear enlarging."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.second = nn.Conv2d(6, 6, 3, padding=1)
+        self.deep = nn.Conv2d(6, 6, 3, padding=1)
+        self.head = nn.Conv2d(12, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.relu(self.norm(self.first((images - 0.4) / 0.2)))
+        x = self.relu(self.second(x)) + x
+        deep = F.leaky_relu(self.deep(F.max_pool2d(x, 2)), 0.1)
+        deep = F.interpolate(deep, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        logits: Tensor = self.head(torch.cat([x, deep], 1))
+        return logits
+
+
+class Smooth(nn.Module):
+    """Sigmoid, PReLU, layer and instance norm: no ReLU anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.norm = nn.InstanceNorm2d(6, affine=True)
+        self.act = nn.PReLU(6)
+        self.second = nn.Conv2d(6, 6, 3, padding=1)
+        self.layer_norm = nn.LayerNorm(6)
+        self.head = nn.Conv2d(6, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.act(self.norm(self.first(images)))
+        x = torch.sigmoid(self.second(x))
+        x = self.layer_norm(x.movedim(1, -1)).movedim(-1, 1)
+        logits: Tensor = self.head(x)
+        return logits
+
+
+class Powers(nn.Module):
+    """Takes powers of a feature, for which no method of decomposition has a rule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        cubes: Tensor = self.conv(images) ** 3
+        return cubes
+
+
+MAKERS: dict[str, Callable[[], nn.Module]] = {
+    "own": make_network,
+    "plain": PlainCNN,
+    "pooling": PoolingUNet,
+    "smooth": Smooth,
+    "attention-unet": lambda: Padded(AttentionUnet(2, 3, 1, (8, 16, 32), (2, 2))),
+    "segresnet": lambda: Padded(SegResNet(spatial_dims=2, in_channels=3, out_channels=1, init_filters=8)),
+}
+
+
+def make(name: str, seed: int = 1) -> nn.Module:
+    """In evaluation mode, with settled random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return unsettle(MAKERS[name](), seed).eval()
