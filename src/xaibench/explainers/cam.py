@@ -26,6 +26,7 @@ from xaibench.scorer import Scorer
 from xaibench.scorer.engine import evaluating
 
 LARGEST_STRIDE = 32  # px, of a whole network; one that pads its input to a multiple adds less
+SPACE = (1, 2)  # a layer's axes behind its channels
 NOISE = 1e-6  # of Σ|A|: a ΣA that is smaller is what rounding left of values that cancel
 
 
@@ -53,7 +54,7 @@ def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: s
         Skipped: if the score does not depend on the layer, or the layer's output is no feature map.
     """
     activation, gradient = activation_and_gradient(scorer, image, layer)
-    return _map(scorer, image, activation * _per_channel(gradient.mean(dim=(1, 2))))
+    return _map(scorer, image, activation * gradient.mean(dim=SPACE, keepdim=True))
 
 
 @explainer("gradcam++", family="cam", paper="Chattopadhay 2018")
@@ -61,32 +62,33 @@ def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, rng: np.random.Generator
     """Grad-CAM whose weights sum positive gradients only, each divided by 2 + ΣA_k g.
 
     ReLU(Σ_k w_k A_k),  w_k = Σ α ReLU(g_k),  α = g_k² / (2 g_k² + ΣA_k · g_k³)  at every pixel, 0 where g_k is
-    (Chattopadhay 2018, eq. 19). The paper's score is the exponential of a logit; of that a positive factor remains,
-    common to all channels, which is left out. α is taken as 1 / (2 + ΣA_k g_k): a mean over many pixels has gradients
-    whose squares vanish beside the 1e-6 that other implementations add to the denominator. Derived for a layer behind
-    a ReLU, where α is in (0, 1/2]; elsewhere ΣA_k g_k can come near -2 and one channel take over.
+    (Chattopadhay 2018). The paper's score is the exponential of a logit, which leaves a positive factor common to all
+    channels and is left out. α is taken as 1 / (2 + ΣA_k g_k): a mean over many pixels has gradients whose squares
+    vanish beside the 1e-6 that other implementations add to the denominator. It was derived for a layer behind a ReLU,
+    where α is in (0, 1/2]. At ``last``, whose logits are mostly negative, it can be negative and invert the map.
 
     Args, returns and raises as :func:`gradcam`.
     """
     activation, gradient = activation_and_gradient(scorer, image, layer)
-    denominator = 2 + _per_channel(activation.sum(dim=(1, 2))) * gradient
-    weights = torch.where(denominator == 0, 0, torch.relu(gradient) / denominator).sum(dim=(1, 2))
-    return _map(scorer, image, activation * _per_channel(weights))
+    denominator = 2 + activation.sum(dim=SPACE, keepdim=True) * gradient
+    pixelwise = torch.where(denominator == 0, 0, torch.relu(gradient) / denominator)
+    return _map(scorer, image, activation * pixelwise.sum(dim=SPACE, keepdim=True))
 
 
 @explainer("xgradcam", family="cam", paper="Fu 2020")
 def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM whose weights are the gradients' mean weighted by the activation.
 
-    ReLU(Σ_k w_k A_k),  w_k = Σ A_k g_k / Σ A_k  (Fu 2020, eq. 8): to first order, what channel k adds to the map sums
-    to what it adds to the score. A channel whose activations cancel is left out; behind a ReLU only an empty one does.
+    ReLU(Σ_k w_k A_k),  w_k = ΣA_k g_k / ΣA_k  (Fu 2020): to first order, what channel k adds to the map sums to what it
+    adds to the score. A channel whose activations cancel is left out. It was derived for a layer behind a ReLU, where
+    only an empty channel is. At ``last``, where ΣA_k is negative and ΣA_k g_k is not, the formula inverts the map.
 
     Args, returns and raises as :func:`gradcam`.
     """
     activation, gradient = activation_and_gradient(scorer, image, layer)
-    total, product = activation.sum(dim=(1, 2)), (activation * gradient).sum(dim=(1, 2))
-    weights = torch.where(total.abs() <= NOISE * activation.abs().sum(dim=(1, 2)), 0, product / total)
-    return _map(scorer, image, activation * _per_channel(weights))
+    terms = activation * gradient, activation, activation.abs()
+    product, total, size = (term.sum(dim=SPACE, keepdim=True) for term in terms)
+    return _map(scorer, image, activation * torch.where(total.abs() <= NOISE * size, 0, product / total))
 
 
 @explainer("hirescam", family="cam", paper="Draelos 2020")
@@ -98,17 +100,17 @@ def hirescam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
     Args, returns and raises as :func:`gradcam`.
     """
     activation, gradient = activation_and_gradient(scorer, image, layer)
-    return _map(scorer, image, gradient * activation)
+    return _map(scorer, image, activation * gradient)
 
 
 @explainer("layercam", family="cam", paper="Jiang 2021")
 def layercam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
-    """Activation times positive gradient, pixel by pixel:  ReLU(Σ_k ReLU(g_k) ⊙ A_k)  (Jiang 2021, eq. 5 to 7).
+    """Activation times positive gradient, pixel by pixel:  ReLU(Σ_k ReLU(g_k) ⊙ A_k)  (Jiang 2021).
 
     Args, returns and raises as :func:`gradcam`.
     """
     activation, gradient = activation_and_gradient(scorer, image, layer)
-    return _map(scorer, image, torch.relu(gradient) * activation)
+    return _map(scorer, image, activation * torch.relu(gradient))
 
 
 @explainer("seg-xrescam", family="cam", paper="Hasany 2023")
@@ -117,24 +119,21 @@ def seg_xrescam(
 ) -> Tensor:
     """Activation times the gradient's mean over windows, between HiResCAM and Grad-CAM (Seg-XRes-CAM).
 
-    ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window (Hasany 2023). Windows lie side by side from the upper left;
-    those that the border cuts average what is there. The authors' program pads them with zeros and stretches them, so
-    that they leave their places where the window does not divide the layer.
+    ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window (Hasany 2023). Windows lie side by side from the upper left; those
+    that the border cuts average what is there. The authors' program pads these with zeros, and stretches all windows
+    out of their places where they do not divide the layer.
 
     Args, returns and raises as :func:`gradcam`, and:
 
     Args:
-        window: side, in pixels of the layer; 1 is HiResCAM, as wide as the layer is Grad-CAM.
-
-    Raises:
-        UserError: if there is no such layer, or the window has no size.
+        window: side, in pixels of the layer, >= 1; 1 is HiResCAM, as wide as the layer is Grad-CAM.
     """
     at_least(1, "window", window)
     activation, gradient = activation_and_gradient(scorer, image, layer)
     window = min(window, max(gradient.shape))
     pooled = F.avg_pool2d(gradient, window, ceil_mode=True)
     y, x = (torch.arange(n, device=gradient.device) // window for n in gradient.shape[1:])
-    return _map(scorer, image, pooled[:, y[:, None], x] * activation)
+    return _map(scorer, image, activation * pooled[:, y[:, None], x])
 
 
 @explainer("scorecam", family="cam", paper="Wang 2020")
@@ -143,41 +142,37 @@ def scorecam(
 ) -> Tensor:
     """Channels weighted by how far the score rises from the baseline when the picture shows only where they are active.
 
-    ReLU(Σ_k w_k A_k),  w_k = score(M_k x + (1 - M_k) x₀) - score(x₀)  (Wang 2020, eq. 5 and 6), M_k being A_k enlarged
-    and scaled to [0, 1] over the field of view, outside which nothing is hidden. A channel that is constant there shows
-    no place and is left out. A pass for each of the others and two more.
+    ReLU(Σ_k w_k A_k),  w_k = score(M_k x + (1 - M_k) x₀) - score(x₀)  (Wang 2020), M_k being A_k enlarged and scaled to
+    [0, 1] over the field of view, outside which nothing is hidden. A channel that is constant there shows no place and
+    is left out. A pass for each of the others and two more.
 
-    The paper hides by black; here a baseline hides, since the edge of a black hole is a vessel to the network. The
-    authors' program takes the softmax of the scores over the channels for w: on the mean logit of a dense target, in
-    which channels differ by little, that gives all the same weight, and a positive one to those that lower the score.
+    The paper hides by black; here a baseline hides, since the edge of a black hole is none of the eye's. The authors'
+    program makes w the softmax of the scores over the channels, which suits probabilities: of logits it keeps the one
+    channel that is ahead by a few units, or all alike, and gives a positive weight to those that lower the score.
 
     Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one), and:
 
     Args:
         baseline: x₀, see :func:`~xaibench.explainers.reference.reference_image`.
-
-    Raises:
-        UserError: if there is no such layer or baseline.
     """
     image = image.detach().to(scorer.device)
-    fov = scorer.target.fov
-    reference = reference_image(baseline, image, fov)
+    reference = reference_image(baseline, image, scorer.target.fov)
     activation = _activation(scorer, image, _layer(scorer, image, layer), layer)[0]
-    masks = ((k, enlarge(a, image.shape[1:], pixel_centre(scorer.model))) for k, a in enumerate(activation))
     varying: list[int] = []
 
     def pictures() -> Iterator[Tensor]:
         yield reference
-        for k, mask in masks:
-            low, high = mask[fov.to(mask.device)].aminmax()
+        for k, channel in enumerate(activation):
+            mask = enlarge(channel, image.shape[1:], pixel_centre(scorer.model))
+            low, high = mask[scorer.target.fov.to(mask.device)].aminmax()
             if high > low:
                 varying.append(k)
                 yield torch.lerp(reference, image, (mask - low) / (high - low))
 
-    hidden, *shown = scores(scorer, pictures())
-    weights = torch.zeros(len(activation), device=activation.device)
-    weights[varying] = torch.tensor(np.array(shown) - hidden, dtype=torch.float32, device=activation.device)
-    return _map(scorer, image, activation * _per_channel(weights))
+    values = scores(scorer, pictures())
+    weights = activation.new_zeros(len(activation))
+    weights[varying] = torch.from_numpy(values[1:] - values[0]).to(weights)
+    return _map(scorer, image, activation * weights[:, None, None])
 
 
 @explainer("ablationcam", family="cam", paper="Desai 2020")
@@ -190,17 +185,16 @@ def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, laye
 
     Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one).
     """
-    image = image.detach()
     module = _layer(scorer, image, layer)
     activation, calls = _activation(scorer, image, module, layer)
     with torch.no_grad():
         whole = float(scorer(image[None]))  # without a hook: the first pass may have to measure how to make passes
-        weights = torch.zeros(len(activation), device=activation.device)
+        weights = activation.new_zeros(len(activation))
         for k in activation.flatten(1).any(dim=1).nonzero().flatten().tolist():
             # One picture a call, so that no micro-batch decides how often the layer is reached.
             with _without(module, k, calls - 1):
                 weights[k] = whole - float(scorer(image[None]))
-    return _map(scorer, image, activation * _per_channel(weights))
+    return _map(scorer, image, activation * weights[:, None, None])
 
 
 @explainer("eigencam", family="cam", paper="Muhammad 2020")
@@ -208,17 +202,16 @@ def eigencam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
     """First principal component of the layer's activations, whatever the target is.
 
     ReLU(Σ_k v_k A_k),  v the first right singular vector of the (pixels × channels) activations, which are not centred
-    (Muhammad 2020). Its sign is arbitrary: here it is the one that leaves more of the component's energy, its sum of
-    squares, above zero. Behind a ReLU no v_k is negative then, and nothing is cut.
+    (Muhammad 2020). Its sign is arbitrary; here what is farthest from zero is positive, so that no map is empty. Behind
+    a ReLU nothing is cut then. At ``last`` it can be the background, where logits lie as far from zero as on vessels.
 
     Args, returns and raises as :func:`gradcam` (the score is not asked for: nothing is skipped for want of it).
     """
     activation, _ = _activation(scorer, image, _layer(scorer, image, layer), layer)
     pixels = activation.flatten(1).double()
-    direction = torch.linalg.eigh(pixels @ pixels.T).eigenvectors[:, -1]
-    component = direction @ pixels
-    sign = -1 if (component * component.abs()).sum() < 0 else 1
-    return _map(scorer, image, activation * _per_channel(sign * direction.float()))
+    v = torch.linalg.eigh(pixels @ pixels.T).eigenvectors[:, -1]
+    low, high = (v @ pixels).aminmax()
+    return _map(scorer, image, activation * torch.where(-low > high, -v, v).to(activation)[:, None, None])
 
 
 def activation_and_gradient(scorer: Scorer, image: Tensor, layer: str) -> tuple[Tensor, Tensor]:
@@ -271,10 +264,6 @@ def _without(module: nn.Module, channel: int, call: int) -> Iterator[None]:
         handle.remove()
 
 
-def _per_channel(weights: Tensor) -> Tensor:
-    return weights[:, None, None]
-
-
 def _map(scorer: Scorer, image: Tensor, weighted: Tensor) -> Tensor:
     """Weighted channels, (K, h, w), to the positive part of their sum, (H, W)."""
     return enlarge(torch.relu(weighted.sum(dim=0)), image.shape[1:], pixel_centre(scorer.model))
@@ -294,8 +283,7 @@ def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size, centre: float = 
             to the right and down by half the factor less half a pixel: 3.5 px at 1/8, more than a thin vessel is wide.
     """
     height, width = size
-    # A U-Net's resolutions are halvings. Its padding is less than its total stride at every one of its layers, so that
-    # at full resolution, too, a map can be several pixels larger than the image.
+    # A U-Net's resolutions are halvings, and at each its map can exceed the image by less than its total stride.
     factor = 2 ** math.ceil(math.log2(max(height / coarse.shape[0], width / coarse.shape[1])))
     full = coarse.shape[0] * factor, coarse.shape[1] * factor
     divides = height % coarse.shape[0] == width % coarse.shape[1] == 0

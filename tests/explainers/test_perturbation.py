@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import Occlusion
+from made_up import GreenFilter, target_on
+from torch import Tensor, nn
+
+from xaibench.data.case import Case
+from xaibench.errors import UserError
+from xaibench.explainers import perturbation as room
+from xaibench.explainers.explain import explain
+from xaibench.explainers.reference import REFERENCES, reference_image
+from xaibench.explainers.superpixels import superpixels
+from xaibench.registry import Plugin, Spec
+from xaibench.scorer import Scorer, Target
+from xaibench.scorer.engine import Engine
+
+FEW = {
+    "occlusion": {"patch": 8, "stride": 8},
+    "feature-ablation": {"segments": 12},
+    "rise": {"samples": 40, "cell": 8},
+    "extremal": {"steps": 15, "cell": 4},
+}
+METHODS = [room.occlusion, room.feature_ablation, room.rise, room.extremal]
+every = pytest.mark.parametrize("method", METHODS, ids=lambda p: p.name)
+
+
+def few(method: Plugin, **parameters: object) -> Spec:
+    return Spec(method, tuple((FEW[method.name] | parameters).items()))
+
+
+@pytest.fixture
+def linear(eye: Case) -> Scorer:
+    """Logit = 20 (.4 - green)."""
+    return Scorer(GreenFilter(), target_on(eye), engine=Engine())
+
+
+def worth(eye: Case, baseline: str = "blur") -> Tensor:
+    """(H, W), w (x - x₀) at each pixel for the linear scorer: what hiding that pixel alone takes from the score."""
+    difference = (eye.image - reference_image(baseline, eye.image, eye.fov))[1]
+    return -20.0 * eye.vessels / eye.vessels.sum() * difference
+
+
+def small() -> tuple[Tensor, Target]:
+    """A picture of noise with a disc for a field of view, 20 × 24 px."""
+    y, x = torch.meshgrid(torch.arange(20.0), torch.arange(24.0), indexing="ij")
+    fov = torch.hypot(y - 9, x - 12) <= 8.5
+    image = torch.rand(3, 20, 24, generator=torch.Generator().manual_seed(0))
+    return image, Target("disc", fov & (x > 10), fov, fov.float())
+
+
+@pytest.mark.parametrize("baseline", REFERENCES)
+def test_occlusion_by_one_pixel_is_the_weight_times_the_difference(baseline: str) -> None:
+    image, target = small()
+    map_ = explain(
+        Scorer(GreenFilter(), target), image, method=few(room.occlusion, patch=1, stride=1, baseline=baseline)
+    )
+    difference = (image - reference_image(baseline, image, target.fov))[1]
+    expected = -20.0 * target.mask / target.mask.sum() * difference
+    torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(7, 7), (9, 4), (20, 20), (6, 5)])
+def test_occlusion_averages_the_windows_a_pixel_lies_in(patch: int, stride: int, plain: nn.Module) -> None:
+    """Also of windows that reach beyond the picture; and it is captum's map of the picture in colour."""
+    image, target = small()
+    scorer, reference = Scorer(plain, target), reference_image("blur", image, target.fov)
+    map_ = explain(scorer, image, method=few(room.occlusion, patch=patch, stride=stride))
+    passes = scorer.passes
+    total, count, hiding = torch.zeros(20, 24), torch.zeros(20, 24), 0
+    starts = [range(0, -(-(n - patch) // stride) * stride + 1, stride) for n in (20, 24)]
+    for y, x in itertools.product(*starts):
+        picture = image.clone()
+        picture[:, y : y + patch, x : x + patch] = reference[:, y : y + patch, x : x + patch]
+        total[y : y + patch, x : x + patch] += scorer(image[None]) - scorer(picture[None])
+        count[y : y + patch, x : x + patch] += 1
+        hiding += bool(target.fov[y : y + patch, x : x + patch].any())
+    expected = torch.where(target.fov, total / count, 0)
+    torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    assert passes == hiding + 1  # none for windows that hide nothing
+    theirs = Occlusion(scorer).attribute(
+        image[None], (3, patch, patch), strides=(3, stride, stride), baselines=reference[None]
+    )[0, 0]
+    torch.testing.assert_close(map_, torch.where(target.fov, theirs, 0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("regions", ["slic", "tiles"])
+def test_feature_ablation_is_the_fall_of_the_score(regions: str, plain: nn.Module, eye: Case) -> None:
+    scorer, labels = Scorer(plain, target_on(eye)), superpixels(eye.image, eye.fov, 12, regions)
+    reference = reference_image("blur", eye.image, eye.fov)
+    map_ = explain(scorer, eye.image, method=few(room.feature_ablation, regions=regions))
+    assert scorer.passes == labels.max() + 2
+    expected = torch.zeros(eye.fov.shape)
+    for i in range(labels.max() + 1):
+        region = torch.from_numpy(labels == i)
+        fall = scorer(eye.image[None]) - scorer(torch.where(region, reference, eye.image)[None])
+        expected[region & eye.fov] = fall / (region & eye.fov).sum()
+    torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_feature_ablation_of_a_linear_score(linear: Scorer, eye: Case) -> None:
+    labels = superpixels(eye.image, eye.fov, 12).ravel()
+    sums, expected = (
+        np.bincount(labels, m.double().numpy().ravel())
+        for m in (explain(linear, eye.image, method=few(room.feature_ablation)), worth(eye))
+    )
+    np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("cell", "keep"), [(6, 0.5), (11, 0.3)])
+def test_rise_of_a_linear_score_has_a_closed_form(cell: int, keep: float) -> None:
+    """E[score | pixel v kept] - E[score] = Σ_u w (x - x₀)(u) Cov(M(u), M(v)) / keep.
+
+    A node's mask is a tent. Averaged over the shifts, two pixels' masks covary as the overlap of their tents: keep (1 -
+    keep) times the product, over both axes, of the tent's autocorrelation, which is the cubic B-spline.
+    """
+    image, target = small()
+    difference = (image - reference_image("mean", image, target.fov))[1]
+    value = (-20.0 * target.mask / target.mask.sum() * difference).double().numpy()
+    offsets = np.linspace(-1, 1, 4001)
+
+    def overlap(n: int) -> np.ndarray:
+        lags = np.subtract.outer(np.arange(n), np.arange(n)) / cell
+        tent = lambda t: np.clip(1 - np.abs(t), 0, None)
+        return np.array([[np.trapezoid(tent(offsets) * tent(offsets + lag), offsets) for lag in row] for row in lags])
+
+    expected = (1 - keep) * overlap(20) @ value @ overlap(24).T
+    spec = few(room.rise, samples=3000, cell=cell, keep=keep, baseline="mean")
+    map_ = explain(Scorer(GreenFilter(), target, engine=Engine(8)), image, method=spec).double().numpy()
+    inside = target.fov.numpy()
+    error = np.sqrt(np.mean((map_ - expected)[inside] ** 2)) / np.sqrt(np.mean(expected[inside] ** 2))
+    assert error < 0.15 and np.corrcoef(map_[inside], expected[inside])[0, 1] > 0.99
+
+
+def test_rises_error_falls_as_samples_grow(linear: Scorer, eye: Case) -> None:
+    truth = explain(linear, eye.image, method=few(room.rise, samples=2000), seed=9)
+
+    def error(samples: int) -> float:
+        map_ = explain(linear, eye.image, method=few(room.rise, samples=samples))
+        return float((map_ - truth).square().mean().sqrt())
+
+    assert error(30) > 2 * error(300) > 0
+
+
+def test_rise_does_not_depend_on_the_logits_offset(eye: Case) -> None:
+    """The paper's sum would show how often each pixel happened to be kept."""
+    maps = [
+        explain(Scorer(GreenFilter(level), target_on(eye)), eye.image, method=few(room.rise)) for level in (0.4, 5.4)
+    ]
+    torch.testing.assert_close(*maps, rtol=0, atol=1e-4 * float(maps[0].abs().max()))
+
+
+@pytest.mark.parametrize(("size", "cell", "shift"), [(1, 1, 0.0), (7, 3, 2.999), (24, 24, 0.0), (24, 100, 99.5)])
+def test_a_grid_is_enlarged_linearly(size: int, cell: int, shift: float) -> None:
+    weights = room.hats(size, cell, shift)
+    np.testing.assert_allclose(weights.sum(1), 1)
+    assert weights.min() >= 0
+    # Values that rise by one from node to node rise by 1 / cell from pixel to pixel.
+    np.testing.assert_allclose(weights @ np.arange(weights.shape[1]), (np.arange(size) + shift) / cell)
+
+
+@pytest.mark.parametrize("area", [0.05, 0.2, 0.6])
+def test_extremal_keeps_the_area_it_is_told(area: float, plain: nn.Module, eye: Case) -> None:
+    map_ = explain(Scorer(plain, target_on(eye)), eye.image, method=few(room.extremal, area=area, steps=80))
+    assert map_.min() >= 0 and map_.max() <= 1 and map_[~eye.fov].abs().max() == 0
+    assert float(map_[eye.fov].mean()) == pytest.approx(area, abs=0.03)
+    assert map_[eye.fov].max() > 0.95  # it shows what it keeps, and is no grey veil
+    # Smooth: linear between nodes four pixels apart, a step is at most a quarter.
+    assert (map_.diff(dim=0).abs() * (eye.fov[1:] & eye.fov[:-1])).max() <= 0.25 + 1e-6
+
+
+def test_extremal_keeps_more_of_the_score_than_other_masks_of_its_area(plain: nn.Module, eye: Case) -> None:
+    scorer, reference = Scorer(plain, target_on(eye)), reference_image("mean", eye.image, eye.fov)
+    spec = few(room.extremal, area=0.2, steps=80, baseline="mean")
+    map_ = explain(scorer, eye.image, method=spec)
+    assert scorer.passes == 82
+
+    def kept(mask: Tensor) -> float:
+        return float(scorer(torch.lerp(reference, eye.image, mask)[None]))
+
+    moved = [kept(torch.where(eye.fov, map_.flip(d).roll(s, (0, 1)), 0)) for d in (0, 1) for s in ((0, 0), (4, 7))]
+    assert kept(map_) > max(moved)
+
+
+def test_extremal_of_a_linear_score_keeps_what_is_worth_most(linear: Scorer, eye: Case) -> None:
+    """The best mask of a linear score has the pixels of highest worth; the smooth one gets most of what they have."""
+    map_ = explain(linear, eye.image, method=few(room.extremal, area=0.2, steps=100, cell=2, baseline="mean"))
+    value = worth(eye, "mean")
+    best = value[eye.fov].sort(descending=True).values[: int(0.2 * eye.fov.sum())].sum()
+    assert 0.7 * best < float((map_ * value).sum()) <= 1.2 * best
+
+
+def test_extremal_has_nothing_to_keep_of_a_constant_image(scorer: Scorer, eye: Case) -> None:
+    grey = torch.where(eye.fov, torch.full_like(eye.image, 0.4), 0.0)
+    assert explain(scorer, grey, method=few(room.extremal)).abs().max() == 0
+
+
+@every
+def test_a_constant_image_gives_next_to_nothing(method: Plugin, scorer: Scorer, eye: Case) -> None:
+    grey = torch.where(eye.fov, torch.full_like(eye.image, 0.4), 0.0)
+    assert explain(scorer, grey, method=few(method)).abs().max() < 1e-5
+
+
+class Reader(nn.Module):
+    """Reads one place only: a logit for darkness there."""
+
+    def __init__(self, place: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("place", place.float())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 9 * torch.tanh(0.5 - images[:, 1:2]) * self.place
+
+
+@every
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_place_that_is_read_stands_out(method: Plugin, sign: int, eye: Case) -> None:
+    place = torch.zeros_like(eye.fov)
+    place[34:48, 28:37] = True  # around a thick vessel, darker than its blur
+    if method is room.extremal and sign == -1:
+        pytest.skip("a mask that keeps the score has no sign")
+    parameters = {
+        "occlusion": {"patch": 6, "stride": 3},
+        "feature-ablation": {"segments": 30},
+        "rise": {"samples": 900},
+    }
+    spec = few(method, **parameters.get(method.name, {"steps": 60, "area": 0.05}))
+    map_ = sign * explain(Scorer(Reader(sign * place.float()), target_on(eye)), eye.image, method=spec)
+    assert map_[place].max() == map_.max()
+    assert float(map_[place].mean()) > 4 * float(map_[~place & eye.fov].abs().mean())
+
+
+class Pointwise(nn.Module):
+    """Rounds alike in every batch, as the engine makes sure of a real network."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        green = images[:, 1:2]
+        return 9 * green * green - 4 * green
+
+
+@every
+def test_a_seed_decides_the_map_whatever_the_micro_batch(method: Plugin, eye: Case) -> None:
+    def map_(engine: Engine | None, seed: int = 5) -> Tensor:
+        return explain(Scorer(Pointwise(), target_on(eye), engine=engine), eye.image, method=few(method), seed=seed)
+
+    first = map_(Engine(1))
+    assert all(torch.equal(first, map_(engine)) for engine in (Engine(1), Engine(3), Engine(8), None))
+    assert first.std() > 0 and torch.equal(first, map_(Engine(1), seed=6)) != method.traits["stochastic"]
+
+
+@every
+def test_nothing_is_printed_warned_of_or_left_behind(
+    method: Plugin, plain: nn.Module, eye: Case, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain.train()
+    next(plain.parameters()).requires_grad_(False)
+    image, states = eye.image.clone(), [np.random.get_state()[1].copy(), torch.get_rng_state()]  # noqa: NPY002
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scorer = Scorer(plain, target_on(eye), engine=Engine())
+        method.function(scorer, image, rng=np.random.default_rng(0), **FEW[method.name])
+    assert capfd.readouterr() == ("", "")
+    assert all(m.training for m in plain.modules()) and torch.equal(image, eye.image) and not image.requires_grad
+    assert all(p.grad is None for p in plain.parameters())
+    assert [p.requires_grad for p in plain.parameters()].count(False) == 1 and torch.is_grad_enabled()
+    assert (np.random.get_state()[1] == states[0]).all() and torch.equal(torch.get_rng_state(), states[1])  # noqa: NPY002
+
+
+@every
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_field_of_view_of_a_few_pixels(method: Plugin, side: int, plain: nn.Module, eye: Case) -> None:
+    fov = torch.zeros_like(eye.fov)
+    fov[30 : 30 + side, 40 : 40 + side] = True
+    scorer = Scorer(plain, Target("small", fov, fov, fov.float()))
+    parameters = {"baseline": "zero"} | ({"area": 0.9} if method is room.extremal else {})
+    map_ = explain(scorer, eye.image, method=few(method, **parameters))
+    assert torch.isfinite(map_).all() and map_[~fov].abs().max() == 0 and map_.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "told"),
+    [
+        (room.occlusion, {"patch": 0}, "patch=0"),
+        (room.occlusion, {"stride": 0}, "stride=0"),
+        (room.occlusion, {"patch": 62}, "patch=62 is larger than the picture, 70 × 61 px"),
+        (room.occlusion, {"stride": 9}, "stride=9 .* patch=8"),
+        (room.occlusion, {"baseline": "grey"}, "'grey'"),
+        (room.feature_ablation, {"segments": 0}, "segments=0"),
+        (room.feature_ablation, {"regions": "hexagons"}, "'hexagons'"),
+        (room.rise, {"samples": 1}, "samples=1"),
+        (room.rise, {"cell": 0}, "cell=0"),
+        (room.rise, {"keep": 1.0}, "keep=1.0"),
+        (room.extremal, {"steps": 0}, "steps=0"),
+        (room.extremal, {"cell": 0}, "cell=0"),
+        (room.extremal, {"area": 0.0}, "area=0.0"),
+        (room.extremal, {"baseline": "grey"}, "'grey'"),
+    ],
+)
+def test_wrong_values_are_named(
+    method: Plugin, parameters: dict[str, object], told: str, scorer: Scorer, eye: Case
+) -> None:
+    with pytest.raises(UserError, match=told):
+        explain(scorer, eye.image, method=few(method, **parameters))

@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from made_up import GreenFilter, target_on
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xaibench.data.case import Case
+from xaibench.errors import UserError
+from xaibench.explainers import shapley as room
+from xaibench.explainers.explain import explain
+from xaibench.explainers.reference import REFERENCES, reference_image
+from xaibench.explainers.superpixels import superpixels
+from xaibench.registry import Plugin, Spec
+from xaibench.scorer import Scorer, Target
+from xaibench.scorer.engine import Engine
+
+METHODS = [room.kernel_shap, room.shapley_sampling, room.partition_shap]
+FEW = {
+    "kernel-shap": {"segments": 10, "samples": 60},
+    "shapley-sampling": {"segments": 10, "permutations": 3},
+    "partition-shap": {"samples": 40},
+}
+every = pytest.mark.parametrize("method", METHODS, ids=lambda p: p.name)
+
+
+def few(method: Plugin, **parameters: object) -> Spec:
+    return Spec(method, tuple((FEW[method.name] | parameters).items()))
+
+
+class Entangled(nn.Module):
+    """A score that no sum of regions explains: a wave of the mean greens of a 4 × 4 grid, everywhere the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.register_buffer("inner", torch.randn(8, 16, generator=generator) * 6)
+        self.register_buffer("outer", torch.randn(8, generator=generator))
+
+    def forward(self, images: Tensor) -> Tensor:
+        green = F.adaptive_avg_pool2d(images[:, 1:2], 4).flatten(1)
+        wave = torch.sin(green @ self.inner.T) @ self.outer
+        return wave.view(-1, 1, 1, 1).expand(-1, 1, *images.shape[2:])
+
+
+DISC = torch.hypot(*torch.meshgrid(torch.arange(24.0) - 11.5, torch.arange(26.0) - 12.5, indexing="ij")) <= 11.5
+VIVID = torch.where(DISC, torch.rand(3, 24, 26, generator=torch.Generator().manual_seed(0)), 0.0)
+
+
+@pytest.fixture
+def entangled() -> Scorer:
+    """On a small disc, 24 × 26 px."""
+    return Scorer(Entangled().eval(), Target("disc", DISC, DISC, DISC.float()), engine=Engine())
+
+
+def exact_shapley(scorer: Scorer, image: Tensor, labels: np.ndarray, reference: Tensor) -> np.ndarray:
+    """φ_i = Σ_S |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)) over all 2^n coalitions (Shapley 1953)."""
+    n = int(labels.max()) + 1
+    where = torch.from_numpy(labels)
+    v = {}
+    for bits in itertools.product([False, True], repeat=n):
+        v[bits] = float(scorer(torch.where(torch.tensor(bits)[where], image, reference)[None]).double())
+    phi = np.zeros(n)
+    for bits, value in v.items():
+        size = sum(bits)
+        weight = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n) if size < n else 0
+        for i in range(n):
+            if not bits[i]:
+                phi[i] += weight * (v[(*bits[:i], True, *bits[i + 1 :])] - value)
+    return phi
+
+
+def region_sums(map_: Tensor, labels: np.ndarray) -> np.ndarray:
+    return np.bincount(labels.ravel(), map_.double().numpy().ravel())
+
+
+def gain(scorer: Scorer, image: Tensor, fov: Tensor, baseline: str = "blur") -> float:
+    return float(scorer(image[None]) - scorer(reference_image(baseline, image, fov)[None]))
+
+
+@pytest.fixture
+def truth(entangled: Scorer) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of nine regions, and their Shapley values against black."""
+    labels = superpixels(VIVID, DISC, 7, "tiles")
+    assert labels.max() + 1 == 9
+    reference = reference_image("zero", VIVID, DISC)
+    phi = exact_shapley(entangled, VIVID, labels, reference)
+    alone = [
+        float(entangled(VIVID[None]) - entangled(torch.where(torch.from_numpy(labels == i), reference, VIVID)[None]))
+        for i in range(9)
+    ]
+    assert np.abs(phi - alone).sum() > 0.5 * np.abs(phi).sum()  # the order matters, else any one would do
+    entangled.passes = 0
+    return labels, phi
+
+
+def test_all_coalitions_give_the_shapley_values(entangled: Scorer, truth: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, phi = truth
+    spec = few(room.kernel_shap, segments=7, regions="tiles", samples=10_000, baseline="zero")
+    map_ = explain(entangled, VIVID, method=spec)
+    assert entangled.passes == 2**9
+    np.testing.assert_allclose(region_sums(map_, labels), phi, atol=1e-5 * np.abs(phi).max())
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "amounts"),
+    [(room.kernel_shap, "samples", (48, 150, 400)), (room.shapley_sampling, "permutations", (2, 12, 72))],
+    ids=["kernel-shap", "shapley-sampling"],
+)
+def test_the_error_falls_as_samples_grow(
+    method: Plugin, name: str, amounts: tuple[int, ...], entangled: Scorer, truth: tuple[np.ndarray, np.ndarray]
+) -> None:
+    labels, phi = truth
+
+    def error(amount: int) -> float:
+        spec = few(method, segments=7, regions="tiles", baseline="zero", **{name: amount})
+        maps = [explain(entangled, VIVID, method=spec, seed=seed) for seed in range(4)]
+        return float(np.mean([np.abs(region_sums(m, labels) - phi).sum() for m in maps]) / np.abs(phi).sum())
+
+    errors = [error(amount) for amount in amounts]
+    assert errors[0] > 1.4 * errors[1] and errors[1] > 1.4 * errors[2]
+    assert errors[0] > 0.05 and errors[2] < 0.15
+
+
+def test_partition_shap_gives_owen_values(entangled: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each part: its mean contribution, all its ancestors' siblings before it or after it (Owen 1977)."""
+    monkeypatch.setattr(room, "LEAF", 48)
+    reference = reference_image("zero", VIVID, DISC)
+    labels, count = room.halvings(DISC.numpy())
+    assert count == 8
+    leaf, where = np.arange(8), torch.from_numpy(labels)
+
+    def v(present: np.ndarray) -> float:
+        return float(entangled(torch.where(torch.from_numpy(present)[where], VIVID, reference)[None]).double())
+
+    owen = np.zeros(8)
+    for i in leaf:
+        siblings = [leaf >> k == (i >> k) ^ 1 for k in range(3)]
+        for before in itertools.product([False, True], repeat=3):
+            context = np.any([leaf < 0, *(s for s, b in zip(siblings, before, strict=True) if b)], axis=0)
+            owen[i] += (v(context | (leaf == i)) - v(context)) / 8
+    map_ = explain(entangled, VIVID, method=few(room.partition_shap, samples=10_000, baseline="zero"))
+    sums = [float(map_.double()[torch.from_numpy(labels == i) & DISC].sum()) for i in leaf]
+    np.testing.assert_allclose(sums, owen, atol=1e-5 * np.abs(owen).max())
+
+
+@pytest.mark.parametrize("samples", [4, 17, 60])
+def test_partition_shap_stops_where_it_is_told(samples: int, scorer: Scorer, eye: Case) -> None:
+    explain(scorer, eye.image, method=few(room.partition_shap, samples=samples))
+    assert samples // 2 <= scorer.passes <= samples + 1  # a part is halved by two passes, some known already
+
+
+@every
+@pytest.mark.parametrize("baseline", REFERENCES)
+def test_the_map_sums_to_the_score_less_the_baselines(
+    method: Plugin, baseline: str, entangled: Scorer, eye: Case, plain: nn.Module
+) -> None:
+    """Within 1e-4 of the difference, which float32 scores and maps lose."""
+    for scorer, image in [(entangled, VIVID), (Scorer(plain, target_on(eye)), eye.image)]:
+        fov = scorer.target.fov
+        map_ = explain(scorer, image, method=few(method, baseline=baseline))
+        wanted = gain(scorer, image, fov, baseline)
+        assert abs(wanted) > 1e-3
+        assert float(map_.double().sum()) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+        assert map_[~fov].abs().max() == 0
+
+
+@every
+@pytest.mark.parametrize("regions", ["slic", "tiles"])
+def test_of_a_linear_score_each_region_has_what_its_pixels_have(method: Plugin, regions: str, eye: Case) -> None:
+    """Logit = 20 (.4 - green): the Shapley value of a region is Σ w (x - x₀) over its pixels."""
+    scorer = Scorer(GreenFilter(), target_on(eye))
+    pixels = -20.0 * eye.vessels / eye.vessels.sum() * (eye.image - reference_image("blur", eye.image, eye.fov))[1]
+    if method is room.partition_shap:
+        spec, labels = few(method, samples=2000), room.halvings(eye.fov.numpy())[0]
+    else:
+        spec, labels = few(method, regions=regions), superpixels(eye.image, eye.fov, 10, regions)
+    expected = region_sums(pixels, labels)
+    sums = region_sums(explain(scorer, eye.image, method=spec), labels)
+    np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+class Reader(nn.Module):
+    """Reads one place only: a logit for darkness there."""
+
+    def __init__(self, place: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("place", place.float())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 9 * torch.tanh(0.5 - images[:, 1:2]) * self.place
+
+
+@every
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_place_that_is_read_stands_out(method: Plugin, sign: int, eye: Case) -> None:
+    place = torch.zeros_like(eye.fov)
+    place[34:48, 30:35] = True  # on a thick vessel, darker than its blur
+    model = Reader(sign * place.float())
+    parameters = {"samples": 300} if method is room.partition_shap else {"segments": 30}
+    if method is room.kernel_shap:
+        parameters["samples"] = 200
+    map_ = sign * explain(Scorer(model, target_on(eye)), eye.image, method=few(method, **parameters))
+    assert place.flatten()[map_.argmax()] or map_[place].max() == map_.max()
+    assert float(map_[place].mean()) > 5 * float(map_[~place & eye.fov].abs().mean())
+
+
+class Pointwise(nn.Module):
+    """Rounds alike in every batch, as the engine makes sure of a real network."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        green = images[:, 1:2]
+        return 9 * green * green - 4 * green
+
+
+@every
+def test_a_seed_decides_the_map_whatever_the_micro_batch(method: Plugin, eye: Case) -> None:
+    maps = [
+        explain(Scorer(Pointwise(), target_on(eye), engine=engine), eye.image, method=few(method), seed=5)
+        for engine in (Engine(1), Engine(1), Engine(3), Engine(8), None)
+    ]
+    assert all(torch.equal(maps[0], m) for m in maps[1:]) and maps[0].std() > 0
+
+
+@every
+def test_another_seed_gives_another_map_only_of_stochastic_methods(method: Plugin, entangled: Scorer) -> None:
+    parameters = {"baseline": "zero"} | ({} if method is room.partition_shap else {"regions": "tiles"})
+    a, b = (explain(entangled, VIVID, method=few(method, **parameters), seed=seed) for seed in (1, 2))
+    assert torch.equal(a, b) != method.traits["stochastic"]
+
+
+@every
+def test_nothing_is_printed_warned_of_or_left_behind(
+    method: Plugin, plain: nn.Module, eye: Case, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain.train()
+    image, before = eye.image.clone(), np.random.get_state()[1].copy()  # noqa: NPY002
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        method.function(Scorer(plain, target_on(eye), engine=Engine()), image, rng=None, **FEW[method.name])
+    assert capfd.readouterr() == ("", "")
+    assert plain.training and all(m.training for m in plain.modules()) and torch.equal(image, eye.image)
+    assert all(p.grad is None and p.requires_grad for p in plain.parameters())
+    if not method.traits["stochastic"]:
+        assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+@every
+def test_a_constant_image_gives_next_to_nothing(method: Plugin, entangled: Scorer) -> None:
+    grey = torch.where(DISC, torch.full_like(VIVID, 0.4), 0.0)
+    assert explain(entangled, grey, method=few(method)).abs().sum() < 1e-4
+
+
+@every
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_a_field_of_view_of_fewer_pixels_than_segments(method: Plugin, side: int, plain: nn.Module, eye: Case) -> None:
+    fov = torch.zeros_like(eye.fov)
+    fov[30 : 30 + side, 40 : 40 + side] = True
+    scorer = Scorer(plain, Target("small", fov, fov, fov.float()))
+    image = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(4))
+    map_ = explain(scorer, image, method=few(method, **({} if method is room.partition_shap else {"segments": 50})))
+    zero = explain(scorer, image, method=few(method, baseline="zero"))
+    assert float(zero.sum()) == pytest.approx(gain(scorer, image, fov, "zero"), rel=1e-4, abs=1e-6)
+    assert torch.isfinite(map_).all() and map_[~fov].abs().max() == 0
+
+
+def test_parts_are_equal_and_siblings_lie_side_by_side(eye: Case) -> None:
+    labels, count = room.halvings(eye.fov.numpy())
+    area = np.bincount(labels[eye.fov.numpy()], minlength=count)
+    assert np.ptp(area) <= 1 and area.min() >= room.LEAF
+    for k in range(count.bit_length() - 1):  # at every level each part is a connected piece, as half of its parent
+        parts = np.where(eye.fov, labels >> k, -1)
+        for i in range(count >> k):
+            y, x = np.nonzero(parts == i)
+            assert (np.ptp(y) + 1) * (np.ptp(x) + 1) <= 2.2 * len(y)
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "told"),
+    [
+        (room.kernel_shap, {"segments": 0}, "segments=0"),
+        (room.kernel_shap, {"regions": "hexagons"}, "'hexagons'"),
+        (room.kernel_shap, {"samples": 12}, "samples=12 cannot tell"),
+        (room.shapley_sampling, {"permutations": 0}, "permutations=0"),
+        (room.shapley_sampling, {"baseline": "grey"}, "'grey'"),
+        (room.partition_shap, {"samples": 3}, "samples=3"),
+        (room.partition_shap, {"baseline": "grey"}, "'grey'"),
+    ],
+)
+def test_wrong_values_are_named(
+    method: Plugin, parameters: dict[str, object], told: str, scorer: Scorer, eye: Case
+) -> None:
+    with pytest.raises(UserError, match=told):
+        explain(scorer, eye.image, method=few(method, **parameters))
+
+
+def test_too_few_samples_never_give_a_made_up_map(eye: Case) -> None:
+    """With two samples per region the draw decides whether the regression has a solution: it is right, or refused."""
+    scorer = Scorer(GreenFilter(), target_on(eye))
+    labels = superpixels(eye.image, eye.fov, 7, "tiles")
+    pixels = -20.0 * eye.vessels / eye.vessels.sum() * (eye.image - reference_image("blur", eye.image, eye.fov))[1]
+    expected, refused = region_sums(pixels, labels), 0
+    for seed in range(40):
+        spec = few(room.kernel_shap, segments=7, regions="tiles", samples=18)
+        try:
+            sums = region_sums(explain(scorer, eye.image, method=spec, seed=seed), labels)
+        except UserError as error:
+            assert "samples=18 cannot tell 9 regions apart" in str(error)
+            refused += 1
+        else:
+            np.testing.assert_allclose(sums, expected, atol=1e-4 * np.abs(expected).max())
+    assert 0 < refused < 20
