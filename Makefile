@@ -16,9 +16,9 @@ $(VENV)/installed-test: $(VENV)/installed
 
 install: $(VENV)/installed
 
-# Three small phantoms and the bundled weights: no data to fetch, no network after the install.
+# Two small phantoms and the bundled weights: no data to fetch, no network after the install.
 demo: $(VENV)/installed
-	$(BIN)/xaibench run --method gradcam --data 'phantom[size=256]' --cases 3 --out runs/demo
+	$(BIN)/xaibench run --method gradcam --data 'phantom[size=192]' --cases 2 --out runs/demo
 
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
-from xaibench.cli import data, doctor, evaluate, leaderboard, listing, run, train
+from xaibench.cli import check, data, doctor, evaluate, leaderboard, listing, new, run, train
 from xaibench.cli.console import Console, silence
 from xaibench.cli.parser import Parser, did_you_mean
 from xaibench.errors import UserError
@@ -40,6 +40,13 @@ COMMANDS = {
     "data phantom": Command(
         "Draw synthetic fundus images with known vessels.", data.configure_phantom, data.execute_phantom
     ),
+    "new explainer": Command(
+        "Write a package to begin a method of your own with.",
+        new.configure_explainer,
+        new.execute_explainer,
+        new.EPILOG,
+    ),
+    "check": Command("Hold an explainer against the conformance checks.", check.configure, check.execute, check.EPILOG),
     "doctor": Command("Check this installation, with a self-test.", doctor.configure, doctor.execute),
 }
 DESCRIPTION = "Which explanation method can be trusted on a vessel-segmentation network, and on which vessels?"
@@ -52,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: what was typed after ``xaibench``; the process's own arguments if None.
 
     Returns:
-        0: all well; 1: something failed and the rest is kept; 2: usage, an unknown name or unusable input; 130:
-        interrupted.
+        0: all well; 1: something failed and the rest is kept; 2: usage, an unknown name or unusable input; 3: a
+        plugin does not conform; 130: interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     # Read off before parsing, so that it holds whatever goes wrong.

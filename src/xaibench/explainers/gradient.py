@@ -36,7 +36,16 @@ def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tens
     return gradient[0].amax(0)
 
 
-@explainer("input-x-gradient", family="gradient", signed=True, paper="Shrikumar 2016", library="captum")
+@explainer(
+    "input-x-gradient",
+    family="gradient",
+    signed=True,
+    paper="Shrikumar 2016",
+    library="captum",
+    known_failures={
+        "planted-evidence": "it says what scaling towards black would do, and the darkest vessel of all is black"
+    },
+)
 def input_x_gradient(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Intensity times gradient, summed over the colours.
 

@@ -1,0 +1,114 @@
+"""Holding a plugin against the checks, and what came of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from xaibench.conformance.explainers import CHECKS, Limits, cost, some_map
+from xaibench.conformance.trial import CheckFailed, NoMap, Trial
+from xaibench.errors import Skipped, UserError
+from xaibench.registry import Plugin, Spec, parse
+
+BASIC = "shape-dtype-finite"  # what no other check can go without
+COST, SOME = "cost", "some-map"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What came of one check.
+
+    Attributes:
+        name: such as ``"planted-evidence"``.
+        status: ``"passed"``, ``"failed"``, ``"skipped"``, or ``"expected"``: it failed, as was declared.
+        detail: what was found, or why it was skipped, in a sentence.
+        seconds: wall time.
+    """
+
+    name: str
+    status: str
+    detail: str
+    seconds: float
+
+
+def check_names(quick: bool = False) -> tuple[str, ...]:
+    """The checks of :func:`check_explainer`, in the order in which they run."""
+    return (*CHECKS, SOME) if quick else (*CHECKS, COST, SOME)
+
+
+def check_explainer(
+    method: str | Spec | Plugin | Callable[..., Any],
+    *,
+    expected_failures: dict[str, str] | None = None,
+    quick: bool = False,
+    limits: Limits | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[CheckResult]:
+    """Hold an explainer against what every explainer must do.
+
+    A check is skipped with the method's own reason where the method raises :class:`~xaibench.errors.Skipped`; a method
+    that gives no map in any check fails. Where the method has no legal map of an ordinary picture, what cannot be
+    looked at without one is skipped, so that there is one failure and not ten.
+
+    Args:
+        method: such as ``"gradcam[layer=last]"``, a plugin, or a function ``(scorer, image, *, rng) -> (H, W)``.
+        expected_failures: names of checks that it cannot pass by its nature, each with the reason, beside those that
+            it declares itself with ``known_failures``. One that it passes all the same is a failure.
+        quick: leave out the last check, ``cost``, a map of a DRIVE-sized picture.
+        limits: what ``cost`` may not exceed; without, it only reports.
+        progress: called with the name of each check before it.
+
+    Returns:
+        One result per check, in the order in which they ran.
+
+    Raises:
+        UserError: for an unknown method or parameter, or an expected failure of a check that does not exist.
+
+    Example:
+        >>> def darkness(scorer, image, *, rng):
+        ...     return 1 - image[1]
+        >>> [result.name for result in check_explainer(darkness, quick=True) if result.status == "failed"]
+        ['planted-evidence']
+    """
+    spec = method if isinstance(method, Spec) else parse("explainer", method)
+    expected = {**spec.plugin.traits["known_failures"], **(expected_failures or {})}
+    for name in expected:
+        if name not in check_names():
+            raise UserError(
+                f"{spec} is expected to fail a check {name!r}, which does not exist.",
+                f"The checks are {', '.join(check_names())}.",
+            )
+    checks: dict[str, Callable[[Trial], str]] = {**CHECKS, COST: partial(cost, limits=limits), SOME: some_map}
+    trial, results = Trial(spec), dict[str, CheckResult]()
+    for name in check_names(quick):
+        if progress is not None:
+            progress(name)
+        start, check = time.perf_counter(), checks[name]
+        crippled = BASIC in results and results[BASIC].status in ("failed", "expected")
+        status, detail = _outcome(check, trial, crippled)
+        if name in expected:
+            status, detail = _expected(status, detail, expected[name])
+        results[name] = CheckResult(name, status, detail, time.perf_counter() - start)
+    return list(results.values())
+
+
+def _outcome(check: Callable[[Trial], str], trial: Trial, crippled: bool) -> tuple[str, str]:
+    try:
+        return "passed", check(trial)
+    except Skipped as reason:
+        return "skipped", str(reason)
+    except CheckFailed as failure:
+        return "failed", str(failure)
+    except NoMap as error:
+        return ("skipped", f"there is no legal map, see {BASIC}") if crippled else ("failed", str(error))
+
+
+def _expected(status: str, detail: str, reason: str) -> tuple[str, str]:
+    if status == "failed":
+        return "expected", f"{reason} ({detail})"
+    if status == "passed":
+        return "failed", "passes: take the declaration of its failure away"
+    return status, detail
