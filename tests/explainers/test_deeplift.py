@@ -94,5 +94,5 @@ def test_deep_shap_is_the_mean_over_references(scorer: Scorer, eye: Case) -> Non
 
 def test_an_operation_without_a_rule_is_noticed(eye: Case) -> None:
     torch.manual_seed(0)
-    with pytest.raises(Skipped, match="no rule"):
+    with pytest.raises(Skipped, match="without a rule"):
         explain(Scorer(Powers().eval(), target_on(eye)), eye.image, method=room.deeplift)

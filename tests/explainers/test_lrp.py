@@ -133,7 +133,7 @@ def test_on_the_green_filter_each_pixel_has_its_own_logit(eye: Case) -> None:
 
 def test_an_operation_without_a_rule_is_noticed(eye: Case) -> None:
     torch.manual_seed(0)
-    with pytest.raises(Skipped, match="no rule"):
+    with pytest.raises(Skipped, match="without a rule"):
         explain(Scorer(Powers().eval(), target_on(eye)), eye.image, method=lrp)
 
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from captum.attr import Occlusion
-from made_up import GreenFilter, target_on
+from made_up import GreenFilter, Reader, target_on
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
@@ -206,17 +207,6 @@ def test_a_constant_image_gives_next_to_nothing(method: Plugin, scorer: Scorer, 
     assert explain(scorer, grey, method=few(method)).abs().max() < 1e-5
 
 
-class Reader(nn.Module):
-    """Reads one place only: a logit for darkness there."""
-
-    def __init__(self, place: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("place", place.float())
-
-    def forward(self, images: Tensor) -> Tensor:
-        return 9 * torch.tanh(0.5 - images[:, 1:2]) * self.place
-
-
 @every
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_place_that_is_read_stands_out(method: Plugin, sign: int, eye: Case) -> None:
@@ -306,3 +296,17 @@ def test_wrong_values_are_named(
 ) -> None:
     with pytest.raises(UserError, match=told):
         explain(scorer, eye.image, method=few(method, **parameters))
+
+
+def test_an_extremal_mask_prefers_no_place_of_its_own(eye: Case) -> None:
+    """Of a picture upside down the mask is upside down: what is the same everywhere at first is not sorted by place."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(3, 65, 65, generator=generator) * 0.1 + 0.6
+    image[:, 12:15, 8:57] = image[:, 40:43, 8:57] = 0.2
+    fov = torch.ones(65, 65, dtype=torch.bool)
+    maps = []
+    for picture in (image, image.flip(1)):
+        case = replace(eye, image=picture, fov=fov, vessels=picture[1] < 0.3)
+        maps.append(explain(Scorer(GreenFilter(), target_on(case)), picture, method=few(room.extremal, steps=60)))
+    torch.testing.assert_close(maps[1], maps[0].flip(0), rtol=0, atol=0.02)
+    assert maps[0][10:17].mean() > 3 * maps[0][20:35].mean() and maps[0][38:45].mean() > 3 * maps[0][20:35].mean()

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, target_on
+from made_up import GreenFilter, Reader, target_on
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -184,17 +184,6 @@ def test_of_a_linear_score_each_region_has_what_its_pixels_have(method: Plugin, 
     expected = region_sums(pixels, labels)
     sums = region_sums(explain(scorer, eye.image, method=spec), labels)
     np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-
-
-class Reader(nn.Module):
-    """Reads one place only: a logit for darkness there."""
-
-    def __init__(self, place: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("place", place.float())
-
-    def forward(self, images: Tensor) -> Tensor:
-        return 9 * torch.tanh(0.5 - images[:, 1:2]) * self.place
 
 
 @every

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xaibench.errors import Skipped
+from xaibench.explainers.arguments import at_least
 from xaibench.explainers.reference import reference_image
-from xaibench.explainers.superpixels import at_least, scores
+from xaibench.explainers.superpixels import scores
 from xaibench.model.layers import find_layer, output_of, pixel_centre
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer

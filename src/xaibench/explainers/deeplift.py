@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xaibench.errors import Skipped, UserError
-from xaibench.explainers.gradient import random_reference
-from xaibench.explainers.reference import reference_image
-from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, depends, out_of_place, zero_where_flat
+from xaibench.explainers.arguments import at_least
+from xaibench.explainers.reference import random_reference, reference_image
+from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, depends, out_of_place
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
-
-TOLERANCE = 0.05  # of the score's difference, by which the contributions may miss it
 
 
 @explainer("deeplift", family="gradient", signed=True, paper="Shrikumar 2017")
@@ -68,8 +65,7 @@ def deep_shap(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sample
         UserError: for no samples.
         Skipped: as ``deeplift``.
     """
-    if samples < 1:
-        raise UserError(f"samples={samples} is too few.", "Give at least 1.")
+    at_least(1, "samples", samples)
     image = image.to(scorer.device)
     maps = [contributions(scorer, image, random_reference(image, scorer.target.fov, rng)) for _ in range(samples)]
     return torch.stack(maps).mean(0)
@@ -92,13 +88,7 @@ def contributions(scorer: Scorer, image: Tensor, reference: Tensor) -> Tensor:
         scores = scorer.reduce(logits)
         (multipliers,) = torch.autograd.grad(scores[0], pair)
     map_ = ((pair[0] - pair[1]) * multipliers[0]).sum(0).detach()
-    difference = float((scores[0] - scores[1]).detach())
-    total, size = float(map_.double().sum()), float(map_.abs().double().sum())
-    if not abs(total - difference) <= TOLERANCE * abs(difference) + 1e-3 * size + 1e-6:
-        raise Skipped(
-            f"the contributions sum to {total:.4g} where the scores differ by {difference:.4g}: "
-            "the network has operations that DeepLIFT has no rule for"
-        )
+    check_sum(map_, float((scores[0] - scores[1]).detach()), "the scores differ by")
     return map_
 
 
@@ -109,7 +99,7 @@ def _elementwise(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     with torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
         (slope,) = torch.autograd.grad(function(leaf * 1, *args, **out_of_place(kwargs)).sum(), leaf)
-    change = zero_where_flat(y[:1] - y[1:], x.detach()[:1] - x.detach()[1:], otherwise=slope[:1])
+    change = _quotient(y[:1] - y[1:], x.detach()[:1] - x.detach()[1:], otherwise=slope[:1])
     return _Slope.apply(x, y, change)
 
 
@@ -152,7 +142,7 @@ def _max_pool(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
 
     (first_i, second_i), (first_j, second_j) = (pick(0, 0), pick(1, 0)), (pick(0, 1), pick(1, 1))
     rise, rise_i, rise_j = (d.detach() for d in (first_i - second_j, first_i - second_i, first_j - second_j))
-    share = zero_where_flat(rise - rise_j, rise_i - rise_j, otherwise=torch.ones_like(rise))
+    share = _quotient(rise - rise_j, rise_i - rise_j, otherwise=torch.ones_like(rise))
     pooled = [share * a + (1 - share) * b for a, b in ((first_i, first_j), (second_i, second_j))]
     y = torch.cat([first_i, second_j]).detach()
     linear = torch.cat(pooled)
@@ -196,3 +186,9 @@ def _standardised(x: Tensor, eps: float) -> Tensor:
 def _affine(x: Tensor, weight: Any, bias: Any, shape: tuple[int, ...]) -> Tensor:
     x = x if weight is None else x * weight.reshape(shape)
     return x if bias is None else x + bias.reshape(shape)
+
+
+def _quotient(numerator: Tensor, denominator: Tensor, otherwise: Tensor, flat: float = 1e-6) -> Tensor:
+    """The quotient, and something else where the denominator is next to nothing."""
+    near = denominator.abs() < flat
+    return torch.where(near, otherwise, numerator / torch.where(near, torch.ones_like(denominator), denominator))

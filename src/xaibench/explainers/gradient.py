@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blur_inside
-from xaibench.data.caliber import fov_scale
 from xaibench.errors import Skipped, UserError
+from xaibench.explainers.arguments import at_least
 from xaibench.explainers.cam import gradcam
-from xaibench.explainers.reference import reference_image
+from xaibench.explainers.reference import random_reference, reference_image
 from xaibench.explainers.rules import Rules
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
@@ -86,7 +85,7 @@ def integrated_gradients(
     """
     from captum.attr import IntegratedGradients
 
-    _at_least(1, "steps", steps)
+    at_least(1, "steps", steps)
     start = reference_image(baseline, image, scorer.target.fov).to(scorer.device)
     method = IntegratedGradients(scorer)
     path: Tensor = method.attribute(_leaf(scorer, image), start[None], n_steps=steps, internal_batch_size=1)
@@ -105,7 +104,7 @@ def smoothgrad(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: decides the noise.
+        rng: not used; captum draws from torch's global generator, which ``explain`` seeds.
         samples: noisy copies; each costs a pass with its gradient.
         noise: standard deviation of the Gaussian noise. The paper's .1 to .2 of the range suit photographs; a thin
             vessel differs from its surroundings by .03 and would be buried.
@@ -155,7 +154,7 @@ def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
     Raises:
         UserError: for no samples.
     """
-    _at_least(1, "samples", samples)
+    at_least(1, "samples", samples)
     image = image.to(scorer.device)
     total = torch.zeros_like(image)
     for stratum in rng.permutation(samples):
@@ -216,14 +215,6 @@ def guided_gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, l
     return coarse * _with_relu(scorer, image, open_only=True).abs().amax(0)
 
 
-def random_reference(image: Tensor, fov: Tensor, rng: np.random.Generator) -> Tensor:
-    """The picture blurred inside its field of view, σ log-uniform from half the usual blur to the local mean's."""
-    low, high = np.log(BLUR_SIGMA / 2), np.log(MEAN_SIGMA)
-    sigma = float(np.exp(rng.uniform(low, high))) * fov_scale(fov.numpy())
-    blurred = torch.from_numpy(blur_inside(image.detach().cpu().numpy(), fov.numpy(), sigma))
-    return torch.where(fov.to(image.device), blurred.to(image.device), image)
-
-
 def _leaf(scorer: Scorer, image: Tensor) -> Tensor:
     """(1, 3, H, W), asking for gradients; captum would set that itself, and warn."""
     return image[None].detach().to(scorer.device).requires_grad_()
@@ -240,7 +231,7 @@ def _gradient(scorer: Scorer, image: Tensor) -> Tensor:
 def _noisy_gradient(scorer: Scorer, image: Tensor, kind: str, samples: int, noise: float) -> Tensor:
     from captum.attr import NoiseTunnel, Saliency
 
-    _at_least(1, "samples", samples)
+    at_least(1, "samples", samples)
     if not noise >= 0:
         raise UserError(f"noise={noise} is negative.", "Give a standard deviation of intensity, such as 0.05.")
     tunnel = NoiseTunnel(Saliency(scorer))
@@ -276,8 +267,3 @@ def _with_relu(scorer: Scorer, image: Tensor, *, open_only: bool) -> Tensor:
         raise Skipped("the network has no ReLU, for which alone the rule is defined")
     (gradient,) = torch.autograd.grad(score.sum(), leaf)
     return gradient[0]
-
-
-def _at_least(least: int, name: str, value: int) -> None:
-    if value < least:
-        raise UserError(f"{name}={value} is too few.", f"Give at least {least}.")

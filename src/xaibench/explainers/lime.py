@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import numpy as np
 from torch import Tensor
 
-from xaibench.explainers.superpixels import at_least, region_game, spread
+from xaibench.explainers.arguments import at_least
+from xaibench.explainers.superpixels import region_game, spread
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 

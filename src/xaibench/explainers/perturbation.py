@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from xaibench.errors import UserError
+from xaibench.explainers.arguments import at_least, open_unit
 from xaibench.explainers.reference import reference_image
-from xaibench.explainers.superpixels import at_least, region_game, scores, spread
+from xaibench.explainers.superpixels import region_game, scores, spread
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
 RATE = 0.05  # of Adam, in units of the mask
+LEVELS = 1000  # of a mask's values, beyond which they count as the same
 AREA_WEIGHT = (3.0, 300.0)  # of the area's penalty in units of the score to be kept, in the first and the last step
 
 
@@ -144,7 +146,7 @@ def rise(
     """
     at_least(2, "samples", samples)
     at_least(1, "cell", cell)
-    _open_unit("keep", keep)
+    open_unit("keep", keep)
     fov = scorer.target.fov
     reference = reference_image(baseline, image, fov)
     draws = [_draw_grid(fov.shape, cell, keep, rng) for _ in range(samples)]
@@ -207,10 +209,11 @@ def extremal(
     """The smooth mask of a given area that, when all else is blurred, keeps the score highest.
 
     The mask blends the picture into its blurred version. It is learned by Adam: it maximises the score, divided by the
-    score that there is to keep, less a growing penalty on the area (Fong 2019): the mean square of sorted mask less
-    sorted ideal, which is 1 on a share ``area`` of the field of view and 0 elsewhere. The mask is smooth by
-    construction, as the linear enlargement of a grid; the paper takes a smooth maximum of shifted kernels to the same
-    end.
+    score that there is to keep, less a growing penalty on the area (Fong 2019): the mean square of mask less ideal,
+    which is 1 on the share ``area`` of the field of view where the mask is highest and 0 elsewhere. Where the mask is
+    the same, as it is everywhere at first, the ideal is the mean over all orders: sorting, as in the paper, chooses by
+    place, and the mask then stays in the band of the picture in which it was made to begin. The mask is smooth by
+    construction, as the linear enlargement of a grid; the paper takes a smooth maximum of shifted kernels to that end.
 
     Args:
         scorer: network and target.
@@ -230,7 +233,7 @@ def extremal(
     """
     at_least(1, "steps", steps)
     at_least(1, "cell", cell)
-    _open_unit("area", area)
+    open_unit("area", area)
     fov = scorer.target.fov.to(scorer.device)
     image = image.to(scorer.device)
     reference = reference_image(baseline, image, scorer.target.fov)
@@ -239,8 +242,6 @@ def extremal(
     if gain < 1e-6 * max(1.0, abs(float(whole))):
         return torch.zeros(fov.shape)
     y, x = (torch.from_numpy(hats(n, cell)).to(image) for n in fov.shape)
-    ideal = torch.zeros(int(fov.sum()), device=image.device)
-    ideal[round((1 - area) * len(ideal)) :] = 1
     # The gradients of the network's weights are nobody's business: only the grid is differentiated.
     grid = torch.full((y.shape[1], x.shape[1]), 0.5, device=image.device, requires_grad=True)
     adam = torch.optim.Adam([grid], lr=RATE)
@@ -248,7 +249,7 @@ def extremal(
         with torch.enable_grad():
             mask = y @ grid @ x.T
             kept = scorer(torch.lerp(reference, image, mask)[None])[0] / gain
-            excess = (mask[fov].sort().values - ideal).square().mean()
+            excess = (mask[fov] - _ideal(mask[fov].detach(), area)).square().mean()
             (grid.grad,) = torch.autograd.grad(float(weight) * excess - kept, grid)
         adam.step()
         with torch.no_grad():
@@ -256,6 +257,10 @@ def extremal(
     return torch.where(fov, y @ grid.detach() @ x.T, 0)
 
 
-def _open_unit(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise UserError(f"{name}={value} is outside (0, 1).", "Give a share between 0 and 1.")
+def _ideal(mask: Tensor, area: float) -> Tensor:
+    """1 on the share ``area`` of highest values, 0 elsewhere, shared by values that are nearly the same; (n,)."""
+    levels = (mask * LEVELS).round().long().clamp(0, LEVELS)
+    count = torch.bincount(levels, minlength=LEVELS + 1).double()
+    above = count.flip(0).cumsum(0).flip(0) - count
+    share = ((area * len(mask) - above) / count.clamp(min=1)).clamp(0, 1)
+    return share[levels].to(mask)

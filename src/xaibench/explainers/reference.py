@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,6 +34,15 @@ def reference_image(name: str, image: Tensor, fov: Tensor) -> Tensor:
     inside = fov.to(image.device)
     if name == "zero":
         return torch.where(inside, torch.zeros_like(image), image)
-    sigma = (BLUR_SIGMA if name == "blur" else MEAN_SIGMA) * fov_scale(fov.numpy())
-    blurred = blur_inside(image.detach().cpu().numpy(), fov.numpy(), sigma)
-    return torch.where(inside, torch.from_numpy(blurred).to(image.device), image)
+    return _blurred(image, fov, BLUR_SIGMA if name == "blur" else MEAN_SIGMA)
+
+
+def random_reference(image: Tensor, fov: Tensor, rng: np.random.Generator) -> Tensor:
+    """The picture blurred as a reference is, σ log-uniform from half that of ``"blur"`` to that of ``"mean"``."""
+    return _blurred(image, fov, float(np.exp(rng.uniform(np.log(BLUR_SIGMA / 2), np.log(MEAN_SIGMA)))))
+
+
+def _blurred(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
+    """The field of view under a Gaussian of that σ, px at DRIVE's scale; the image itself outside."""
+    blurred = blur_inside(image.detach().cpu().numpy(), fov.numpy(), sigma * fov_scale(fov.numpy()))
+    return torch.where(fov.to(image.device), torch.from_numpy(blurred).to(image.device), image)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from xaibench.errors import Skipped
 
 Rule = Callable[..., Any]  # (function, *args, **kwargs) -> what the function would return
 
@@ -22,7 +23,7 @@ ELEMENTWISE = (
     *("sigmoid", "tanh", "hardtanh", "relu6", "hardswish", "hardsigmoid", "logsigmoid", "exp", "log", "sqrt", "rsqrt"),
 )
 PRODUCTS = ("mul", "multiply", "rmul", "imul")
-SUMS = ("add", "radd", "iadd", "sub", "rsub", "isub")
+TOLERANCE = 0.05  # of what a map must sum to, by which it may miss it
 
 
 class Rules(TorchFunctionMode):
@@ -62,7 +63,14 @@ def depends(value: Any) -> bool:
     return isinstance(value, Tensor) and value.requires_grad and not value.is_leaf
 
 
-def zero_where_flat(numerator: Tensor, denominator: Tensor, otherwise: Tensor, flat: float = 1e-6) -> Tensor:
-    """The quotient, and something else where the denominator is next to nothing."""
-    near = denominator.abs() < flat
-    return torch.where(near, otherwise, numerator / torch.where(near, torch.ones_like(denominator), denominator))
+def check_sum(map_: Tensor, wanted: float, what: str) -> None:
+    """Holds what was handed back to the pixels against what there was to hand out.
+
+    Raises:
+        Skipped: if the map's sum misses it by over 5 %, since the network has operations without a rule.
+    """
+    total, size = float(map_.double().sum()), float(map_.abs().double().sum())
+    if not abs(total - wanted) <= TOLERANCE * abs(wanted) + 1e-3 * size + 1e-6:
+        raise Skipped(
+            f"the map sums to {total:.4g} where {what} {wanted:.4g}: the network has operations without a rule"
+        )

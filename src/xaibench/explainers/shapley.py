@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from xaibench.errors import UserError
+from xaibench.explainers.arguments import at_least
 from xaibench.explainers.reference import reference_image
-from xaibench.explainers.superpixels import at_least, game, region_game, spread
+from xaibench.explainers.superpixels import game, region_game, spread
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 

@@ -12,6 +12,7 @@ from skimage.segmentation import slic
 from torch import Tensor
 
 from xaibench.errors import UserError
+from xaibench.explainers.arguments import at_least
 from xaibench.explainers.reference import reference_image
 from xaibench.scorer import Scorer
 
@@ -156,9 +157,3 @@ def region_game(
     reference = reference_image(baseline, image, fov)
     labels = superpixels(image, fov, segments, regions)
     return labels, int(labels.max()) + 1, game(scorer, image, reference, labels)
-
-
-def at_least(least: int, name: str, value: int) -> None:
-    """Refuses a number of samples, pixels … that is too small, by its name."""
-    if value < least:
-        raise UserError(f"{name}={value} is too few.", f"Give at least {least}.")
