@@ -28,7 +28,7 @@ KINDS = {
     "dataset": "xaibench.datasets",
     "model": "xaibench.models",
 }
-_INJECTED = {"rng", "split", "case"}  # keyword arguments that the caller supplies, which are no hyper-parameters
+_INJECTED = {"rng", "split", "case", "method"}  # keyword arguments that the caller supplies: no hyper-parameters
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ class Spec:
         return f"{self.plugin.name}[{inner}]" if inner else self.plugin.name
 
 
+def takes_method(metric: Spec) -> bool:
+    """Whether a metric asks for the explainer that made the map."""
+    return "method" in inspect.signature(metric.plugin.function).parameters
+
+
 def _content(value: Any) -> str:
     """Text that changes with what a function does, and not with where it stands or which process reads it."""
     if isinstance(value, CodeType):
@@ -135,6 +140,7 @@ def explainer(
     sees_labels: bool = False,
     paper: str = "",
     library: str = "",
+    sums_to: str = "",
     known_failures: dict[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Plugin]:
     """Declare ``(scorer, image, *, rng, **parameters) -> (H, W)`` an explainer.
@@ -148,10 +154,14 @@ def explainer(
         sees_labels: the function takes a keyword ``case`` and reads the labels; allowed to controls only.
         paper: first author and year of the source, such as ``"Selvaraju 2017"``.
         library: the library that computes it, if it is not the plugin itself.
+        sums_to: what the map promises to sum to: ``"difference"`` of the scores of the image and of the reference that
+            the parameter ``baseline`` names, ``"score"`` of the image, or ``""`` if it promises nothing.
         known_failures: conformance checks that the method cannot pass by its nature, each with the reason.
     """
     if sees_labels and not control:
         raise ValueError(f"explainer {name!r} asks for labels but is not a control")
+    if sums_to not in ("", "difference", "score"):
+        raise ValueError(f"explainer {name!r}: sums_to={sums_to!r} is neither difference nor score")
     return _decorator(
         "explainer",
         name,
@@ -162,6 +172,7 @@ def explainer(
         sees_labels=sees_labels,
         paper=paper,
         library=library,
+        sums_to=sums_to,
         known_failures=known_failures or {},
     )
 
@@ -173,21 +184,55 @@ def metric(
     better: str,
     range: tuple[float, float],
     measures: str = "map",
-    columns: tuple[str, ...] = (),
+    mask: str = "",
+    invariant: str = "",
+    chance: float | None = None,
+    gate: float | None = None,
+    paper: str = "",
+    known_failures: dict[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Plugin]:
     """Declare ``(attribution, case, scorer, *, rng, **parameters) -> Score`` a metric.
 
+    A function that takes a keyword ``method`` is given the explainer that made the map, a
+    :class:`~xaibench.metrics.method.Method`, to explain other pictures, targets or networks with.
+
     Args:
         name: what users type and the column is called.
-        family: ``"faithfulness"``, ``"overlap"``, ``"cost"`` …
+        family: ``"faithfulness"``, ``"overlap"``, ``"robustness"``, ``"complexity"``, ``"truth"``, ``"cost"`` …
         better: ``"higher"``, ``"lower"``, ``"zero"`` (nearest 0) or ``"none"``.
         range: the values it can take, ends included.
-        measures: ``"map"``, or ``"cost"`` for what is read off the computation instead of the map.
-        columns: further names that the same computation gives, see ``Score.parts``.
+        measures: ``"map"``; ``"method"`` for what is read off further maps of the same method and not off this one; or
+            ``"cost"`` for what is read off the computation.
+        mask: ``"vessels"``, ``"thin"`` or ``"thick"`` if the map is compared with these labels: then that mask used as
+            the map is ideal, and without such a pixel there is no score.
+        invariant: ``"rank"`` if only the order of the map's values counts, ``"scale"`` if only their ratios do.
+        chance: what a constant map scores, if it is the same number for every image.
+        gate: a method passes if its mean is at this value or on its better side; the column ranks nothing.
+        paper: first author and year of the source.
+        known_failures: conformance checks that the metric cannot pass by its nature, each with the reason.
     """
-    if better not in ("higher", "lower", "zero", "none"):
-        raise ValueError(f"metric {name!r}: better={better!r} is none of higher, lower, zero, none")
-    return _decorator("metric", name, family, better=better, range=range, measures=measures, columns=columns)
+    for what, value, known in (
+        ("better", better, ("higher", "lower", "zero", "none")),
+        ("measures", measures, ("map", "method", "cost")),
+        ("mask", mask, ("", "vessels", "thin", "thick")),
+        ("invariant", invariant, ("", "rank", "scale")),
+    ):
+        if value not in known:
+            raise ValueError(f"metric {name!r}: {what}={value!r} is none of {', '.join(filter(None, known))}")
+    return _decorator(
+        "metric",
+        name,
+        family,
+        better=better,
+        range=range,
+        measures=measures,
+        mask=mask,
+        invariant=invariant,
+        chance=chance,
+        gate=gate,
+        paper=paper,
+        known_failures=known_failures or {},
+    )
 
 
 def dataset(name: str, *, family: str = "fundus") -> Callable[[Callable[..., Any]], Plugin]:
@@ -309,9 +354,12 @@ def _complete(spec: Spec) -> Spec:
 _LOCAL: dict[str, dict[str, Any]] = {
     "explainer": {
         **{"signed": True, "stochastic": True, "control": False, "sees_labels": False},
-        **{"paper": "", "library": "", "known_failures": {}},
+        **{"paper": "", "library": "", "sums_to": "", "known_failures": {}},
     },
-    "metric": {"better": "none", "range": (float("-inf"), float("inf")), "measures": "map", "columns": ()},
+    "metric": {
+        **{"better": "none", "range": (float("-inf"), float("inf")), "measures": "map", "mask": "", "invariant": ""},
+        **{"chance": None, "gate": None, "paper": "", "known_failures": {}},
+    },
     "dataset": {},
     "model": {},
 }

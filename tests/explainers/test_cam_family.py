@@ -15,10 +15,10 @@ from test_cam import Fringe, module_name, output_at, placed, run_with
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
+from xaibench.data.reference import reference_image
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers import cam
 from xaibench.explainers.explain import explain
-from xaibench.explainers.reference import reference_image
 from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Scorer
 from xaibench.scorer.engine import Engine

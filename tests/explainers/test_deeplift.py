@@ -9,10 +9,10 @@ from nets import MAKERS, Powers, make
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
+from xaibench.data.reference import reference_image
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers import deeplift as room
 from xaibench.explainers.explain import explain
-from xaibench.explainers.reference import reference_image
 from xaibench.scorer import Scorer
 
 RNG = np.random.default_rng(0)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xaibench.data.case import Case
+from xaibench.data.reference import REFERENCES, reference_image
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers import gradient as room
 from xaibench.explainers.cam import gradcam
 from xaibench.explainers.explain import explain
-from xaibench.explainers.reference import REFERENCES, reference_image
 from xaibench.scorer import Scorer
 
 RNG = np.random.default_rng(0)

@@ -12,11 +12,11 @@ from made_up import GreenFilter, Reader, target_on
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
+from xaibench.data.reference import REFERENCES, reference_image
+from xaibench.data.regions import superpixels
 from xaibench.errors import UserError
 from xaibench.explainers import perturbation as room
 from xaibench.explainers.explain import explain
-from xaibench.explainers.reference import REFERENCES, reference_image
-from xaibench.explainers.superpixels import superpixels
 from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Scorer, Target
 from xaibench.scorer.engine import Engine

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xaibench.data.case import Case
+from xaibench.data.reference import REFERENCES, reference_image
+from xaibench.data.regions import superpixels
 from xaibench.errors import UserError
 from xaibench.explainers import shapley as room
 from xaibench.explainers.explain import explain
-from xaibench.explainers.reference import REFERENCES, reference_image
-from xaibench.explainers.superpixels import superpixels
 from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Scorer, Target
 from xaibench.scorer.engine import Engine

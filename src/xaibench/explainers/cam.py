@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xaibench.arguments import at_least
+from xaibench.data.reference import reference_image
 from xaibench.errors import Skipped
-from xaibench.explainers.arguments import at_least
-from xaibench.explainers.reference import reference_image
-from xaibench.explainers.superpixels import scores
 from xaibench.model.layers import find_layer, output_of, pixel_centre
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 from xaibench.scorer.engine import evaluating
+from xaibench.scorer.game import scores
 
 LARGEST_STRIDE = 32  # px, of a whole network; one that pads its input to a multiple adds less
 SPACE = (1, 2)  # a layer's axes behind its channels
@@ -154,7 +154,7 @@ def scorecam(
     Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one), and:
 
     Args:
-        baseline: x₀, see :func:`~xaibench.explainers.reference.reference_image`.
+        baseline: x₀, see :func:`~xaibench.data.reference.reference_image`.
     """
     image = image.detach().to(scorer.device)
     reference = reference_image(baseline, image, scorer.target.fov)

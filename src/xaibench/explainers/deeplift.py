@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xaibench.explainers.arguments import at_least
-from xaibench.explainers.reference import random_reference, reference_image
+from xaibench.arguments import at_least
+from xaibench.data.reference import random_reference, reference_image
 from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, depends, out_of_place
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
 
-@explainer("deeplift", family="gradient", signed=True, paper="Shrikumar 2017")
+@explainer("deeplift", family="gradient", signed=True, paper="Shrikumar 2017", sums_to="difference")
 def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baseline: str = "blur") -> Tensor:
     """Contributions to the difference from a reference, by the rescale rule.
 
@@ -31,7 +31,7 @@ def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baselin
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        baseline: the reference, see :func:`~xaibench.explainers.reference.reference_image`.
+        baseline: the reference, see :func:`~xaibench.data.reference.reference_image`.
 
     Returns:
         (H, W) float32, signed, summed over the colours, in logits.

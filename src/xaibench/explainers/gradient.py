@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xaibench.arguments import at_least
+from xaibench.data.reference import random_reference, reference_image
 from xaibench.errors import Skipped, UserError
-from xaibench.explainers.arguments import at_least
 from xaibench.explainers.cam import gradcam
-from xaibench.explainers.reference import random_reference, reference_image
 from xaibench.explainers.rules import Rules
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
@@ -60,7 +60,14 @@ def input_x_gradient(scorer: Scorer, image: Tensor, *, rng: np.random.Generator)
     return product[0].sum(0).detach()
 
 
-@explainer("integrated-gradients", family="gradient", signed=True, paper="Sundararajan 2017", library="captum")
+@explainer(
+    "integrated-gradients",
+    family="gradient",
+    signed=True,
+    paper="Sundararajan 2017",
+    library="captum",
+    sums_to="difference",
+)
 def integrated_gradients(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, steps: int = 50, baseline: str = "blur"
 ) -> Tensor:
@@ -75,7 +82,7 @@ def integrated_gradients(
         image: (3, H, W) in [0, 1].
         rng: not used.
         steps: points on the path; each costs a pass with its gradient.
-        baseline: where the path starts, see :func:`~xaibench.explainers.reference.reference_image`.
+        baseline: where the path starts, see :func:`~xaibench.data.reference.reference_image`.
 
     Returns:
         (H, W) float32, signed, summed over the colours, in logits.

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import numpy as np
 from torch import Tensor
 
-from xaibench.explainers.arguments import at_least
-from xaibench.explainers.superpixels import region_game, spread
+from xaibench.arguments import at_least
+from xaibench.data.regions import spread
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
+from xaibench.scorer.game import region_game
 
 
 @explainer("lime", family="lime", signed=True, stochastic=True, paper="Ribeiro 2016", library="lime")
@@ -42,8 +43,8 @@ def lime(
         rng: decides the coalitions.
         segments: about how many superpixels.
         samples: coalitions, the full one among them; each costs a pass.
-        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.explainers.superpixels.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.explainers.reference.reference_image`.
+        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
+        baseline: what hides a region, see :func:`~xaibench.data.reference.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's weight is shared evenly by its pixels.

@@ -15,7 +15,7 @@ from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
 
-@explainer("lrp", family="gradient", signed=True, paper="Bach 2015")
+@explainer("lrp", family="gradient", signed=True, paper="Bach 2015", sums_to="score")
 def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: float = 0.25) -> Tensor:
     """Layer-wise relevance propagation with the ε-rule, conserving the score.
 

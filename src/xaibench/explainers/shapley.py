@@ -16,17 +16,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xaibench.arguments import at_least
+from xaibench.data.reference import reference_image
+from xaibench.data.regions import spread
 from xaibench.errors import UserError
-from xaibench.explainers.arguments import at_least
-from xaibench.explainers.reference import reference_image
-from xaibench.explainers.superpixels import game, region_game, spread
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
+from xaibench.scorer.game import game, region_game
 
 LEAF = 64  # px, the area below which partition-shap divides no further
 
 
-@explainer("kernel-shap", family="shapley", signed=True, stochastic=True, paper="Lundberg 2017", library="shap")
+@explainer(
+    "kernel-shap",
+    family="shapley",
+    signed=True,
+    stochastic=True,
+    paper="Lundberg 2017",
+    library="shap",
+    sums_to="difference",
+)
 def kernel_shap(
     scorer: Scorer,
     image: Tensor,
@@ -50,8 +59,8 @@ def kernel_shap(
         segments: about how many superpixels.
         samples: coalitions besides the empty and the full one; each costs a pass. All are taken, and the result is
             exact, where there are no more of them.
-        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.explainers.superpixels.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.explainers.reference.reference_image`.
+        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
+        baseline: what hides a region, see :func:`~xaibench.data.reference.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
@@ -78,7 +87,15 @@ def kernel_shap(
     return spread(values, labels, scorer.target.fov)
 
 
-@explainer("shapley-sampling", family="shapley", signed=True, stochastic=True, paper="Castro 2009", library="captum")
+@explainer(
+    "shapley-sampling",
+    family="shapley",
+    signed=True,
+    stochastic=True,
+    paper="Castro 2009",
+    library="captum",
+    sums_to="difference",
+)
 def shapley_sampling(
     scorer: Scorer,
     image: Tensor,
@@ -101,8 +118,8 @@ def shapley_sampling(
         rng: not used; captum draws from torch's global generator, which ``explain`` seeds.
         segments: about how many superpixels.
         permutations: random orders; each costs about as many passes as there are superpixels.
-        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.explainers.superpixels.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.explainers.reference.reference_image`.
+        regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
+        baseline: what hides a region, see :func:`~xaibench.data.reference.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
@@ -119,7 +136,7 @@ def shapley_sampling(
     return spread(values[0].numpy(), labels, scorer.target.fov)
 
 
-@explainer("partition-shap", family="shapley", signed=True, paper="Lundberg 2020", library="shap")
+@explainer("partition-shap", family="shapley", signed=True, paper="Lundberg 2020", library="shap", sums_to="difference")
 def partition_shap(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 400, baseline: str = "blur"
 ) -> Tensor:
@@ -139,7 +156,7 @@ def partition_shap(
         image: (3, H, W) in [0, 1].
         rng: not used.
         samples: passes.
-        baseline: what hides a part, see :func:`~xaibench.explainers.reference.reference_image`.
+        baseline: what hides a part, see :func:`~xaibench.data.reference.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits.

@@ -12,7 +12,9 @@ class Score:
     Attributes:
         value: the score, finite.
         curve: (x, y), equally long, or None.
+        null: what the same map scores where it should score by chance, such as against masks that were turned round.
     """
 
     value: float
     curve: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    null: tuple[float, ...] = ()

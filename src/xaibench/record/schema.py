@@ -29,6 +29,8 @@ class ScoreEntry:
         family: the metric's family.
         key: see :func:`score_key`.
         curve: ``{"x": […], "y": […]}`` of equal length, or None; a point that is not finite reads back as NaN.
+        null: what the same map scores by chance, finite numbers; empty where the metric does not say.
+        gate: a method passes at this value or on its better side; None where the column ranks.
 
     Raises:
         ValueError: for a status or direction that does not exist, or a value that does not fit the status.
@@ -44,6 +46,8 @@ class ScoreEntry:
     family: str
     key: str
     curve: dict[str, list[float]] | None = None
+    null: tuple[float, ...] = ()
+    gate: float | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -66,6 +70,8 @@ class ScoreEntry:
             "family": self.family,
             "key": self.key,
             "curve": None if self.curve is None else {k: [_finite(p) for p in v] for k, v in self.curve.items()},
+            "null": [float(v) for v in self.null],
+            "gate": self.gate,
         }
 
     @classmethod
@@ -83,6 +89,8 @@ class ScoreEntry:
             data["family"],
             data["key"],
             None if curve is None else {k: [math.nan if p is None else p for p in v] for k, v in curve.items()},
+            tuple(data.get("null", ())),
+            data.get("gate"),
         )
 
 

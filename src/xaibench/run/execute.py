@@ -6,18 +6,20 @@ import traceback
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from xaibench.data.case import Case, Cases
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.cost import Cost, measured
+from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
 from xaibench.record.schema import Record, ScoreEntry
 from xaibench.record.store import Store
-from xaibench.registry import Spec
+from xaibench.registry import Spec, takes_method
 from xaibench.run.plan import Cell, Setting, missing_scores, plan_case
 from xaibench.scorer import Scorer, target
 
@@ -113,7 +115,7 @@ def _compute(
         todo = cell.scores
     if record.status != "ok" or isinstance(scorer, Skipped):
         return record, trace
-    return _compute_scores(record, todo, case, scorer, setting, store, fail_fast)
+    return _compute_scores(cell.spec, record, todo, case, scorer, setting, store, fail_fast)
 
 
 def _scorer(model: nn.Module, name: str, case: Case, device: str) -> Scorer | Skipped:
@@ -156,6 +158,7 @@ def _compute_map(
 
 
 def _compute_scores(
+    spec: Spec,
     record: Record,
     todo: dict[str, Spec],
     case: Case,
@@ -168,6 +171,7 @@ def _compute_scores(
     attribution = store.load_map(record.map_key)
     if attribution is None:
         raise UserError(f"The map of {record.spec} on case {case.id} is gone from {store.root}.", "Run with --force.")
+    method = Method(spec, partial(_map, setting.seed))
     cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
     entries, trace = [], ""
     for key, metric in todo.items():
@@ -177,12 +181,14 @@ def _compute_scores(
                 score: Score = metric.plugin(cost, **dict(metric.given))
             else:
                 rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
+                given = dict(metric.given) | ({"method": method} if takes_method(metric) else {})
                 # A copy, so that a metric which works in place spoils nobody else's.
-                score = metric.plugin(attribution.copy(), case, scorer, rng=rng, **dict(metric.given))
+                score = metric.plugin(attribution.copy(), case, scorer, rng=rng, **given)
             curve = None if score.curve is None else {"x": list(score.curve[0]), "y": list(score.curve[1])}
             if not np.isfinite(score.value):
                 raise ValueError(f"{metric} gave {score.value}")
-            entries.append(replace(entry, value=float(score.value), status="ok", reason="", curve=curve))
+            found = replace(entry, value=float(score.value), status="ok", reason="", curve=curve)
+            entries.append(replace(found, null=tuple(map(float, score.null))))
         except Skipped as reason:
             entries.append(replace(entry, status="skipped", reason=str(reason)))
         except UserError:
@@ -196,6 +202,10 @@ def _compute_scores(
     record = replace(record, scores=sorted([*kept, *entries], key=lambda s: s.metric))
     store.write(record)
     return record, trace
+
+
+def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
+    return explain(scorer, image, method=spec, seed=seed, case=case)
 
 
 def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
@@ -240,6 +250,7 @@ def _entry(metric: Spec, key: str) -> ScoreEntry:
         high=float(high),
         family=metric.plugin.family,
         key=key,
+        gate=traits["gate"],
     )
 
 

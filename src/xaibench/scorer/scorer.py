@@ -51,6 +51,10 @@ class Scorer:
         """(N,) mean vessel probability over the target's pixels, without gradients."""
         return self._each(images, lambda logits: self.reduce(logits.sigmoid()))
 
+    def maps(self, images: Tensor) -> Tensor:
+        """(N, 1, H, W) vessel probabilities, without gradients."""
+        return self._each(images, Tensor.sigmoid)
+
     def logits(self, images: Tensor) -> Tensor:
         """(N, 1, H, W) logits in one pass, with gradients where the images or hooked layers ask for them."""
         self._check(images)
@@ -58,6 +62,10 @@ class Scorer:
         with evaluating(self.model):
             logits: Tensor = self.model(images.to(self.device, memory_format=torch.channels_last))
         return logits
+
+    def about(self, target: Target) -> Scorer:
+        """The same network asked about another target; it counts its own passes."""
+        return Scorer(self.model, target, device=self.device, engine=self._engine)
 
     def reduce(self, maps: Tensor) -> Tensor:
         """(N, 1, H, W) to (N,): the mean over the target's pixels, image by image so that no batch changes rounding."""

@@ -1,9 +1,6 @@
-"""Regions of a picture, and the cooperative game that they play for a score."""
+"""Regions of a picture: superpixels that follow its vessels, or tiles."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterable
-from itertools import islice
 
 import numpy as np
 import torch
@@ -11,15 +8,10 @@ from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import slic
 from torch import Tensor
 
+from xaibench.arguments import at_least
 from xaibench.errors import UserError
-from xaibench.explainers.arguments import at_least
-from xaibench.explainers.reference import reference_image
-from xaibench.scorer import Scorer
 
 REGIONS = ("slic", "tiles")
-VALUES = 2**23  # of the pictures that are made at a time, 32 MB, so that a thousand coalitions need no gigabytes
-
-Game = Callable[[np.ndarray], np.ndarray]
 
 
 def superpixels(image: Tensor, fov: Tensor, segments: int, regions: str = "slic") -> np.ndarray:
@@ -91,69 +83,3 @@ def spread(values: np.ndarray, labels: np.ndarray, fov: Tensor) -> Tensor:
     inside = fov.numpy()
     density = np.asarray(values, np.float64) / np.bincount(labels[inside], minlength=len(values))
     return torch.from_numpy(np.where(inside, density[labels], 0).astype(np.float32))
-
-
-def scores(scorer: Scorer, pictures: Iterable[Tensor]) -> np.ndarray:
-    """The score of each picture; no more of them exist at a time than fill 32 MB or one pass of the network.
-
-    Args:
-        scorer: network and target.
-        pictures: (3, H, W) each, made as they are asked for.
-
-    Returns:
-        (N,) float64 mean logits.
-    """
-    values: list[float] = []
-    pictures = iter(pictures)
-    while part := list(islice(pictures, _at_a_time(scorer))):
-        values.extend(scorer(torch.stack(part)).tolist())
-    return np.array(values)
-
-
-def _at_a_time(scorer: Scorer) -> int:
-    """How many pictures: whole micro-batches, since what is left over goes through the network one by one."""
-    micro = scorer.engine.micro_batch if scorer.engine else 1
-    count = VALUES // (3 * scorer.target.mask.numel())
-    return max(micro, count - count % micro, 1)
-
-
-def game(scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -> Game:
-    """The score of a picture in which only some regions are present, the others as in the reference.
-
-    Args:
-        scorer: network and target.
-        image, reference: (3, H, W).
-        labels: (H, W), of :func:`superpixels`.
-
-    Returns:
-        A function from coalitions, (N, n) of 0 and 1, to scores, (N,) float64. A coalition that it has seen costs no
-        pass again: most methods ask for the empty and the full one many times.
-    """
-    where = torch.from_numpy(labels).to(scorer.device)
-    image, reference = image.to(scorer.device), reference.to(scorer.device)
-    known: dict[bytes, float] = {}
-
-    def value(coalitions: np.ndarray) -> np.ndarray:
-        rows = np.asarray(coalitions, bool)
-        keys = [row.tobytes() for row in rows]
-        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-        present = (torch.from_numpy(row).to(scorer.device)[where] for row in new.values())
-        pictures = (torch.where(p, image, reference) for p in present)
-        known.update(zip(new, scores(scorer, pictures).tolist(), strict=True))
-        return np.array([known[key] for key in keys])
-
-    return value
-
-
-def region_game(
-    scorer: Scorer, image: Tensor, segments: int, regions: str, baseline: str
-) -> tuple[np.ndarray, int, Game]:
-    """The regions of a picture and their game: labels (H, W), how many they are, and the function of coalitions.
-
-    Raises:
-        UserError: for unknown regions or baseline, or less than one segment.
-    """
-    fov = scorer.target.fov
-    reference = reference_image(baseline, image, fov)
-    labels = superpixels(image, fov, segments, regions)
-    return labels, int(labels.max()) + 1, game(scorer, image, reference, labels)

@@ -6,8 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from xaibench.data.case import Case
+from xaibench.data.reference import REFERENCES, reference_image
 from xaibench.errors import UserError
-from xaibench.explainers.reference import REFERENCES, reference_image
 
 SIGMA = {"blur": 10.0, "mean": 40.0}  # px of a field of view 540 px wide
 

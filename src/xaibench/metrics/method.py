@@ -1,0 +1,54 @@
+"""The explainer behind a map, for metrics that need further maps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from xaibench.data.case import Case
+from xaibench.registry import Spec
+from xaibench.scorer import Scorer
+from xaibench.scorer import target as target_of
+
+
+@dataclass(frozen=True)
+class Method:
+    """An explainer with its parameters and the run's seed, ready to explain something else.
+
+    Attributes:
+        spec: the method and the parameters that were given.
+        maker: makes a map: ``(scorer, image, spec, case) -> (H, W)`` tensor.
+    """
+
+    spec: Spec
+    maker: Callable[[Scorer, Tensor, Spec, Case], Tensor]
+
+    def __call__(self, scorer: Scorer, case: Case, *, image: Tensor | None = None, **parameters: Any) -> np.ndarray:
+        """(H, W) float32 map of another network, target or picture; its chance comes from the same seed.
+
+        Args:
+            scorer: network and target.
+            case: whose image is explained; controls that see labels read them there.
+            image: (3, H, W), explained instead of the case's.
+            **parameters: instead of those that the method was given.
+
+        Raises:
+            Skipped: if the method cannot work on this network or target.
+        """
+        spec = Spec(self.spec.plugin, tuple((dict(self.spec.given) | parameters).items())) if parameters else self.spec
+        return np.asarray(self.maker(scorer, case.image if image is None else image, spec, case).numpy(), np.float32)
+
+    def about(self, scorer: Scorer, case: Case, target: str) -> tuple[Scorer, np.ndarray]:
+        """The scorer of the same network for another target of this case, and the method's map for it.
+
+        Both are kept with the first scorer, since several metrics ask for the same.
+
+        Raises:
+            Skipped: if that target is empty, or the method cannot work on it.
+        """
+        other = scorer.shared(("scorer", target), lambda: scorer.about(target_of(target, scorer.model, case)))
+        return other, scorer.shared(("map", str(self.spec), target), lambda: self(other, case))
