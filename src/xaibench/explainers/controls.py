@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from skimage.filters import frangi as frangi_filter
 from skimage.filters import sobel as sobel_filter
 from torch import Tensor
 
 from xaibench.data.blur import blur_inside
 from xaibench.data.case import Case
+from xaibench.data.vesselness import filled, vesselness
 from xaibench.errors import Skipped
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
@@ -77,8 +77,7 @@ def frangi(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor
     Returns:
         (H, W) float32, >= 0; dark tubes on a bright ground are high.
     """
-    vesselness = frangi_filter(_filled_green(scorer, image), sigmas=(1, 1.5, 2, 3, 4), black_ridges=True)
-    return torch.from_numpy(np.where(scorer.target.fov.numpy(), vesselness, 0).astype(np.float32))
+    return torch.from_numpy(vesselness(image[1].cpu().numpy(), scorer.target.fov.numpy()))
 
 
 @explainer("sobel", family="control", control=True, library="scikit-image")
@@ -88,8 +87,9 @@ def sobel(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     Returns:
         (H, W) float32, >= 0.
     """
-    map_ = sobel_filter(_filled_green(scorer, image))
-    return torch.from_numpy(np.where(scorer.target.fov.numpy(), map_, 0).astype(np.float32))
+    fov = scorer.target.fov.numpy()
+    map_ = sobel_filter(filled(image[1].cpu().numpy(), fov))
+    return torch.from_numpy(np.where(fov, map_, 0).astype(np.float32))
 
 
 @explainer("vessels-oracle", family="control", control=True, sees_labels=True)
@@ -108,10 +108,3 @@ def second_observer(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, 
     if case.observer2 is None:
         raise Skipped("this image has no second observer's vessels")
     return case.observer2.float()
-
-
-def _filled_green(scorer: Scorer, image: Tensor) -> np.ndarray:
-    """(H, W) float64 green channel, its background continued beyond the edge of the field of view, which would be the
-    strongest ridge and edge of all."""
-    green, fov = image[1].cpu().numpy(), scorer.target.fov.numpy()
-    return np.where(fov, green, blur_inside(green, fov, 15.0)).astype(np.float64)

@@ -1,0 +1,184 @@
+"""What each map says of each vessel segment and of each false positive: ``segments.csv`` and ``false_positives.csv``.
+
+The rows of a case are kept in the run's folder under ``tables/``, by what they are about and with the maps they were
+taken from: a case is computed again only if there are other maps now. The two files are put together from there.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from xaibench.data.case import Case, Cases
+from xaibench.data.segments import Segments, vessel_segments
+from xaibench.metrics.false_positives import Comparison, FalsePositives, compare, false_positives
+from xaibench.metrics.response import relative
+from xaibench.model.evaluate import predict
+from xaibench.record.schema import Record
+from xaibench.record.store import Store, write_text
+from xaibench.registry import Spec
+from xaibench.run.plan import Setting, plan_case
+from xaibench.scorer.engine import evaluating
+
+ABOUT = ("dataset", "case", "model", "target", "seed")
+SEGMENT_COLUMNS = ("segment", "y", "x", "caliber", "contrast", "length", "pixels", "thin", "found")
+FALSE_POSITIVE_COLUMNS = ("component", "y", "x", "pixels", "vesselness", "matched", "percentile")
+FILES = {"segments": ("segments.csv", SEGMENT_COLUMNS), "components": ("false_positives.csv", FALSE_POSITIVE_COLUMNS)}
+
+Row = dict[str, Any]  # column to int, float, bool, or None where there is no value
+
+
+class About(NamedTuple):
+    """What the rows of a case are about; the first five are columns."""
+
+    dataset: str
+    case: str
+    model: str
+    target: str
+    seed: int
+    case_digest: str
+    weights_digest: str
+
+
+def segment_rows(case: Case, segments: Segments, prediction: np.ndarray, maps: Mapping[str, np.ndarray]) -> list[Row]:
+    """One row per vessel segment with the columns :data:`SEGMENT_COLUMNS`, and one more per map.
+
+    Args:
+        case: for its field of view.
+        segments: of its vessels.
+        prediction: (H, W) vessel probability; ``found`` is whether it is at least .5 on half of the centreline.
+        maps: method to (H, W) attribution; its column is the mean positive attribution on the segment ÷ that in the
+            field of view: 1 is chance.
+    """
+    columns: dict[str, np.ndarray] = {
+        "segment": np.arange(len(segments)),
+        **{name: getattr(segments, name) for name in SEGMENT_COLUMNS[1:-1]},
+        "found": segments.found(prediction),
+    }
+    return _rows(columns, {m: segments.mean(relative(a, case.fov.numpy())) for m, a in maps.items()})
+
+
+def false_positive_rows(
+    case: Case, found: FalsePositives, comparison: Comparison, maps: Mapping[str, np.ndarray]
+) -> list[Row]:
+    """One row per false-positive component with the columns :data:`FALSE_POSITIVE_COLUMNS`, and one more per map.
+
+    Args:
+        case: for its field of view.
+        found: the components.
+        comparison: of their vesselness.
+        maps: as for :func:`segment_rows`, the density on the component.
+    """
+    columns: dict[str, np.ndarray] = {
+        "component": np.arange(len(found)),
+        **{name: getattr(comparison, name) for name in FALSE_POSITIVE_COLUMNS[1:]},
+    }
+    return _rows(columns, {m: found.mean(relative(a, case.fov.numpy())) for m, a in maps.items()})
+
+
+def write_tables(
+    store: Store, cases: Cases, methods: Sequence[Spec], model: nn.Module, setting: Setting, *, force: bool = False
+) -> None:
+    """Compute the rows that are missing, and write both files for all that the folder holds.
+
+    Args:
+        store: where records and maps are.
+        cases: those of the run, each loaded in turn.
+        methods: those of the run. Other methods that the folder has maps of, for the same case, model, target and seed,
+            have their columns too.
+        model: in any mode; asked for its prediction on each case whose rows are missing.
+        setting: the rest of what decides a cell.
+        force: compute also what is there.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    records: dict[About, dict[str, Record]] = defaultdict(dict)
+    for record in store.records():
+        if record.status == "ok":
+            records[About(*(getattr(record, name) for name in About._fields))][record.map_key] = record
+    for case in cases:
+        about = About(
+            setting.dataset,
+            case.id,
+            setting.model,
+            setting.target,
+            setting.seed,
+            case.digest,
+            setting.weights_digest,
+        )
+        there = records.get(about, {})
+        keys = {r.spec: key for key, r in sorted(there.items())}
+        # Where an edited function has left the map of its former self beside its own, its own counts.
+        keys |= {str(cell.spec): cell.key for cell in plan_case(case, methods, setting) if cell.key in there}
+        path = _path(store, about)
+        if keys and (force or _read(path).get("maps") != keys):
+            loaded = {spec: store.load_map(key) for spec, key in keys.items()}
+            maps = {spec: a for spec, a in loaded.items() if a is not None}
+            write_text(path, json.dumps({"maps": keys} | _compute(case, model, setting.seed, maps), allow_nan=False))
+    kept = {about: _read(_path(store, about)) for about in sorted(records)}
+    specs = sorted({spec for content in kept.values() for spec in content.get("maps", ())})
+    for part, (name, columns) in FILES.items():
+        rows = [
+            dict(zip(ABOUT, about, strict=False)) | row
+            for about, content in kept.items()
+            for row in content.get(part, ())
+        ]
+        write_text(store.root / name, _csv((*ABOUT, *columns, *specs), rows))
+
+
+def _compute(case: Case, model: nn.Module, seed: int, maps: Mapping[str, np.ndarray]) -> dict[str, list[Row]]:
+    with evaluating(model):
+        prediction = predict(model, case.image).numpy()
+    found = false_positives(case, prediction)
+    rng = np.random.default_rng([seed, zlib.crc32(case.digest.encode())])
+    comparison = compare(found, case.fov.numpy(), rng=rng)
+    return {
+        "segments": segment_rows(case, vessel_segments(case), prediction, maps),
+        "components": false_positive_rows(case, found, comparison, maps),
+    }
+
+
+def _rows(columns: Mapping[str, np.ndarray], densities: Mapping[str, np.ndarray]) -> list[Row]:
+    names = (*columns, *densities)
+    values = [a.tolist() for a in (*columns.values(), *densities.values())]
+    return [dict(zip(names, map(_plain, row), strict=True)) for row in zip(*values, strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    """Six digits of a number, and None for what is not finite."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _path(store: Store, about: About) -> Path:
+    return store.root / "tables" / f"{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What is kept of a case; empty if it is absent or damaged, which is the same."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
