@@ -110,7 +110,8 @@ def _nearest(
     marks[cells[inside, 1], cells[inside, 0]] = False
     top = float(r.max())
     i, j = np.nonzero(distance_transform_edt(marks) <= top + 1.5)
-    tree = cKDTree(np.column_stack([xy, np.sqrt(top**2 - r**2)]), balanced_tree=False, compact_nodes=False)
+    height = np.sqrt(np.maximum(top**2 - r**2, 0))  # rounding can take it below 0 where r is the largest
+    tree = cKDTree(np.column_stack([xy, height]), balanced_tree=False, compact_nodes=False)
     lifted, nearest = tree.query(np.column_stack([j, i, np.zeros(len(i))]))
     distance = np.hypot(j - xy[nearest, 0], i - xy[nearest, 1])
     return (i, j), nearest, lifted**2 - top**2, distance
