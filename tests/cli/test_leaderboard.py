@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from cli.said import Run
 from cli.strict_json import strict
+from xaibench.record import Record, ScoreEntry, Store
 
 
 def test_the_table_is_that_of_the_run(xaibench: Run, finished: Path) -> None:
@@ -42,6 +44,45 @@ def test_csv_and_json_hold_the_same(xaibench: Run, finished: Path) -> None:
     assert [r["method"] for r in rows] == [line["method"] for line in lines] and len(rows) == 10
     numbers = [line["auroc-vessels"] for line in lines]
     assert [r["auroc-vessels"] for r in rows] == [float(n) if n else None for n in numbers]
+
+
+def test_the_quality_of_the_metrics(xaibench: Run, finished: Path) -> None:
+    text = xaibench("leaderboard", str(finished), "--metrics", "--format", "csv").out
+    assert text == (finished / "metrics.csv").read_text() and text.startswith("metric,family,better,effect,p,tells,")
+    (row,) = strict(xaibench("leaderboard", str(finished), "--metrics", "--format", "json").out)
+    assert (row["metric"], row["tells"], row["weak"]) == ("auroc-vessels", "too few images to tell", False)
+    for format in ("table", "markdown", "latex", "html"):
+        said = xaibench("leaderboard", str(finished), "--metrics", "--format", format)
+        assert said.code == 0 and not said.err and "too few images to tell" in said.out
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "dimmed"), [(True, "", True), (True, "1", False), (False, "", False), (False, "1", False)]
+)
+@pytest.mark.parametrize("option", ["--wide", "--metrics"])
+def test_weak_metrics_are_dimmed_in_a_terminal_alone(
+    xaibench: Run, monkeypatch: pytest.MonkeyPatch, terminal: bool, no_color: str, dimmed: bool, option: str
+) -> None:
+    store = Store("run")
+    for method in ("random", "vessels-oracle"):
+        for i in range(6):
+            store.write(made_up(method, str(i)))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
+    said = xaibench("leaderboard", "run", option)
+    assert said.code == 0 and ("\x1b[2m" in said.out) == dimmed
+
+
+def made_up(method: str, case: str) -> Record:
+    """A record of a control whose one score is the same everywhere."""
+    entry = ScoreEntry("dull", 0.5, "ok", "", "higher", 0, 1, "overlap", key="k")
+    about = {"dataset": "d", "split": "test", "case": case, "case_digest": case, "model": "m", "weights_digest": "w"}
+    spec = {"method": method, "params": "", "spec": method, "family": "control", "control": True, "signed": False}
+    source = {"target": "vessels", "distribution": "xaibench", "version": "1", "seed": 0}
+    cost = {"status": "ok", "reason": "", "seconds": 0.0, "passes": 0, "peak_mb": None}
+    key = hashlib.sha256(f"{method} {case}".encode()).hexdigest()[:24]
+    return Record(**about, **spec, **source, **cost, map_key=key, scores=[entry])
 
 
 def test_several_runs_are_taken_together(xaibench: Run, finished: Path, small: tuple[str, ...]) -> None:

@@ -1,15 +1,20 @@
-"""Records with known scores, to be aggregated."""
+"""Records with known scores, to be aggregated, and false positives beside them."""
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from xaibench.leaderboard.components import Component
 from xaibench.record import Record, ScoreEntry, map_key, score_key
 
 BETTER = {"deletion": "lower", "thin-gap": "zero", "sparseness": "none", "seconds": "lower", "passes": "lower"}
-UNBOUNDED = {"lift-thin", "lift-thick", "thin-gap", "seconds", "passes"}
+BETTER |= {"mprt": "lower", "thin-gap-matched": "zero", "contrast-response": "none", "fp-lift": "none"}
+UNBOUNDED = {"lift-thin", "lift-thick", "thin-gap", "thin-gap-matched", "fp-lift", "seconds", "passes"}
+GATES = {"mprt": 0.5}
 
 
 def entry(metric: str, value: float | None, key: str, *, status: str = "", reason: str = "", **rest: Any) -> ScoreEntry:
@@ -21,14 +26,21 @@ def entry(metric: str, value: float | None, key: str, *, status: str = "", reaso
         better=BETTER.get(metric, "higher"),
         low=-math.inf if metric in UNBOUNDED else -1.0,
         high=math.inf if metric in UNBOUNDED else 1.0,
-        family="faithfulness",
+        family="cost" if metric == "peak-mb" else "faithfulness",
         key=score_key(key, metric=metric, parameters={}, version="1"),
+        gate=GATES.get(metric),
         **rest,
     )
 
 
-def record(spec: str, case: str, scores: Mapping[str, float | None], **changed: Any) -> Record:
-    """A record of that method on that case; a score of None has failed."""
+def record(
+    spec: str,
+    case: str,
+    scores: Mapping[str, float | str | None],
+    nulls: Mapping[str, Sequence[float]] | None = None,
+    **changed: Any,
+) -> Record:
+    """A record of that method on that case; a score of None has failed, and of "skipped" was skipped."""
     method, _, params = spec.rstrip("]").partition("[")
     about: dict[str, Any] = {
         "dataset": "drive",
@@ -56,13 +68,31 @@ def record(spec: str, case: str, scores: Mapping[str, float | None], **changed: 
     about |= changed
     named = ("method", "distribution", "version", "case_digest", "weights_digest", "target", "seed")
     key = map_key(parameters={"given": params}, **{n: about[n] for n in named})
-    return Record(**about, map_key=key, scores=[entry(m, v, key) for m, v in scores.items()])
+    entries = [
+        entry(m, None, key, status=v, reason="no such pixel")
+        if isinstance(v, str)
+        else entry(m, v, key, null=tuple((nulls or {}).get(m, ())))
+        for m, v in scores.items()
+    ]
+    return Record(**about, map_key=key, scores=entries)
 
 
-def records(table: Mapping[str, Sequence[float | None]], metric: str = "srg", **changed: Any) -> list[Record]:
+def records(table: Mapping[str, Sequence[float | str | None]], metric: str = "srg", **changed: Any) -> list[Record]:
     """Records of one metric: per method its score on image "01", "02", …"""
     return [
         record(spec, f"{i:02d}", {metric: value}, **changed)
         for spec, values in table.items()
         for i, value in enumerate(values, 1)
     ]
+
+
+def component(case: str, vesselness: float, matched: float, pixels: float = 10, target: str = "vessels") -> Component:
+    return Component("drive", case, "unet-drive", target, pixels, vesselness, matched)
+
+
+COLUMNS = ("dataset", "case", "model", "target", "seed", "component", "y", "x", "pixels", "vesselness", "matched")
+
+
+def write_csv(folder: Path, lines: Sequence[Sequence[object]], columns: Sequence[str] = COLUMNS) -> None:
+    with (folder / "false_positives.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([[*columns, "percentile", "gradcam"], *lines])

@@ -163,13 +163,12 @@ def test_one_id_with_two_contents_is_two_images() -> None:
     assert len(board.cases) == 2 and board.gaps == {"b": [("01", "not computed")]}
 
 
-def test_targets_are_apart_and_thin_and_thick_lend_their_srg() -> None:
+def test_targets_are_apart() -> None:
     every = records({"a": [0.1, 0.2], "b": [0.3, 0.4]})
     every += records({"a": [0.5, 0.7], "c": [0.9, 0.9]}, target="thin")
     assert [b.target for b in leaderboards(every)] == ["vessels", "thin"]
     board = aggregate(every)
-    assert board.target == "vessels" and [c.name for c in board.columns] == ["srg", "srg-thin"]
-    assert row(board, "a")["srg-thin"] == pytest.approx(0.6) and np.isnan(row(board, "b")["srg-thin"])
+    assert board.target == "vessels" and [c.name for c in board.columns] == ["srg"]
     thin = aggregate(every, target="thin")
     assert [r.method for r in thin.rows] == ["c", "a"] and [c.name for c in thin.columns] == ["srg"]
     with pytest.raises(UserError, match="'thick'") as error:

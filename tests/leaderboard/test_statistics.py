@@ -31,11 +31,12 @@ DEMSAR = np.array(
 
 
 def test_the_published_example() -> None:
-    """Average ranks 3.143, 2.000, 2.893, 1.964. The paper's χ² = 9.28 leaves out the correction for ties."""
+    """Average ranks 3.143, 2.000, 2.893, 1.964; the paper's χ² = 9.28, hence F = 3.69, leave out the tie correction."""
     r = s.ranks(DEMSAR)
     np.testing.assert_allclose(r.mean(1), [3.143, 2.000, 2.893, 1.964], atol=5e-4)
     uncorrected = 12 * 14 / (4 * 5) * ((r.mean(1) ** 2).sum() - 4 * 5**2 / 4)
     assert uncorrected == pytest.approx(9.28, abs=0.01)
+    assert 13 * uncorrected / (14 * 3 - uncorrected) == pytest.approx(3.69, abs=0.01)
     statistic, p = s.friedman(DEMSAR)
     assert statistic > uncorrected
     assert p == pytest.approx(scipy.stats.friedmanchisquare(*DEMSAR).pvalue, rel=1e-10)
@@ -86,6 +87,18 @@ def test_the_approximation_takes_over_smoothly() -> None:
 
 def test_no_difference_at_all_is_p_1() -> None:
     assert s.wilcoxon(np.zeros(7)) == 1.0
+
+
+@given(st.lists(small, min_size=1, max_size=12))
+def test_the_effect_size_is_the_balance_of_the_rank_sums(d: list[float]) -> None:
+    kept = np.array([x for x in d if x])
+    found = s.rank_biserial(np.array(d))
+    if not kept.size:
+        assert found == 0
+        return
+    r = scipy.stats.rankdata(np.abs(kept))
+    assert found == pytest.approx((r[kept > 0].sum() - r[kept < 0].sum()) / r.sum())
+    assert s.rank_biserial(-np.array(d)) == pytest.approx(-found)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
@@ -203,6 +216,18 @@ def test_the_bootstrap_interval_against_index_resampling() -> None:
     assert counts.shape == (500, 20) and (counts.sum(1) == 20).all()
     means = [[np.repeat(row, c).mean() for c in counts] for row in x]
     np.testing.assert_allclose(s.bootstrap_interval(x, counts), np.percentile(means, [2.5, 97.5], axis=1))
+
+
+def test_the_bootstrap_interval_is_that_of_scipy() -> None:
+    """Other random resamples of the same data: the ends agree to a small part of the interval's width."""
+    x = np.random.default_rng(5).gamma(2, size=20)
+    rng = np.random.default_rng(6)
+    expected = scipy.stats.bootstrap(
+        (x,), np.mean, n_resamples=10_000, method="percentile", rng=rng
+    ).confidence_interval
+    (low,), (high,) = s.bootstrap_interval(x[None], s.resample_counts(20, rng=np.random.default_rng(7)))
+    width = expected.high - expected.low
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.03 * width)
 
 
 def test_the_interval_has_the_width_that_theory_gives() -> None:

@@ -129,3 +129,9 @@ def test_where_lower_is_better_lower_beats() -> None:
 def test_a_run_without_a_metric_that_ranks() -> None:
     lines = summarise(aggregate([record("a", "01", {"sparseness": 0.1})]))
     assert lines[0] == "No metric of this run has a better end, so no method is ranked."
+
+
+def test_a_failed_gate_is_said() -> None:
+    every = [record(m, "01", {"srg": 0.5, "mprt": v}) for m, v in (("a", 0.9), ("b", 0.1))]
+    lines = summarise(aggregate(every))
+    assert "a: it fails the gate mprt." in lines and not any("b:" in line for line in lines)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
@@ -17,11 +19,12 @@ def configure(parser: Parser) -> None:
     add("--target", help="only this one, such as thin")
     add("--format", type=one_of(*FORMATS), default="table", metavar="|".join(FORMATS), help="table by default")
     add("--wide", action="store_true", help="every column; csv and json always have them")
+    add("--metrics", action="store_true", help="the quality of the metrics instead of the methods")
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Print the leaderboards; returns the exit code."""
-    from xaibench.leaderboard import read_leaderboards, render
+    from xaibench.leaderboard import read_leaderboards, render, render_metrics
     from xaibench.record import Store
 
     boards = read_leaderboards(
@@ -29,5 +32,13 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         target=args.target,
         report=lambda path, reason: console.warn(f"{path} is damaged and left out: {reason}."),
     )
-    console.out(render(boards, args.format, wide=args.wide))
+    if args.metrics:
+        console.out(render_metrics(boards, args.format, faint=dims()))
+    else:
+        console.out(render(boards, args.format, wide=args.wide, faint=dims()))
     return 0
+
+
+def dims() -> bool:
+    """Whether what is weak is dimmed: where a person reads, and colours are not refused (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

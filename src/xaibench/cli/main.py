@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
-from xaibench.cli import check, data, doctor, evaluate, leaderboard, listing, new, run, train
+from xaibench.cli import check, claims, data, doctor, evaluate, leaderboard, listing, new, run, train
 from xaibench.cli.console import Console, silence
 from xaibench.cli.parser import Parser, did_you_mean
 from xaibench.errors import UserError
@@ -32,6 +32,7 @@ COMMANDS = {
     "run": Command("Compute maps, scores and a leaderboard.", run.configure, run.execute, run.EPILOG),
     "list": Command("List explainers, metrics, datasets or models.", listing.configure, listing.execute),
     "leaderboard": Command("Show the leaderboard of finished runs.", leaderboard.configure, leaderboard.execute),
+    "claims": Command("Judge the founding paper's claims.", claims.configure, claims.execute, claims.EPILOG),
     "train": Command("Train the reference network on your data.", train.configure, train.execute),
     "evaluate": Command("Measure how well a network segments vessels.", evaluate.configure, evaluate.execute),
     "data check": Command(

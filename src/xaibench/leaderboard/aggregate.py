@@ -14,10 +14,11 @@ from xaibench.leaderboard import statistics
 from xaibench.leaderboard.board import Column, Leaderboard, Row
 from xaibench.record import Record, Store
 
-# What a reader looks at first, in this order; the first of all columns that has a better end ranks the methods.
+# What a reader looks at first, in this order. The first of all columns that has a better end and is no gate ranks the
+# methods.
 MAIN_COLUMNS = (
     *("srg", "deletion", "insertion", "auroc-thin", "auroc-thick", "lift-thin", "lift-thick"),
-    *("thin-gap", "srg-thin", "srg-thick"),
+    *("thin-gap", "thin-gap-matched", "srg-thin", "srg-thick", "fp-lift"),
 )
 _COST = ("seconds", "passes")  # these stand at the end of a row and are read off the record itself
 
@@ -29,8 +30,7 @@ def leaderboards(
 ) -> list[Leaderboard]:
     """One leaderboard per dataset, split, model and target, sorted by these, the target ``vessels`` first.
 
-    Where the targets ``thin`` and ``thick`` were run too, their ``srg`` joins the other leaderboards as the columns
-    ``srg-thin`` and ``srg-thick``. Several seeds of one cell count as one value, their mean.
+    Several seeds of one cell count as one value, their mean.
 
     Args:
         records: in any order; several of one key are merged.
@@ -53,7 +53,6 @@ def leaderboards(
     return [
         _board(
             groups[key],
-            {t: groups[*key[:-1], t] for t in ("thin", "thick") if (*key[:-1], t) in groups and t != key[-1]},
             [case for dataset, case in sorted(asked) if dataset == key[0]],
             seed,
         )
@@ -123,22 +122,17 @@ def _joined(same: list[Record]) -> Record:
     return dataclasses.replace(base, scores=list({s.metric: s for s in scores}.values()))
 
 
-def _board(records: list[Record], parts: dict[str, list[Record]], asked: list[str], seed: int) -> Leaderboard:
+def _board(records: list[Record], asked: list[str], seed: int) -> Leaderboard:
     about = records[0]
     known = {r.case for r in records}
     images = sorted({(r.case, r.case_digest) for r in records} | {(case, "") for case in asked if case not in known})
     labels = _labels(records)
     methods = sorted(set(labels.values()))
 
-    tables = dict(_values(records, _columns(records), methods, images, labels))
-    for part, theirs in parts.items():
-        srg = [c for c in _columns(theirs) if c.name == "srg"]
-        for c, v in _values(theirs, srg, methods, images, labels):
-            tables[dataclasses.replace(c, name=f"srg-{part}")] = v
-    columns = sorted(tables, key=lambda c: (_place(c.name), c.family, c.name))
-    values = np.array([tables[c] for c in columns]).reshape(len(columns), len(methods), len(images))
-    primary = next((c for c in columns if c.better != "none"), None)
-    main = tables[primary] if primary else np.full((len(methods), len(images)), np.nan)
+    columns = sorted(_columns(records), key=lambda c: (_place(c.name), c.family, c.name))
+    values, skipped, nulls = _gathered(records, columns, methods, images, labels)
+    primary = next((c for c in columns if c.better != "none" and c.gate is None), None)
+    main = values[columns.index(primary)] if primary else np.full((len(methods), len(images)), np.nan)
 
     rows, order, comparison = _ranked(_rows(records, methods, images, labels), primary, main)
     gaps = _gaps(records, primary, methods, images, labels, main) if primary else {}
@@ -148,6 +142,8 @@ def _board(records: list[Record], parts: dict[str, list[Record]], asked: list[st
         rows=tuple(rows),
         columns=tuple(columns),
         values=values[:, order],
+        skipped=skipped[:, order],
+        nulls={name: null[order] for name, null in nulls.items()},
         primary=primary,
         comparison=comparison,
         gaps={r.method: gaps[r.method] for r in rows if r.method in gaps},
@@ -175,32 +171,49 @@ def _columns(records: list[Record]) -> list[Column]:
     for r in records:
         for s in r.scores:
             if s.metric not in found and s.metric not in _COST:
-                found[s.metric] = Column(s.metric, s.better, s.low, s.high, s.family)
+                found[s.metric] = Column(s.metric, s.better, s.low, s.high, s.family, s.gate)
     return list(found.values())
 
 
-def _values(
+def _gathered(
     records: list[Record], columns: list[Column], methods: list[str], images: list[Image], labels: dict
-) -> list[tuple[Column, np.ndarray]]:
-    """Each column's (methods, images) values, the mean over seeds, NaN where any seed's score is missing."""
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """What the leaderboard holds as values, skipped and nulls, the rows in the order of ``methods``.
+
+    A value is the mean over seeds, and NaN where any seed's score is missing.
+    """
     place = {c.name: i for i, c in enumerate(columns)}
     row = {m: i for i, m in enumerate(methods)}
     where = {image: i for i, image in enumerate(images)}
-    total = np.zeros((len(methods), len(images), len(columns)))
-    seen = np.zeros((len(methods), len(images), 1))
+    turns: dict[str, int] = {}
+    for s in (s for r in records for s in r.scores if s.null and s.metric in place):
+        turns[s.metric] = max(turns.get(s.metric, 0), len(s.null))
+    most = max(turns.values(), default=0)
+    shape = (len(methods), len(images))
+    total, seen = np.zeros((*shape, len(columns))), np.zeros((*shape, 1))
+    skipped = np.zeros((*shape, len(columns)), bool)
+    drawn = np.zeros((*shape, len(turns), most))
     for r in records:
-        label, image = labels.get(_method(r)), (r.case, r.case_digest)
-        if label is None or image not in where:
-            continue
-        values = np.full(len(columns), np.nan)
+        cell = row[labels[_method(r)]], where[r.case, r.case_digest]
+        values = [np.nan] * len(columns)
+        null: dict[str, tuple[float, ...]] = dict.fromkeys(turns, ())
         for s in r.scores:
-            if s.metric in place and s.value is not None:
-                values[place[s.metric]] = s.value
-        total[row[label], where[image]] += values
-        seen[row[label], where[image]] += 1
+            if s.metric in place:
+                i = place[s.metric]
+                if s.value is not None:
+                    values[i] = s.value
+                elif s.status == "skipped":
+                    skipped[cell][i] = True
+                if s.null:
+                    null[s.metric] = s.null
+        skipped[cell] |= r.status == "skipped"
+        total[cell] += values
+        drawn[cell] += [[*v, *[np.nan] * (most - len(v))] for v in null.values()]
+        seen[cell] += 1
     with np.errstate(invalid="ignore"):  # 0 / 0 where there is no record is the NaN that is meant
-        mean = total / seen
-    return [(c, mean[:, :, i]) for i, c in enumerate(columns)]
+        total, drawn = total / seen, drawn / seen[..., None]
+    nulls = {name: drawn[:, :, i, :n] for i, (name, n) in enumerate(turns.items())}
+    return np.moveaxis(total, -1, 0), np.moveaxis(skipped, -1, 0), nulls
 
 
 def _rows(records: list[Record], methods: list[str], images: list[Image], labels: dict) -> list[Row]:
@@ -211,7 +224,8 @@ def _rows(records: list[Record], methods: list[str], images: list[Image], labels
     for m in methods:
         lost = {(r.case, r.case_digest) for r in mine[m] if r.status != "ok"}
         done = {(r.case, r.case_digest) for r in mine[m]} - lost
-        complete = len(done) == len(images)
+        # A run that made no map of the images, such as one of the truth metrics, has no cost to show.
+        complete = len(done) == len(images) and all(r.seconds > 0 for r in mine[m])
         rows.append(
             Row(
                 method=m,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xaibench.leaderboard import statistics
+from xaibench.leaderboard import nemenyi, statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """A metric: its name, which end is better, its declared range, its family."""
+    """A metric: its name, which end is better, its declared range, its family, and the gate if it is one."""
 
     name: str
     better: str
     low: float
     high: float
     family: str
+    gate: float | None = None
 
     def orient(self, values: np.ndarray) -> np.ndarray:
         """The values with higher as better."""
         return -values if self.better == "lower" else -np.abs(values) if self.better == "zero" else values
+
+    def passes(self, mean: float) -> bool:
+        """Whether a mean lies at the gate's value or on its better side; of a column that is a gate."""
+        level, gate = self.orient(np.array([mean, self.gate], float))
+        return bool(level >= gate)
 
     @property
     def bounded(self) -> bool:
@@ -77,6 +83,8 @@ class Leaderboard:
         rows: ranked methods by rank, then unranked ones, then controls.
         columns: the metrics.
         values: (columns, rows, cases) float, NaN where a score is missing.
+        skipped: (columns, rows, cases) bool, where it is missing because it has no meaning there.
+        nulls: per column that says what its maps score by chance, (rows, cases, turns) float, NaN where it is missing.
         primary: the column that ranks; None if no column has a better end.
         comparison: the tests behind the groups, over the ranked rows in their order.
         gaps: per method without a complete primary column, (case, reason) of each missing score.
@@ -92,6 +100,8 @@ class Leaderboard:
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     values: np.ndarray
+    skipped: np.ndarray
+    nulls: dict[str, np.ndarray]
     primary: Column | None
     comparison: statistics.Comparison
     gaps: dict[str, list[tuple[str, str]]]
@@ -108,6 +118,31 @@ class Leaderboard:
     def mean(self, column: Column) -> np.ndarray:
         """(rows,) mean over all images; NaN if a score is missing, since a mean over fewer is another quantity."""
         return np.asarray(self.scores(column).mean(1))
+
+    def chance(self, column: Column) -> tuple[float, float] | None:
+        """The band in which the column's mean lies by chance: its 2.5–97.5 % range over methods and turns of the masks.
+
+        Each map was also scored against masks that were rotated and mirrored. A turn counts for a method if all images
+        have it; controls, some of which are the truth itself, count only where there is nothing else. None where the
+        metric has no such scores.
+        """
+        if column.name not in self.nulls:
+            return None
+        methods = np.array([not r.control for r in self.rows], bool)
+        null = self.nulls[column.name]
+        means = (null[methods] if methods.any() else null).mean(1)
+        means = means[np.isfinite(means)]
+        if not means.size:
+            return None
+        low, high = np.percentile(means, (2.5, 97.5))
+        return float(low), float(high)
+
+    def critical_difference(self) -> tuple[tuple[str, ...], np.ndarray, float]:
+        """What a critical-difference diagram shows (Demšar 2006): ranked methods, their mean ranks, and how far two of
+        these lie apart before Nemenyi's test at .05 tells them apart (NaN with fewer than two methods)."""
+        ranked = [r for r in self.rows if r.rank is not None]
+        difference = nemenyi.critical_difference(len(ranked), len(self.cases))
+        return tuple(r.method for r in ranked), np.array([r.mean_rank for r in ranked], float), difference
 
     @cached_property
     def counts(self) -> np.ndarray:

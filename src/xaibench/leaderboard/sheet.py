@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from xaibench.leaderboard.aggregate import MAIN_COLUMNS
-from xaibench.leaderboard.board import Leaderboard
+from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.meta import FEW, NO, NOISE, TRUTH, WEAK_ALPHA, WRONG, Quality
+from xaibench.leaderboard.text import EMPTY, Sheet, band, number, with_interval
 
-EMPTY = "–"
-WEAK_ALPHA = 0.1
-
-
-def number(x: float, *, bounded: bool = True) -> str:
-    """A number as short as a table needs it: ``.71``, ``-.05``, ``1.3``; ``–`` for NaN.
-
-    Args:
-        x: the number.
-        bounded: its range is finite, so that less than half a hundredth is nothing; else it is written out.
-
-    Example:
-        >>> number(0.714), number(-0.05), number(12.34), number(1234.5), number(3e-9, bounded=False)
-        ('.71', '-.05', '12.3', '1234', '3.0e-9')
-    """
-    if not math.isfinite(x):
-        return EMPTY
-    size = abs(x)
-    if not bounded and 0 < size < 0.005:
-        mantissa, exponent = f"{x:.1e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
-    text = f"{x:.{0 if size >= 99.95 else 1 if size >= 9.995 else 2}f}"
-    return re.sub(r"^-(?=0?\.?0*$)", "", text).replace("0.", ".", 1) if size < 0.995 else text
+_COST = ("seconds", "passes")
 
 
-def with_interval(mean: float, low: float, high: float, *, bounded: bool = True) -> str:
-    """``.71 [.68, .74]``, or the mean alone where there is no interval."""
-    if not math.isfinite(low):
-        return number(mean, bounded=bounded)
-    return f"{number(mean, bounded=bounded)} [{number(low, bounded=bounded)}, {number(high, bounded=bounded)}]"
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of text: heads, one list of cells per method, then one per control; the ``left`` columns are words."""
-
-    heads: list[str]
-    methods: list[list[str]]
-    controls: list[list[str]]
-    left: frozenset[int]
-
-    @property
-    def lines(self) -> list[list[str]]:
-        """Methods, then controls."""
-        return self.methods + self.controls
-
-
-def sheet(board: Leaderboard, columns: Sequence[str], *, intervals: bool) -> Sheet:
-    """The cells of a table.
+def sheet(board: Leaderboard, columns: Sequence[str], quality: Mapping[str, Quality], *, intervals: bool) -> Sheet:
+    """The table of a leaderboard.
 
     Args:
         board: what is shown.
         columns: names of metrics, ``"seconds"`` and ``"passes"``, in the order they stand.
+        quality: of the board's columns.
         intervals: with every metric; else with the primary one alone.
     """
     cells: list[list[str]] = [
@@ -72,60 +29,73 @@ def sheet(board: Leaderboard, columns: Sequence[str], *, intervals: bool) -> She
         [r.method for r in board.rows],
         [r.group for r in board.rows],
     ]
+    foot = ["", "chance", ""]
     for name in columns:
         column = board.column(name)
         if column is None:
             cost = [getattr(r, name) for r in board.rows]
             cells.append([f"{c:.0f}" if name == "passes" and c.is_integer() else number(c) for c in cost])
-            continue
-        mean = board.mean(column)
-        low = high = np.full(len(mean), np.nan)
-        if intervals or column == board.primary:
-            low, high = board.interval(column)
-        cells.append([with_interval(*v, bounded=column.bounded) for v in zip(mean, low, high, strict=True)])
+            foot.append("")
+        else:
+            cells.append(_cells(board, column, intervals or column == board.primary))
+            foot.append(band(*(board.chance(column) or (np.nan, np.nan))) if column.gate is None else "")
     lines = [list(line) for line in zip(*cells, strict=True)]
     split = sum(not r.control for r in board.rows)
     heads = ["#", "method", "group", *columns]
     drop = [i for i in (2, 0) if not any(line[i].strip(EMPTY) for line in lines)]  # no ranks or groups: no column
     for i in drop:
-        for line in (heads, *lines):
+        for line in (heads, foot, *lines):
             del line[i]
-    left = frozenset(i for i, h in enumerate(heads) if h in ("method", "group"))
-    return Sheet(heads, lines[:split], lines[split:], left)
+    quality = {name: q for name, q in quality.items() if name in columns}
+    return Sheet(
+        heading(board),
+        heads,
+        lines[:split],
+        lines[split:],
+        foot if any(c for c in foot if c != "chance") else [],
+        notes(board, columns, quality),
+        left=frozenset(i for i, h in enumerate(heads) if h in ("method", "group")),
+        weak=frozenset(i for i, h in enumerate(heads) if h in quality and quality[h].weak),
+    )
+
+
+def _cells(board: Leaderboard, column: Column, interval: bool) -> list[str]:
+    mean = board.mean(column)
+    if column.gate is not None:
+        return [EMPTY if np.isnan(m) else "pass" if column.passes(m) else "fail" for m in mean]
+    low = high = np.full(len(mean), np.nan)
+    if interval:
+        low, high = board.interval(column)
+    return [with_interval(*v, bounded=column.bounded) for v in zip(mean, low, high, strict=True)]
 
 
 def main_columns(board: Leaderboard) -> list[str]:
-    """The primary column, the other main ones that were measured, seconds and passes."""
-    names = [c.name for c in board.columns if c.name in MAIN_COLUMNS]
+    """The primary column, the other main ones that were measured, the gates, seconds and passes."""
+    names = [c.name for c in board.columns if c.name in MAIN_COLUMNS and c.gate is None]
     if board.primary and board.primary.name not in names:
         names.insert(0, board.primary.name)
-    return [*names, "seconds", "passes"]
+    return [*names, *(c.name for c in board.columns if c.gate is not None), *_COST]
 
 
 def all_columns(board: Leaderboard) -> list[str]:
     """Every metric, seconds and passes."""
-    return [*(c.name for c in board.columns), "seconds", "passes"]
+    return [*(c.name for c in board.columns), *_COST]
 
 
 def heading(board: Leaderboard) -> str:
     """What the table is about, in one line."""
-    images = f"{len(board.cases)} image{'s' * (len(board.cases) != 1)}"
     by = f" · by mean rank on {board.primary.name}" if board.primary else ""
-    return f"{board.dataset} {board.split} · {board.model} · target {board.target} · {images}{by}"
+    return f"{subject(board)}{by}"
 
 
-def unreliable(board: Leaderboard) -> list[str]:
-    """The main columns that rank the methods differently from image to image, Krippendorff's α being below .1."""
-    found = []
-    for column in board.columns:
-        alpha = board.reliability(column) if column.name in MAIN_COLUMNS else None
-        if alpha is not None and alpha < WEAK_ALPHA:
-            found.append(column.name)
-    return found
+def subject(board: Leaderboard) -> str:
+    """Which images, network and target, in one line."""
+    images = f"{len(board.cases)} image{'s' * (len(board.cases) != 1)}"
+    return f"{board.dataset} {board.split} · {board.model} · target {board.target} · {images}"
 
 
-def notes(board: Leaderboard) -> list[str]:
-    """What a reader must know to read the table: intervals, groups, agreement of the fills."""
+def notes(board: Leaderboard, columns: Sequence[str], quality: Mapping[str, Quality]) -> list[str]:
+    """What a reader must know to read the columns shown: intervals, groups, chance, gates, weak metrics."""
     lines = []
     if len(board.cases) > 1:
         lines.append("[ ]: 95 % bootstrap interval of the mean over images.")
@@ -135,15 +105,43 @@ def notes(board: Leaderboard) -> list[str]:
         lines.append(f"group: methods that share a letter cannot be told apart ({first}Wilcoxon with Holm, α = .05).")
     else:
         lines.append(f"No groups: {tests.reason}.")
+    if any(np.isfinite(q.chance_lo) for q in quality.values()):
+        lines.append(
+            "chance: where the mean of a method lies by chance, from its maps against masks rotated and mirrored "
+            "(2.5–97.5 % of methods and turns)."
+        )
+    gates = [c for c in board.columns if c.gate is not None and c.name in columns]
+    lines += [f"{c.name} is a gate: a method passes with a mean {_condition(c)}." for c in gates]
     fills = [c for c in board.columns if re.fullmatch(r"srg(\[fill=[\w-]+\])?", c.name)]
     agreement = {pair: tau for pair, tau in board.agreement(fills).items() if tau is not None}
     if agreement:
         shown = ", ".join(f"{a} and {b} {number(tau)}" for (a, b), tau in agreement.items())
         lines.append(f"Rank agreement between fills (Kendall τ): {shown}.")
-    if weak := unreliable(board):
-        lines.append(f"Ranks differ from image to image (Krippendorff α below .1): {', '.join(weak)}.")
+    lines += _weak(quality)
     if board.primary and any(r.rank is None and not r.control for r in board.rows):
         lines.append(f"{EMPTY}: a score is missing on at least one image; without {board.primary.name}, no rank.")
     if any(r.control for r in board.rows):
         lines.append("The last block are controls, which are not ranked.")
+    return lines
+
+
+def _condition(column: Column) -> str:
+    gate = f"{column.gate:.3g}".replace("0.", ".", 1) if abs(column.gate or 0) < 1 else f"{column.gate:.3g}"
+    if column.better == "zero":
+        return f"within ±{gate.lstrip('-')}"
+    return f"of {gate} or {'less' if column.better == 'lower' else 'more'}"
+
+
+def _weak(quality: Mapping[str, Quality]) -> list[str]:
+    """Which columns are printed grey, and why."""
+    weak = [q for q in quality.values() if q.weak]
+    lines = []
+    if unstable := [q.metric for q in weak if q.alpha < WEAK_ALPHA]:
+        lines.append(f"Ranks differ from image to image (Krippendorff α below .1): {', '.join(unstable)}.")
+    if blind := [q.metric for q in weak if q.tells == NO]:
+        lines.append(f"Does not tell {NOISE} from {TRUTH} (Wilcoxon p > .05): {', '.join(blind)}.")
+    if wrong := [q.metric for q in weak if q.tells == WRONG]:
+        lines.append(f"Prefers {NOISE} to {TRUTH}: {', '.join(wrong)}.")
+    if any(q.tells == FEW for q in quality.values()):
+        lines.append(f"Too few images to tell whether a metric knows {NOISE} from {TRUTH}.")
     return lines

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from xaibench.leaderboard import statistics
 from xaibench.leaderboard.board import Column, Leaderboard
-from xaibench.leaderboard.sheet import number, with_interval
+from xaibench.leaderboard.text import listed, number, with_interval
 
 # A method is held against these; that it beats the first is a matter of course, but the other two are hard to beat.
 CONTROLS = ("random", "frangi", "prediction")
 _VISIBLE = 0.005  # a difference on one image that a table shows
-_FEW = 6  # images; with fewer no two-sided signed-rank test reaches .05
 
 
 def summarise(board: Leaderboard) -> list[str]:
@@ -45,7 +43,7 @@ def _first(board: Leaderboard) -> str:
     if not ranked:
         return f"No method is ranked, since none has {name} on every image."
     best = [i for i in ranked if board.rows[i].rank == 1]
-    names = _list([board.rows[i].method for i in best])
+    names = listed([board.rows[i].method for i in best])
     level = _value(board, board.primary, best[0])
     if len(ranked) == 1:
         return f"{names} is the only ranked method, with {name} {level}{_where(board)}."
@@ -59,12 +57,12 @@ def _first(board: Leaderboard) -> str:
     top = board.rows[best[0]]
     near = [board.rows[i].method for i in ranked if i not in best and set(board.rows[i].group) & set(top.group)]
     if near:
-        return f"{text}, but {_list(near)} cannot be told apart from it."
+        return f"{text}, but {listed(near)} cannot be told apart from it."
     return f"{text} and can be told apart from all others."
 
 
 def _method(board: Leaderboard, i: int) -> str:
-    parts = [_against_controls(board, i), _thin(board, i), _gap(board, i)]
+    parts = [_against_controls(board, i), _thin(board, i), _gap(board, i), _gates(board, i)]
     said = [p for p in parts if p]
     return f"{board.rows[i].method}: {'; '.join(said)}." if said else ""
 
@@ -95,7 +93,7 @@ def _against_controls(board: Leaderboard, i: int) -> str:
     # With one image "is above" is a reading, "beats" would be a claim.
     one = len(board.cases) == 1
     yes, no = ("is better than", "is not better than") if one else ("beats", "does not beat")
-    said = ([f"{yes} {_list(beaten)}"] if beaten else []) + ([f"{no} {_list(others, 'or')}"] if others else [])
+    said = ([f"{yes} {listed(beaten)}"] if beaten else []) + ([f"{no} {listed(others, 'or')}"] if others else [])
     return f"on {column.name} it {' but '.join(said)}" if said else ""
 
 
@@ -123,6 +121,12 @@ def _gap(board: Leaderboard, i: int) -> str:
     return f"it favours {kind} vessels {number(2 ** abs(mean))}-fold (thin-gap {_value(board, column, i)})"
 
 
+def _gates(board: Leaderboard, i: int) -> str:
+    means = {c: float(board.mean(c)[i]) for c in board.columns if c.gate is not None}
+    failed = [c.name for c, mean in means.items() if math.isfinite(mean) and not c.passes(mean)]
+    return f"it fails the gate{'s' * (len(failed) > 1)} {listed(failed)}" if failed else ""
+
+
 def _limits(board: Leaderboard) -> list[str]:
     lines = []
     column = board.primary
@@ -131,10 +135,10 @@ def _limits(board: Leaderboard) -> list[str]:
         present = {r.method for r, c in zip(board.rows, complete, strict=True) if r.control and c}
         absent = [c for c in CONTROLS if c not in present]
         if absent and any(not r.control for r in board.rows):
-            lines.append(f"Not compared with {_list(absent)}: no complete {column.name} in this run.")
+            lines.append(f"Not compared with {listed(absent)}: no complete {column.name} in this run.")
     if len(board.cases) == 1:
         lines.append("This is one image: it says nothing of other images, and no interval or test can be given.")
-    elif len(board.cases) < _FEW:
+    elif len(board.cases) < statistics.FEWEST:
         lines.append(f"These are {len(board.cases)} images: too few for a test, and the intervals are rough.")
     return lines
 
@@ -147,7 +151,3 @@ def _value(board: Leaderboard, column: Column, i: int) -> str:
 def _where(board: Leaderboard) -> str:
     images = "the one image" if len(board.cases) == 1 else f"the {len(board.cases)} images"
     return f" on {images} of {board.dataset} (target {board.target})"
-
-
-def _list(items: Sequence[str], last: str = "and") -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"

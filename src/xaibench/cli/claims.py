@@ -1,0 +1,35 @@
+"""``xaibench claims``: the founding paper's claims, judged by finished runs, without loading a network library."""
+
+from __future__ import annotations
+
+import argparse
+
+from xaibench.cli.console import Console
+from xaibench.cli.parser import Parser, one_of
+
+FORMATS = ("table", "markdown", "json")
+EPILOG = """example:
+  xaibench claims runs/drive --format markdown
+
+A claim is supported, not supported, undecided, or not measured; then the command that would measure it is shown."""
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="folder of a run; several are taken together")
+    add("--format", type=one_of(*FORMATS), default="table", metavar="|".join(FORMATS), help="table by default")
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Print the verdicts; returns the exit code."""
+    from xaibench.leaderboard.claims import read_claims
+    from xaibench.leaderboard.claims_tables import render_claims
+    from xaibench.record import Store
+
+    claims = read_claims(
+        [Store.open(run) for run in args.runs],
+        report=lambda path, reason: console.warn(f"{path} is damaged and left out: {reason}."),
+    )
+    console.out(render_claims(claims, args.format))
+    return 0

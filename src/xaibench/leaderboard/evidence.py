@@ -1,0 +1,217 @@
+"""Which numbers of a run speak on which claim about Grad-CAM.
+
+1. Grad-CAM concentrates on high-contrast vessels.
+2. It is less informative for thin vessels; (b) also once their contrast is matched; (c) also at finer layers.
+3. False positives lie where the texture resembles vessels; (b) and their explanation shows that texture.
+4. It agrees with the main vessels.
+5. SHAP and LIME, the founding paper's future work, are better or worse than it on thin vessels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xaibench.leaderboard.board import Leaderboard
+from xaibench.leaderboard.components import Component, excess_vesselness
+from xaibench.leaderboard.text import listed, number
+from xaibench.leaderboard.verdict import Sample
+
+GRADCAM = "gradcam"
+FUTURE = ("kernel-shap", "partition-shap", "shapley-sampling", "deep-shap", "lime")
+_LAYERS = ("gradcam[layer=decoder-1/4]", "gradcam[layer=decoder-1/2]")  # finer ones of the bundled networks
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """One number per image that speaks on a claim.
+
+    Attributes:
+        name: as shown.
+        against: the value that the claim says it exceeds.
+        says: its mean in words.
+        metrics: what must be run for it.
+        sample: the numbers, None if they are not in the run.
+    """
+
+    name: str
+    against: float
+    says: Callable[[float], str]
+    metrics: tuple[str, ...]
+    sample: Sample | None
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A claim with the measures that speak on it, before it is judged.
+
+    Attributes:
+        name: ``"1"``, ``"2"``, ``"2b"`` …
+        statement: what is claimed.
+        target: of the maps.
+        method: whose maps, as shown.
+        measures: at least one.
+        methods: what must be run for them.
+    """
+
+    name: str
+    statement: str
+    target: str
+    method: str
+    measures: tuple[Measure, ...]
+    methods: tuple[str, ...]
+
+
+_Of = Callable[[Leaderboard | None, str], Measure]  # a board and a method's row to a measure
+
+
+def _sample(board: Leaderboard | None, method: str, metric: str) -> Sample | None:
+    column = board.column(metric) if board is not None else None
+    if board is None or column is None:
+        return None
+    place = next((i for i, r in enumerate(board.rows) if r.method == method), None)
+    if place is None:
+        return None
+    return Sample(board.scores(column)[place], board.skipped[board.columns.index(column)][place])
+
+
+def _less(a: Sample | None, b: Sample | None) -> Sample | None:
+    # A difference with what was not measured at all is itself not measured, even where the other was skipped.
+    return a - b if a is not None and b is not None and a.measured and b.measured else None
+
+
+def _column(metric: str, against: float, says: Callable[[float], str]) -> _Of:
+    return lambda board, method: Measure(metric, against, says, (metric,), _sample(board, method, metric))
+
+
+def _thick_less_thin(board: Leaderboard | None, method: str) -> Measure:
+    metrics = ("auroc-thick", "auroc-thin")
+    says = lambda v: f"its AUROC on thick vessels is {_more(v)} than on thin ones"
+    return Measure("auroc thick − thin", 0, says, metrics, _less(*(_sample(board, method, m) for m in metrics)))
+
+
+def _less_gradcam(metric: str, noun: str) -> _Of:
+    def of(board: Leaderboard | None, method: str) -> Measure:
+        plain = rows(board, GRADCAM)
+        sample = _less(_sample(board, method, metric), _sample(board, plain[0], metric)) if plain else None
+        says = lambda v: f"its {noun} thin vessels is {_more(v)} than Grad-CAM's"
+        return Measure(f"{metric} − gradcam", 0, says, (metric,), sample)
+
+    return of
+
+
+def _more(v: float) -> str:
+    return f"{number(abs(v))} {'higher' if v > 0 else 'lower'}"
+
+
+_GAP = _column(
+    "thin-gap", 0, lambda v: f"a pixel of a thick vessel holds {number(2**v)} × the attribution of one of a thin vessel"
+)
+_MATCHED_GAP = _column(
+    "thin-gap-matched",
+    0,
+    lambda v: (
+        f"a pixel of a thick vessel holds {number(2**v)} × the attribution of one of a thin vessel of the same contrast"
+    ),
+)
+_ERRORS = _column(
+    "fp-lift",
+    1,
+    lambda v: f"a pixel of a false positive holds {number(v)} × the attribution of others that look like vessels",
+)
+_OF_GRADCAM: tuple[tuple[str, str, tuple[_Of, ...]], ...] = (
+    (
+        *("1", "Grad-CAM concentrates on high-contrast vessels"),
+        (
+            _column(
+                "contrast-response",
+                0,
+                lambda v: f"over vessel segments attribution and contrast have a rank correlation of {number(v)}",
+            ),
+        ),
+    ),
+    ("2", "Grad-CAM is less informative for thin vessels", (_GAP, _thick_less_thin)),
+    ("2b", "Grad-CAM is less informative for thin vessels also once their contrast is matched", (_MATCHED_GAP,)),
+    (
+        *("4", "Grad-CAM agrees with the main vessels"),
+        (
+            _column("auroc-thick", 0.5, lambda v: f"its AUROC on thick vessels is {number(v)} (chance .5)"),
+            _column(
+                "lift-thick", 1, lambda v: f"a pixel of a thick vessel holds {number(v)} × the average attribution"
+            ),
+        ),
+    ),
+)
+_FINER = (_GAP, _MATCHED_GAP)
+_THIN = (_less_gradcam("auroc-thin", "AUROC on"), _less_gradcam("lift-thin", "lift on"))
+
+
+def questions(boards: Mapping[str, Leaderboard], components: Sequence[Component]) -> list[Question]:
+    """All claims with what the run has on them, in their order.
+
+    Args:
+        boards: by target, of one dataset, split and model.
+        components: the false positives of the same.
+    """
+    board = boards.get("vessels")
+    plain = rows(board, GRADCAM) or [GRADCAM]
+
+    def ask(name: str, statement: str, method: str, measures: Sequence[_Of], *more: str) -> Question:
+        return Question(
+            name, statement, "vessels", method, tuple(of(board, method) for of in measures), (method, *more)
+        )
+
+    found = [ask(name, text, m, measures) for name, text, measures in _OF_GRADCAM for m in plain]
+    for m in rows(board, GRADCAM, "layer"):
+        layer = m.partition("layer=")[2].partition("]")[0].partition(",")[0]
+        found.append(ask("2c", f"Grad-CAM is less informative for thin vessels also at layer {layer}", m, _FINER))
+    if not any(q.name == "2c" for q in found):
+        measures = tuple(of(None, GRADCAM) for of in _FINER)
+        text = "Grad-CAM is less informative for thin vessels also at finer layers"
+        found.append(Question("2c", text, "vessels", GRADCAM, measures, _LAYERS))
+    found += [_texture(board or next(iter(boards.values())), components), *_explained(boards)]
+    absent = [name for name in FUTURE if not rows(board, name, None)]
+    for m in [m for name in FUTURE for m in rows(board, name, None)]:
+        found.append(ask("5", f"{m} against Grad-CAM on thin vessels", m, _THIN, GRADCAM))
+    if absent:
+        text = f"{listed(absent)} against Grad-CAM on thin vessels"
+        measures = tuple(of(None, "") for of in _THIN)
+        found.append(Question("5", text, "vessels", "", measures, (*absent, GRADCAM)))
+    return sorted(found, key=lambda q: q.name)
+
+
+def rows(board: Leaderboard | None, name: str, parameter: str | None = "") -> list[str]:
+    """The rows of a method: without parameters, with the one of that name, or with any at all for None."""
+    found = []
+    for r in board.rows if board is not None else ():
+        match = re.fullmatch(r"([^\[\s]+)(?:\[(.*)\])?(?: @.*)?", r.method)
+        if match and match[1] == name:
+            given = {p.partition("=")[0].strip() for p in (match[2] or "").split(",")}
+            if parameter is None or parameter in given:
+                found.append(r.method)
+    return found
+
+
+def _texture(board: Leaderboard, components: Sequence[Component]) -> Question:
+    excess = excess_vesselness(components)
+    values = np.array([excess.get(case, np.nan) for case in board.cases])
+    # What has no line has no false positive that could be compared; without any line nobody has looked.
+    sample = Sample(values, np.isnan(values)) if components else None
+    says = lambda v: f"their vesselness is {_more(v)} than that of the same shapes laid over true negatives"
+    measure = Measure("vesselness − matched", 0, says, ("fp-lift",), sample)
+    text = "False positives lie where the texture resembles vessels"
+    return Question("3", text, board.target, "", (measure,), (GRADCAM,))
+
+
+def _explained(boards: Mapping[str, Leaderboard]) -> list[Question]:
+    text = "Grad-CAM of false positives shows that texture"
+    for target in ("false-positives", "vessels"):
+        board = boards.get(target)
+        asked = [(m, _ERRORS(board, m)) for m in rows(board, GRADCAM)]
+        found = [(m, e) for m, e in asked if e.sample is not None and e.sample.measured]
+        if found:
+            return [Question("3b", text, target, m, (e,), (m,)) for m, e in found]
+    return [Question("3b", text, "false-positives", GRADCAM, (_ERRORS(None, GRADCAM),), (GRADCAM,))]

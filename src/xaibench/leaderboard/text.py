@@ -1,0 +1,91 @@
+"""Numbers as short as a table needs them, and the table of text that every format writes out."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+EMPTY = "–"
+
+
+def number(x: float, *, bounded: bool = True) -> str:
+    """A number as short as a table needs it: ``.71``, ``-.05``, ``1.3``; ``–`` for NaN.
+
+    Args:
+        x: the number.
+        bounded: its range is finite, so that less than half a hundredth is nothing; else it is written out.
+
+    Example:
+        >>> number(0.714), number(-0.05), number(12.34), number(1234.5), number(3e-9, bounded=False)
+        ('.71', '-.05', '12.3', '1234', '3.0e-9')
+    """
+    if not math.isfinite(x):
+        return EMPTY
+    size = abs(x)
+    if not bounded and 0 < size < 0.005:
+        mantissa, exponent = f"{x:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    text = f"{x:.{0 if size >= 99.95 else 1 if size >= 9.995 else 2}f}"
+    return re.sub(r"^-(?=0?\.?0*$)", "", text).replace("0.", ".", 1) if size < 0.995 else text
+
+
+def with_interval(mean: float, low: float, high: float, *, bounded: bool = True) -> str:
+    """``.71 [.68, .74]``, or the mean alone where there is no interval."""
+    if not math.isfinite(low):
+        return number(mean, bounded=bounded)
+    return f"{number(mean, bounded=bounded)} [{number(low, bounded=bounded)}, {number(high, bounded=bounded)}]"
+
+
+def band(low: float, high: float) -> str:
+    """``.47–.53``, or nothing for NaN.
+
+    Example:
+        >>> band(0.47, 0.53), band(-0.02, 0.02), band(math.nan, math.nan)
+        ('.47–.53', '-.02–.02', '')
+    """
+    return f"{number(low)}–{number(high)}" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def probability(p: float) -> str:
+    """A p-value: ``.031``, ``<.001``; ``–`` for NaN.
+
+    Example:
+        >>> probability(0.03125), probability(1e-6), probability(1.0), probability(math.nan)
+        ('.031', '<.001', '1.000', '–')
+    """
+    if not math.isfinite(p):
+        return EMPTY
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def listed(items: list[str], last: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text.
+
+    Attributes:
+        title: what it is about, in one line.
+        heads: one per column.
+        lines: cells, one list per line.
+        controls: further lines that stand apart.
+        foot: one more line of cells at the end, or empty.
+        notes: sentences under it.
+        left: the columns that hold words.
+        weak: the columns printed grey.
+        weak_lines: the lines printed grey.
+    """
+
+    title: str
+    heads: list[str]
+    lines: list[list[str]]
+    controls: list[list[str]]
+    foot: list[str]
+    notes: list[str]
+    left: frozenset[int] = frozenset()
+    weak: frozenset[int] = frozenset()
+    weak_lines: frozenset[int] = frozenset()

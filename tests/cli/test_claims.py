@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.said import Run
+from cli.strict_json import strict
+
+
+def test_the_verdicts_of_a_run(xaibench: Run, finished: Path) -> None:
+    """The finished run has no metric that a claim is about, and too few images for the one it may have."""
+    said = xaibench("claims", str(finished))
+    assert said.code == 0 and not said.err
+    assert said.out.startswith("Claims · phantom test · tiny\n") and "not measured" in said.out
+    assert f"--out {finished} --target vessels --method gradcam" in " ".join(said.out.split())
+    assert "supported, since" not in said.out
+
+
+def test_every_format_has_the_same_claims(xaibench: Run, finished: Path) -> None:
+    claims = strict(xaibench("claims", str(finished), "--format", "json").out)
+    assert [c["claim"] for c in claims] == ["1", "2", "2b", "2c", "3", "3b", "4", "5"]
+    markdown = xaibench("claims", str(finished), "--format", "markdown").out
+    assert markdown.startswith("## Claims") and all(c["statement"] in markdown for c in claims)
+
+
+def test_what_is_missing_is_measured_by_the_command_shown(xaibench: Run, finished: Path) -> None:
+    shutil.copytree(finished, "copy")
+    (claim,) = [c for c in strict(xaibench("claims", "copy", "--format", "json").out) if c["claim"] == "4"]
+    words = shlex.split(claim["command"])
+    assert words[:2] == ["xaibench", "run"] and words[words.index("--out") + 1] == "copy"
+    assert xaibench(*words[1:]).code == 0
+    (claim,) = [c for c in strict(xaibench("claims", "copy", "--format", "json").out) if c["claim"] == "4"]
+    assert (claim["verdict"], claim["command"]) == ("undecided", "")
+    # An image of this size may have no thick vessel, which is a reason and no loss.
+    assert [(t["images"] + t["left_out"], t["lost"]) for t in claim["tests"]] == [(2, 0), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["claims"], ["Missing: RUN.", "`xaibench claims --help`"]),
+        (["claims", "nowhere"], ["There is no folder nowhere."]),
+        (["claims", "."], ["not the folder of a run"]),
+        (["claims", ".", "--format", "jsn"], ["--format", "'jsn'", "Did you mean json?"]),
+    ],
+)
+def test_what_cannot_be_used(xaibench: Run, argv: list[str], words: list[str]) -> None:
+    said = xaibench(*argv)
+    assert said.code == 2 and not said.out and all(w in said.err for w in words)
+
+
+def test_a_run_without_records(xaibench: Run) -> None:
+    Path("empty/cells").mkdir(parents=True)
+    said = xaibench("claims", "empty")
+    assert said.code == 2 and "no record" in said.err
+
+
+def test_a_damaged_record_is_named_and_left_out(xaibench: Run, finished: Path) -> None:
+    shutil.copytree(finished, "damaged")
+    broken = next(Path("damaged").glob("cells/*/*.json"))
+    broken.write_text("{")
+    said = xaibench("claims", "damaged")
+    assert said.code == 0 and said.err.startswith(f"{broken} is damaged and left out: ")
+
+
+def test_no_network_library_is_loaded(finished: Path) -> None:
+    code = (
+        "import sys; from xaibench.cli.main import main; assert main(['claims', sys.argv[1]]) == 0; "
+        "assert not {'torch', 'monai', 'skimage', 'sklearn', 'scipy', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(finished)], check=True, capture_output=True)
