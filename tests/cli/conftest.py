@@ -62,7 +62,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(weights: Path) -> tuple[str, ...]:
     """Options that make a run quick: 10 methods, of which 9 are controls, on 2 images."""
     data = ("--data", "phantom[size=128]", "--cases", "2", "--model", str(weights))
-    return (*data, "--metric", "auroc-vessels")
+    return (*data, "--method", "gradcam", "--metric", "auroc-vessels")
 
 
 @pytest.fixture(scope="session")

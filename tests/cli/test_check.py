@@ -52,7 +52,6 @@ def test_as_json(xaibench: Run, plugins: Callable[[str, str], None]) -> None:
         (["gradcm"], ["'gradcm'", "Did you mean gradcam"]),
         (["uniform", "nothing-of-the-kind"], ["'nothing-of-the-kind'", "xaibench list explainers"]),
         (["gradcam[lyer=last]"], ["no parameter 'lyer'", "layer"]),
-        (["deletion"], ["no explainer called 'deletion'"]),
         ([], ["Missing: NAME"]),
     ],
 )
@@ -78,3 +77,17 @@ def test_progress_is_shown_on_a_terminal_only(xaibench: Run, monkeypatch: pytest
         monkeypatch.setattr(sys, "stderr", terminal)
         assert xaibench("check", "--quick", *argv).code == 0
         assert ("uniform: " in terminal.getvalue()) == shown
+
+
+def test_a_metric_is_checked_by_its_name(xaibench: Run) -> None:
+    said = xaibench("check", "--json", "auroc-thin", "entropy")
+    found = strict(said.out)
+    assert said.code == 0 and found["ok"] is True
+    assert [(c["kind"], c["name"]) for c in found["checked"]] == [("metric", "auroc-thin"), ("metric", "entropy")]
+    statuses = {c["name"]: c["status"] for c in found["checked"][0]["checks"]}
+    assert statuses["oracle"] == statuses["empty-mask"] == "passed"
+
+
+def test_a_metric_that_does_not_exist_is_told(xaibench: Run) -> None:
+    said = xaibench("check", "auroc-thin[fill=blur]")
+    assert said.code == 2 and "no parameter 'fill'" in said.err

@@ -23,10 +23,11 @@ def readme() -> str:
     return (ROOT / "README.md").read_text()
 
 
-def test_the_table_of_explainers_is_the_commands(readme: str, xaibench: Run) -> None:
-    said = xaibench("list", "explainers", "--markdown")
+@pytest.mark.parametrize("kind", ["explainers", "metrics"])
+def test_the_tables_of_plugins_are_the_commands(readme: str, xaibench: Run, kind: str) -> None:
+    said = xaibench("list", kind, "--markdown")
     assert said.code == 0
-    assert between(readme, "xaibench list explainers --markdown") == said.out.splitlines()
+    assert between(readme, f"xaibench list {kind} --markdown") == said.out.splitlines()
 
 
 def test_the_table_of_results_is_the_published_one(readme: str) -> None:

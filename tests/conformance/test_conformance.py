@@ -92,7 +92,7 @@ def test_a_method_that_always_fails_fails_once() -> None:
     results = check_explainer(declared(boom), quick=True)
     assert set(by_status(results, "failed")) == {"shape-dtype-finite"}
     assert "KeyError: 'moon'" in by_status(results, "failed")["shape-dtype-finite"]
-    assert by_status(results, "skipped")["same-seed"] == "there is no legal map, see shape-dtype-finite"
+    assert by_status(results, "skipped")["same-seed"] == "there is nothing legal to look at, see shape-dtype-finite"
 
 
 def test_what_a_method_skips_is_skipped_with_its_reason() -> None:

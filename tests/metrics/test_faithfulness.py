@@ -14,11 +14,13 @@ from made_up import GreenFilter, target_on
 
 from xaibench.data.case import Case, make_case
 from xaibench.errors import Skipped, UserError
-from xaibench.metrics import faithfulness as room
-from xaibench.metrics.faithfulness import FRACTIONS, area, deletion, insertion, removal_curves, removal_orders, srg
+from xaibench.metrics import removal as room
+from xaibench.metrics.faithfulness import deletion, dice_deletion, insertion, irof, srg
 from xaibench.metrics.fills import FILLS, prepare_fill
+from xaibench.metrics.removal import area, fractions, removal_curves, removal_orders, soft_dice
 from xaibench.scorer import Scorer
 
+FRACTIONS = fractions()
 SIDE = 64
 PIXELS = SIDE * SIDE
 WIDTH_OF_TARGET = round(FRACTIONS[8] * PIXELS)  # so that the kinks of the closed forms fall on a step
@@ -104,17 +106,14 @@ def test_curves_are_those_counted_pixel_by_pixel(eye: Case, fill: str) -> None:
     assert curves.most_first[0] == 1 and curves.most_first[-1] == 0  # both endpoints
     # The area does not depend on the number of steps, up to discretisation: n steps give what 20 give.
     for curve, exact in zip((curves.most_first, curves.least_first), fine, strict=True):
-        assert area(curve) == pytest.approx(np.trapezoid(exact, np.arange(n + 1) / n), abs=0.01)
+        assert area(curve, FRACTIONS) == pytest.approx(np.trapezoid(exact, np.arange(n + 1) / n), abs=0.01)
 
 
 @pytest.mark.parametrize("steps", [10, 40, 80])
-def test_more_or_fewer_steps_give_the_same_area(eye: Case, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_or_fewer_steps_give_the_same_area(eye: Case, steps: int) -> None:
     map_ = (np.random.default_rng(0).random(eye.fov.shape) + 0.5 * eye.vessels.numpy()).astype(np.float32)
     expected = [m(map_, eye, scorer_of(eye), rng=rng(), fill="mean").value for m in (deletion, insertion, srg)]
-    fractions = np.sin(np.pi * np.arange(steps + 1) / (2 * steps)) ** 2
-    monkeypatch.setattr(room, "FRACTIONS", fractions)
-    monkeypatch.setattr(room.area, "__defaults__", (fractions,))
-    others = [m(map_, eye, scorer_of(eye), rng=rng(), fill="mean") for m in (deletion, insertion, srg)]
+    others = [m(map_, eye, scorer_of(eye), rng=rng(), fill="mean", steps=steps) for m in (deletion, insertion, srg)]
     assert all(score.curve is not None and len(score.curve[0]) == steps + 1 for score in others)
     np.testing.assert_allclose([score.value for score in others], expected, atol=0.02)
 
@@ -228,3 +227,45 @@ def test_removal_that_makes_the_network_surer_has_a_curve_too(eye: Case) -> None
     curves = removal_curves(oracle, eye, scorer, "zero", rng())
     assert curves.most_first[0] == 1 and curves.most_first[-1] == 0
     assert srg(oracle, eye, scorer, rng=rng(), fill="zero").value > 0.8
+
+
+def test_soft_dice() -> None:
+    p = torch.tensor([1.0, 0.5, 0.0])
+    assert soft_dice(p, p) == 1 and soft_dice(torch.zeros(3), torch.zeros(3)) == 1
+    assert soft_dice(p, torch.tensor([0.0, 0.0, 1.0])) == 0
+    assert soft_dice(p, torch.ones(3)) == pytest.approx(2 * 1.5 / (1.25 + 3))
+
+
+def test_dice_deletion_is_the_dice_of_each_picture(eye: Case) -> None:
+    """Of a white box: each removed pixel takes the fill's probability, all others keep theirs."""
+    map_, scorer = eye.vessels.float().numpy(), scorer_of(eye)
+    score = dice_deletion(map_, eye, scorer, rng=rng(), fill="mean")
+    fov, seed = eye.fov.numpy(), int(rng().integers(2**63))
+    shuffle = np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
+    order, _ = removal_orders(map_, fov, shuffle)
+    filler = prepare_fill("mean", eye.image.numpy(), fov, scale=eye.scale, rng=rng())
+    whole, emptied = (
+        (1 / (1 + np.exp(-8.0 * (0.4 - picture[1].astype(float))))).ravel()
+        for picture in (eye.image.numpy(), filler(fov))
+    )
+    dice = []
+    for fraction in FRACTIONS:
+        now = whole.copy()
+        gone = order[: round(fraction * len(order))]
+        now[gone] = emptied[gone]
+        p, q = whole[fov.ravel()], now[fov.ravel()]
+        dice.append(2 * (p @ q) / (p @ p + q @ q))
+    expected = (np.array(dice) - dice[-1]) / (1 - dice[-1])
+    assert score.curve is not None
+    np.testing.assert_allclose(score.curve[1], expected, atol=1e-4)
+    assert score.value == pytest.approx(np.trapezoid(expected, FRACTIONS), abs=1e-4)
+
+
+def test_irof_is_the_area_over_the_curve_of_whole_segments(eye: Case) -> None:
+    """With the true vessels as the map, the segments with most vessel go first, and the score falls at once."""
+    oracle, scorer = eye.vessels.float().numpy(), scorer_of(eye)
+    good, bad, none = (
+        irof(m, eye, scorer, rng=rng(), segments=60).value for m in (oracle, 1 - oracle, np.zeros_like(oracle))
+    )
+    assert good > none > bad and good > 0.7
+    assert none == irof(np.ones_like(oracle), eye, scorer, rng=rng(), segments=60).value

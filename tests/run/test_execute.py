@@ -372,14 +372,24 @@ def test_the_users_mistake_ends_the_run(bench: Bench) -> None:
         bench("random", metrics=["srg[fill=glue]"])
 
 
-def test_a_map_that_is_gone_is_told(bench: Bench) -> None:
+def test_a_map_that_is_gone_is_made_again(bench: Bench) -> None:
     bench("random", metrics=["auroc-vessels"])
     for path in bench.store.root.glob("maps/*/*.npz"):
         path.unlink()
     assert bench("random", metrics=["auroc-vessels"]) == 0  # nothing is missing
-    with pytest.raises(UserError, match=r"The map of random on case 0 is gone .*--force"):
-        bench("random", metrics=["passes"])
-    assert bench("random", metrics=["passes"], force=True) == 0
+    assert not list(bench.store.root.glob("maps/*/*.npz"))
+    assert bench("random", metrics=["auroc-vessels", "mass-vessels"]) == 0
+    assert list(bench.store.root.glob("maps/*/*.npz"))
+    for record in bench.store.records():  # what was scored before is kept
+        assert {s.metric for s in record.scores if s.status == "ok"} == {"auroc-vessels", "mass-vessels"}
+
+
+def test_what_is_read_off_further_maps_needs_none_of_the_image(bench: Bench) -> None:
+    assert bench("saliency", metrics=["max-sensitivity[draws=1]"]) == 0
+    assert not list(bench.store.root.glob("maps/*/*.npz"))
+    assert all(r.status == "ok" and r.seconds == 0 and len(r.scores) == 1 for r in bench.store.records())
+    assert bench("saliency", metrics=["max-sensitivity[draws=1]", "auroc-vessels"]) == 0
+    assert all(r.seconds > 0 and len(r.scores) == 2 for r in bench.store.records())
 
 
 def test_passes_are_those_of_the_map(bench: Bench) -> None:

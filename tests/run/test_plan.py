@@ -55,16 +55,19 @@ def test_two_functions_of_one_name_are_an_error() -> None:
 
 def test_suites() -> None:
     names = {suite: list(map(str, chosen_methods([], SUITES[suite]))) for suite in SUITES}
-    assert names["quick"] == ["gradcam", *CONTROLS]
-    layers = ["gradcam", *(f"gradcam[layer={layer}]" for layer in ("decoder-1/4", "decoder-1/2", "last"))]
-    assert names["standard"] == [*layers, *CONTROLS]
-    assert set(names["full"]) == set(registry.names("explainer"))
+    assert names["quick"] == ["gradcam", "gradcam[layer=decoder-1/2]", "saliency", "deeplift", "lrp", *CONTROLS]
+    assert all(set(names[suite]) == set(registry.names("explainer")) for suite in ("standard", "full", "truth"))
     metrics = {suite: list(map(str, chosen_metrics([], SUITES[suite]))) for suite in SUITES}
-    assert set(metrics["quick"]) == set(registry.names("metric"))
-    assert set(metrics["full"]) - set(metrics["quick"]) == {
-        f"{curve}[fill={fill}]" for curve in ("srg", "deletion", "insertion") for fill in ("blur", "mean")
-    }
     assert all(len(set(m)) == len(m) for m in metrics.values())
+    every = set(registry.names("metric"))
+    truth = {name for name in every if registry.get("metric", name).family == "truth"}
+    fills = {f"{curve}[fill={fill}]" for curve in ("srg", "deletion", "insertion") for fill in ("blur", "mean")}
+    assert set(metrics["full"]) == every - truth | fills | {"context[share=0.9]"}
+    assert set(metrics["full"]) - set(metrics["standard"]) == {"mprt", "max-sensitivity"}
+    assert {"srg", "auroc-thin", "thin-gap", "seconds"} < set(metrics["quick"]) < every
+    assert set(metrics["truth"]) == truth | {
+        f"{name}[segmenter={kind}]" for name in ("planted", "planted-pixels") for kind in ("thick", "marker")
+    }
 
 
 def test_metrics_that_were_asked_for_are_all_there_are() -> None:

@@ -18,8 +18,9 @@ NONCONFORMING = 3
 EPILOG = """examples:
   xaibench check my-method
   xaibench check --quick gradcam 'gradcam[layer=decoder-1/2]'
+  xaibench check 'srg[fill=mean]' auroc-thin
 
-Explainers are checked; metrics are not yet. What a method cannot pass by its nature it may declare, with the reason:
+Explainers and metrics are checked. What one cannot pass by its nature it may declare, with the reason:
   @explainer(…, known_failures={"planted-evidence": "why"})
 
 Exit code: 0 all passed, were skipped, or failed as declared; 2 unusable input; 3 a check failed."""
@@ -28,16 +29,14 @@ Exit code: 0 all passed, were skipped, or failed as declared; 2 unusable input; 
 def configure(parser: Parser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("names", nargs="+", metavar="NAME[KEY=VALUE,…]", help="explainers (see `xaibench list explainers`)")
+    add("names", nargs="+", metavar="NAME[KEY=VALUE,…]", help="explainers or metrics (see `xaibench list`)")
     add("--quick", action="store_true", help="leave out what a map of a DRIVE-sized picture costs")
     add("--json", action="store_true", help="print one JSON document instead of tables")
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Check each; returns the exit code."""
-    for name in args.names:
-        check_name("explainer", name)
-    specs = {str(spec): spec for spec in (registry.parse("explainer", name) for name in args.names)}
+    specs = {str(spec): spec for spec in map(_spec, args.names)}
     found: dict[str, list[CheckResult]] = {}
     for name, spec in specs.items():
         found[name] = _check(spec, args.quick, console)
@@ -46,7 +45,12 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     failed = [name for name, results in found.items() if any(r.status == "failed" for r in results)]
     if args.json:
         checked = [
-            {"kind": "explainer", "name": name, "ok": name not in failed, "checks": [asdict(r) for r in results]}
+            {
+                "kind": specs[name].plugin.kind,
+                "name": name,
+                "ok": name not in failed,
+                "checks": [asdict(r) for r in results],
+            }
             for name, results in found.items()
         ]
         console.out_json({"ok": not failed, "checked": checked})
@@ -55,15 +59,26 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     return NONCONFORMING if failed else 0
 
 
-def _check(spec: registry.Spec, quick: bool, console: Console) -> list[CheckResult]:
-    from xaibench.conformance import Limits, check_explainer, check_names
+def _spec(name: str) -> registry.Spec:
+    """The metric of that name if there is one, else the explainer."""
+    kind = "metric" if name.partition("[")[0].strip() in registry.names("metric") else "explainer"
+    check_name(kind, name)
+    return registry.parse(kind, name)
 
-    with console.bar(len(check_names(quick)), "check") as bar:
+
+def _check(spec: registry.Spec, quick: bool, console: Console) -> list[CheckResult]:
+    from xaibench.conformance import Limits, check_explainer, check_metric, check_names
+    from xaibench.conformance.metrics import METRIC_CHECKS
+
+    metric = spec.plugin.kind == "metric"
+    with console.bar(len(METRIC_CHECKS if metric else check_names(quick)), "check") as bar:
 
         def progress(name: str) -> None:
             bar.set_postfix_str(f"{spec}: {name}", refresh=False)
             bar.update()
 
+        if metric:
+            return check_metric(spec, progress=progress)
         return check_explainer(spec, quick=quick, limits=Limits(), progress=progress)
 
 

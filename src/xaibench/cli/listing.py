@@ -49,9 +49,9 @@ def columns(kind: str, found: list[dict[str, Any]]) -> tuple[list[str], list[lis
     """Heads and lines of the table of a kind."""
     heads, lines = ["name", "family"], [[f["name"], f["family"]] for f in found]
     if kind == "metric":
-        heads += ["better", "range"]
+        heads += ["better", "range", "source"]
         for line, f in zip(lines, found, strict=True):
-            line += [f["better"], _range(*f["range"])]
+            line += [f["better"], _range(*f["range"]), f["paper"]]
     if kind == "explainer":
         heads += ["values", "source", "by"]
         for line, f in zip(lines, found, strict=True):
@@ -85,6 +85,10 @@ def _about(plugin: registry.Plugin) -> dict[str, Any]:
         "better",
         "range",
         "measures",
+        "mask",
+        "invariant",
+        "chance",
+        "gate",
     )
     return about | {name: plugin.traits[name] for name in traits if name in plugin.traits}
 

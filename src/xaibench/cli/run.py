@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xaibench.run.request import Prepared
 
 # The same as in run.plan and scorer, which cannot be imported before a mistyped word is answered.
-SUITES = ("quick", "standard", "full")
+SUITES = ("quick", "standard", "full", "truth")
 TARGETS = ("vessels", "thin", "thick", "false-positives", "false-negatives")
 EPILOG = """examples:
   xaibench run --suite quick
@@ -41,13 +41,19 @@ def configure(parser: Parser) -> None:
         metavar="NAME[KEY=VALUE,…]",
         help="explainers (see `xaibench list explainers`); controls are always added",
     )
-    add("--suite", type=one_of(*SUITES), default="quick", metavar="|".join(SUITES), help="methods, fills and cases")
+    add(
+        "--suite",
+        type=one_of(*SUITES),
+        default="quick",
+        metavar="|".join(SUITES),
+        help="what is run",
+    )
     add("--data", metavar="NAME|FOLDER", help="dataset, folder or zip; DRIVE where it is found, else phantoms")
     add("--split", default="test", help="which part of the data (default: test)")
     add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
     add("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help="the bundled network for this data by default")
     add("--target", type=one_of(*TARGETS), default="vessels", metavar="|".join(TARGETS), help="what is explained")
-    add("--metric", nargs="+", action="extend", default=[], metavar="NAME[KEY=VALUE,…]", help="all by default")
+    add("--metric", nargs="+", action="extend", default=[], metavar="NAME[KEY=VALUE,…]", help="the suite's by default")
     add("--out", metavar="FOLDER", help="the run's folder; below runs/ by default")
     add("--seed", type=number(int, 0), default=0, metavar="N", help="decides all chance (default: 0)")
     add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")

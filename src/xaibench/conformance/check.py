@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from xaibench.conformance.explainers import CHECKS, Limits, cost, some_map
+from xaibench.conformance.metrics import METRIC_CHECKS, MetricTrial
 from xaibench.conformance.trial import CheckFailed, NoMap, Trial
 from xaibench.errors import Skipped, UserError
 from xaibench.registry import Plugin, Spec, parse
 
-BASIC = "shape-dtype-finite"  # what no other check can go without
 COST, SOME = "cost", "some-map"
 
 
@@ -74,20 +74,65 @@ def check_explainer(
         ['planted-evidence']
     """
     spec = method if isinstance(method, Spec) else parse("explainer", method)
+    every: dict[str, Callable[[Trial], str]] = {**CHECKS, COST: partial(cost, limits=limits), SOME: some_map}
+    return _held(
+        spec, Trial(spec), {n: every[n] for n in check_names(quick)}, expected_failures, check_names(), progress
+    )
+
+
+def check_metric(
+    metric: str | Spec | Plugin | Callable[..., Any],
+    *,
+    expected_failures: dict[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[CheckResult]:
+    """Hold a metric against what every metric must do: the answers it must give on a small eye with known vessels.
+
+    Args:
+        metric: such as ``"srg[fill=mean]"``, a plugin, or a function ``(attribution, case, scorer, *, rng) -> Score``.
+        expected_failures: as of :func:`check_explainer`.
+        progress: called with the name of each check before it.
+
+    Returns:
+        One result per check, in the order in which they ran.
+
+    Raises:
+        UserError: for an unknown metric or parameter, or an expected failure of a check that does not exist.
+
+    Example:
+        >>> from xaibench import Score
+        >>> def brightest(attribution, case, scorer, *, rng):
+        ...     "Highest value of the map."
+        ...     return Score(float("nan"))
+        >>> [result.name for result in check_metric(brightest) if result.status == "failed"][0]
+        'legal-values'
+    """
+    spec = metric if isinstance(metric, Spec) else parse("metric", metric)
+    return _held(spec, MetricTrial(spec), METRIC_CHECKS, expected_failures, tuple(METRIC_CHECKS), progress)
+
+
+def _held(
+    spec: Spec,
+    trial: Any,
+    checks: dict[str, Callable[[Any], str]],
+    expected_failures: dict[str, str] | None,
+    known: tuple[str, ...],
+    progress: Callable[[str], None] | None,
+) -> list[CheckResult]:
+    """The checks one after the other."""
     expected = {**spec.plugin.traits["known_failures"], **(expected_failures or {})}
     for name in expected:
-        if name not in check_names():
+        if name not in known:
             raise UserError(
                 f"{spec} is expected to fail a check {name!r}, which does not exist.",
-                f"The checks are {', '.join(check_names())}.",
+                f"The checks are {', '.join(known)}.",
             )
-    checks: dict[str, Callable[[Trial], str]] = {**CHECKS, COST: partial(cost, limits=limits), SOME: some_map}
-    trial, results = Trial(spec), dict[str, CheckResult]()
-    for name in check_names(quick):
+    results = dict[str, CheckResult]()
+    for name, check in checks.items():
         if progress is not None:
             progress(name)
-        start, check = time.perf_counter(), checks[name]
-        crippled = BASIC in results and results[BASIC].status in ("failed", "expected")
+        start = time.perf_counter()
+        crippled = trial.basic in results and results[trial.basic].status in ("failed", "expected")
         status, detail = _outcome(check, trial, crippled)
         if name in expected:
             status, detail = _expected(status, detail, expected[name])
@@ -95,7 +140,7 @@ def check_explainer(
     return list(results.values())
 
 
-def _outcome(check: Callable[[Trial], str], trial: Trial, crippled: bool) -> tuple[str, str]:
+def _outcome(check: Callable[[Any], str], trial: Any, crippled: bool) -> tuple[str, str]:
     try:
         return "passed", check(trial)
     except Skipped as reason:
@@ -103,7 +148,9 @@ def _outcome(check: Callable[[Trial], str], trial: Trial, crippled: bool) -> tup
     except CheckFailed as failure:
         return "failed", str(failure)
     except NoMap as error:
-        return ("skipped", f"there is no legal map, see {BASIC}") if crippled else ("failed", str(error))
+        return (
+            ("skipped", f"there is nothing legal to look at, see {trial.basic}") if crippled else ("failed", str(error))
+        )
 
 
 def _expected(status: str, detail: str, reason: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -64,6 +64,7 @@ class Trial:
         said: the first words that were printed, or that warned, while it gave a map.
     """
 
+    basic: ClassVar[str] = "shape-dtype-finite"  # what no other check can go without
     spec: Spec
     seen: Seen = field(default_factory=Seen)
     maps: int = 0

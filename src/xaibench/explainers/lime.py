@@ -22,7 +22,7 @@ def lime(
     *,
     rng: np.random.Generator,
     segments: int = 50,
-    samples: int = 400,
+    samples: int = 300,
     regions: str = "slic",
     baseline: str = "blur",
 ) -> Tensor:

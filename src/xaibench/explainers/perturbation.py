@@ -27,8 +27,8 @@ def occlusion(
     image: Tensor,
     *,
     rng: np.random.Generator,
-    patch: int = 24,
-    stride: int = 24,
+    patch: int = 28,
+    stride: int = 28,
     baseline: str = "blur",
 ) -> Tensor:
     """How far the score falls when a square window is hidden, averaged over the windows a pixel lies in.
@@ -118,7 +118,7 @@ def rise(
     image: Tensor,
     *,
     rng: np.random.Generator,
-    samples: int = 400,
+    samples: int = 300,
     cell: int = 48,
     keep: float = 0.5,
     baseline: str = "blur",

@@ -42,7 +42,7 @@ def kernel_shap(
     *,
     rng: np.random.Generator,
     segments: int = 40,
-    samples: int = 400,
+    samples: int = 300,
     regions: str = "slic",
     baseline: str = "blur",
 ) -> Tensor:
@@ -102,7 +102,7 @@ def shapley_sampling(
     *,
     rng: np.random.Generator,
     segments: int = 40,
-    permutations: int = 10,
+    permutations: int = 8,
     regions: str = "slic",
     baseline: str = "blur",
 ) -> Tensor:
@@ -138,7 +138,7 @@ def shapley_sampling(
 
 @explainer("partition-shap", family="shapley", signed=True, paper="Lundberg 2020", library="shap", sums_to="difference")
 def partition_shap(
-    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 400, baseline: str = "blur"
+    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 300, baseline: str = "blur"
 ) -> Tensor:
     """Owen values of a field of view that is halved again and again where the score changes most (Partition SHAP).
 

@@ -1,149 +1,196 @@
 """Faithfulness: does the network really use what a map shows?
 
-One pair of curves per map and fill gives all three metrics. The target's mean probability s is followed while pixels of
-the field of view are replaced by a fill, from most to least attributed and from least to most; the share removed takes
-the steps q_k = sin²(πk/40), k = 0 … 20, dense at both ends. Curves are normalised to (s − s_end) / (s_0 − s_end), where
-s_end has everything removed, and both endpoints are kept.
+One pair of curves per map and fill (removal.py) gives most of these metrics.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import torch
-from torch import Tensor
+from scipy.ndimage import mean as mean_by_label
 
 from xaibench.data.case import Case
+from xaibench.data.regions import superpixels
 from xaibench.errors import Skipped
-from xaibench.metrics.fills import prepare_fill
+from xaibench.metrics.method import Method
+from xaibench.metrics.removal import (
+    STEPS,
+    area,
+    fractions,
+    normalised,
+    removal_curves,
+    removal_ends,
+    removed_in_order,
+)
 from xaibench.metrics.score import Score
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
 
-STEPS = 20
-FRACTIONS = np.sin(np.pi * np.arange(STEPS + 1) / (2 * STEPS)) ** 2  # q_k, from 0 to 1
-LEAST_RANGE = 1e-4  # of probability: with less between the whole image and none of it, a curve is rounding noise
+ANY = (-math.inf, math.inf)
 
 
-@dataclass(frozen=True)
-class Curves:
-    """Normalised scores at FRACTIONS removed: (STEPS + 1,) each, from 1 to 0."""
-
-    most_first: np.ndarray
-    least_first: np.ndarray
+def _score(curve: np.ndarray, over: np.ndarray) -> Score:
+    return Score(area(curve, over), (tuple(over.tolist()), tuple(curve.tolist())))
 
 
-def removal_orders(attribution: np.ndarray, fov: np.ndarray, shuffle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Field-of-view pixels from most to least attributed, and from least to most, as flat indices.
-
-    Equal values stand in the same random order in both, so that a constant map gives twice the same order and its
-    symmetric relevance gain is exactly 0.
-
-    Args:
-        attribution: (H, W).
-        fov: (H, W) bool with n pixels.
-        shuffle: (n,) a permutation that orders ties.
-    """
-    pixels = np.flatnonzero(fov)[shuffle]
-    values = attribution.ravel()[pixels]
-    return pixels[np.argsort(-values, kind="stable")], pixels[np.argsort(values, kind="stable")]
-
-
-def area(curve: np.ndarray, fractions: np.ndarray = FRACTIONS) -> float:
-    """Area under a curve over the fraction removed, by trapezoids."""
-    return float(np.trapezoid(curve, fractions))
-
-
-def removal_curves(attribution: np.ndarray, case: Case, scorer: Scorer, fill: str, rng: np.random.Generator) -> Curves:
-    """Both curves of a map; computed once for the metrics that read them.
-
-    Raises:
-        Skipped: if removing everything changes the score by less than 1e-4.
-    """
-    attribution = np.asarray(attribution, np.float32)
-    seed = int(rng.integers(2**63))  # the same for each metric of this map, since each gets the same generator anew
-
-    def compute() -> Curves:
-        fov = case.fov.numpy()
-        ends = scorer.shared(("ends", fill, seed), lambda: _ends(case, scorer, fill, seed))
-        if abs(ends[0] - ends[1]) < LEAST_RANGE:
-            raise Skipped(f"removing everything ({fill}) changes the target's probability by less than {LEAST_RANGE}")
-        orders = removal_orders(attribution, fov, np.random.default_rng([seed, 1]).permutation(int(fov.sum())))
-        most, least = (_curve(order, case, scorer, fill, seed, ends) for order in orders)
-        return Curves(most, least)
-
-    return scorer.shared(("curves", fill, seed, attribution.tobytes()), compute)
-
-
-def _ends(case: Case, scorer: Scorer, fill: str, seed: int) -> tuple[float, float]:
-    emptied = _filler(case, scorer, fill, seed)(case.fov.numpy())
-    scores = scorer.probability(torch.stack([case.image, torch.from_numpy(emptied)]))
-    return float(scores[0]), float(scores[1])
-
-
-def _filler(case: Case, scorer: Scorer, fill: str, seed: int):  # type: ignore[no-untyped-def]
-    def prepare():  # type: ignore[no-untyped-def]
-        rng = np.random.default_rng([seed, 0])
-        return prepare_fill(fill, case.image.numpy(), case.fov.numpy(), scale=case.scale, rng=rng)
-
-    return scorer.shared(("fill", fill, seed), prepare)
-
-
-def _curve(
-    order: np.ndarray, case: Case, scorer: Scorer, fill: str, seed: int, ends: tuple[float, float]
-) -> np.ndarray:
-    filler = _filler(case, scorer, fill, seed)
-    removed = np.zeros(case.fov.numel(), bool)
-    scores = [ends[0]]
-    done = 0
-    for fraction in FRACTIONS[1:-1]:
-        count = round(fraction * order.size)
-        removed[order[done:count]] = True
-        done = count
-        image: Tensor = torch.from_numpy(filler(removed.reshape(case.fov.shape)))
-        scores.append(float(scorer.probability(image[None])))
-    scores.append(ends[1])
-    return (np.array(scores) - ends[1]) / (ends[0] - ends[1])
-
-
-def _score(curve: np.ndarray) -> Score:
-    return Score(area(curve), (tuple(FRACTIONS.tolist()), tuple(curve.tolist())))
-
-
-@metric("deletion", family="faithfulness", better="lower", range=(-math.inf, math.inf))
+@metric("deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="Petsiuk 2018")
 def deletion(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, fill: str = "inpaint"
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    fill: str = "inpaint",
+    steps: int = STEPS,
 ) -> Score:
     """Area under the target's probability as the most attributed pixels are removed first (Petsiuk 2018).
 
     Near 0 if removing little takes all, 1 if nothing matters until the end. A curve can leave [0, 1] where removal
     makes the network surer than it was, and so can the area.
     """
-    return _score(removal_curves(attribution, case, scorer, fill, rng).most_first)
+    curves = removal_curves(attribution, case, scorer, fill, rng, steps)
+    return _score(curves.most_first, curves.fractions)
 
 
-@metric("insertion", family="faithfulness", better="higher", range=(-math.inf, math.inf))
+@metric("insertion", family="faithfulness", better="higher", range=ANY, invariant="rank", paper="Petsiuk 2018")
 def insertion(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, fill: str = "inpaint"
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    fill: str = "inpaint",
+    steps: int = STEPS,
 ) -> Score:
-    """Area under the target's probability as the most attributed pixels are added first to the emptied image.
+    """Area under the target's probability as the most attributed pixels are added first (Petsiuk 2018).
 
-    The image with the most attributed share q added is the image with the least attributed 1 − q removed, and the
-    steps are symmetric: so this is the least-first removal curve, read from its end (Petsiuk 2018).
+    They are added to the emptied image. The image with the most attributed share q added is the image with the least
+    attributed 1 − q removed, and the steps are symmetric: so this is the least-first removal curve, read from its end.
     """
-    return _score(removal_curves(attribution, case, scorer, fill, rng).least_first[::-1])
+    curves = removal_curves(attribution, case, scorer, fill, rng, steps)
+    return _score(curves.least_first[::-1], curves.fractions)
 
 
-@metric("srg", family="faithfulness", better="higher", range=(-math.inf, math.inf))
+@metric("srg", family="faithfulness", better="higher", range=ANY, invariant="rank", chance=0, paper="Blücher 2024")
 def srg(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, fill: str = "inpaint"
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    fill: str = "inpaint",
+    steps: int = STEPS,
 ) -> Score:
     """Symmetric relevance gain: removal area, least attributed first, less most attributed first (Blücher 2024).
 
     0 is chance, and a constant map gives exactly 0. The difference cancels much of what the fill does by itself.
     """
-    curves = removal_curves(attribution, case, scorer, fill, rng)
-    gain = curves.least_first - curves.most_first
-    return Score(area(gain), (tuple(FRACTIONS.tolist()), tuple(gain.tolist())))
+    curves = removal_curves(attribution, case, scorer, fill, rng, steps)
+    return _score(curves.least_first - curves.most_first, curves.fractions)
+
+
+def _srg_for(target: str, attribution: np.ndarray, case: Case, scorer: Scorer, method: Method, **how: object) -> Score:
+    if scorer.target.name != target:
+        scorer, attribution = method.about(scorer, case, target)
+    score: Score = srg(attribution, case, scorer, **how)
+    return score
+
+
+@metric(
+    "srg-thin", family="faithfulness", better="higher", range=ANY, measures="method", chance=0, paper="Blücher 2024"
+)
+def srg_thin(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    method: Method,
+    fill: str = "inpaint",
+) -> Score:
+    """Symmetric relevance gain (srg) of the method's map for the target `thin` (Blücher 2024)."""
+    return _srg_for("thin", attribution, case, scorer, method, rng=rng, fill=fill)
+
+
+@metric(
+    "srg-thick", family="faithfulness", better="higher", range=ANY, measures="method", chance=0, paper="Blücher 2024"
+)
+def srg_thick(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    method: Method,
+    fill: str = "inpaint",
+) -> Score:
+    """Symmetric relevance gain (srg) of the method's map for the target `thick` (Blücher 2024)."""
+    return _srg_for("thick", attribution, case, scorer, method, rng=rng, fill=fill)
+
+
+@metric("dice-deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="Milletari 2016")
+def dice_deletion(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    fill: str = "inpaint",
+    steps: int = STEPS,
+) -> Score:
+    """Deletion with the soft Dice of perturbed and original prediction as the curve (soft Dice: Milletari 2016).
+
+    It follows the whole prediction in the field of view, also what appears where nothing was.
+
+    Raises:
+        Skipped: if with everything removed the prediction is still the original one.
+    """
+    curves = removal_curves(attribution, case, scorer, fill, rng, steps)
+    if curves.dice is None:
+        raise Skipped(f"removing everything ({fill}) leaves the prediction as it is")
+    return _score(curves.dice, curves.fractions)
+
+
+@metric(
+    "irof",
+    family="faithfulness",
+    better="higher",
+    range=ANY,
+    invariant="scale",
+    paper="Rieger 2020",
+    known_failures={"mirrored": "superpixels of a mirrored picture are not those of the picture, mirrored"},
+)
+def irof(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    fill: str = "mean",
+    segments: int = 200,
+    steps: int = STEPS,
+) -> Score:
+    """Area over the probability curve as whole superpixels are removed by their mean attribution (Rieger 2020).
+
+    SLIC superpixels of the green channel, about ``segments`` of them; their number removed takes the same steps as the
+    pixels of `deletion`, ties stand in random order, and the curve is normalised alike. The area over it is 1 − the
+    area under it.
+    """
+    seed = int(rng.integers(2**63))
+    labels = scorer.shared(("superpixels", segments), lambda: superpixels(case.image, case.fov, segments))
+    fov = case.fov.numpy()
+    count = int(labels.max()) + 1
+    means = np.asarray(mean_by_label(attribution.astype(np.float64)[fov], labels[fov], np.arange(count)))
+    shuffle = np.random.default_rng([seed, 1]).permutation(count)
+    order = shuffle[np.argsort(-means[shuffle], kind="stable")]
+    place = np.empty(count, int)
+    place[order] = np.arange(count)
+    when = np.where(fov, place[labels], count).ravel()  # outside the field of view nothing is ever removed
+    over = fractions(steps)
+    bounds = np.round(over * count).astype(int)
+    groups = [np.flatnonzero((when >= a) & (when < b)) for a, b in pairwise(bounds[:-1])]
+    seen = removed_in_order(groups, case, scorer, fill, seed)
+    curve = normalised(seen.probability, removal_ends(case, scorer, fill, seed).probability)
+    return Score(1 - area(curve, over), (tuple(over.tolist()), tuple(curve.tolist())))

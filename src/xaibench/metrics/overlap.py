@@ -1,149 +1,193 @@
 """Localisation: which vessels a map shows.
 
-Pure functions on arrays, and under them the metrics for all vessels, thin ones and thick ones. Each compares the map
-inside the field of view with one mask; a map that is constant or all zero scores exactly as chance does, and an empty
-mask has no score.
+The metrics for all vessels, thin ones and thick ones. Each compares the map inside the field of view with one mask; a
+map that is constant or all zero scores exactly as chance does, and an empty mask has no score. What the same map scores
+against the vessels turned round in the field of view is kept beside the value.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
-from scipy.stats import rankdata
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
+from xaibench.metrics.compare import Levels, lift_of, mass_share, near, pointing_hit, top_share, turned
 from xaibench.metrics.score import Score
 from xaibench.registry import Plugin, metric
+from xaibench.scorer import Scorer
 
-POINTING_RADIUS = 2.0  # px
+PARTS = ("vessels", "thin", "thick")
+
+Position = dict[str, np.ndarray]  # part of the vessels to (H, W) bool
+Compute = Callable[[np.ndarray, Position, str, Case, Scorer], float]  # (map, vessels, part of them, …) to a value
 
 
-def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Probability that a random positive exceeds a random negative, ties counting half (Mann–Whitney).
+def vessel_part(case: Case, part: str) -> np.ndarray:
+    """(H, W) bool: ``"vessels"``, or those that are ``"thin"`` or ``"thick"``.
 
-    Args:
-        positive, negative: (n,) and (m,) values, neither empty.
-
-    Returns:
-        In [0, 1]; .5 is chance.
-
-    Example:
-        >>> area_under_roc(np.array([2.0, 1.0]), np.array([1.0, 0.0]))
-        0.875
+    Raises:
+        Skipped: if there are none.
     """
-    n, m = positive.size, negative.size
-    ranks = rankdata(np.concatenate([positive, negative]))
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
-
-
-def mass_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float:
-    """Share of the positive attribution in the field of view that lies on the mask (Arras 2022).
-
-    Args:
-        attribution: (H, W).
-        mask, fov: (H, W) bool, the mask inside the field of view.
-
-    Returns:
-        In [0, 1]; the mask's share of the area if nothing is positive.
-    """
-    positive = np.maximum(attribution, 0).astype(np.float64)
-    total = positive[fov].sum()
-    return min(float(positive[mask].sum() / total), 1.0) if total > 0 else float(mask.sum() / fov.sum())
-
-
-def top_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float:
-    """Share of the mask's size that its |mask| most attributed pixels cover, ties in expectation (Arras 2022).
-
-    Returns:
-        In [0, 1]; chance is the mask's share of the area.
-    """
-    values, inside = attribution[fov], mask[fov]
-    size = int(inside.sum())
-    threshold = np.partition(values, values.size - size)[values.size - size]
-    above, tied = values > threshold, values == threshold
-    places = size - int(above.sum())  # what is left for the tied pixels
-    return float((inside[above].sum() + places * inside[tied].mean()) / size)
-
-
-def pointing_hit(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray, radius: float = POINTING_RADIUS) -> float:
-    """Whether the highest pixel lies within ``radius`` px of the mask, ties in expectation (Zhang 2018).
-
-    Returns:
-        1 or 0, or the share of hits among pixels that tie for the maximum.
-    """
-    values = attribution[fov]
-    near = (distance_transform_edt(~mask) <= radius)[fov]
-    return float(near[values == values.max()].mean())
-
-
-def lift_of(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float:
-    """Share of the positive attribution on the mask ÷ the mask's share of the area: 1 is chance."""
-    return mass_share(attribution, mask, fov) * float(fov.sum()) / float(mask.sum())
-
-
-def _part(case: Case, part: str) -> np.ndarray:
-    mask: np.ndarray = {"vessels": case.vessels, "thin": case.thin, "thick": case.thick}[part].numpy()
+    mask = _home(case)[part]
     if not mask.any():
         raise Skipped(f"case {case.id} has no {'vessel' if part == 'vessels' else part + ' vessel'} pixels")
     return mask
 
 
+def _home(case: Case) -> Position:
+    return {"vessels": case.vessels.numpy(), "thin": case.thin.numpy(), "thick": case.thick.numpy()}
+
+
+def _elsewhere(case: Case, scorer: Scorer) -> list[Position]:
+    """The vessels in their seven other positions in the field of view."""
+
+    def compute() -> list[Position]:
+        each = {part: turned(mask, case.fov.numpy()) for part, mask in _home(case).items()}
+        return [{part: each[part][i] for part in PARTS} for i in range(len(each["vessels"]))]
+
+    return scorer.shared(("turned", case.digest), compute)
+
+
+def null_scores(
+    compute: Callable[[Position], float], case: Case, scorer: Scorer, parts: tuple[str, ...]
+) -> tuple[float, ...]:
+    """What a map scores against the turned vessels; none if a position leaves nothing of a part in sight."""
+    positions = _elsewhere(case, scorer)
+    if not all(position[part].any() for position in positions for part in parts):
+        return ()
+    return tuple(compute(position) for position in positions)
+
+
 def _for_parts(
-    stem: str, compute: Callable[[np.ndarray, np.ndarray, Case], float], what: str, range: tuple[float, float]
+    stem: str, compute: Compute, what: str, range: tuple[float, float], **traits: Any
 ) -> tuple[Plugin, Plugin, Plugin]:
     """The metrics ``stem-vessels``, ``stem-thin`` and ``stem-thick``."""
 
     def declare(part: str) -> Plugin:
-        def score(attribution: np.ndarray, case: Case, scorer: Any, *, rng: np.random.Generator) -> Score:
-            return Score(compute(np.asarray(attribution), _part(case, part), case))
+        def score(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+            map_ = np.asarray(attribution)
+            vessel_part(case, part)
+            value = compute(map_, _home(case), part, case, scorer)
+            against = lambda position: compute(map_, position, part, case, scorer)
+            return Score(value, null=null_scores(against, case, scorer, (part,)))
 
         score.__doc__ = what.format("vessels" if part == "vessels" else f"{part} vessels")
-        return metric(f"{stem}-{part}", family="overlap", better="higher", range=range)(score)
+        return metric(f"{stem}-{part}", family="overlap", better="higher", range=range, mask=part, **traits)(score)
 
     return declare("vessels"), declare("thin"), declare("thick")
 
 
-def _auroc(attribution: np.ndarray, mask: np.ndarray, case: Case) -> float:
-    negatives = (case.fov & ~case.vessels).numpy()
-    if not negatives.any():
-        raise Skipped(f"case {case.id} has no field-of-view pixel without a vessel")
-    return area_under_roc(attribution[mask], attribution[negatives])
+def _against_background(area: Callable[..., float]) -> Compute:
+    """Of a part's pixels against those of the field of view that are off every vessel."""
+
+    def compute(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
+        fov = case.fov.numpy()
+        background = ~position["vessels"][fov]
+        if not background.any():
+            raise Skipped(f"case {case.id} has no field-of-view pixel without a vessel")
+        return area(_levels(attribution[fov], scorer), position[part][fov], background)
+
+    return compute
 
 
-def _within(function: Callable[..., float]) -> Callable[[np.ndarray, np.ndarray, Case], float]:
-    return lambda attribution, mask, case: function(attribution, mask, case.fov.numpy())
+def _levels(values: np.ndarray, scorer: Scorer) -> Levels:
+    """Sorted once for all metrics of a map; only the last map is remembered."""
+    last: dict[bytes, Levels] = scorer.shared(("levels",), dict)
+    key = hashlib.blake2b(values.tobytes(), digest_size=16).digest()
+    if key not in last:
+        last.clear()
+        last[key] = Levels.of(values)
+    return last[key]
+
+
+def _within(function: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> Compute:
+    return lambda attribution, position, part, case, scorer: function(attribution, position[part], case.fov.numpy())
+
+
+def _pointing(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
+    close = scorer.shared(("near", position[part].tobytes()), lambda: near(position[part]))
+    return pointing_hit(attribution, close, case.fov.numpy())
 
 
 auroc_vessels, auroc_thin, auroc_thick = _for_parts(
-    "auroc", _auroc, "ROC area of the map for {} against field-of-view pixels without a vessel; .5 is chance.", (0, 1)
+    "auroc",
+    _against_background(Levels.roc),
+    "ROC area of the map for {} against field-of-view pixels without a vessel; .5 is chance (Hanley 1982).",
+    (0, 1),
+    invariant="rank",
+    chance=0.5,
+    paper="Hanley 1982",
+)
+ap_vessels, ap_thin, ap_thick = _for_parts(
+    "ap",
+    _against_background(Levels.average_precision),
+    "Average precision of the map for {} against field-of-view pixels without a vessel (Davis 2006).",
+    (0, 1),
+    invariant="rank",
+    paper="Davis 2006",
 )
 mass_vessels, mass_thin, mass_thick = _for_parts(
-    "mass", _within(mass_share), "Share of the positive attribution that lies on {} (Arras 2022).", (0, 1)
+    "mass",
+    _within(mass_share),
+    "Share of the positive attribution that lies on {} (Arras 2022).",
+    (0, 1),
+    invariant="scale",
+    paper="Arras 2022",
 )
 lift_vessels, lift_thin, lift_thick = _for_parts(
-    "lift", _within(lift_of), "Mass share of {} ÷ their share of the area; 1 is chance.", (0, math.inf)
+    "lift",
+    _within(lift_of),
+    "Mass share of {} ÷ their share of the area; 1 is chance (after Arras 2022).",
+    (0, math.inf),
+    invariant="scale",
+    chance=1,
+    paper="Arras 2022",
 )
 rank_vessels, rank_thin, rank_thick = _for_parts(
-    "rank", _within(top_share), "Share of {} among as many most attributed pixels (Arras 2022).", (0, 1)
+    "rank",
+    _within(top_share),
+    "Share of {} among as many most attributed pixels (Arras 2022).",
+    (0, 1),
+    invariant="rank",
+    paper="Arras 2022",
 )
 pointing_vessels, pointing_thin, pointing_thick = _for_parts(
-    "pointing", _within(pointing_hit), "Whether the highest pixel lies within 2 px of {} (Zhang 2018).", (0, 1)
+    "pointing",
+    _pointing,
+    "Whether the highest pixel lies within 2 px of {} (Zhang 2018).",
+    (0, 1),
+    invariant="rank",
+    paper="Zhang 2018",
 )
 
 
-@metric("thin-gap", family="overlap", better="zero", range=(-math.inf, math.inf))
-def thin_gap(attribution: np.ndarray, case: Case, scorer: Any, *, rng: np.random.Generator) -> Score:
+@metric("thin-gap", family="overlap", better="zero", range=(-math.inf, math.inf), invariant="scale", chance=0)
+def thin_gap(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
     """log₂ of lift on thick ÷ lift on thin vessels: 0 is even-handed, +1 twice as much on thick ones.
 
     Raises:
         Skipped: if there is no thin or no thick vessel, or no positive attribution on one of them: the gap is infinite.
     """
-    thin, thick = (lift_of(np.asarray(attribution), _part(case, p), case.fov.numpy()) for p in ("thin", "thick"))
+    for part in ("thin", "thick"):
+        vessel_part(case, part)
+    lifts = lambda position: [lift_of(attribution, position[part], case.fov.numpy()) for part in ("thin", "thick")]
+    thin, thick = lifts(_home(case))
     if thin == 0 or thick == 0:
         raise Skipped(f"no positive attribution on {'thin' if thin == 0 else 'thick'} vessels, so the gap is infinite")
-    return Score(math.log2(thick / thin))
+
+    def against(position: Position) -> float:
+        there = lifts(position)
+        return _gap(*there) if min(there) > 0 else math.nan
+
+    nulls = null_scores(against, case, scorer, PARTS)
+    return Score(_gap(thin, thick), null=() if any(map(math.isnan, nulls)) else nulls)
+
+
+def _gap(thin: float, thick: float) -> float:
+    """log₂ of thick ÷ thin, 0 where they differ by rounding alone."""
+    return 0.0 if math.isclose(thin, thick, rel_tol=1e-12) else math.log2(thick / thin)

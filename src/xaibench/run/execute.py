@@ -111,8 +111,13 @@ def _compute(
     """The record of a cell with what was missing, and the traceback of its last failure."""
     record, trace = kept, ""
     if record is None or todo is None:
-        record, trace = _compute_map(cell, case, scorer, setting, store, fail_fast)
-        todo = cell.scores
+        record, todo = None, cell.scores
+    # A run that asks only for what is read off further maps, such as the truth metrics, needs no map of the image.
+    needed = not todo or any(metric.plugin.traits["measures"] != "method" for metric in todo.values())
+    if isinstance(scorer, Skipped) or (needed and (record is None or store.load_map(record.map_key) is None)):
+        scores = [] if record is None else record.scores
+        record, trace = _compute_map(cell, case, scorer, setting, store, fail_fast, scores)
+    record = record or _blank(cell, case, setting)
     if record.status != "ok" or isinstance(scorer, Skipped):
         return record, trace
     return _compute_scores(cell.spec, record, todo, case, scorer, setting, store, fail_fast)
@@ -134,9 +139,15 @@ def _scorer(model: nn.Module, name: str, case: Case, device: str) -> Scorer | Sk
 
 
 def _compute_map(
-    cell: Cell, case: Case, scorer: Scorer | Skipped, setting: Setting, store: Store, fail_fast: bool
+    cell: Cell,
+    case: Case,
+    scorer: Scorer | Skipped,
+    setting: Setting,
+    store: Store,
+    fail_fast: bool,
+    scores: list[ScoreEntry],
 ) -> tuple[Record, str]:
-    record, trace = _blank(cell, case, setting), ""
+    record, trace = replace(_blank(cell, case, setting), scores=scores), ""
     attribution = None
     try:
         if isinstance(scorer, Skipped):
@@ -169,8 +180,8 @@ def _compute_scores(
 ) -> tuple[Record, str]:
     # What is scored is the map as it is kept, so that a score added later agrees with one computed at once.
     attribution = store.load_map(record.map_key)
-    if attribution is None:
-        raise UserError(f"The map of {record.spec} on case {case.id} is gone from {store.root}.", "Run with --force.")
+    if attribution is None:  # then every metric is read off further maps
+        attribution = np.zeros(tuple(case.fov.shape), np.float32)
     method = Method(spec, partial(_map, setting.seed))
     cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
     entries, trace = [], ""

@@ -15,22 +15,41 @@ from xaibench.registry import Plugin, Spec
 
 CURVES = ("srg", "deletion", "insertion")
 FILLS = ("blur", "mean")  # beside the primary one, which is the metrics' default
-LAYERS = ("bottleneck", "decoder-1/4", "decoder-1/2", "last")
+
+
+MORE = ("context[share=0.9]",)
+SEGMENTERS = ("thick", "marker")  # of the truth metrics, beside the linear one
+DEAR = ("infidelity", "faithfulness-correlation", "irof")  # metrics of the map with passes of their own
+DEAREST = ("mprt", "max-sensitivity")  # which need many further maps
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A named choice: methods, fills beside the primary one, and how many cases (None: all)."""
+    """A named choice.
+
+    Attributes:
+        methods: by name; every registered explainer if empty.
+        fills: beside the primary one.
+        cases: how many, None for all.
+        wants: whether a metric belongs to it.
+    """
 
     methods: tuple[str, ...]
     fills: tuple[str, ...]
     cases: int | None
+    wants: Callable[[Plugin], bool]
 
 
 SUITES = {
-    "quick": Suite(("gradcam",), (), 5),
-    "standard": Suite(tuple(f"gradcam[layer={layer}]" for layer in LAYERS), FILLS, None),
-    "full": Suite((), FILLS, None),  # no names: every registered explainer
+    "quick": Suite(
+        ("gradcam", "gradcam[layer=decoder-1/2]", "saliency", "deeplift", "lrp"),
+        (),
+        5,
+        lambda m: m.traits["measures"] != "method" and m.name not in DEAR,
+    ),
+    "standard": Suite((), FILLS, None, lambda m: m.family != "truth" and m.name not in DEAREST),
+    "full": Suite((), FILLS, None, lambda m: m.family != "truth"),
+    "truth": Suite((), (), None, lambda m: m.family == "truth"),
 }
 
 
@@ -74,16 +93,18 @@ def chosen_methods(asked: Sequence[str | Plugin | Callable[..., Any]], suite: Su
 
 
 def chosen_metrics(asked: Sequence[str], suite: Suite) -> tuple[Spec, ...]:
-    """The metrics that were asked for, or all registered ones, curves with the suite's fills.
+    """The metrics that were asked for, or the suite's, curves with its fills.
 
     Raises:
         UserError: for an unknown name.
     """
     if asked:
         return tuple(_distinct(registry.parse("metric", name) for name in asked))
-    plugins, _broken = registry.available("metric")
-    more = [registry.parse("metric", f"{curve}[fill={fill}]") for curve in CURVES for fill in suite.fills]
-    return tuple(_distinct([*map(Spec, plugins), *more]))
+    plugins = [p for p in registry.available("metric")[0] if suite.wants(p)]
+    more = [f"{curve}[fill={fill}]" for curve in CURVES for fill in suite.fills]
+    more += MORE if suite.fills else ()
+    more += [f"{p.name}[segmenter={s}]" for p in plugins if "segmenter" in p.parameters for s in SEGMENTERS]
+    return tuple(_distinct([*map(Spec, plugins), *(registry.parse("metric", name) for name in more)]))
 
 
 def plan_case(case: Case, methods: Iterable[Spec], setting: Setting) -> list[Cell]:

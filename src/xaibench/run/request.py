@@ -26,6 +26,7 @@ from xaibench.record.store import SCORE_COLUMNS, Store, tidy
 from xaibench.registry import Plugin, Spec
 from xaibench.run.execute import Report, execute
 from xaibench.run.plan import SUITES, Setting, chosen_methods, chosen_metrics, missing_scores, plan_case, run_name
+from xaibench.run.tables import write_tables
 from xaibench.scorer import TARGETS
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Request:
             trained on this kind of data.
         target: which pixels to explain.
         metrics: by name; all if empty.
-        suite: ``"quick"``, ``"standard"`` or ``"full"``.
+        suite: ``"quick"``, ``"standard"``, ``"full"`` or ``"truth"``.
         out: the run's folder; ``runs/`` and a name made of data, model and target if None.
         seed: decides all chance.
         device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
@@ -189,9 +190,11 @@ def run_prepared(
     p = prepared
     p.store.write_run(p.run_json(command))
     try:
-        return execute(
+        failures = execute(
             p.cases, p.methods, p.model, p.setting, p.store, report, device=p.device, force=force, fail_fast=fail_fast
         )
+        write_tables(p.store, p.cases, p.methods, p.model, p.setting, force=force)
+        return failures
     finally:
         p.store.write_scores()
 

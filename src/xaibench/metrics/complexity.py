@@ -1,0 +1,64 @@
+"""Complexity: in how few pixels a map says what it says. No end is better: a sharp map can be wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from xaibench.data.case import Case
+from xaibench.metrics.score import Score
+from xaibench.registry import metric
+from xaibench.scorer import Scorer
+
+VISIBLE = 0.1  # of the maximum
+
+
+@metric(
+    "sparseness",
+    family="complexity",
+    better="none",
+    range=(0, 1),
+    invariant="scale",
+    chance=0,
+    paper="Chalasani 2020",
+)
+def sparseness(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+    """Gini index of the positive attribution in the field of view: 0 even, near 1 on a few pixels (Chalasani 2020)."""
+    positive = np.sort(np.maximum(attribution[case.fov.numpy()], 0).astype(np.float64))
+    total, n = float(positive.sum()), positive.size
+    if total == 0 or positive[0] == positive[-1]:
+        return Score(0.0)
+    return Score(float((2 * np.arange(1, n + 1) - n - 1) @ positive) / (n * total))
+
+
+@metric("entropy", family="complexity", better="none", range=(0, math.inf), invariant="scale", paper="Bhatt 2020")
+def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+    """Entropy of |a| ÷ Σ|a| over the field of view, in nats: ln of its n pixels if all are equal (Bhatt 2020).
+
+    A map of zeros says as little as a constant one.
+    """
+    size = np.abs(attribution[case.fov.numpy()].astype(np.float64))
+    total = float(size.sum())
+    if total == 0:
+        return Score(math.log(size.size))
+    share = size[size > 0] / total
+    return Score(max(0.0, -float(share @ np.log(share))))
+
+
+@metric(
+    "effective-complexity",
+    family="complexity",
+    better="none",
+    range=(0, math.inf),
+    invariant="scale",
+    paper="Nguyen 2020",
+)
+def effective_complexity(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+    """Number of field-of-view pixels in which |a| is above 10 % of its maximum (after Nguyen 2020).
+
+    A map of zeros says as little as a constant one: all of them.
+    """
+    size = np.abs(attribution[case.fov.numpy()].astype(np.float64))
+    top = float(size.max())
+    return Score(float((size > VISIBLE * top).sum() if top > 0 else size.size))

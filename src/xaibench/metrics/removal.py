@@ -1,0 +1,193 @@
+"""What a network still sees as pixels are taken away: the curves under deletion, insertion and their kin.
+
+The target's mean probability s is followed while pixels of the field of view are replaced by a fill; the share removed
+takes the steps q_k = sin²(πk/2n), k = 0 … n, dense at both ends. Curves are normalised to (s − s_end) / (s_0 − s_end),
+where s_end has everything removed, and both endpoints are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaibench.arguments import at_least
+from xaibench.data.case import Case
+from xaibench.errors import Skipped
+from xaibench.metrics.fills import Filler, prepare_fill
+from xaibench.scorer import Scorer
+
+STEPS = 20
+LEAST_RANGE = 1e-4  # of probability: with less between the whole image and none of it, a curve is rounding noise
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network sees of pictures with more and more removed.
+
+    Attributes:
+        probability: (N,) the target's mean probability.
+        dice: (N,) soft Dice in the field of view between the probabilities of the picture and of the whole image.
+    """
+
+    probability: np.ndarray
+    dice: np.ndarray
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Normalised curves over the share removed, (steps + 1,) each, from 1 to 0.
+
+    Attributes:
+        fractions: the share removed.
+        most_first, least_first: the target's probability, as the most or the least attributed pixels go first.
+        dice: soft Dice with the original prediction, the most attributed first; None if even with everything removed
+            the prediction stays as it was.
+    """
+
+    fractions: np.ndarray
+    most_first: np.ndarray
+    least_first: np.ndarray
+    dice: np.ndarray | None
+
+
+def fractions(steps: int = STEPS) -> np.ndarray:
+    """(steps + 1,) shares q_k = sin²(πk / 2 steps), from 0 to 1 and symmetric.
+
+    Example:
+        >>> fractions(4).round(3).tolist()
+        [0.0, 0.146, 0.5, 0.854, 1.0]
+    """
+    at_least(1, "steps", steps)
+    return np.asarray(np.sin(np.pi * np.arange(steps + 1) / (2 * steps)) ** 2)
+
+
+def area(curve: np.ndarray, over: np.ndarray) -> float:
+    """Area under a curve over the share removed, by trapezoids."""
+    return float(np.trapezoid(curve, over))
+
+
+def soft_dice(prediction: Tensor, original: Tensor) -> float:
+    """2 Σpq / (Σp² + Σq²) of two probability maps (Milletari 2016), in [0, 1]; 1 for two equal ones."""
+    overlap = 2 * float((prediction * original).sum(dtype=torch.float64))
+    size = float((prediction**2).sum(dtype=torch.float64) + (original**2).sum(dtype=torch.float64))
+    return overlap / size if size > 0 else 1.0
+
+
+def removal_orders(attribution: np.ndarray, fov: np.ndarray, shuffle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Field-of-view pixels from most to least attributed, and from least to most, as flat indices.
+
+    Equal values stand in the same random order in both, so that a constant map gives twice the same order and its
+    symmetric relevance gain is exactly 0.
+
+    Args:
+        attribution: (H, W).
+        fov: (H, W) bool with n pixels.
+        shuffle: (n,) a permutation that orders ties.
+    """
+    pixels = np.flatnonzero(fov)[shuffle]
+    values = attribution.ravel()[pixels]
+    return pixels[np.argsort(-values, kind="stable")], pixels[np.argsort(values, kind="stable")]
+
+
+def removal_curves(
+    attribution: np.ndarray, case: Case, scorer: Scorer, fill: str, rng: np.random.Generator, steps: int = STEPS
+) -> Curves:
+    """The curves of a map; computed once for the metrics that read them.
+
+    Raises:
+        Skipped: if removing everything changes the score by less than 1e-4.
+    """
+    attribution = np.asarray(attribution, np.float32)
+    seed = int(rng.integers(2**63))  # the same for each metric of this map, since each gets the same generator anew
+
+    def compute() -> Curves:
+        fov, over = case.fov.numpy(), fractions(steps)
+        ends = removal_ends(case, scorer, fill, seed)
+        shuffle = np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
+        bounds = [round(q * len(shuffle)) for q in over[:-1]]
+        most, least = (
+            removed_in_order([order[a:b] for a, b in pairwise(bounds)], case, scorer, fill, seed)
+            for order in removal_orders(attribution, fov, shuffle)
+        )
+        return Curves(
+            over,
+            normalised(most.probability, ends.probability),
+            normalised(least.probability, ends.probability),
+            normalised(most.dice, ends.dice) if 1 - ends.dice[1] >= LEAST_RANGE else None,
+        )
+
+    return scorer.shared(("curves", fill, seed, steps, attribution.tobytes()), compute)
+
+
+def normalised(inner: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(v − v_end) / (v_0 − v_end) of the curve with its two ends."""
+    whole, emptied = ends
+    return np.asarray((np.concatenate([[whole], inner, [emptied]]) - emptied) / (whole - emptied))
+
+
+def removal_ends(case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
+    """What is seen of the whole image and of the emptied one; computed once per fill.
+
+    Raises:
+        Skipped: if the score changes by less than 1e-4.
+    """
+    ends = scorer.shared(("ends", fill, seed), lambda: _ends(case, scorer, fill, seed))
+    if abs(ends.probability[0] - ends.probability[1]) < LEAST_RANGE:
+        raise Skipped(f"removing everything ({fill}) changes the target's probability by less than {LEAST_RANGE}")
+    return ends
+
+
+def _ends(case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
+    emptied = torch.from_numpy(_filler(case, scorer, fill, seed)(case.fov.numpy()))
+    whole, seen = float(scorer.reduce(_original(case, scorer))[0]), _seen([emptied], case, scorer)
+    return Seen(np.array([whole, *seen.probability]), np.array([1.0, *seen.dice]))
+
+
+def removed_in_order(groups: Sequence[np.ndarray], case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
+    """What is seen as one group of pixels after the other is removed, none put back.
+
+    Args:
+        groups: flat pixel indices each.
+        case: the image.
+        scorer: network and target.
+        fill: see :func:`~xaibench.metrics.fills.prepare_fill`.
+        seed: of the fill's noise.
+    """
+    filler = _filler(case, scorer, fill, seed)
+    removed = np.zeros(case.fov.numel(), bool)
+
+    def pictures() -> Iterable[Tensor]:
+        for group in groups:
+            removed[group] = True
+            yield torch.from_numpy(filler(removed.reshape(case.fov.shape)))
+
+    return _seen(pictures(), case, scorer)
+
+
+def _seen(pictures: Iterable[Tensor], case: Case, scorer: Scorer) -> Seen:
+    fov = case.fov.to(scorer.device)
+    original = _original(case, scorer)[0, 0][fov]
+    probability, dice = [], []
+    for picture in pictures:
+        maps = scorer.maps(picture[None])
+        probability.append(float(scorer.reduce(maps)[0]))
+        dice.append(soft_dice(maps[0, 0][fov], original))
+    return Seen(np.array(probability), np.array(dice))
+
+
+def _original(case: Case, scorer: Scorer) -> Tensor:
+    """(1, 1, H, W) probabilities of the whole image; one pass for all methods and metrics."""
+    return scorer.shared(("prediction",), lambda: scorer.maps(case.image[None]))
+
+
+def _filler(case: Case, scorer: Scorer, fill: str, seed: int) -> Filler:
+    def prepare() -> Filler:
+        rng = np.random.default_rng([seed, 0])
+        return prepare_fill(fill, case.image.numpy(), case.fov.numpy(), scale=case.scale, rng=rng)
+
+    return scorer.shared(("fill", fill, seed), prepare)
