@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from made_up import GreenFilter, target_on
 
+from xaibench.conformance.metric_subjects import method
 from xaibench.data.case import Case, make_case
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics import removal as room
-from xaibench.metrics.faithfulness import deletion, dice_deletion, insertion, irof, srg
+from xaibench.metrics.faithfulness import deletion, dice_deletion, insertion, irof, srg, srg_thick, srg_thin
 from xaibench.metrics.fills import FILLS, prepare_fill
 from xaibench.metrics.removal import area, fractions, removal_curves, removal_orders, soft_dice
-from xaibench.scorer import Scorer
+from xaibench.registry import Plugin
+from xaibench.scorer import Scorer, target
 
 FRACTIONS = fractions()
 SIDE = 64
@@ -269,3 +271,15 @@ def test_irof_is_the_area_over_the_curve_of_whole_segments(eye: Case) -> None:
     )
     assert good > none > bad and good > 0.7
     assert none == irof(np.ones_like(oracle), eye, scorer, rng=rng(), segments=60).value
+
+
+@pytest.mark.parametrize(("metric", "part"), [(srg_thin, "thin"), (srg_thick, "thick")])
+@pytest.mark.parametrize("asked_about", ["vessels", "thin", "thick"])
+def test_srg_of_a_part_is_that_of_the_map_for_it(eye: Case, metric: Plugin, part: str, asked_about: str) -> None:
+    """Whatever the run is about, and whatever map it has or has not."""
+    model, by = GreenFilter(0.4, 8.0), method("saliency")
+    about = Scorer(model, target(part, model, eye))
+    expected = srg(by(about, eye), eye, about, rng=rng(), fill="blur").value
+    scorer = Scorer(model, target(asked_about, model, eye))
+    found = metric(np.zeros(eye.fov.shape, np.float32), eye, scorer, rng=rng(), method=by, fill="blur").value
+    assert found == expected and found > 0.3

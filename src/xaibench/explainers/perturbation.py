@@ -27,8 +27,8 @@ def occlusion(
     image: Tensor,
     *,
     rng: np.random.Generator,
-    patch: int = 28,
-    stride: int = 28,
+    patch: int = 32,
+    stride: int = 32,
     baseline: str = "blur",
 ) -> Tensor:
     """How far the score falls when a square window is hidden, averaged over the windows a pixel lies in.

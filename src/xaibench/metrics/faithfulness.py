@@ -91,10 +91,10 @@ def srg(
     return _score(curves.least_first - curves.most_first, curves.fractions)
 
 
-def _srg_for(target: str, attribution: np.ndarray, case: Case, scorer: Scorer, method: Method, **how: object) -> Score:
-    if scorer.target.name != target:
-        scorer, attribution = method.about(scorer, case, target)
-    score: Score = srg(attribution, case, scorer, **how)
+def _srg_for(target: str, case: Case, scorer: Scorer, method: Method, **how: object) -> Score:
+    # Also where the run itself is about this target: one that asks for no metric of the map has none.
+    about, attribution = method.about(scorer, case, target)
+    score: Score = srg(attribution, case, about, **how)
     return score
 
 
@@ -111,7 +111,7 @@ def srg_thin(
     fill: str = "inpaint",
 ) -> Score:
     """Symmetric relevance gain (srg) of the method's map for the target `thin` (Blücher 2024)."""
-    return _srg_for("thin", attribution, case, scorer, method, rng=rng, fill=fill)
+    return _srg_for("thin", case, scorer, method, rng=rng, fill=fill)
 
 
 @metric(
@@ -127,7 +127,7 @@ def srg_thick(
     fill: str = "inpaint",
 ) -> Score:
     """Symmetric relevance gain (srg) of the method's map for the target `thick` (Blücher 2024)."""
-    return _srg_for("thick", attribution, case, scorer, method, rng=rng, fill=fill)
+    return _srg_for("thick", case, scorer, method, rng=rng, fill=fill)
 
 
 @metric("dice-deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="Milletari 2016")
