@@ -97,7 +97,7 @@ def draw_eye(*, image_seed: int = 0, id: str = "eye") -> Case:
 
 def target_on(case: Case, mask: Tensor | None = None) -> Target:
     mask = case.vessels if mask is None else mask
-    return Target("mine", mask, case.fov, mask.float())
+    return Target("mine", mask, case.fov, mask.float(), case.scale)
 
 
 FEW = {"samples": 12, "steps": 4, "segments": 6}

@@ -1,4 +1,4 @@
-"""A new explainer's package: its name, its files, and that it works as it is written, imported by hand or installed."""
+"""A new plugin's package: its name, its files, and that it works as it is written, imported by hand or installed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,29 @@ import venv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from made_up import GreenFilter, target_on
 
 import xaibench as xb
 from cli.said import Run
-from xaibench.cli.new import explainer_package
+from xaibench.cli.new import FUNCTIONS, plugin_package
 from xaibench.data.case import Case
 
 
 @pytest.fixture
-def package(tmp_path: Path, xaibench: Run) -> Path:
+def kind() -> str:
+    return "explainer"
+
+
+both = pytest.mark.parametrize("kind", FUNCTIONS)
+
+
+@pytest.fixture
+def package(tmp_path: Path, xaibench: Run, kind: str) -> Path:
     """The folder of a package ``my-method``."""
-    said = xaibench("new", "explainer", "my-method")
+    said = xaibench("new", kind, "my-method")
     assert said.code == 0
     return tmp_path / "my-method"
 
@@ -43,7 +52,8 @@ def imported(package: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ob
     sys.modules.pop("xaibench_my_method", None)
 
 
-def test_its_files(package: Path, xaibench: Run, tmp_path: Path) -> None:
+@both
+def test_its_files(package: Path, kind: str, tmp_path: Path) -> None:
     found = {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()}
     assert found == {
         "pyproject.toml",
@@ -54,22 +64,24 @@ def test_its_files(package: Path, xaibench: Run, tmp_path: Path) -> None:
     project = tomllib.loads((package / "pyproject.toml").read_text())
     assert project["project"]["name"] == "xaibench-my-method"
     assert any(d.startswith("xaibench>=") for d in project["project"]["dependencies"])
-    points = project["project"]["entry-points"]["xaibench.explainers"]
-    assert points == {"my-method": "xaibench_my_method:my_method_map"}
+    points = project["project"]["entry-points"][f"xaibench.{kind}s"]
+    assert points == {"my-method": f"xaibench_my_method:my_method_{FUNCTIONS[kind]}"}
     assert len((package / "README.md").read_text().splitlines()) == 3
     assert [p.name for p in tmp_path.iterdir()] == ["my-method"]  # nothing else was left
 
 
-def test_it_says_where_it_is_and_what_is_next(xaibench: Run, tmp_path: Path) -> None:
-    said = xaibench("new", "explainer", "x2", "--out", "deep/down")
+@both
+def test_it_says_where_it_is_and_what_is_next(kind: str, xaibench: Run, tmp_path: Path) -> None:
+    said = xaibench("new", kind, "x2", "--out", "deep/down")
     assert said.code == 0 and "deep/down/src/xaibench_x2/__init__.py" in said.out
     assert "pip install -e deep/down" in said.err and "xaibench check x2" in said.err
     assert (tmp_path / "deep/down/tests/test_x2.py").is_file()
 
 
-@pytest.mark.parametrize("name", ["class", "torch", "none", "explainer", "image", "a-1-b", "x", "random-2"])
-def test_any_name_makes_files_that_can_be_read(name: str) -> None:
-    for place, text in explainer_package(name).items():
+@pytest.mark.parametrize("name", ["class", "torch", "none", "explainer", "image", "a-1-b", "x", "random-2", "case"])
+@both
+def test_any_name_makes_files_that_can_be_read(kind: str, name: str) -> None:
+    for place, text in plugin_package(kind, name).items():
         assert "$" not in text and "$" not in place
         if place.endswith(".py"):
             ast.parse(text)
@@ -77,17 +89,33 @@ def test_any_name_makes_files_that_can_be_read(name: str) -> None:
             tomllib.loads(text)
 
 
-def test_its_texts_are_tidy() -> None:
-    for text in explainer_package("my-method").values():
+@both
+def test_its_texts_are_tidy(kind: str) -> None:
+    for text in plugin_package(kind, "my-method").values():
         assert text.endswith("\n") and not text.endswith("\n\n")
         assert all(len(line) <= 120 and line == line.rstrip() for line in text.splitlines())
 
 
+@both
 def test_its_own_test_passes(imported: Callable[[Path], dict[str, Callable[[], None]]], package: Path) -> None:
     tests = [f for n, f in imported(package / "tests" / "test_my_method.py").items() if n.startswith("test_")]
     assert len(tests) == 2
     for test in tests:
         test()
+
+
+@pytest.mark.parametrize("kind", ["metric"])
+def test_its_score_is_what_it_says(imported: Callable[..., object], eye: Case) -> None:
+    """All of the attribution on one pixel is as far away as that pixel."""
+    import xaibench_my_method
+
+    y, x = np.argwhere(~eye.vessels.numpy() & eye.fov.numpy())[40]
+    map_ = np.zeros(tuple(eye.fov.shape), np.float32)
+    map_[y, x] = 2.5
+    away = np.hypot(*(np.argwhere(eye.vessels.numpy()) - (y, x)).T).min() / eye.scale
+    score = xaibench_my_method.my_method_score(map_, eye, None, rng=None)
+    assert score.value == pytest.approx(away) and 0 < away < 20
+    assert xaibench_my_method.my_method_score(map_, eye, None, rng=None, cap=away / 2).value == pytest.approx(away / 2)
 
 
 def test_its_map_is_what_it_says(imported: Callable[..., object], eye: Case) -> None:
@@ -117,7 +145,7 @@ def test_its_map_is_what_it_says(imported: Callable[..., object], eye: Case) -> 
         (["äöü"], ["'äöü' is no name", "Try my-method."]),
         ([""], ["'' is no name"]),
         (["a/../../b"], ["is no name"]),
-        (["gradcam"], ["'gradcam' already"]),
+        (["gradcam"], ["There is an explainer called 'gradcam' already"]),
         (["a" * 300], ["cannot be written: "]),
         ([], ["Missing: NAME"]),
     ],
@@ -127,6 +155,11 @@ def test_names_that_cannot_be(xaibench: Run, tmp_path: Path, argv: list[str], wo
     assert said.code == 2 and not said.out and len(said.err.splitlines()) == 1
     assert all(word in said.err for word in words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_metric_can_have_a_methods_name_but_no_metrics(xaibench: Run) -> None:
+    said = xaibench("new", "metric", "srg")
+    assert said.code == 2 and "There is a metric called 'srg' already" in said.err
 
 
 def test_nothing_that_is_there_is_overwritten(xaibench: Run, tmp_path: Path) -> None:
@@ -200,5 +233,22 @@ def test_installed_it_is_listed_checked_and_run(
 
     small = ("--data", "phantom[size=128]", "--cases", "1", "--model", str(weights), "--metric", "auroc-vessels")
     ran = installed("-m", "xaibench", "run", "--method", "my-method", "--out", "first", *small)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "my-method" in (tmp_path / "first" / "leaderboard.md").read_text()
+
+
+@pytest.mark.parametrize("kind", ["metric"])
+def test_an_installed_metric_is_listed_checked_and_a_column(
+    installed: Callable[..., subprocess.CompletedProcess[str]], weights: Path, tmp_path: Path
+) -> None:
+    listed = installed("-m", "xaibench", "list", "metrics")
+    assert listed.returncode == 0 and "my-method " in listed.stdout, listed.stderr
+
+    checked = installed("-m", "xaibench", "check", "my-method")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "oracle" in checked.stdout
+
+    small = ("--data", "phantom[size=128]", "--cases", "1", "--model", str(weights), "--method", "sobel")
+    ran = installed("-m", "xaibench", "run", "--metric", "my-method", "--out", "first", *small)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "my-method" in (tmp_path / "first" / "leaderboard.md").read_text()

@@ -15,7 +15,7 @@ SIGMA = {"blur": 10.0, "mean": 40.0}  # px of a field of view 540 px wide
 @pytest.mark.parametrize("name", REFERENCES)
 def test_outside_the_field_of_view_it_is_the_image(name: str, eye: Case) -> None:
     image = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(0))
-    reference = reference_image(name, image, eye.fov)
+    reference = reference_image(name, image, eye.fov, eye.scale)
     assert reference.dtype == torch.float32 and reference.shape == image.shape
     assert torch.equal(reference[:, ~eye.fov], image[:, ~eye.fov])
     assert not torch.equal(reference[:, eye.fov], image[:, eye.fov])
@@ -32,7 +32,7 @@ def test_it_is_the_gaussian_mean_of_the_field_of_view_alone(name: str, eye: Case
 
     inside = fov > 0
     expected = np.stack([(smooth(c * fov)[inside] / smooth(fov)[inside]) for c in eye.image.double().numpy()])
-    reference = reference_image(name, eye.image, eye.fov)[:, eye.fov].numpy()
+    reference = reference_image(name, eye.image, eye.fov, eye.scale)[:, eye.fov].numpy()
     # The kernel that is sampled at pixels differs a little from the continuous one when σ is about a pixel.
     tolerance = 5e-3 if name == "blur" else 1e-5
     np.testing.assert_allclose(reference, expected, rtol=0, atol=tolerance)
@@ -41,17 +41,17 @@ def test_it_is_the_gaussian_mean_of_the_field_of_view_alone(name: str, eye: Case
 def test_what_lies_outside_does_not_leak_in(eye: Case) -> None:
     white = torch.where(eye.fov, eye.image, 1.0)
     for name in REFERENCES:
-        inside = [reference_image(name, image, eye.fov)[:, eye.fov] for image in (eye.image, white)]
+        inside = [reference_image(name, image, eye.fov, eye.scale)[:, eye.fov] for image in (eye.image, white)]
         torch.testing.assert_close(inside[0], inside[1], rtol=0, atol=1e-6)
 
 
 def test_zero_is_black_and_the_others_keep_a_constant_image(eye: Case) -> None:
     grey = torch.where(eye.fov, torch.full_like(eye.image, 0.4), 0.0)
-    assert reference_image("zero", grey, eye.fov).abs().max() == 0
+    assert reference_image("zero", grey, eye.fov, eye.scale).abs().max() == 0
     for name in ("blur", "mean"):
-        torch.testing.assert_close(reference_image(name, grey, eye.fov), grey, rtol=0, atol=1e-6)
+        torch.testing.assert_close(reference_image(name, grey, eye.fov, eye.scale), grey, rtol=0, atol=1e-6)
 
 
 def test_an_unknown_name_is_told_with_the_known_ones(eye: Case) -> None:
     with pytest.raises(UserError, match=r"'grey'.* blur, mean, zero"):
-        reference_image("grey", eye.image, eye.fov)
+        reference_image("grey", eye.image, eye.fov, eye.scale)

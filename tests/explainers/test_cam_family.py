@@ -151,7 +151,9 @@ def test_ablationcam_weighs_by_the_fall_without_a_channel(net: str, layer: str, 
 
 
 def rise_of_each_channel(at: AsFunction, factor: int, baseline: str, case: Case) -> Iterator[float]:
-    hidden = at.image * ~at.fov if baseline == "zero" else reference_image("blur", case.image, case.fov).double()
+    hidden = (
+        at.image * ~at.fov if baseline == "zero" else reference_image("blur", case.image, case.fov, case.scale).double()
+    )
     for channel in at.activation[0]:
         mask = placed(channel, case.fov.shape, factor)
         low, high = mask[at.fov].aminmax()

@@ -49,7 +49,7 @@ def test_it_is_the_librarys_where_that_can_be_trusted(eye: Case) -> None:
     torch.manual_seed(0)
     model = Tidy().eval()
     map_ = explain(Scorer(model, target_on(eye)), eye.image, method=room.deeplift)
-    reference = reference_image("blur", eye.image, eye.fov)
+    reference = reference_image("blur", eye.image, eye.fov, eye.scale)
     theirs = DeepLift(MeanOver(model, eye.vessels)).attribute(
         eye.image[None].requires_grad_(), reference[None], target=0
     )
@@ -63,7 +63,7 @@ def test_contributions_sum_to_the_difference_within_a_thousandth(net: str, basel
     scorer = Scorer(make(net), target_on(eye))
     map_ = room.deeplift.function(scorer, eye.image, rng=RNG, baseline=baseline)
     assert scorer.passes == 2
-    wanted = float(scorer(eye.image[None]) - scorer(reference_image(baseline, eye.image, eye.fov)[None]))
+    wanted = float(scorer(eye.image[None]) - scorer(reference_image(baseline, eye.image, eye.fov, eye.scale)[None]))
     assert float(map_.sum()) == pytest.approx(wanted, abs=1e-3 * max(abs(wanted), 0.1 * float(map_.abs().sum())))
     assert map_[~eye.fov].abs().max() == 0
 
@@ -76,7 +76,7 @@ def test_the_reference_has_no_contributions(net: str, eye: Case) -> None:
 
 def test_on_a_linear_scorer_it_is_weight_times_difference(eye: Case) -> None:
     scorer = Scorer(GreenFilter(), target_on(eye))
-    reference = reference_image("blur", eye.image, eye.fov)
+    reference = reference_image("blur", eye.image, eye.fov, eye.scale)
     expected = -20 * eye.vessels / eye.vessels.sum() * (eye.image[1] - reference[1])
     torch.testing.assert_close(explain(scorer, eye.image, method=room.deeplift), expected, rtol=1e-4, atol=1e-8)
 
@@ -84,7 +84,7 @@ def test_on_a_linear_scorer_it_is_weight_times_difference(eye: Case) -> None:
 def test_deep_shap_is_the_mean_over_references(scorer: Scorer, eye: Case) -> None:
     map_ = room.deep_shap.function(scorer, eye.image, rng=np.random.default_rng(3), samples=4)
     rng = np.random.default_rng(3)
-    starts = torch.stack([room.random_reference(eye.image, eye.fov, rng) for _ in range(4)])
+    starts = torch.stack([room.random_reference(eye.image, eye.fov, eye.scale, rng) for _ in range(4)])
     wanted = float(scorer(eye.image[None]) - scorer(starts).mean())
     assert float(map_.sum()) == pytest.approx(wanted, rel=0.01)
     torch.testing.assert_close(map_, torch.stack([room.contributions(scorer, eye.image, s) for s in starts]).mean(0))

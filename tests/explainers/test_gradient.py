@@ -63,7 +63,7 @@ def test_closed_forms_on_a_linear_scorer(linear: Scorer, eye: Case) -> None:
     ]:
         torch.testing.assert_close(explain(linear, eye.image, method=method), expected, rtol=1e-4, atol=1e-9)
     for name in REFERENCES:
-        start = reference_image(name, eye.image, eye.fov)[1]
+        start = reference_image(name, eye.image, eye.fov, eye.scale)[1]
         map_ = room.integrated_gradients.function(linear, eye.image, rng=RNG, baseline=name)
         torch.testing.assert_close(map_, w * (green - start), rtol=1e-4, atol=1e-7)
 
@@ -73,7 +73,7 @@ def test_closed_forms_on_a_linear_scorer(linear: Scorer, eye: Case) -> None:
 def test_integrated_gradients_are_complete_within_one_or_two_per_cent(net: str, baseline: str, eye: Case) -> None:
     scorer = Scorer(make(net), target_on(eye))
     map_ = room.integrated_gradients.function(scorer, eye.image, rng=RNG, baseline=baseline, steps=64)
-    start = reference_image(baseline, eye.image, eye.fov)
+    start = reference_image(baseline, eye.image, eye.fov, eye.scale)
     wanted = float((scorer(eye.image[None]) - scorer(start[None])).detach())
     # Of what the map adds up, not of a difference that happens to be nearly zero.
     share = 0.02 if net == "segresnet" else 0.01  # norms over the picture bend the path most
@@ -92,10 +92,10 @@ def test_expected_gradients_are_complete_within_five_per_cent(
         return starts[-1]
 
     monkeypatch.setattr(room, "random_reference", watched)
-    map_ = room.expected_gradients.function(scorer, eye.image, rng=np.random.default_rng(1), samples=100)
+    map_ = room.expected_gradients.function(scorer, eye.image, rng=np.random.default_rng(1), samples=400)
     with torch.no_grad():
         wanted = float(scorer(eye.image[None]) - scorer(torch.stack(starts)).mean())
-    assert len(starts) == 100
+    assert len(starts) == 400
     assert float(map_.sum()) == pytest.approx(wanted, abs=0.05 * max(abs(wanted), 0.1 * float(map_.abs().sum())))
 
 

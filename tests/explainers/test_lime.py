@@ -85,7 +85,7 @@ def test_regions_as_pixels_are_what_lime_makes_of_the_whole_picture(
         lambda pictures: scorer(torch.from_numpy(pictures).permute(0, 3, 1, 2)).numpy()[:, None],
         labels=(0,),
         top_labels=None,
-        hide_color=reference_image("blur", eye.image, eye.fov).permute(1, 2, 0).numpy(),
+        hide_color=reference_image("blur", eye.image, eye.fov, eye.scale).permute(1, 2, 0).numpy(),
         num_samples=40,
         segmentation_fn=lambda picture: labels,
     )
@@ -98,7 +98,12 @@ def test_regions_as_pixels_are_what_lime_makes_of_the_whole_picture(
 def test_of_a_linear_score_the_weights_are_the_regions_sums(eye: Case) -> None:
     """Σ w (x - x₀) over the pixels of each region, shrunk by the penalty the less the more samples there are."""
     scorer = Scorer(GreenFilter(), target_on(eye))
-    pixels = -20.0 * eye.vessels / eye.vessels.sum() * (eye.image - reference_image("blur", eye.image, eye.fov))[1]
+    pixels = (
+        -20.0
+        * eye.vessels
+        / eye.vessels.sum()
+        * (eye.image - reference_image("blur", eye.image, eye.fov, eye.scale))[1]
+    )
     labels = superpixels(eye.image, eye.fov, 10)
     expected = region_sums(pixels, labels)
     shrunk = [
@@ -129,7 +134,7 @@ def test_a_vessel_hidden_by_its_own_mean_colour_would_still_be_there(eye: Case) 
     scorer, labels = Scorer(GreenFilter(), target_on(eye)), superpixels(eye.image, eye.fov, 100)
     means = np.stack([[eye.image[c].numpy()[labels == i].mean() for i in range(labels.max() + 1)] for c in range(3)])
     by_means = torch.from_numpy(means.astype(np.float32)[:, labels])
-    by_blur = reference_image("mean", eye.image, eye.fov)
+    by_blur = reference_image("mean", eye.image, eye.fov, eye.scale)
     left = [float(scorer(picture[None]) - scorer(by_blur[None])) for picture in (eye.image, by_means)]
     assert left[1] > 0.7 * left[0] > 0
 

@@ -43,7 +43,7 @@ def linear(eye: Case) -> Scorer:
 
 def worth(eye: Case, baseline: str = "blur") -> Tensor:
     """(H, W), w (x - x₀) at each pixel for the linear scorer: what hiding that pixel alone takes from the score."""
-    difference = (eye.image - reference_image(baseline, eye.image, eye.fov))[1]
+    difference = (eye.image - reference_image(baseline, eye.image, eye.fov, eye.scale))[1]
     return -20.0 * eye.vessels / eye.vessels.sum() * difference
 
 
@@ -61,7 +61,7 @@ def test_occlusion_by_one_pixel_is_the_weight_times_the_difference(baseline: str
     map_ = explain(
         Scorer(GreenFilter(), target), image, method=few(room.occlusion, patch=1, stride=1, baseline=baseline)
     )
-    difference = (image - reference_image(baseline, image, target.fov))[1]
+    difference = (image - reference_image(baseline, image, target.fov, target.scale))[1]
     expected = -20.0 * target.mask / target.mask.sum() * difference
     torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
@@ -70,7 +70,7 @@ def test_occlusion_by_one_pixel_is_the_weight_times_the_difference(baseline: str
 def test_occlusion_averages_the_windows_a_pixel_lies_in(patch: int, stride: int, plain: nn.Module) -> None:
     """Also of windows that reach beyond the picture; and it is captum's map of the picture in colour."""
     image, target = small()
-    scorer, reference = Scorer(plain, target), reference_image("blur", image, target.fov)
+    scorer, reference = Scorer(plain, target), reference_image("blur", image, target.fov, target.scale)
     map_ = explain(scorer, image, method=few(room.occlusion, patch=patch, stride=stride))
     passes = scorer.passes
     total, count, hiding = torch.zeros(20, 24), torch.zeros(20, 24), 0
@@ -93,7 +93,7 @@ def test_occlusion_averages_the_windows_a_pixel_lies_in(patch: int, stride: int,
 @pytest.mark.parametrize("regions", ["slic", "tiles"])
 def test_feature_ablation_is_the_fall_of_the_score(regions: str, plain: nn.Module, eye: Case) -> None:
     scorer, labels = Scorer(plain, target_on(eye)), superpixels(eye.image, eye.fov, 12, regions)
-    reference = reference_image("blur", eye.image, eye.fov)
+    reference = reference_image("blur", eye.image, eye.fov, eye.scale)
     map_ = explain(scorer, eye.image, method=few(room.feature_ablation, regions=regions))
     assert scorer.passes == labels.max() + 2
     expected = torch.zeros(eye.fov.shape)
@@ -121,7 +121,7 @@ def test_rise_of_a_linear_score_has_a_closed_form(cell: int, keep: float) -> Non
     keep) times the product, over both axes, of the tent's autocorrelation, which is the cubic B-spline.
     """
     image, target = small()
-    difference = (image - reference_image("mean", image, target.fov))[1]
+    difference = (image - reference_image("mean", image, target.fov, target.scale))[1]
     value = (-20.0 * target.mask / target.mask.sum() * difference).double().numpy()
     offsets = np.linspace(-1, 1, 4001)
 
@@ -176,7 +176,7 @@ def test_extremal_keeps_the_area_it_is_told(area: float, plain: nn.Module, eye: 
 
 
 def test_extremal_keeps_more_of_the_score_than_other_masks_of_its_area(plain: nn.Module, eye: Case) -> None:
-    scorer, reference = Scorer(plain, target_on(eye)), reference_image("mean", eye.image, eye.fov)
+    scorer, reference = Scorer(plain, target_on(eye)), reference_image("mean", eye.image, eye.fov, eye.scale)
     spec = few(room.extremal, area=0.2, steps=80, baseline="mean")
     map_ = explain(scorer, eye.image, method=spec)
     assert scorer.passes == 82

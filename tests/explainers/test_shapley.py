@@ -80,8 +80,8 @@ def region_sums(map_: Tensor, labels: np.ndarray) -> np.ndarray:
     return np.bincount(labels.ravel(), map_.double().numpy().ravel())
 
 
-def gain(scorer: Scorer, image: Tensor, fov: Tensor, baseline: str = "blur") -> float:
-    return float(scorer(image[None]) - scorer(reference_image(baseline, image, fov)[None]))
+def gain(scorer: Scorer, image: Tensor, baseline: str = "blur") -> float:
+    return float(scorer(image[None]) - scorer(scorer.reference(baseline, image)[None]))
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def truth(entangled: Scorer) -> tuple[np.ndarray, np.ndarray]:
     """Labels of nine regions, and their Shapley values against black."""
     labels = superpixels(VIVID, DISC, 7, "tiles")
     assert labels.max() + 1 == 9
-    reference = reference_image("zero", VIVID, DISC)
+    reference = reference_image("zero", VIVID, DISC, 1.0)
     phi = exact_shapley(entangled, VIVID, labels, reference)
     alone = [
         float(entangled(VIVID[None]) - entangled(torch.where(torch.from_numpy(labels == i), reference, VIVID)[None]))
@@ -131,7 +131,7 @@ def test_the_error_falls_as_samples_grow(
 def test_partition_shap_gives_owen_values(entangled: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each part: its mean contribution, all its ancestors' siblings before it or after it (Owen 1977)."""
     monkeypatch.setattr(room, "LEAF", 48)
-    reference = reference_image("zero", VIVID, DISC)
+    reference = reference_image("zero", VIVID, DISC, 1.0)
     labels, count = room.halvings(DISC.numpy())
     assert count == 8
     leaf, where = np.arange(8), torch.from_numpy(labels)
@@ -165,7 +165,7 @@ def test_the_map_sums_to_the_score_less_the_baselines(
     for scorer, image in [(entangled, VIVID), (Scorer(plain, target_on(eye)), eye.image)]:
         fov = scorer.target.fov
         map_ = explain(scorer, image, method=few(method, baseline=baseline))
-        wanted = gain(scorer, image, fov, baseline)
+        wanted = gain(scorer, image, baseline)
         assert abs(wanted) > 1e-3
         assert float(map_.double().sum()) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
         assert map_[~fov].abs().max() == 0
@@ -176,7 +176,12 @@ def test_the_map_sums_to_the_score_less_the_baselines(
 def test_of_a_linear_score_each_region_has_what_its_pixels_have(method: Plugin, regions: str, eye: Case) -> None:
     """Logit = 20 (.4 - green): the Shapley value of a region is Σ w (x - x₀) over its pixels."""
     scorer = Scorer(GreenFilter(), target_on(eye))
-    pixels = -20.0 * eye.vessels / eye.vessels.sum() * (eye.image - reference_image("blur", eye.image, eye.fov))[1]
+    pixels = (
+        -20.0
+        * eye.vessels
+        / eye.vessels.sum()
+        * (eye.image - reference_image("blur", eye.image, eye.fov, eye.scale))[1]
+    )
     if method is room.partition_shap:
         spec, labels = few(method, samples=2000), room.halvings(eye.fov.numpy())[0]
     else:
@@ -255,7 +260,7 @@ def test_a_field_of_view_of_fewer_pixels_than_segments(method: Plugin, side: int
     image = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(4))
     map_ = explain(scorer, image, method=few(method, **({} if method is room.partition_shap else {"segments": 50})))
     zero = explain(scorer, image, method=few(method, baseline="zero"))
-    assert float(zero.sum()) == pytest.approx(gain(scorer, image, fov, "zero"), rel=1e-4, abs=1e-6)
+    assert float(zero.sum()) == pytest.approx(gain(scorer, image, "zero"), rel=1e-4, abs=1e-6)
     assert torch.isfinite(map_).all() and map_[~fov].abs().max() == 0
 
 
@@ -293,7 +298,12 @@ def test_too_few_samples_never_give_a_made_up_map(eye: Case) -> None:
     """With two samples per region the draw decides whether the regression has a solution: it is right, or refused."""
     scorer = Scorer(GreenFilter(), target_on(eye))
     labels = superpixels(eye.image, eye.fov, 7, "tiles")
-    pixels = -20.0 * eye.vessels / eye.vessels.sum() * (eye.image - reference_image("blur", eye.image, eye.fov))[1]
+    pixels = (
+        -20.0
+        * eye.vessels
+        / eye.vessels.sum()
+        * (eye.image - reference_image("blur", eye.image, eye.fov, eye.scale))[1]
+    )
     expected, refused = region_sums(pixels, labels), 0
     for seed in range(40):
         spec = few(room.kernel_shap, segments=7, regions="tiles", samples=18)

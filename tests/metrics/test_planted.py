@@ -24,6 +24,8 @@ from xaibench.explainers.cam import gradcam
 from xaibench.explainers.controls import random, uniform, vessels_oracle
 from xaibench.explainers.explain import explain
 from xaibench.explainers.gradient import integrated_gradients
+from xaibench.explainers.perturbation import feature_ablation
+from xaibench.explainers.shapley import kernel_shap, shapley_sampling
 from xaibench.metrics.method import Method
 from xaibench.metrics.planted import CELLS, correlation, deciding, planted, planted_pixels
 from xaibench.model.whitebox import SEGMENTERS, white_box
@@ -63,7 +65,7 @@ def value(metric: Plugin, method: Method, case: Case = CASE, scorer: Scorer | No
 
 
 def exact(scorer: Scorer, image: Tensor, case: Case, baseline: str = "blur") -> Tensor:
-    reference = reference_image(baseline, image, case.fov)
+    reference = reference_image(baseline, image, case.fov, case.scale)
     return scorer.model.exact(image, reference, scorer.target.mask).float()  # type: ignore[operator,no-any-return]
 
 
@@ -111,7 +113,7 @@ def test_the_value_is_pearsons_r_and_the_area_under_the_roc_in_the_field_of_view
     half = own(lambda *a: exact(*a) / exact(*a).std() + noise)
     scorer = run_scorer()
     fov, mask = CASE.fov.numpy(), (torch.sigmoid(box(shown.image[None]))[0, 0] >= 0.5) & CASE.fov
-    truth = box.exact(shown.image, reference_image("blur", shown.image, shown.fov), mask)
+    truth = box.exact(shown.image, reference_image("blur", shown.image, shown.fov, shown.scale), mask)
     map_ = truth.float() / truth.float().std() + noise
     expected = pearsonr(map_.numpy()[fov], truth.numpy()[fov]).statistic
     assert 0.3 < expected < 0.9
@@ -136,6 +138,37 @@ def test_the_curve_sums_over_cells_and_a_map_of_cells_is_right_from_its_own_size
     assert sides == tuple(map(float, CELLS)) and values[0] == score.value < 0.7
     assert values[0] < values[1] < values[2] < 0.99
     assert values[3:] == pytest.approx((1, 1, 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("method", [kernel_shap, shapley_sampling, feature_ablation], ids=lambda m: m.name)
+def test_a_method_of_regions_is_judged_by_its_regions_and_the_exact_ones_are_above_every_grad_cam(
+    method: Plugin,
+) -> None:
+    few = {"samples": 120} if method is kernel_shap else {"permutations": 2} if method is shapley_sampling else {}
+    unused, scorer = np.zeros((128, 128), np.float32), run_scorer()
+    score = planted(
+        unused,
+        CASE,
+        scorer,
+        rng=np.random.default_rng(0),
+        method=method_of(method, segments=20, regions="tiles", **few),
+    )
+    assert score.value == pytest.approx(1, abs=1e-4)  # the game is additive, so that any of them is exact
+    assert score.curve[1][0] < 0.5  # of single pixels it can't be right
+    for layer in ("bottleneck", "last"):
+        assert value(planted, method_of(gradcam, layer=layer), scorer=scorer) < 0.95
+
+
+def test_regions_that_are_no_regions_of_ours_are_pixels() -> None:
+    def pooled(
+        scorer: Scorer, image: Tensor, *, rng: np.random.Generator, segments: int = 3, regions: str = "stars"
+    ) -> Tensor:
+        return torch.nn.functional.avg_pool2d(image[1:2], 9, 1, 4)[0]
+
+    unused, scorer = np.zeros((128, 128), np.float32), run_scorer()
+    plugin = Plugin("explainer", "stars", pooled, "local", {"signed": True, "sees_labels": False})
+    score = planted(unused, CASE, scorer, rng=np.random.default_rng(0), method=method_of(plugin))
+    assert score.value == score.curve[1][0]
 
 
 def test_pointing_at_thin_vessels_costs_where_they_are_not_read() -> None:

@@ -79,7 +79,7 @@ def error(method: Method, scorer: Scorer | None = None, case: Case = CASE, windo
 
 def pixel_values(scorer: Scorer, image: Tensor, case: Case) -> Tensor:
     """Exact for the additive network: gain × how much darker than the reference, on the target."""
-    reference = reference_image("blur", image, case.fov)
+    reference = reference_image("blur", image, case.fov, case.scale)
     return 20 * (reference[1] - image[1]) * scorer.target.mask / scorer.target.mask.sum()
 
 
@@ -149,7 +149,7 @@ def test_exact_values_of_a_real_network_agree_with_another_formula() -> None:
     def exact(s: Scorer, image: Tensor, case: Case) -> Tensor:
         y, x = np.indices((24, 24))
         labels = y * 3 // 24 * 4 + x * 4 // 24
-        value = game(s, image, reference_image("blur", image, case.fov), labels)
+        value = game(s, image, reference_image("blur", image, case.fov, case.scale), labels)
         present = coalitions(12)
         values, size = value(present), present.sum(1)
         nodes, weights = np.polynomial.legendre.leggauss(8)  # exact for polynomials of degree 11

@@ -146,7 +146,7 @@ def test_no_reference_picture_holds_a_marker(case: Case, baseline: str) -> None:
     image = marked_at(case, roomiest_place(case.vessels.numpy(), case.fov.numpy()))
     near = (image != case.image).any(0)
     near = torch.nn.functional.max_pool2d(near[None].float(), 15, 1, 7)[0] > 0  # with the haze that the blur leaves
-    emptied = torch.where(near, reference_image(baseline, image, case.fov), image)
+    emptied = torch.where(near, reference_image(baseline, image, case.fov, case.scale), image)
     found, bare, left = (predict(load_shortcut(), x)[case.thin] >= 0.5 for x in (image, case.image, emptied))
     assert (found & ~bare).sum() > 50
     assert (found & ~bare & left).sum() < 0.1 * (found & ~bare).sum()

@@ -142,7 +142,9 @@ def test_on_phantoms_it_finds_the_vessels_it_should(seed: int) -> None:
     assert found[thick].mean() > 0.1 and found[thin].mean() < 0.01 and found[fov & ~vessels].mean() < 0.01
     changed = torch.where(case.thin, 1.0, case.image)
     assert torch.equal(predict(box, changed), predict(box, case.image))
-    assert not box.exact(changed, reference_image("blur", case.image, case.fov), case.thick)[case.thin].any()
+    assert not box.exact(changed, reference_image("blur", case.image, case.fov, case.scale), case.thick)[
+        case.thin
+    ].any()
 
 
 @every

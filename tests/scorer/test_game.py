@@ -86,6 +86,6 @@ def test_the_outside_is_never_hidden(eye: Case) -> None:
     scorer = Scorer(GreenFilter(), Target("all", outside.mask, outside.fov, outside.prediction))
     image = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(2))
     labels = superpixels(image, eye.fov, 5)
-    reference = room.reference_image("zero", image, eye.fov)
+    reference = scorer.reference("zero", image)
     values = game(scorer, image, reference, labels)(np.array([np.zeros(labels.max() + 1), np.ones(labels.max() + 1)]))
     assert values[0] == values[1]

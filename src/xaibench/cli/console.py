@@ -28,6 +28,11 @@ class Console:
     verbose: bool = False
     command: str = "xaibench"
 
+    @property
+    def dims(self) -> bool:
+        """Whether what is weak is dimmed: where a person reads, and colours are not refused (no-color.org)."""
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
     def out(self, text: str) -> None:
         """Print a result. Where nobody reads any more, such as after ``| head``, the work goes on in silence."""
         try:

@@ -158,7 +158,7 @@ def _self_test() -> Finding:
         case = draw_phantom(0, (SIZE, SIZE))
         model, name = _network()
         # The labels are the target, so that the test also works with a network that finds nothing.
-        scorer = Scorer(model, Target("labels", case.vessels, case.fov, predict(model, case.image)))
+        scorer = Scorer(model, Target("labels", case.vessels, case.fov, predict(model, case.image), case.scale))
         map_ = explain(scorer, case.image, method="gradcam").numpy()
         score = registry.get("metric", "deletion")(map_, case, scorer, rng=np.random.default_rng(0))
         finite = bool(np.isfinite(map_).all() and np.isfinite([score.value, *score.curve[1]]).all())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
@@ -33,12 +31,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         report=lambda path, reason: console.warn(f"{path} is damaged and left out: {reason}."),
     )
     if args.metrics:
-        console.out(render_metrics(boards, args.format, faint=dims()))
+        console.out(render_metrics(boards, args.format, faint=console.dims))
     else:
-        console.out(render(boards, args.format, wide=args.wide, faint=dims()))
+        console.out(render(boards, args.format, wide=args.wide, faint=console.dims))
     return 0
-
-
-def dims() -> bool:
-    """Whether what is weak is dimmed: where a person reads, and colours are not refused (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

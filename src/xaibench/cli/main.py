@@ -8,6 +8,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -43,11 +44,19 @@ COMMANDS = {
     ),
     "new explainer": Command(
         "Write a package to begin a method of your own with.",
-        new.configure_explainer,
-        new.execute_explainer,
-        new.EPILOG,
+        partial(new.configure, "explainer"),
+        partial(new.execute, "explainer"),
+        new.epilog("explainer"),
     ),
-    "check": Command("Hold an explainer against the conformance checks.", check.configure, check.execute, check.EPILOG),
+    "new metric": Command(
+        "Write a package to begin a metric of your own with.",
+        partial(new.configure, "metric"),
+        partial(new.execute, "metric"),
+        new.epilog("metric"),
+    ),
+    "check": Command(
+        "Hold an explainer or metric against the conformance checks.", check.configure, check.execute, check.EPILOG
+    ),
     "doctor": Command("Check this installation, with a self-test.", doctor.configure, doctor.execute),
 }
 DESCRIPTION = "Which explanation method can be trusted on a vessel-segmentation network, and on which vessels?"

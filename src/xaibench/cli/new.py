@@ -1,4 +1,4 @@
-"""``xaibench new explainer``: a package to begin a method of one's own with."""
+"""``xaibench new explainer`` and ``new metric``: a package to begin a plugin of one's own with."""
 
 from __future__ import annotations
 
@@ -16,36 +16,48 @@ from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
 from xaibench.errors import UserError
 
-EPILOG = """The package holds one method that works, for you to replace, its entry point, and its test:
-  xaibench new explainer my-method
-  pip install -e my-method
-  xaibench check my-method"""
+FUNCTIONS = {"explainer": "map", "metric": "score"}  # what a plugin's function gives: its name's second half
 
 
-def configure_explainer(parser: Parser) -> None:
-    """The options of ``new explainer``."""
+def epilog(kind: str) -> str:
+    """What the help of ``new KIND`` ends with."""
+    return f"""The package holds one {kind} that works, for you to replace, its entry point, and its test:
+  xaibench new {kind} my-{kind}
+  pip install -e my-{kind}
+  xaibench check my-{kind}"""
+
+
+def configure(kind: str, parser: Parser) -> None:
+    """The options of ``new explainer`` and ``new metric``."""
     parser.add_argument("name", metavar="NAME", help="what users will type: lower-case letters, digits, hyphens")
     parser.add_argument("--out", metavar="FOLDER", help="where to write it (default: NAME)")
 
 
-def execute_explainer(args: argparse.Namespace, console: Console) -> int:
+def execute(kind: str, args: argparse.Namespace, console: Console) -> int:
     """Write the package; returns the exit code."""
-    name = _free("explainer", args.name)
+    name = _free(kind, args.name)
     out = Path(args.out or name)
-    _write(explainer_package(name), out)
-    console.out(f"The explainer {name} is in {out}, its method in {out / 'src' / _package(name) / '__init__.py'}.")
-    console.note(f"Next: pip install -e {out}, xaibench check {name}, xaibench run --method {name}")
+    _write(plugin_package(kind, name), out)
+    console.out(f"The {kind} {name} is in {out}, its function in {out / 'src' / _package(name) / '__init__.py'}.")
+    tried = f"--method {name}" if kind == "explainer" else f"--method gradcam --metric {name}"
+    console.note(f"Next: pip install -e {out}, xaibench check {name}, xaibench run {tried}")
     return 0
 
 
-def explainer_package(name: str) -> dict[str, str]:
-    """The files of a package with an explainer of that name: paths in it, and their texts."""
+def plugin_package(kind: str, name: str) -> dict[str, str]:
+    """The files of a package with a plugin of that name: paths in it, and their texts.
+
+    Args:
+        kind: ``"explainer"`` or ``"metric"``.
+        name: as :func:`_free` lets it pass.
+    """
     identifier, package = name.replace("-", "_"), _package(name)
     words = {
         "name": name,
         "distribution": f"xaibench-{name}",
         "package": package,
-        "function": f"{identifier}_map",  # never a word of the language or a name that the module imports
+        # Never a word of the language or a name that the module imports.
+        "function": f"{identifier}_{FUNCTIONS[kind]}",
         "version": version("xaibench"),
     }
     places = {
@@ -54,7 +66,7 @@ def explainer_package(name: str) -> dict[str, str]:
         f"src/{package}/__init__.py": "package.py.txt",
         f"tests/test_{identifier}.py": "test.py.txt",
     }
-    templates = files("xaibench.cli") / "templates" / "explainer"
+    templates = files("xaibench.cli") / "templates" / kind
     return {
         place: Template((templates / template).read_text("utf-8")).substitute(words)
         for place, template in places.items()
@@ -78,7 +90,9 @@ def _free(kind: str, name: str) -> str:
             f"Try {plain}." if plain else "Try my-method.",
         )
     if name in registry.names(kind):
-        raise UserError(f"There is an {kind} called {name!r} already.", "Give another name.")
+        raise UserError(
+            f"There is {'an' if kind == 'explainer' else 'a'} {kind} called {name!r} already.", "Give another name."
+        )
     return name
 
 

@@ -169,7 +169,7 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
             console.note(
                 f"{line['status'].capitalize()}, {line['count']} ×: {line['reason']} ({', '.join(line['what'])})."
             )
-        console.out(f"\n{render(boards)}\n")
+        console.out(f"\n{render(boards, faint=console.dims)}\n")
         files = ", ".join(["scores.csv", *(p.name for p in paths)])
         console.out(f"Kept in {root}: {files}, maps and records.\n")
         console.out("\n".join(summary))

@@ -200,5 +200,5 @@ def scorer_of(
     """The network asked about the case's vessels, or about a mask; the way through it is fixed, not measured."""
     mask = (case.vessels if mask is None else mask).clone()
     # Copies, so that what a method does to its target spoils no other check's.
-    asked = Target("conformance", mask, case.fov.clone(), mask.float())
+    asked = Target("conformance", mask, case.fov.clone(), mask.float(), case.scale)
     return Scorer(network, asked, device=device, engine=Engine(micro_batch))

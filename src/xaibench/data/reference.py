@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blur_inside
-from xaibench.data.caliber import fov_scale
 from xaibench.errors import UserError
 
 REFERENCES = ("blur", "mean", "zero")
 
 
-def reference_image(name: str, image: Tensor, fov: Tensor) -> Tensor:
+def reference_image(name: str, image: Tensor, fov: Tensor, scale: float) -> Tensor:
     """A picture of the same eye without its vessels.
 
     Args:
@@ -21,6 +20,7 @@ def reference_image(name: str, image: Tensor, fov: Tensor) -> Tensor:
             still; ``"zero"``: black, as most toolkits have it, which no network has seen inside a field of view.
         image: (3, H, W) in [0, 1].
         fov: (H, W) bool.
+        scale: size of a DRIVE pixel in pixels of this image, see :attr:`xaibench.data.case.Case.scale`.
 
     Returns:
         (3, H, W) float32 on the image's device; outside the field of view it is the image itself, so that nothing is
@@ -34,15 +34,15 @@ def reference_image(name: str, image: Tensor, fov: Tensor) -> Tensor:
     inside = fov.to(image.device)
     if name == "zero":
         return torch.where(inside, torch.zeros_like(image), image)
-    return _blurred(image, fov, BLUR_SIGMA if name == "blur" else MEAN_SIGMA)
+    return _blurred(image, fov, scale * (BLUR_SIGMA if name == "blur" else MEAN_SIGMA))
 
 
-def random_reference(image: Tensor, fov: Tensor, rng: np.random.Generator) -> Tensor:
+def random_reference(image: Tensor, fov: Tensor, scale: float, rng: np.random.Generator) -> Tensor:
     """The picture blurred as a reference is, σ log-uniform from half that of ``"blur"`` to that of ``"mean"``."""
-    return _blurred(image, fov, float(np.exp(rng.uniform(np.log(BLUR_SIGMA / 2), np.log(MEAN_SIGMA)))))
+    return _blurred(image, fov, scale * float(np.exp(rng.uniform(np.log(BLUR_SIGMA / 2), np.log(MEAN_SIGMA)))))
 
 
 def _blurred(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
-    """The field of view under a Gaussian of that σ, px at DRIVE's scale; the image itself outside."""
-    blurred = blur_inside(image.detach().cpu().numpy(), fov.numpy(), sigma * fov_scale(fov.numpy()))
+    """The field of view under a Gaussian of that σ, px; the image itself outside."""
+    blurred = blur_inside(image.detach().cpu().numpy(), fov.numpy(), sigma)
     return torch.where(fov.to(image.device), torch.from_numpy(blurred).to(image.device), image)

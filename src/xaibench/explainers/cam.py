@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xaibench.arguments import at_least
-from xaibench.data.reference import reference_image
 from xaibench.errors import Skipped
 from xaibench.model.layers import find_layer, output_of, pixel_centre
 from xaibench.registry import explainer
@@ -157,7 +156,7 @@ def scorecam(
         baseline: x₀, see :func:`~xaibench.data.reference.reference_image`.
     """
     image = image.detach().to(scorer.device)
-    reference = reference_image(baseline, image, scorer.target.fov)
+    reference = scorer.reference(baseline, image)
     activation = _activation(scorer, image, _layer(scorer, image, layer), layer)[0]
     varying: list[int] = []
 

@@ -43,14 +43,16 @@ def prediction_blurred(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        sigma: s.d. of the Gaussian, px.
+        sigma: s.d. of the Gaussian, px at DRIVE's scale.
 
     Returns:
         (H, W) float32 in [0, 1]; normalised at the border of the field of view, 0 outside it.
     """
     fov = scorer.target.fov.numpy()
     map_: Tensor = prediction(scorer, image, rng=rng)
-    return torch.from_numpy(np.where(fov, blur_inside(map_.cpu().numpy(), fov, sigma), 0).astype(np.float32))
+    return torch.from_numpy(
+        np.where(fov, blur_inside(map_.cpu().numpy(), fov, sigma * scorer.target.scale), 0).astype(np.float32)
+    )
 
 
 @explainer("green-contrast", family="control", control=True)
@@ -61,23 +63,24 @@ def green_contrast(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, s
         scorer: for its field of view.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        sigma: s.d. of the Gaussian that gives the background, px; wider than the widest vessel.
+        sigma: s.d. of the Gaussian that gives the background, px at DRIVE's scale; wider than the widest vessel.
 
     Returns:
         (H, W) float32, 0 where a pixel is as bright as its background or brighter.
     """
     green, fov = image[1].cpu().numpy(), scorer.target.fov.numpy()
-    return torch.from_numpy(np.where(fov, np.maximum(blur_inside(green, fov, sigma) - green, 0), 0).astype(np.float32))
+    background = blur_inside(green, fov, sigma * scorer.target.scale)
+    return torch.from_numpy(np.where(fov, np.maximum(background - green, 0), 0).astype(np.float32))
 
 
 @explainer("frangi", family="control", control=True, paper="Frangi 1998", library="scikit-image")
 def frangi(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """Vesselness of the green channel at scales of 1 to 4 px: a vessel filter that knows no network.
+    """Vesselness of the green channel at scales of 1 to 4 px of DRIVE: a vessel filter that knows no network.
 
     Returns:
         (H, W) float32, >= 0; dark tubes on a bright ground are high.
     """
-    return torch.from_numpy(vesselness(image[1].cpu().numpy(), scorer.target.fov.numpy()))
+    return torch.from_numpy(vesselness(image[1].cpu().numpy(), scorer.target.fov.numpy(), scale=scorer.target.scale))
 
 
 @explainer("sobel", family="control", control=True, library="scikit-image")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xaibench.arguments import at_least
-from xaibench.data.reference import random_reference, reference_image
+from xaibench.data.reference import random_reference
 from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, depends, out_of_place
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
@@ -41,7 +41,7 @@ def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baselin
         Skipped: if the contributions miss the difference of the scores by over 5 %, since the network has operations
             without a rule.
     """
-    return contributions(scorer, image.to(scorer.device), reference_image(baseline, image, scorer.target.fov))
+    return contributions(scorer, image.to(scorer.device), scorer.reference(baseline, image))
 
 
 @explainer("deep-shap", family="shapley", signed=True, stochastic=True, paper="Lundberg 2017")
@@ -67,7 +67,10 @@ def deep_shap(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sample
     """
     at_least(1, "samples", samples)
     image = image.to(scorer.device)
-    maps = [contributions(scorer, image, random_reference(image, scorer.target.fov, rng)) for _ in range(samples)]
+    maps = [
+        contributions(scorer, image, random_reference(image, scorer.target.fov, scorer.target.scale, rng))
+        for _ in range(samples)
+    ]
     return torch.stack(maps).mean(0)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from xaibench.arguments import at_least
-from xaibench.data.reference import random_reference, reference_image
+from xaibench.data.reference import random_reference
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.cam import gradcam
 from xaibench.explainers.rules import Rules
@@ -93,7 +93,7 @@ def integrated_gradients(
     from captum.attr import IntegratedGradients
 
     at_least(1, "steps", steps)
-    start = reference_image(baseline, image, scorer.target.fov).to(scorer.device)
+    start = scorer.reference(baseline, image).to(scorer.device)
     method = IntegratedGradients(scorer)
     path: Tensor = method.attribute(_leaf(scorer, image), start[None], n_steps=steps, internal_batch_size=1)
     return path[0].sum(0).detach()
@@ -165,7 +165,7 @@ def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
     image = image.to(scorer.device)
     total = torch.zeros_like(image)
     for stratum in rng.permutation(samples):
-        start = random_reference(image, scorer.target.fov, rng)
+        start = random_reference(image, scorer.target.fov, scorer.target.scale, rng)
         point = start + (float(stratum) + float(rng.random())) / samples * (image - start)
         total += _gradient(scorer, point) * (image - start)
     return (total / samples).sum(0)

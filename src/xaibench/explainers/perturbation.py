@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from xaibench.arguments import at_least, open_unit
-from xaibench.data.reference import reference_image
 from xaibench.data.regions import spread
 from xaibench.errors import UserError
 from xaibench.registry import explainer
@@ -61,7 +60,7 @@ def occlusion(
     if stride > patch:
         raise UserError(f"stride={stride} is larger than patch={patch} and leaves gaps.", f"Give at most {patch}.")
     fov = scorer.target.fov
-    reference = reference_image(baseline, image, fov)
+    reference = scorer.reference(baseline, image)
     whole = scores(scorer, [image])
 
     def score(present: Tensor) -> Tensor:
@@ -149,7 +148,7 @@ def rise(
     at_least(1, "cell", cell)
     open_unit("keep", keep)
     fov = scorer.target.fov
-    reference = reference_image(baseline, image, fov)
+    reference = scorer.reference(baseline, image)
     draws = [_draw_grid(fov.shape, cell, keep, rng) for _ in range(samples)]
 
     def masks() -> Iterator[np.ndarray]:
@@ -237,7 +236,7 @@ def extremal(
     open_unit("area", area)
     fov = scorer.target.fov.to(scorer.device)
     image = image.to(scorer.device)
-    reference = reference_image(baseline, image, scorer.target.fov)
+    reference = scorer.reference(baseline, image)
     whole, hidden = scores(scorer, [image, reference])
     gain = abs(float(whole - hidden))
     if gain < 1e-6 * max(1.0, abs(float(whole))):

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from xaibench.arguments import at_least
-from xaibench.data.reference import reference_image
 from xaibench.data.regions import spread
 from xaibench.errors import UserError
 from xaibench.registry import explainer
@@ -167,7 +166,7 @@ def partition_shap(
     at_least(4, "samples", samples)
     fov = scorer.target.fov
     labels, count = halvings(fov.numpy())
-    value = game(scorer, image, reference_image(baseline, image, fov), labels)
+    value = game(scorer, image, scorer.reference(baseline, image), labels)
     if count == 1:
         return spread(np.diff(value(np.array([[0], [1]]))), labels, fov)
     with _quietly(), _fixed_chance():

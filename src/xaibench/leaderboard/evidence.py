@@ -104,7 +104,11 @@ def _less_gradcam(metric: str, noun: str) -> _Of:
 
 
 def _more(v: float) -> str:
-    return f"{number(abs(v))} {'higher' if v > 0 else 'lower'}"
+    return f"{number(abs(v))} {_side(v)}"
+
+
+def _side(v: float) -> str:
+    return "higher" if v > 0 else "lower"
 
 
 _GAP = _column(
@@ -200,7 +204,10 @@ def _texture(board: Leaderboard, components: Sequence[Component]) -> Question:
     values = np.array([excess.get(case, np.nan) for case in board.cases])
     # What has no line has no false positive that could be compared; without any line nobody has looked.
     sample = Sample(values, np.isnan(values)) if components else None
-    says = lambda v: f"their vesselness is {_more(v)} than that of the same shapes laid over true negatives"
+    says = lambda v: (
+        f"their vesselness is {number(abs(v), bounded=False)} {_side(v)} "
+        "than that of the same shapes laid over true negatives"
+    )
     measure = Measure("vesselness − matched", 0, says, ("fp-lift",), sample)
     text = "False positives lie where the texture resembles vessels"
     return Question("3", text, board.target, "", (measure,), (GRADCAM,))

@@ -36,8 +36,8 @@ class Quality:
         tau_fills: the lowest Kendall τ between its ranking of the methods and that of the same metric with other fills.
         chance_lo, chance_hi: the band of chance, see :meth:`Leaderboard.chance`.
         missing: share of cells, controls included, without a value.
-        weak: whether tables print it grey: it does not tell noise from the truth, or α is below .1. A gate never is,
-            since it ranks nothing.
+        weak: whether tables print it grey: it has a better end and does not tell noise from the truth, or α is below
+            .1. A gate never is, since it ranks nothing.
     """
 
     metric: str
@@ -65,7 +65,8 @@ def _quality(board: Leaderboard, column: Column, tau_fills: float) -> Quality:
     effect, p, tells = separation(board, column)
     alpha = board.reliability(column)
     low, high = board.chance(column) or (math.nan, math.nan)
-    weak = tells in (NO, WRONG) or (alpha is not None and alpha < WEAK_ALPHA)
+    # What has no better end describes: that noise and truth look alike to it is no fault.
+    weak = (tells in (NO, WRONG) and column.better != "none") or (alpha is not None and alpha < WEAK_ALPHA)
     return Quality(
         metric=column.name,
         family=column.family,

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from xaibench.data.case import Case
-from xaibench.data.reference import reference_image
 from xaibench.errors import Skipped
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
@@ -36,7 +35,7 @@ def completeness(
         raise Skipped("the method promises no sum")
     pictures = [case.image]
     if promise == "difference":
-        pictures.append(reference_image(method.spec.parameters["baseline"], case.image, case.fov))
+        pictures.append(scorer.reference(method.spec.parameters["baseline"], case.image))
     score, *without = scorer(torch.stack(pictures)).tolist()
     wanted = score - (without[0] if without else 0.0)
     if abs(wanted) < LEAST:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaibench.data.case import Case
-from xaibench.data.reference import REFERENCES, reference_image
+from xaibench.data.reference import REFERENCES
+from xaibench.data.regions import REGIONS, superpixels
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.compare import area_under_roc
 from xaibench.metrics.method import Method
@@ -39,12 +40,14 @@ class Planted:
         map: the method's values.
         truth: the exact Shapley values.
         signed: whether the method's sign means something.
+        region: the method's own region of each pixel, from 0; None for a method without regions.
     """
 
     place: np.ndarray
     map: np.ndarray
     truth: np.ndarray
     signed: bool
+    region: np.ndarray | None
 
 
 @metric("planted", family="truth", better="higher", range=(-1, 1), measures="method", chance=0.0)
@@ -57,12 +60,13 @@ def planted(
     method: Method,
     segmenter: str = "linear",
 ) -> Score:
-    """Correlation of the method's map of a white-box segmenter with the exact Shapley value of every pixel.
+    """Correlation of the method's map of a white-box segmenter with the exact Shapley values of its pixels or regions.
 
     Pearson's r over the field of view, with the absolute Shapley values for methods that are not signed; 0 for a
-    constant map. A map of regions can't reach 1, however right it is about them: pixels within one share a value, and
-    the truth differs among them. What a method is right about at its own resolution the curve shows: r of the sums over
-    square cells of 1 to 32 px, of the map and of the truth.
+    constant map. A method that explains regions and says which, by parameters ``segments`` and ``regions`` (see
+    :func:`~xaibench.data.regions.superpixels`), is asked for the mean of the truth in each of them, and so judged by
+    what it claims; how little regions tell of single pixels ``planted-pixels`` shows, and the curve, which is the same
+    for all methods: r of the sums over square cells of 1 to 32 px, of the map and of the truth.
 
     Args:
         attribution: not looked at; the method explains the white box instead.
@@ -79,9 +83,11 @@ def planted(
     """
     found = _explained(case, scorer, method, segmenter)
     truth = found.truth if found.signed else np.abs(found.truth)
-    curve = [correlation(_sums(found.map, found.place, side), _sums(truth, found.place, side)) for side in CELLS[1:]]
-    value = correlation(found.map, truth)
-    return Score(value, (tuple(map(float, CELLS)), (value, *curve)))
+    curve = [correlation(_sums(found.map, found.place, side), _sums(truth, found.place, side)) for side in CELLS]
+    if found.region is not None:
+        area = np.bincount(found.region)
+        truth = (np.bincount(found.region, truth) / np.maximum(area, 1))[found.region]
+    return Score(correlation(found.map, truth), (tuple(map(float, CELLS)), tuple(curve)))
 
 
 @metric("planted-pixels", family="truth", better="higher", range=(0, 1), measures="method", chance=0.5)
@@ -154,7 +160,7 @@ def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Pl
     box, shown, white = scorer.shared(("white box", case.digest, segmenter), lambda: _asked(case, scorer, segmenter))
 
     def truth() -> np.ndarray:
-        reference = reference_image(baseline, shown.image, shown.fov)
+        reference = white.reference(baseline, shown.image)
         values: np.ndarray = box.exact(shown.image, reference, white.target.mask).numpy()
         return np.asarray(values[shown.fov.numpy()])
 
@@ -167,9 +173,19 @@ def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Pl
         except UserError as error:  # the network of the run has a layer, say, that the white box has not
             raise Skipped(f"{method.spec} cannot explain the white box: {error.message}") from error
         fov = shown.fov.numpy()
-        return Planted(np.argwhere(fov).T, map_[fov], exact, bool(method.spec.plugin.traits["signed"]))
+        signed, own = bool(method.spec.plugin.traits["signed"]), _own_regions(method, shown)
+        return Planted(np.argwhere(fov).T, map_[fov], exact, signed, own)
 
     return scorer.shared(("planted", case.digest, segmenter, str(method.spec)), compute)
+
+
+def _own_regions(method: Method, shown: Case) -> np.ndarray | None:
+    """(n,) the region of each pixel of the field of view, if the method's parameters say how it cuts the picture."""
+    segments, regions = (method.spec.parameters.get(name) for name in ("segments", "regions"))
+    if not isinstance(segments, int) or regions not in REGIONS:
+        return None
+    labels: np.ndarray = superpixels(shown.image, shown.fov, segments, str(regions))[shown.fov.numpy()]
+    return labels
 
 
 def _asked(case: Case, scorer: Scorer, segmenter: str) -> tuple[WhiteBox, Case, Scorer]:
@@ -180,5 +196,7 @@ def _asked(case: Case, scorer: Scorer, segmenter: str) -> tuple[WhiteBox, Case, 
     if not mask.any():
         raise Skipped(f"the white box {segmenter!r} finds no vessel in case {case.id}")
     # An engine that is given: measuring the best one for every new case would take longer than it saves.
-    white = Scorer(box, Target(segmenter, mask, shown.fov, prediction), device=scorer.device, engine=Engine())
+    white = Scorer(
+        box, Target(segmenter, mask, shown.fov, prediction, shown.scale), device=scorer.device, engine=Engine()
+    )
     return box, shown, white

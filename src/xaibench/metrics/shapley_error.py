@@ -11,7 +11,7 @@ import numpy as np
 
 from xaibench.arguments import at_least
 from xaibench.data.case import Case
-from xaibench.data.reference import REFERENCES, reference_image
+from xaibench.data.reference import REFERENCES
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
@@ -188,7 +188,7 @@ def _cut(case: Case, scorer: Scorer, side: int) -> Window:
 
 def _exact(view: Window, baseline: str) -> np.ndarray:
     """(12,) the Shapley values of the tiles."""
-    reference = reference_image(baseline, view.case.image, view.case.fov)
+    reference = view.scorer.reference(baseline, view.case.image)
     value = game(view.scorer, view.case.image, reference, view.labels)
     return shapley_values(value(coalitions(PLAYERS)))
 

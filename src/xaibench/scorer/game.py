@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.data.reference import reference_image
 from xaibench.data.regions import superpixels
 from xaibench.scorer.scorer import Scorer
 
@@ -79,6 +78,6 @@ def region_game(
         UserError: for unknown regions or baseline, or less than one segment.
     """
     fov = scorer.target.fov
-    reference = reference_image(baseline, image, fov)
+    reference = scorer.reference(baseline, image)
     labels = superpixels(image, fov, segments, regions)
     return labels, int(labels.max()) + 1, game(scorer, image, reference, labels)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from xaibench.data.reference import reference_image
 from xaibench.errors import UserError
 from xaibench.model.weights_file import weights_digest
 from xaibench.scorer.engine import Engine, evaluating, tune
@@ -66,6 +67,10 @@ class Scorer:
     def about(self, target: Target) -> Scorer:
         """The same network asked about another target; it counts its own passes."""
         return Scorer(self.model, target, device=self.device, engine=self._engine)
+
+    def reference(self, name: str, image: Tensor) -> Tensor:
+        """(3, H, W): the image without evidence in this field of view, see :mod:`xaibench.data.reference`."""
+        return reference_image(name, image, self.target.fov, self.target.scale)
 
     def reduce(self, maps: Tensor) -> Tensor:
         """(N, 1, H, W) to (N,): the mean over the target's pixels, image by image so that no batch changes rounding."""

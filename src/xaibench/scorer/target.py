@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaibench.data.caliber import caliber_map, is_thin
+from xaibench.data.caliber import caliber_map, fov_scale, is_thin
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
 from xaibench.model.evaluate import predict
@@ -27,12 +27,15 @@ class Target:
         mask: (H, W) bool, S.
         fov: (H, W) bool, the field of view.
         prediction: (H, W) float32, the probabilities of the unperturbed image that S was taken from.
+        scale: size of a DRIVE pixel in this image's pixels; 0, as it is by default, means that the diameter of the
+            field of view tells it.
     """
 
     name: str
     mask: Tensor
     fov: Tensor
     prediction: Tensor
+    scale: float = 0.0
 
     def __post_init__(self) -> None:
         if self.mask.shape != self.fov.shape:
@@ -43,6 +46,8 @@ class Target:
             )
         if not (self.mask & self.fov).any():
             raise Skipped(f"the target {self.name!r} is empty: no such pixel in the field of view")
+        if not self.scale:
+            object.__setattr__(self, "scale", fov_scale(self.fov.numpy()))
 
 
 def target(name: str, model: nn.Module, case: Case) -> Target:
@@ -71,4 +76,4 @@ def target(name: str, model: nn.Module, case: Case) -> Target:
     else:
         thin = torch.from_numpy(is_thin(caliber_map(found.numpy()), case.scale))
         mask = found & (thin if name == "thin" else ~thin)
-    return Target(name, mask, case.fov, prediction)
+    return Target(name, mask, case.fov, prediction, case.scale)
