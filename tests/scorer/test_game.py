@@ -9,6 +9,7 @@ from made_up import GreenFilter, target_on
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
+from xaibench.data.reference import reference_image
 from xaibench.data.regions import superpixels
 from xaibench.scorer import Scorer, Target
 from xaibench.scorer import game as room
@@ -86,6 +87,6 @@ def test_the_outside_is_never_hidden(eye: Case) -> None:
     scorer = Scorer(GreenFilter(), Target("all", outside.mask, outside.fov, outside.prediction))
     image = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(2))
     labels = superpixels(image, eye.fov, 5)
-    reference = scorer.reference("zero", image)
+    reference = reference_image("zero", image, eye.fov, eye.scale)
     values = game(scorer, image, reference, labels)(np.array([np.zeros(labels.max() + 1), np.ones(labels.max() + 1)]))
     assert values[0] == values[1]

@@ -14,6 +14,7 @@ from xaibench.errors import UserError
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 from xaibench.scorer.game import region_game, scores
+from xaibench.scorer.near import box_of
 
 RATE = 0.05  # of Adam, in units of the mask
 LEVELS = 1000  # of a mask's values, beyond which they count as the same
@@ -60,14 +61,15 @@ def occlusion(
     if stride > patch:
         raise UserError(f"stride={stride} is larger than patch={patch} and leaves gaps.", f"Give at most {patch}.")
     fov = scorer.target.fov
-    reference = scorer.reference(baseline, image)
-    whole = scores(scorer, [image])
+    reference, near = scorer.reference(baseline, image).to(scorer.device), scorer.near(image)
+    whole = scorer.together_near(near)
 
     def score(present: Tensor) -> Tensor:
-        hidden = (present[0, 0] == 0) & fov
-        if not hidden.any():
-            return torch.from_numpy(whole)
-        return torch.from_numpy(scores(scorer, [torch.where(hidden.to(image.device), reference, image)]))
+        window = box_of(present[0, 0] == 0)
+        if window is None or not fov[window.slices].any():
+            return torch.tensor([whole], dtype=torch.float64)
+        # Outside the field of view the reference is the picture.
+        return torch.tensor([scorer.together_near(near, window, reference[(..., *window.slices)])], dtype=torch.float64)
 
     present = torch.ones(1, 1, *fov.shape)
     fall = Occlusion(score).attribute(present, (1, patch, patch), strides=(1, stride, stride), baselines=0)

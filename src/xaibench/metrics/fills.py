@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,10 +10,38 @@ from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blur_inside
 from xaibench.errors import UserError
 from xaibench.metrics.inpaint import solve_inpaint
 
-Filler = Callable[[np.ndarray], np.ndarray]
-
 FILLS: tuple[str, ...] = ("inpaint", "blur", "mean", "zero")
 NOISE = 0.01  # standard deviation of the noise that `inpaint` adds
+
+
+@dataclass(frozen=True, eq=False)
+class Filler:
+    """A fill of one image. It keeps no state: called twice with the same pixels it gives the same picture.
+
+    Attributes:
+        image: (3, H, W) float32 in [0, 1].
+        fov: (H, W) bool.
+        values: (3, H, W) float32 in [0, 1], what a removed pixel becomes, whatever else is removed; None for
+            ``inpaint``, whose values depend on what is left.
+        noise: (3, H, W) float32, added by ``inpaint``.
+    """
+
+    image: np.ndarray
+    fov: np.ndarray
+    values: np.ndarray | None
+    noise: np.ndarray | None = None
+
+    def __call__(self, removed: np.ndarray) -> np.ndarray:
+        """(3, H, W) float32 in [0, 1]: equal to the image where nothing is removed, or outside the field of view.
+
+        Args:
+            removed: (H, W) bool.
+        """
+        where = removed & self.fov
+        if self.values is not None:
+            return np.where(where, self.values, self.image)
+        picture = solve_inpaint(self.image, removed, self.fov)
+        return np.where(where, np.clip(picture + self.noise, 0, 1), picture)
 
 
 def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float, rng: np.random.Generator) -> Filler:
@@ -37,8 +65,7 @@ def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float,
         rng: draws the noise of ``inpaint``; the others leave it untouched.
 
     Returns:
-        A function from the removed pixels, (H, W) bool, to a new picture, (3, H, W) float32 in [0, 1], equal to the
-        image wherever nothing is removed or outside the field of view. It keeps no state between calls.
+        A function from the removed pixels to a new picture.
 
     Raises:
         UserError: if there is no fill of that name.
@@ -50,18 +77,13 @@ def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float,
         True
     """
     if name == "inpaint":
-        noise = rng.normal(0, NOISE, image.shape).astype(np.float32)
-        return lambda removed: _noisy(solve_inpaint(image, removed, fov), noise, removed & fov)
+        return Filler(image, fov, None, rng.normal(0, NOISE, image.shape).astype(np.float32))
     if name == "blur":
-        filler = blur_inside(image, fov, BLUR_SIGMA * scale)
+        values = blur_inside(image, fov, BLUR_SIGMA * scale)
     elif name == "mean":
-        filler = blur_inside(image, fov, MEAN_SIGMA * scale)
+        values = blur_inside(image, fov, MEAN_SIGMA * scale)
     elif name == "zero":
-        filler = np.zeros_like(image)
+        values = np.zeros_like(image)
     else:
         raise UserError(f"There is no fill called {name!r}.", f"The fills are {', '.join(FILLS)}.")
-    return lambda removed: np.where(removed & fov, filler, image)
-
-
-def _noisy(picture: np.ndarray, noise: np.ndarray, where: np.ndarray) -> np.ndarray:
-    return np.where(where, np.clip(picture + noise, 0, 1), picture)
+    return Filler(image, fov, values)

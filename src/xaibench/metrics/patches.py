@@ -18,7 +18,7 @@ from xaibench.metrics.fills import prepare_fill
 from xaibench.metrics.score import Score
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
-from xaibench.scorer.game import scores
+from xaibench.scorer.near import Box
 
 _MIRRORED = {"mirrored": "the patches are drawn for one picture, and drawn anew for a mirrored one"}
 
@@ -71,13 +71,16 @@ def remove_patches(
         corners = places[draw.integers(len(places), size=count)]
         filler = prepare_fill(fill, case.image.numpy(), fov, scale=case.scale, rng=draw)
 
-        def without(corner: np.ndarray) -> torch.Tensor:
-            removed = np.zeros(fov.shape, bool)
-            removed[corner[0] : corner[0] + pixels, corner[1] : corner[1] + pixels] = True
-            return torch.from_numpy(filler(removed))
+        near = scorer.near(case.image)
 
-        values = scores(scorer, (case.image if c is None else without(c) for c in [None, *corners]))
-        return Patches(corners, pixels, values[0] - values[1:])
+        def without(top: int, left: int) -> float:
+            place, removed = Box(top, left, top + pixels, left + pixels), np.zeros(fov.shape, bool)
+            removed[place.slices] = True
+            content = torch.from_numpy(np.ascontiguousarray(filler(removed)[(..., *place.slices)]))
+            return scorer.together_near(near, place, content.to(scorer.device))
+
+        whole = scorer.together_near(near)
+        return Patches(corners, pixels, whole - np.array([without(*corner) for corner in corners.tolist()]))
 
     return scorer.shared(("patches", seed, count, side, fill), compute)
 

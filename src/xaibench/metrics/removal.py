@@ -7,7 +7,7 @@ where s_end has everything removed, and both endpoints are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +20,7 @@ from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.fills import Filler, prepare_fill
 from xaibench.scorer import Scorer
+from xaibench.scorer.near import Near, box_of
 
 STEPS = 20
 LEAST_RANGE = 1e-4  # of probability: with less between the whole image and none of it, a curve is rounding noise
@@ -143,8 +144,8 @@ def removal_ends(case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
 
 
 def _ends(case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
-    emptied = torch.from_numpy(_filler(case, scorer, fill, seed)(case.fov.numpy()))
-    whole, seen = float(scorer.reduce(_original(case, scorer))[0]), _seen([emptied], case, scorer)
+    seen = _seen([_emptied(case, scorer, fill, seed).logits], case, scorer)
+    whole = float(scorer.reduce(_original(case, scorer))[0])
     return Seen(np.array([whole, *seen.probability]), np.array([1.0, *seen.dice]))
 
 
@@ -158,31 +159,65 @@ def removed_in_order(groups: Sequence[np.ndarray], case: Case, scorer: Scorer, f
         fill: see :func:`~xaibench.metrics.fills.prepare_fill`.
         seed: of the fill's noise.
     """
-    filler = _filler(case, scorer, fill, seed)
-    removed = np.zeros(case.fov.numel(), bool)
+    filler, fov = _filler(case, scorer, fill, seed), case.fov.numpy()
+    removed, picture = np.zeros(fov.shape, bool), case.image.numpy().copy()
 
-    def pictures() -> Iterable[Tensor]:
+    def logits() -> Iterable[Tensor]:
         for group in groups:
-            removed[group] = True
-            yield torch.from_numpy(filler(removed.reshape(case.fov.shape)))
+            removed.ravel()[group] = True
+            if filler.values is None:
+                picture[:] = filler(removed)
+            else:
+                picture.reshape(3, -1)[:, group] = filler.values.reshape(3, -1)[:, group]
+            yield _logits(picture, removed, filler, case, scorer, lambda: _emptied(case, scorer, fill, seed))
 
-    return _seen(pictures(), case, scorer)
+    return _seen(logits(), case, scorer)
 
 
-def _seen(pictures: Iterable[Tensor], case: Case, scorer: Scorer) -> Seen:
+def _logits(
+    picture: np.ndarray, removed: np.ndarray, filler: Filler, case: Case, scorer: Scorer, emptied: Callable[[], Near]
+) -> Tensor:
+    """(1, 1, H, W), by a crop where all that was removed, or all that is left, lies in one place."""
+    changed = torch.from_numpy(picture)
+    box = box_of(torch.from_numpy(removed))
+    whole = _near(case, scorer)
+    if box is not None and whole.helps(box):
+        return whole.changed(box, changed[(..., *box.slices)].to(scorer.device))
+    if filler.values is not None:
+        left = box_of(case.fov & ~torch.from_numpy(removed))
+        if left is not None and emptied().helps(left):
+            return emptied().changed(left, changed[(..., *left.slices)].to(scorer.device))
+    return scorer.plain(changed[None])
+
+
+def _seen(logits: Iterable[Tensor], case: Case, scorer: Scorer) -> Seen:
     fov = case.fov.to(scorer.device)
     original = _original(case, scorer)[0, 0][fov]
     probability, dice = [], []
-    for picture in pictures:
-        maps = scorer.maps(picture[None])
+    for each in logits:
+        maps = each.sigmoid()
         probability.append(float(scorer.reduce(maps)[0]))
         dice.append(soft_dice(maps[0, 0][fov], original))
     return Seen(np.array(probability), np.array(dice))
 
 
+def _near(case: Case, scorer: Scorer) -> Near:
+    """The whole image, and the network's logits of it; one pass for all methods and metrics."""
+    return scorer.shared(("near",), lambda: scorer.near(case.image))
+
+
 def _original(case: Case, scorer: Scorer) -> Tensor:
-    """(1, 1, H, W) probabilities of the whole image; one pass for all methods and metrics."""
-    return scorer.shared(("prediction",), lambda: scorer.maps(case.image[None]))
+    """(1, 1, H, W) probabilities of the whole image."""
+    return scorer.shared(("prediction",), lambda: _near(case, scorer).logits.sigmoid())
+
+
+def _emptied(case: Case, scorer: Scorer, fill: str, seed: int) -> Near:
+    """The image with everything removed, and the network's logits of it."""
+
+    def empty() -> Near:
+        return scorer.near(torch.from_numpy(_filler(case, scorer, fill, seed)(case.fov.numpy())))
+
+    return scorer.shared(("emptied", fill, seed), empty)
 
 
 def _filler(case: Case, scorer: Scorer, fill: str, seed: int) -> Filler:

@@ -41,7 +41,11 @@ class Engine:
         whole = len(images) - len(images) % self.micro_batch
         for part in (*images[:whole].split(self.micro_batch), *images[whole:].split(1)):
             if len(part):
-                yield part.contiguous(memory_format=FORMATS[self.memory_format])
+                yield self.laid_out(part)
+
+    def laid_out(self, images: Tensor) -> Tensor:
+        """The images in this memory format."""
+        return images.contiguous(memory_format=FORMATS[self.memory_format])
 
 
 def tune(model: nn.Module, image: Tensor, name: str) -> Engine:

@@ -7,9 +7,11 @@ from itertools import islice
 
 import numpy as np
 import torch
+from scipy.ndimage import find_objects
 from torch import Tensor
 
 from xaibench.data.regions import superpixels
+from xaibench.scorer.near import Box
 from xaibench.scorer.scorer import Scorer
 
 VALUES = 2**23  # of the pictures that are made at a time, 32 MB, so that a thousand coalitions need no gigabytes
@@ -30,7 +32,7 @@ def scores(scorer: Scorer, pictures: Iterable[Tensor]) -> np.ndarray:
     values: list[float] = []
     pictures = iter(pictures)
     while part := list(islice(pictures, _at_a_time(scorer))):
-        values.extend(scorer(torch.stack(part)).tolist())
+        values.extend(scorer.together(part))
     return np.array(values)
 
 
@@ -44,6 +46,8 @@ def _at_a_time(scorer: Scorer) -> int:
 def game(scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -> Game:
     """The score of a picture in which only some regions are present, the others as in the reference.
 
+    Where the few that are absent, or present, lie in one place, it is scored by a crop around that place.
+
     Args:
         scorer: network and target.
         image, reference: (3, H, W).
@@ -54,19 +58,48 @@ def game(scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -
         pass again: most methods ask for the empty and the full one many times.
     """
     where = torch.from_numpy(labels).to(scorer.device)
-    image, reference = image.to(scorer.device), reference.to(scorer.device)
+    near = {present: scorer.near(picture) for present, picture in ((True, image), (False, reference))}
+    image, reference = near[True].image, near[False].image
+    differs = (image != reference).any(0).cpu().numpy()
+    places = find_objects(np.where(differs, labels + 1, 0), max_label=int(labels.max()) + 1)
     known: dict[bytes, float] = {}
+
+    def local(row: np.ndarray) -> float | None:
+        """The score by a crop, or by no more than the picture itself; None if it takes the whole picture."""
+        most = row.sum() * 2 >= row.size
+        base = near[bool(most)]
+        box = _around([places[i] for i in np.flatnonzero(row != most)])
+        if box is None:
+            return scorer.together_near(base)
+        if not base.helps(box):
+            return None
+        inside = (..., *box.slices)
+        present = torch.from_numpy(row).to(scorer.device)[where[inside]]
+        return scorer.together_near(base, box, torch.where(present, image[inside], reference[inside]))
 
     def value(coalitions: np.ndarray) -> np.ndarray:
         rows = np.asarray(coalitions, bool)
         keys = [row.tobytes() for row in rows]
         new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-        present = (torch.from_numpy(row).to(scorer.device)[where] for row in new.values())
+        known.update({key: found for key, row in new.items() if (found := local(row)) is not None})
+        rest = {key: row for key, row in new.items() if key not in known}
+        present = (torch.from_numpy(row).to(scorer.device)[where] for row in rest.values())
         pictures = (torch.where(p, image, reference) for p in present)
-        known.update(zip(new, scores(scorer, pictures).tolist(), strict=True))
+        known.update(zip(rest, scores(scorer, pictures).tolist(), strict=True))
         return np.array([known[key] for key in keys])
 
     return value
+
+
+def _around(places: list[tuple[slice, slice] | None]) -> Box | None:
+    """The least box that holds all places there are; None of nothing."""
+    held = [place for place in places if place is not None]
+    if not held:
+        return None
+    rows, columns = zip(*held, strict=True)
+    low = (min(s.start for s in axis) for axis in (rows, columns))
+    high = (max(s.stop for s in axis) for axis in (rows, columns))
+    return Box(*low, *high)
 
 
 def region_game(

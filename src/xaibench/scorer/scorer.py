@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -12,6 +12,7 @@ from xaibench.data.reference import reference_image
 from xaibench.errors import UserError
 from xaibench.model.weights_file import weights_digest
 from xaibench.scorer.engine import Engine, evaluating, tune
+from xaibench.scorer.near import Box, Near, digest, trusted_reach
 from xaibench.scorer.target import Target
 
 T = TypeVar("T")
@@ -22,25 +23,36 @@ class Scorer:
 
     Called, it gives the mean *logit* over the target's pixels, which explainers explain, differentiable where the
     images ask for gradients; :meth:`probability` gives the mean *probability*, which curves track. The score of a
-    batch is that of its images one by one. ``passes`` counts the images that went through the network.
+    batch is that of its images one by one. ``passes`` counts the pictures that were scored, be it by the whole network
+    or, see :meth:`near`, by a crop around what differs from another picture.
 
     Args:
         model: (N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) logits. It is used in evaluation mode and left as it was.
         target: which pixels.
         device: where to compute.
         engine: micro-batch and memory format; measured on first use if None.
+        local: whether pictures that differ little from one another may be scored by crops; equal up to rounding.
     """
 
     def __init__(
-        self, model: nn.Module, target: Target, *, device: str | torch.device = "cpu", engine: Engine | None = None
+        self,
+        model: nn.Module,
+        target: Target,
+        *,
+        device: str | torch.device = "cpu",
+        engine: Engine | None = None,
+        local: bool = True,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device)
         self.target = target
         self.passes = 0
         self._engine = engine
+        self._local = local
         self._pixels = torch.nonzero((target.mask & target.fov).flatten()).squeeze(1).to(self.device)
         self._shared: dict[Any, Any] = {}
+        self._family = [self]  # the scorers of this network and image for several targets
+        self._kept: dict[bytes, list[float]] = {}  # by picture: the score of each of the family
 
     def __call__(self, images: Tensor) -> Tensor:
         """(N,) mean logit over the target's pixels."""
@@ -52,9 +64,9 @@ class Scorer:
         """(N,) mean vessel probability over the target's pixels, without gradients."""
         return self._each(images, lambda logits: self.reduce(logits.sigmoid()))
 
-    def maps(self, images: Tensor) -> Tensor:
-        """(N, 1, H, W) vessel probabilities, without gradients."""
-        return self._each(images, Tensor.sigmoid)
+    def plain(self, images: Tensor) -> Tensor:
+        """(N, 1, H, W) logits, without gradients, in micro-batches."""
+        return self._each(images, lambda logits: logits)
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, 1, H, W) logits in one pass, with gradients where the images or hooked layers ask for them."""
@@ -64,9 +76,53 @@ class Scorer:
             logits: Tensor = self.model(images.to(self.device, memory_format=torch.channels_last))
         return logits
 
+    def near(self, image: Tensor) -> Near:
+        """The network's logits of pictures that differ from this one, (3, H, W), in a box: by crops, where it is local.
+
+        A crop is seen as the whole picture is, but for the rounding of floats: logits agree to 1e-5.
+        """
+        image = image.detach().to(self.device)
+        self._tune(image)
+        return Near(image, self._forward, trusted_reach(self.model, image) if self._local else None)
+
     def about(self, target: Target) -> Scorer:
-        """The same network asked about another target; it counts its own passes."""
-        return Scorer(self.model, target, device=self.device, engine=self._engine)
+        """The same network asked about another target; it counts its own passes.
+
+        The two are of one family: what one of them has to have scored by :meth:`together`, the other need not.
+        """
+        other = Scorer(self.model, target, device=self.device, engine=self._engine, local=self._local)
+        other._family, other._kept = self._family, self._kept
+        self._family.append(other)
+        return other
+
+    def together(self, pictures: Sequence[Tensor]) -> list[float]:
+        """The scores of (3, H, W) pictures, for methods that have the same ones scored whatever the target is.
+
+        The first of the family that asks for a picture pays the pass; the others find their score. It holds only as
+        long as nothing was done to the network in between, which the caller must see to.
+        """
+        if len(self._family) == 1:
+            return [float(v) for v in self(torch.stack(list(pictures)))]
+        keys = [digest(p) for p in pictures]
+        new = {k: p for k, p in zip(keys, pictures, strict=True) if not self._knows(k)}
+        if new:
+            for key, logits in zip(new, self.plain(torch.stack(list(new.values()))), strict=True):
+                self._keep(key, logits[None])
+        place = self._family.index(self)
+        return [self._kept[k][place] for k in keys]
+
+    def together_near(self, near: Near, box: Box | None = None, content: Tensor | None = None) -> float:
+        """As :meth:`together`, of the picture in which the box holds ``content``, or of the picture itself."""
+
+        def logits() -> Tensor:
+            return near.logits if box is None or content is None else near.changed(box, content)
+
+        if len(self._family) == 1:
+            return float(self.reduce(logits())[0])
+        key = near.digest if box is None or content is None else near.digest + repr(box).encode() + digest(content)
+        if not self._knows(key):
+            self._keep(key, logits())
+        return self._kept[key][self._family.index(self)]
 
     def reference(self, name: str, image: Tensor) -> Tensor:
         """(3, H, W): the image without evidence in this field of view, see :mod:`xaibench.data.reference`."""
@@ -88,15 +144,32 @@ class Scorer:
         """The engine in use; None before the first scored batch."""
         return self._engine
 
+    def _knows(self, key: bytes) -> bool:
+        return len(self._kept.get(key, ())) == len(self._family)
+
+    def _keep(self, key: bytes, logits: Tensor) -> None:
+        self._kept[key] = [float(member.reduce(logits)[0]) for member in self._family]
+
     def _each(self, images: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
         self._check(images)
         images = images.detach().to(self.device)
         with torch.inference_mode(), evaluating(self.model):
-            if self._engine is None:
-                self._engine = tune(self.model, images[0], weights_digest(self.model))
-            scores = [reduce(self.model(part)) for part in self._engine.batches(images)]
+            scores = [reduce(self.model(part)) for part in self._tune(images[0]).batches(images)]
         self.passes += len(images)
         return torch.cat(scores).clone()  # outside inference mode, so that callers may use it anywhere
+
+    def _tune(self, image: Tensor) -> Engine:
+        if self._engine is None:
+            with torch.inference_mode(), evaluating(self.model):
+                self._engine = tune(self.model, image, weights_digest(self.model))
+        return self._engine
+
+    def _forward(self, picture: Tensor) -> Tensor:
+        """(1, 3, h, w) of any size to (1, 1, h, w) logits, without gradients."""
+        self.passes += 1
+        with torch.inference_mode(), evaluating(self.model):
+            logits: Tensor = self.model((self._engine or Engine()).laid_out(picture))
+        return logits.clone()
 
     def _check(self, images: Tensor) -> None:
         size = tuple(self.target.mask.shape)
