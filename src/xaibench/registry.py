@@ -188,6 +188,7 @@ def metric(
     invariant: str = "",
     chance: float | None = None,
     gate: float | None = None,
+    targets: tuple[str, ...] = (),
     paper: str = "",
     known_failures: dict[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Plugin]:
@@ -208,6 +209,7 @@ def metric(
         invariant: ``"rank"`` if only the order of the map's values counts, ``"scale"`` if only their ratios do.
         chance: what a constant map scores, if it is the same number for every image.
         gate: a method passes if its mean is at this value or on its better side; the column ranks nothing.
+        targets: whose maps it asks the method for, so that passes can be shared with the map of the run.
         paper: first author and year of the source.
         known_failures: conformance checks that the metric cannot pass by its nature, each with the reason.
     """
@@ -230,6 +232,7 @@ def metric(
         invariant=invariant,
         chance=chance,
         gate=gate,
+        targets=targets,
         paper=paper,
         known_failures=known_failures or {},
     )

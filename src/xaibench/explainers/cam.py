@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 from xaibench.scorer.engine import evaluating
 from xaibench.scorer.game import scores
+from xaibench.scorer.near import digest
 
 LARGEST_STRIDE = 32  # px, of a whole network; one that pads its input to a multiple adds less
 SPACE = (1, 2)  # a layer's axes behind its channels
@@ -187,13 +189,17 @@ def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, laye
     """
     module = _layer(scorer, image, layer)
     activation, calls = _activation(scorer, image, module, layer)
+    name = f"{layer} ".encode() + digest(image)
     with torch.no_grad():
-        whole = float(scorer(image[None]))  # without a hook: the first pass may have to measure how to make passes
+        # Without a hook: the first pass may have to measure how to make passes.
+        whole = scorer.together([image])[0]
         weights = activation.new_zeros(len(activation))
         for k in activation.flatten(1).any(dim=1).nonzero().flatten().tolist():
             # One picture a call, so that no micro-batch decides how often the layer is reached.
             with _without(module, k, calls - 1):
-                weights[k] = whole - float(scorer(image[None]))
+                weights[k] = whole - scorer.once(
+                    partial(b"%d %b".__mod__, (k, name)), lambda: scorer.plain(image[None])
+                )
     return _map(scorer, image, activation * weights[:, None, None])
 
 

@@ -99,7 +99,14 @@ def _srg_for(target: str, case: Case, scorer: Scorer, method: Method, **how: obj
 
 
 @metric(
-    "srg-thin", family="faithfulness", better="higher", range=ANY, measures="method", chance=0, paper="Blücher 2024"
+    "srg-thin",
+    family="faithfulness",
+    better="higher",
+    range=ANY,
+    measures="method",
+    chance=0,
+    targets=("thin",),
+    paper="Blücher 2024",
 )
 def srg_thin(
     attribution: np.ndarray,
@@ -115,7 +122,14 @@ def srg_thin(
 
 
 @metric(
-    "srg-thick", family="faithfulness", better="higher", range=ANY, measures="method", chance=0, paper="Blücher 2024"
+    "srg-thick",
+    family="faithfulness",
+    better="higher",
+    range=ANY,
+    measures="method",
+    chance=0,
+    targets=("thick",),
+    paper="Blücher 2024",
 )
 def srg_thick(
     attribution: np.ndarray,

@@ -50,5 +50,14 @@ class Method:
         Raises:
             Skipped: if that target is empty, or the method cannot work on it.
         """
-        other = scorer.shared(("scorer", target), lambda: scorer.about(target_of(target, scorer.model, case)))
+        other = scorer_about(scorer, case, target)
         return other, scorer.shared(("map", str(self.spec), target), lambda: self(other, case))
+
+
+def scorer_about(scorer: Scorer, case: Case, target: str) -> Scorer:
+    """The scorer of the same network for another target of this case; made once, and kept with the first.
+
+    Raises:
+        Skipped: if that target is empty.
+    """
+    return scorer.shared(("scorer", target), lambda: scorer.about(target_of(target, scorer.model, case)))

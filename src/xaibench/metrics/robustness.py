@@ -88,6 +88,7 @@ def max_sensitivity(
     family="robustness",
     better="higher",
     range=(0, 2),
+    targets=("thin", "thick"),
     measures="method",
     paper="Sixt 2020",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 import zlib
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from xaibench.data.case import Case, Cases
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.cost import Cost, measured
-from xaibench.metrics.method import Method
+from xaibench.metrics.method import Method, scorer_about
 from xaibench.metrics.score import Score
 from xaibench.record.schema import Record, ScoreEntry
 from xaibench.record.store import Store
@@ -86,7 +87,7 @@ def execute(
             if kept is not None and todo == {}:
                 record, trace = kept, ""
             else:
-                scorer = scorer or _scorer(model, setting.target, case, device)
+                scorer = scorer or _scorer(model, setting, case, device)
                 record, trace = _compute(cell, kept, todo, case, scorer, setting, store, fail_fast)
             failed = [record.reason] if record.status == "failed" else []
             failed += [s.reason for s in record.scores if s.status == "failed" and s.key in cell.scores]
@@ -110,6 +111,8 @@ def _compute(
 ) -> tuple[Record, str]:
     """The record of a cell with what was missing, and the traceback of its last failure."""
     record, trace = kept, ""
+    if isinstance(scorer, Scorer):
+        scorer.forget()  # so that no method's cost depends on which came before it
     if record is None or todo is None:
         record, todo = None, cell.scores
     # A run that asks only for what is read off further maps, such as the truth metrics, needs no map of the image.
@@ -123,11 +126,16 @@ def _compute(
     return _compute_scores(cell.spec, record, todo, case, scorer, setting, store, fail_fast)
 
 
-def _scorer(model: nn.Module, name: str, case: Case, device: str) -> Scorer | Skipped:
+def _scorer(model: nn.Module, setting: Setting, case: Case, device: str) -> Scorer | Skipped:
     try:
-        scorer = Scorer(model, target(name, model, case), device=device)
-        # What the first scored pass has to find out (micro-batch, memory format) is not to be charged to one method.
-        scorer.probability(case.image[None])
+        scorer = Scorer(model, target(setting.target, model, case), device=device)
+        # What the first scored pass has to find out (micro-batch, memory format, how far the network sees) is not to be
+        # charged to one method.
+        scorer.near(case.image)
+        # Who will be asked about, too, shares the passes from the first map on.
+        for other in sorted({t for metric in setting.metrics for t in metric.plugin.traits["targets"]}):
+            with contextlib.suppress(Skipped):
+                scorer_about(scorer, case, other)
         return scorer
     except Skipped as reason:
         return reason

@@ -113,16 +113,22 @@ class Scorer:
 
     def together_near(self, near: Near, box: Box | None = None, content: Tensor | None = None) -> float:
         """As :meth:`together`, of the picture in which the box holds ``content``, or of the picture itself."""
+        if box is None or content is None:
+            return self.once(lambda: near.digest, lambda: near.logits)
+        return self.once(lambda: near.digest + repr(box).encode() + digest(content), lambda: near.changed(box, content))
 
-        def logits() -> Tensor:
-            return near.logits if box is None or content is None else near.changed(box, content)
-
+    def once(self, key: Callable[[], bytes], logits: Callable[[], Tensor]) -> float:
+        """The score of (1, 1, H, W) logits that the key tells from all others; made once for the whole family."""
         if len(self._family) == 1:
             return float(self.reduce(logits())[0])
-        key = near.digest if box is None or content is None else near.digest + repr(box).encode() + digest(content)
-        if not self._knows(key):
-            self._keep(key, logits())
-        return self._kept[key][self._family.index(self)]
+        name = key()
+        if not self._knows(name):
+            self._keep(name, logits())
+        return self._kept[name][self._family.index(self)]
+
+    def forget(self) -> None:
+        """Forget the scores kept for the family."""
+        self._kept.clear()
 
     def reference(self, name: str, image: Tensor) -> Tensor:
         """(3, H, W): the image without evidence in this field of view, see :mod:`xaibench.data.reference`."""

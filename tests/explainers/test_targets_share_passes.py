@@ -1,0 +1,79 @@
+"""What several targets of one picture share: passes, and nothing of the maps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from made_up import cheap, make_network
+
+from xaibench import registry
+from xaibench.data.case import Case
+from xaibench.data.phantom import draw_phantom
+from xaibench.explainers.explain import explain
+from xaibench.scorer import Scorer, Target, target
+from xaibench.scorer.engine import Engine
+
+NAMES = [n for n in registry.names("explainer") if not registry.get("explainer", n).traits["control"]]
+# Their pictures do not depend on the target, so that a second one costs nothing but what makes them.
+FREE = {"feature-ablation": 0, "kernel-shap": 0, "lime": 0, "occlusion": 0, "rise": 0, "shapley-sampling": 0}
+FREE |= {"scorecam": 1, "ablationcam": 1}
+
+
+def halves(case: Case) -> tuple[Target, Target]:
+    """Two targets of the same picture."""
+    left = torch.arange(case.fov.shape[1]) < case.fov.shape[1] // 2
+    vessels = case.vessels.float()
+    return (
+        Target("left", case.vessels & left, case.fov, vessels, case.scale),
+        Target("right", case.vessels & ~left, case.fov, vessels, case.scale),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_maps_are_bit_for_bit_those_of_scorers_that_share_nothing(name: str, eye: Case) -> None:
+    network, spec = make_network().eval(), cheap(registry.get("explainer", name))
+    engine = Engine(micro_batch=2)
+    alone = [Scorer(network, t, engine=engine) for t in halves(eye)]
+    first = Scorer(network, halves(eye)[0], engine=engine)
+    shared = [first, first.about(halves(eye)[1])]
+    maps = [[explain(s, eye.image, method=spec, seed=3, case=eye) for s in pair] for pair in (alone, shared)]
+    for a, b in zip(*maps, strict=True):
+        assert torch.equal(a, b)
+    assert shared[0].passes == alone[0].passes
+    assert shared[1].passes <= FREE.get(name, alone[1].passes)
+
+
+def test_a_change_of_the_network_is_seen_once_what_was_kept_is_forgotten(eye: Case) -> None:
+    network = make_network().eval()
+    first = Scorer(network, halves(eye)[0], engine=Engine())
+    second = first.about(halves(eye)[1])
+    before = first.together([eye.image]), second.together([eye.image])
+    with torch.no_grad():
+        next(iter(network.parameters())).mul_(0.5)
+    assert second.together([eye.image]) == before[1] and second.passes == 0
+    second.forget()
+    assert first.together([eye.image]) != before[0] and second.together([eye.image]) != before[1]
+
+
+def test_a_later_member_finds_nothing_that_was_kept_without_it(eye: Case) -> None:
+    network = make_network().eval()
+    first = Scorer(network, halves(eye)[0], engine=Engine())
+    second = first.about(halves(eye)[1])
+    first.together([eye.image])
+    third = first.about(halves(eye)[1])
+    assert third.together([eye.image]) == second.together([eye.image])
+    assert (first.passes, second.passes, third.passes) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["feature-ablation", "occlusion[patch=48,stride=48]", "kernel-shap[samples=80,segments=12]"])
+def test_crops_and_whole_pictures_give_the_same_map(name: str) -> None:
+    """At a size at which crops are taken; the Shapley values are those of another game by the rounding of scores."""
+    case = draw_phantom(1, (300, 320))
+    network = registry.get("model", "unet-phantom")()
+    asked = target("vessels", network, case)
+    maps = [explain(Scorer(network, asked, local=local), case.image, method=name, seed=0) for local in (True, False)]
+    assert (maps[0] - maps[1]).abs().max() <= 1e-5 * max(float(maps[1].abs().max()), 1e-2)
+    sums = [float(m.abs().sum()) for m in maps]
+    assert all(a == pytest.approx(b, rel=1e-3) for a, b in pairwise(sums)) and sums[0] > 0
