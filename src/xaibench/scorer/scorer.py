@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from xaibench.data.reference import reference_image
 from xaibench.errors import UserError
 from xaibench.model.weights_file import weights_digest
-from xaibench.scorer.engine import Engine, evaluating, tune
+from xaibench.scorer.engine import Engine, evaluating, keep_memory, tune
 from xaibench.scorer.near import Box, Near, digest, trusted_reach
 from xaibench.scorer.target import Target
 
@@ -53,6 +53,8 @@ class Scorer:
         self._shared: dict[Any, Any] = {}
         self._family = [self]  # the scorers of this network and image for several targets
         self._kept: dict[bytes, list[float]] = {}  # by picture: the score of each of the family
+        if self.device.type == "cpu":
+            keep_memory()
 
     def __call__(self, images: Tensor) -> Tensor:
         """(N,) mean logit over the target's pixels."""

@@ -1,0 +1,86 @@
+"""Turn a saved run of the benchmarks into Markdown: ``python bench/report.py bench.json > results/bench.md``.
+
+Ratios and no seconds, which say more about a machine than about a program.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+MANY = 50  # passes, from which on overhead is the method's own and not the start's
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """What was measured, one dictionary per benchmark."""
+    return [b["extra_info"] for b in json.loads(path.read_text())["benchmarks"] if "kind" in b["extra_info"]]
+
+
+def ideal(row: dict[str, Any]) -> float:
+    """Seconds that the row's passes take at the shortest pass seen."""
+    return row["passes"] * row["pass_seconds"] + row["gradients"] * row["gradient_seconds"]
+
+
+def efficiency(row: dict[str, Any]) -> float:
+    """Passes × the shortest pass ÷ wall time; above 1 where crops save work."""
+    return ideal(row) / row["wall"]
+
+
+def in_passes(row: dict[str, Any]) -> float:
+    """Wall time as a multiple of the shortest pass."""
+    return row["wall"] / row["pass_seconds"]
+
+
+def report(path: Path) -> str:
+    """The tables."""
+    saved = json.loads(path.read_text())
+    rows = read(path)
+    gradient = min(r["gradient_seconds"] for r in rows) / min(r["pass_seconds"] for r in rows)
+    lines = [
+        "# What things cost",
+        "",
+        f"One run of `make bench` on {saved['machine_info']['cpu']['count']} cores "
+        f"({saved['machine_info']['cpu'].get('brand_raw', 'unknown')}), one picture of a DRIVE image's size. A pass is "
+        f"the shortest forward pass of the network seen; a pass with gradient takes {gradient:.1f} of them. "
+        "Efficiency is passes × the shortest pass ÷ wall time: what is left of the network's own speed; above 1 where "
+        "crops around what changed replace passes of the whole picture.",
+    ]
+    for kind, title in (("explainer", "Explainers"), ("metric", "Metrics, of one map")):
+        lines += ["", f"## {title}", "", "| name | time, passes | passes | and with gradient | efficiency | peak MB |"]
+        lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
+        for r in sorted((r for r in rows if r["kind"] == kind), key=lambda r: r["name"]):
+            found = f"{efficiency(r):.2f}" if r["passes"] + r["gradients"] >= MANY else "–"
+            numbers = f"{in_passes(r):.1f} | {r['passes']} | {r['gradients']} | {found} | {r['peak_mb']:.0f}"
+            lines.append(f"| {r['name']} | {numbers} |")
+    lines += ["", "## The same work elsewhere", ""]
+    lines += ["| work | with | time, passes | × ours | peak MB | × ours | agreement |"]
+    lines += ["| --- | --- | ---: | ---: | ---: | ---: | --- |"]
+    pairs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for r in rows:
+        if "pair" in r:
+            pairs[r["pair"]].append(r)
+    for pair, members in pairs.items():
+        ours = next((r for r in members if r["kind"] == "ours"), None)
+        for r in sorted(members, key=lambda r: r["kind"] != "ours"):
+            lines.append(
+                f"| {pair} | {r['name']} | {in_passes(r):.1f} | {_times(r, ours, 'wall')} | {r['peak_mb']:.0f} "
+                f"| {_times(r, ours, 'peak_mb')} | {_agreement(r)} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _times(row: dict[str, Any], ours: dict[str, Any] | None, what: str) -> str:
+    return "–" if ours is None or row is ours else f"{row[what] / ours[what]:.1f}"
+
+
+def _agreement(row: dict[str, Any]) -> str:
+    if "difference" in row:
+        return f"largest difference {row['difference']:.0e}"
+    return f"r = {row['correlation']:.3f}" if "correlation" in row else ""
+
+
+if __name__ == "__main__":
+    print(report(Path(sys.argv[1])), end="")

@@ -1,0 +1,76 @@
+"""What is measured: one phantom of a DRIVE image's size, the network trained on DRIVE, and the length of its passes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+import xaibench as xb
+
+
+@dataclass
+class Subject:
+    """A picture, a network and its scorer.
+
+    Attributes:
+        size: height and width, px.
+        pass_seconds, gradient_seconds: the shortest pass and the shortest pass with gradient seen so far.
+        passes, gradients: pictures of any size that went through the network, without and with a gradient.
+    """
+
+    size: tuple[int, int]
+    model_name: str = "unet-drive"
+    pass_seconds: float = field(default=float("inf"))
+    gradient_seconds: float = field(default=float("inf"))
+    passes: int = 0
+    gradients: int = 0
+
+    @cached_property
+    def case(self) -> xb.Case:
+        from xaibench.data.phantom import draw_phantom
+
+        return draw_phantom(0, self.size)
+
+    @cached_property
+    def model(self) -> torch.nn.Module:
+        model = xb.load_model(self.model_name)
+
+        def count(module: torch.nn.Module, given: tuple[Tensor]) -> None:
+            with_gradient = torch.is_grad_enabled() and given[0].requires_grad
+            self.passes += len(given[0]) * (not with_gradient)
+            self.gradients += len(given[0]) * with_gradient
+
+        model.register_forward_pre_hook(count)
+        return model
+
+    @cached_property
+    def scorer(self) -> xb.Scorer:
+        scorer = xb.Scorer(self.model, xb.target("vessels", self.model, self.case))
+        scorer.near(self.case.image)  # finds the micro-batch, the memory format and how far the network sees
+        return scorer
+
+    def yardstick(self, rounds: int = 4) -> dict[str, float]:
+        """Measure a pass and a pass with gradient again; the shortest ever seen are kept, and returned.
+
+        The machine is not always equally fast, so this is done before and after whatever is compared with them.
+        """
+        model, scorer = (
+            self.model,
+            self.scorer,
+        )  # made here, since what is made in inference mode can't be differentiated
+        one = self.case.image[None].contiguous(memory_format=torch.channels_last)
+        leaf = self.case.image[None].clone().requires_grad_()
+        for _ in range(rounds):
+            start = time.perf_counter()
+            with torch.inference_mode():
+                model(one)
+            middle = time.perf_counter()
+            torch.autograd.grad(scorer(leaf).sum(), leaf)
+            end = time.perf_counter()
+            self.pass_seconds = min(self.pass_seconds, middle - start)
+            self.gradient_seconds = min(self.gradient_seconds, end - middle)
+        return {"pass_seconds": self.pass_seconds, "gradient_seconds": self.gradient_seconds}
