@@ -67,7 +67,9 @@ def test_a_later_member_finds_nothing_that_was_kept_without_it(eye: Case) -> Non
     assert (first.passes, second.passes, third.passes) == (1, 0, 1)
 
 
-@pytest.mark.parametrize("name", ["feature-ablation", "occlusion[patch=48,stride=48]", "kernel-shap[samples=80,segments=12]"])
+@pytest.mark.parametrize(
+    "name", ["feature-ablation", "occlusion[patch=48,stride=48]", "kernel-shap[samples=80,segments=12]"]
+)
 def test_crops_and_whole_pictures_give_the_same_map(name: str) -> None:
     """At a size at which crops are taken; the Shapley values are those of another game by the rounding of scores."""
     case = draw_phantom(1, (300, 320))

@@ -57,6 +57,7 @@ def configure(parser: Parser) -> None:
     add("--out", metavar="FOLDER", help="the run's folder; below runs/ by default")
     add("--seed", type=number(int, 0), default=0, metavar="N", help="decides all chance (default: 0)")
     add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
+    add("--compile", action="store_true", help="compile the network first: for long runs (needs a C++ compiler)")
     add("--force", action="store_true", help="compute also what is there already")
     add("--dry-run", action="store_true", help="say what would be computed, and compute and write nothing")
     add("--fail-fast", action="store_true", help="end with the first failure")
@@ -85,6 +86,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             out=args.out,
             seed=args.seed,
             device=args.device,
+            compile=args.compile,
         )
     )
     say = console.note if args.json else console.out

@@ -23,6 +23,7 @@ from xaibench.record.store import Store
 from xaibench.registry import Spec, takes_method
 from xaibench.run.plan import Cell, Setting, missing_scores, plan_case
 from xaibench.scorer import Scorer, target
+from xaibench.scorer.compiled import Forward, compile_network
 
 Report = Callable[["Event"], None]
 
@@ -56,6 +57,7 @@ def execute(
     report: Report,
     *,
     device: str = "cpu",
+    compiled: bool = False,
     force: bool = False,
     fail_fast: bool = False,
 ) -> int:
@@ -69,6 +71,7 @@ def execute(
         store: where records are kept, and looked up.
         report: called after each cell.
         device: where to compute.
+        compiled: compile the network before the first pass.
         force: compute also what is there.
         fail_fast: end with the first failure instead of recording it and going on.
 
@@ -79,6 +82,7 @@ def execute(
         UserError: if a method or target is asked for something that does not exist.
     """
     total, done, failures = len(cases) * len(methods), 0, 0
+    forward: Forward | None = None
     for case in cases:
         scorer: Scorer | Skipped | None = None
         for cell in plan_case(case, methods, setting):
@@ -87,7 +91,9 @@ def execute(
             if kept is not None and todo == {}:
                 record, trace = kept, ""
             else:
-                scorer = scorer or _scorer(model, setting, case, device)
+                if compiled and forward is None:
+                    forward = compile_network(model.to(device), case.image.to(device))
+                scorer = scorer or _scorer(model, setting, case, device, forward)
                 record, trace = _compute(cell, kept, todo, case, scorer, setting, store, fail_fast)
             failed = [record.reason] if record.status == "failed" else []
             failed += [s.reason for s in record.scores if s.status == "failed" and s.key in cell.scores]
@@ -126,9 +132,9 @@ def _compute(
     return _compute_scores(cell.spec, record, todo, case, scorer, setting, store, fail_fast)
 
 
-def _scorer(model: nn.Module, setting: Setting, case: Case, device: str) -> Scorer | Skipped:
+def _scorer(model: nn.Module, setting: Setting, case: Case, device: str, compiled: Forward | None) -> Scorer | Skipped:
     try:
-        scorer = Scorer(model, target(setting.target, model, case), device=device)
+        scorer = Scorer(model, target(setting.target, model, case), device=device, compiled=compiled)
         # What the first scored pass has to find out (micro-batch, memory format, how far the network sees) is not to be
         # charged to one method.
         scorer.near(case.image)

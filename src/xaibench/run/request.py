@@ -53,6 +53,7 @@ class Request:
         out: the run's folder; ``runs/`` and a name made of data, model and target if None.
         seed: decides all chance.
         device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+        compile: compile the network first: for long runs. Scores agree with those without it to rounding.
     """
 
     methods: Sequence[str | Plugin | Callable[..., Any]] = ()
@@ -66,6 +67,7 @@ class Request:
     out: str | Path | None = None
     seed: int = 0
     device: str = "auto"
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Prepared:
     """A request with all its names resolved: nothing was computed or written yet.
 
     Attributes:
-        cases, methods, model, setting, store, device: see :func:`xaibench.run.execute.execute`.
+        cases, methods, model, setting, store, device, compiled: see :func:`xaibench.run.execute.execute`.
         why: one sentence on which data is used and why.
     """
 
@@ -84,6 +86,7 @@ class Prepared:
     store: Store
     device: str
     why: str
+    compiled: bool = False
 
     def remaining(self, force: bool = False) -> dict[str, int]:
         """How many cells there are, are kept, need scores only, and need a map; reads the cases, computes nothing."""
@@ -115,6 +118,7 @@ class Prepared:
             "target": self.setting.target,
             "seed": self.setting.seed,
             "device": self.device,
+            "compiled": self.compiled,
             "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
             "machine": {
                 "system": platform.system(),
@@ -144,7 +148,7 @@ def prepare(request: Request) -> Prepared:
         cases.dataset, cases.split, label, weights_digest(model), request.target, request.seed, tuple(metrics)
     )
     out = request.out or Path("runs") / run_name(str(data), label, request.target)
-    return Prepared(cases, methods, model, setting, Store(out), _device(request.device), why)
+    return Prepared(cases, methods, model, setting, Store(out), _device(request.device), why, request.compile)
 
 
 def run(
@@ -190,9 +194,8 @@ def run_prepared(
     p = prepared
     p.store.write_run(p.run_json(command))
     try:
-        failures = execute(
-            p.cases, p.methods, p.model, p.setting, p.store, report, device=p.device, force=force, fail_fast=fail_fast
-        )
+        how: dict[str, Any] = {"device": p.device, "compiled": p.compiled, "force": force, "fail_fast": fail_fast}
+        failures = execute(p.cases, p.methods, p.model, p.setting, p.store, report, **how)
         write_tables(p.store, p.cases, p.methods, p.model, p.setting, force=force)
         return failures
     finally:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from xaibench.data.reference import reference_image
 from xaibench.errors import UserError
 from xaibench.model.weights_file import weights_digest
+from xaibench.scorer.compiled import Forward, is_hooked
 from xaibench.scorer.engine import Engine, evaluating, keep_memory, tune
 from xaibench.scorer.near import Box, Near, digest, trusted_reach
 from xaibench.scorer.target import Target
@@ -32,6 +33,8 @@ class Scorer:
         device: where to compute.
         engine: micro-batch and memory format; measured on first use if None.
         local: whether pictures that differ little from one another may be scored by crops; equal up to rounding.
+        compiled: the network's forward pass for whole pictures without gradients, see
+            :func:`~xaibench.scorer.compiled.compile_network`; equal up to rounding.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Scorer:
         device: str | torch.device = "cpu",
         engine: Engine | None = None,
         local: bool = True,
+        compiled: Forward | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device)
@@ -49,6 +53,7 @@ class Scorer:
         self.passes = 0
         self._engine = engine
         self._local = local
+        self._compiled = compiled
         self._pixels = torch.nonzero((target.mask & target.fov).flatten()).squeeze(1).to(self.device)
         self._shared: dict[Any, Any] = {}
         self._family = [self]  # the scorers of this network and image for several targets
@@ -92,7 +97,8 @@ class Scorer:
 
         The two are of one family: what one of them has to have scored by :meth:`together`, the other need not.
         """
-        other = Scorer(self.model, target, device=self.device, engine=self._engine, local=self._local)
+        how: dict[str, Any] = {"engine": self._engine, "local": self._local, "compiled": self._compiled}
+        other = Scorer(self.model, target, device=self.device, **how)
         other._family, other._kept = self._family, self._kept
         self._family.append(other)
         return other
@@ -162,7 +168,8 @@ class Scorer:
         self._check(images)
         images = images.detach().to(self.device)
         with torch.inference_mode(), evaluating(self.model):
-            scores = [reduce(self.model(part)) for part in self._tune(images[0]).batches(images)]
+            forward = self.model if self._compiled is None or is_hooked(self.model) else self._compiled
+            scores = [reduce(forward(part)) for part in self._tune(images[0]).batches(images)]
         self.passes += len(images)
         return torch.cat(scores).clone()  # outside inference mode, so that callers may use it anywhere
 
