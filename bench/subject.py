@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -18,14 +18,11 @@ class Subject:
 
     Attributes:
         size: height and width, px.
-        pass_seconds, gradient_seconds: the shortest pass and the shortest pass with gradient seen so far.
         passes, gradients: pictures of any size that went through the network, without and with a gradient.
     """
 
     size: tuple[int, int]
     model_name: str = "unet-drive"
-    pass_seconds: float = field(default=float("inf"))
-    gradient_seconds: float = field(default=float("inf"))
     passes: int = 0
     gradients: int = 0
 
@@ -53,10 +50,10 @@ class Subject:
         scorer.near(self.case.image)  # finds the micro-batch, the memory format and how far the network sees
         return scorer
 
-    def yardstick(self, rounds: int = 4) -> dict[str, float]:
-        """Measure a pass and a pass with gradient again; the shortest ever seen are kept, and returned.
+    def yardstick(self, rounds: int = 5) -> tuple[list[float], list[float]]:
+        """Seconds of passes and of passes with gradient, here and now.
 
-        The machine is not always equally fast, so this is done before and after whatever is compared with them.
+        A machine is not equally fast at all times, so this is done before and after whatever is compared with them.
         """
         model, scorer = (
             self.model,
@@ -64,13 +61,13 @@ class Subject:
         )  # made here, since what is made in inference mode can't be differentiated
         one = self.case.image[None].contiguous(memory_format=torch.channels_last)
         leaf = self.case.image[None].clone().requires_grad_()
+        passes, gradients = [], []
         for _ in range(rounds):
             start = time.perf_counter()
             with torch.inference_mode():
                 model(one)
             middle = time.perf_counter()
             torch.autograd.grad(scorer(leaf).sum(), leaf)
-            end = time.perf_counter()
-            self.pass_seconds = min(self.pass_seconds, middle - start)
-            self.gradient_seconds = min(self.gradient_seconds, end - middle)
-        return {"pass_seconds": self.pass_seconds, "gradient_seconds": self.gradient_seconds}
+            passes.append(middle - start)
+            gradients.append(time.perf_counter() - middle)
+        return passes, gradients

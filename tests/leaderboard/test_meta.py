@@ -101,13 +101,13 @@ def test_ranks_that_change_with_the_image_are_weak() -> None:
 
 
 def test_the_lowest_agreement_between_fills() -> None:
-    means = {"srg": [0.1, 0.2, 0.3], "srg[fill=blur]": [0.2, 0.3, 0.4], "srg[fill=mean]": [0.1, 0.3, 0.2]}
-    means |= {"srg[steps=5,fill=mean]": [0.3, 0.2, 0.1], "insertion": [0.3, 0.2, 0.1]}
+    means = {"srg": [0.1, 0.2, 0.3], "srg[fill=blur]": [0.2, 0.3, 0.4], "srg[steps=5,fill=mean]": [0.1, 0.3, 0.2]}
+    means |= {"srg-thin[steps=5,fill=mean]": [0.3, 0.2, 0.1], "insertion": [0.3, 0.2, 0.1]}
     every = [record(m, "01", {k: v[i] for k, v in means.items()}) for i, m in enumerate("abc")]
     every.append(record("frangi", "01", dict.fromkeys(means, 0.0), control=True))
     found = qualities(aggregate(every))
     tau = {name: q.tau_fills for name, q in found.items() if not math.isnan(q.tau_fills)}
-    assert tau == pytest.approx({"srg": 1 / 3, "srg[fill=blur]": 1 / 3, "srg[fill=mean]": 1 / 3})
+    assert tau == pytest.approx({"srg": 1 / 3, "srg[fill=blur]": 1 / 3, "srg[steps=5,fill=mean]": 1 / 3})
 
 
 def test_a_gate_and_a_cost_are_never_weak() -> None:

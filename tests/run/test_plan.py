@@ -61,10 +61,14 @@ def test_suites() -> None:
     assert all(len(set(m)) == len(m) for m in metrics.values())
     every = set(registry.names("metric"))
     truth = {name for name in every if registry.get("metric", name).family == "truth"}
-    fills = {f"{curve}[fill={fill}]" for curve in ("srg", "deletion", "insertion") for fill in ("blur", "mean")}
+    fills = {
+        f"{curve}[fill={fill},steps=10]" for curve in ("srg", "deletion", "insertion") for fill in ("blur", "mean")
+    }
     assert set(metrics["full"]) == every - truth | fills | {"context[share=0.9]"}
     assert set(metrics["full"]) - set(metrics["standard"]) == {"mprt", "max-sensitivity"}
-    assert {"srg", "auroc-thin", "thin-gap", "seconds"} < set(metrics["quick"]) < every
+    assert {"srg[steps=10]", "auroc-thin", "thin-gap", "seconds"} < set(metrics["quick"])
+    assert {name.removesuffix("[steps=10]") for name in metrics["quick"]} < every
+    assert not {"srg", "deletion", "dice-deletion"} & set(metrics["quick"])
     assert set(metrics["truth"]) == truth | {
         f"{name}[segmenter={kind}]" for name in ("planted", "planted-pixels") for kind in ("thick", "marker")
     }

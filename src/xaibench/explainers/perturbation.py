@@ -14,14 +14,14 @@ from xaibench.errors import UserError
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 from xaibench.scorer.game import region_game, scores
-from xaibench.scorer.near import box_of
+from xaibench.scorer.near import Box
 
 RATE = 0.05  # of Adam, in units of the mask
 LEVELS = 1000  # of a mask's values, beyond which they count as the same
 AREA_WEIGHT = (3.0, 300.0)  # of the area's penalty in units of the score to be kept, in the first and the last step
 
 
-@explainer("occlusion", family="perturbation", signed=True, paper="Zeiler 2014", library="captum")
+@explainer("occlusion", family="perturbation", signed=True, paper="Zeiler 2014")
 def occlusion(
     scorer: Scorer,
     image: Tensor,
@@ -33,9 +33,9 @@ def occlusion(
 ) -> Tensor:
     """How far the score falls when a square window is hidden, averaged over the windows a pixel lies in.
 
-    Positive where hiding lowers the score (Zeiler 2014). captum slides its window over a picture of what is present,
-    not over the colours, of which it would make masked copies; windows outside the field of view hide nothing and cost
-    no pass.
+    Positive where hiding lowers the score (Zeiler 2014). The windows are those of captum's ``Occlusion``, and the map
+    agrees with its map; but a window is scored by a crop around it where the network is local, and windows outside the
+    field of view hide nothing and cost no pass.
 
     Args:
         scorer: network and target.
@@ -51,8 +51,6 @@ def occlusion(
     Raises:
         UserError: for an unknown baseline, a patch larger than the picture, or a stride that leaves gaps.
     """
-    from captum.attr import Occlusion  # here and below: a library that takes long to import, when it is needed
-
     at_least(1, "patch", patch)
     at_least(1, "stride", stride)
     if patch > min(image.shape[1:]):
@@ -60,20 +58,27 @@ def occlusion(
         raise UserError(f"patch={patch} is larger than the picture, {size} px.", "Give a smaller patch.")
     if stride > patch:
         raise UserError(f"stride={stride} is larger than patch={patch} and leaves gaps.", f"Give at most {patch}.")
-    fov = scorer.target.fov
+    fov, (height, width) = scorer.target.fov, image.shape[1:]
     reference, near = scorer.reference(baseline, image).to(scorer.device), scorer.near(image)
-    whole = scorer.together_near(near)
+    windows = [
+        Box(top, left, min(top + patch, height), min(left + patch, width))
+        for top in _steps(height, patch, stride)
+        for left in _steps(width, patch, stride)
+    ]
+    hiding = [w for w in windows if fov[w.slices].any()]  # outside the field of view the reference is the picture
+    whole = scorer.unchanged(near)
+    values = scorer.together_near(near, ((w, reference[(..., *w.slices)]) for w in hiding))
+    total, count = np.zeros((2, height, width))
+    for w in windows:
+        count[w.slices] += 1
+    for w, value in zip(hiding, values, strict=True):
+        total[w.slices] += whole - value
+    return torch.from_numpy(np.where(fov.numpy(), total / count, 0).astype(np.float32))
 
-    def score(present: Tensor) -> Tensor:
-        window = box_of(present[0, 0] == 0)
-        if window is None or not fov[window.slices].any():
-            return torch.tensor([whole], dtype=torch.float64)
-        # Outside the field of view the reference is the picture.
-        return torch.tensor([scorer.together_near(near, window, reference[(..., *window.slices)])], dtype=torch.float64)
 
-    present = torch.ones(1, 1, *fov.shape)
-    fall = Occlusion(score).attribute(present, (1, patch, patch), strides=(1, stride, stride), baselines=0)
-    return torch.where(fov, fall[0, 0], 0)
+def _steps(length: int, patch: int, stride: int) -> range:
+    """Where windows begin along an axis; the last ones may be cut off by the end of the picture."""
+    return range(0, -(-(length - patch) // stride) * stride + 1, stride)
 
 
 @explainer("feature-ablation", family="perturbation", signed=True, paper="Robnik-Sikonja 2008", library="captum")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ MAIN_COLUMNS = (
     *("srg", "deletion", "insertion", "auroc-thin", "auroc-thick", "lift-thin", "lift-thick"),
     *("thin-gap", "thin-gap-matched", "srg-thin", "srg-thick", "fp-lift"),
 )
+_FEWER_STEPS = re.compile(r"\[steps=\d+\]$")
 _COST = ("seconds", "passes")  # these stand at the end of a row and are read off the record itself
 
 Image = tuple[str, str]  # id and digest: one id with two contents is two images
@@ -151,8 +153,19 @@ def _board(records: list[Record], asked: list[str], seed: int) -> Leaderboard:
     )
 
 
+def main_stem(name: str) -> str:
+    """The name of a column without the number of its steps, which does not make it another measure.
+
+    Example:
+        >>> main_stem("srg[steps=10]"), main_stem("srg[fill=blur]")
+        ('srg', 'srg[fill=blur]')
+    """
+    return _FEWER_STEPS.sub("", name)
+
+
 def _place(name: str) -> float:
-    return MAIN_COLUMNS.index(name) if name in MAIN_COLUMNS else len(MAIN_COLUMNS)
+    stem = main_stem(name)
+    return MAIN_COLUMNS.index(stem) if stem in MAIN_COLUMNS else len(MAIN_COLUMNS)
 
 
 def _method(r: Record) -> tuple[str, str, str]:

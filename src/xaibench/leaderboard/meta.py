@@ -116,12 +116,12 @@ def _fills(board: Leaderboard, columns: list[Column]) -> dict[str, float]:
 
 
 def _without_fill(name: str) -> str:
-    """The name of a column without the fill among its parameters.
+    """The name of a column without fill and number of steps among its parameters: areas do not depend on the latter.
 
     Example:
-        >>> _without_fill("srg[fill=blur]"), _without_fill("srg[steps=9,fill=blur]"), _without_fill("srg")
-        ('srg', 'srg[steps=9]', 'srg')
+        >>> _without_fill("srg[fill=blur]"), _without_fill("srg[steps=9,fill=blur]"), _without_fill("irof[segments=9]")
+        ('srg', 'srg', 'irof[segments=9]')
     """
     stem, _, inner = name.removesuffix("]").partition("[")
-    kept = [p for p in re.split(r"\s*,\s*", inner) if p and not p.startswith("fill=")]
+    kept = [p for p in re.split(r"\s*,\s*", inner) if p and not p.startswith(("fill=", "steps="))]
     return f"{stem}[{','.join(kept)}]" if kept else stem

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xaibench.leaderboard.aggregate import MAIN_COLUMNS
+from xaibench.leaderboard.aggregate import MAIN_COLUMNS, main_stem
 from xaibench.leaderboard.board import Column, Leaderboard
 from xaibench.leaderboard.meta import FEW, NO, NOISE, TRUTH, WEAK_ALPHA, WRONG, Quality
 from xaibench.leaderboard.text import EMPTY, Sheet, band, number, with_interval
@@ -71,7 +71,7 @@ def _cells(board: Leaderboard, column: Column, interval: bool) -> list[str]:
 
 def main_columns(board: Leaderboard) -> list[str]:
     """The primary column, the other main ones that were measured, the gates, seconds and passes."""
-    names = [c.name for c in board.columns if c.name in MAIN_COLUMNS and c.gate is None]
+    names = [c.name for c in board.columns if main_stem(c.name) in MAIN_COLUMNS and c.gate is None]
     if board.primary and board.primary.name not in names:
         names.insert(0, board.primary.name)
     return [*names, *(c.name for c in board.columns if c.gate is not None), *_COST]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xaibench.leaderboard.aggregate import read_leaderboards
+from xaibench.leaderboard.aggregate import main_stem, read_leaderboards
 from xaibench.leaderboard.board import Leaderboard
 from xaibench.leaderboard.formats import aligned, html_page, to_latex, to_markdown, to_text, written
 from xaibench.leaderboard.meta import qualities
@@ -32,7 +32,7 @@ def to_table(board: Leaderboard, *, wide: bool = False, width: int = TERMINAL_WI
     columns, quality = main_columns(board), qualities(board)
     primary = board.primary.name if board.primary else ""
     shown = sheet(board, columns, quality, intervals=False)
-    for name in [n for n in _DISPENSABLE if n in columns and n != primary]:
+    for name in [c for n in _DISPENSABLE for c in columns if main_stem(c) == n and c != primary]:
         if max(map(len, aligned(shown).splitlines())) <= width:
             break
         columns.remove(name)

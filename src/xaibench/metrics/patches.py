@@ -73,14 +73,14 @@ def remove_patches(
 
         near = scorer.near(case.image)
 
-        def without(top: int, left: int) -> float:
+        def without(top: int, left: int) -> tuple[Box, torch.Tensor]:
             place, removed = Box(top, left, top + pixels, left + pixels), np.zeros(fov.shape, bool)
             removed[place.slices] = True
             content = torch.from_numpy(np.ascontiguousarray(filler(removed)[(..., *place.slices)]))
-            return scorer.together_near(near, place, content.to(scorer.device))
+            return place, content.to(scorer.device)
 
-        whole = scorer.together_near(near)
-        return Patches(corners, pixels, whole - np.array([without(*corner) for corner in corners.tolist()]))
+        values = scorer.together_near(near, (without(*corner) for corner in corners.tolist()))
+        return Patches(corners, pixels, scorer.unchanged(near) - np.array(values))
 
     return scorer.shared(("patches", seed, count, side, fill), compute)
 

@@ -21,6 +21,7 @@ from xaibench.metrics.score import Score
 from xaibench.record.schema import Record, ScoreEntry
 from xaibench.record.store import Store
 from xaibench.registry import Spec, takes_method
+from xaibench.run.memory import refuse_what_does_not_fit
 from xaibench.run.plan import Cell, Setting, missing_scores, plan_case
 from xaibench.scorer import Scorer, target
 from xaibench.scorer.compiled import Forward, compile_network
@@ -166,6 +167,7 @@ def _compute_map(
     try:
         if isinstance(scorer, Skipped):
             raise scorer
+        refuse_what_does_not_fit(cell.spec, case, scorer, setting.seed)
         with measured(scorer) as cost:
             attribution = explain(scorer, case.image, method=cell.spec, seed=setting.seed, case=case).numpy()
         record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)

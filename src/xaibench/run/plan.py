@@ -15,8 +15,7 @@ from xaibench.registry import Plugin, Spec
 
 CURVES = ("srg", "deletion", "insertion")
 FILLS = ("blur", "mean")  # beside the primary one, which is the metrics' default
-
-
+FEW_STEPS = 10  # of curves that are there for comparison, or soon; areas differ from those of 20 steps by little
 MORE = ("context[share=0.9]",)
 SEGMENTERS = ("thick", "marker")  # of the truth metrics, beside the linear one
 DEAR = ("infidelity", "faithfulness-correlation", "irof")  # metrics of the map with passes of their own
@@ -29,7 +28,8 @@ class Suite:
 
     Attributes:
         methods: by name; every registered explainer if empty.
-        fills: beside the primary one.
+        fills: beside the primary one, whose curves have half the steps.
+        few_steps: whether all curves have half the steps.
         cases: how many, None for all.
         wants: whether a metric belongs to it.
     """
@@ -38,6 +38,7 @@ class Suite:
     fills: tuple[str, ...]
     cases: int | None
     wants: Callable[[Plugin], bool]
+    few_steps: bool = False
 
 
 SUITES = {
@@ -46,6 +47,7 @@ SUITES = {
         (),
         5,
         lambda m: m.traits["measures"] != "method" and m.name not in DEAR,
+        few_steps=True,
     ),
     "standard": Suite((), FILLS, None, lambda m: m.family != "truth" and m.name not in DEAREST),
     "full": Suite((), FILLS, None, lambda m: m.family != "truth"),
@@ -101,10 +103,12 @@ def chosen_metrics(asked: Sequence[str], suite: Suite) -> tuple[Spec, ...]:
     if asked:
         return tuple(_distinct(registry.parse("metric", name) for name in asked))
     plugins = [p for p in registry.available("metric")[0] if suite.wants(p)]
-    more = [f"{curve}[fill={fill}]" for curve in CURVES for fill in suite.fills]
+    more = [f"{curve}[fill={fill},steps={FEW_STEPS}]" for curve in CURVES for fill in suite.fills]
     more += MORE if suite.fills else ()
     more += [f"{p.name}[segmenter={s}]" for p in plugins if "segmenter" in p.parameters for s in SEGMENTERS]
-    return tuple(_distinct([*map(Spec, plugins), *(registry.parse("metric", name) for name in more)]))
+    few = FEW_STEPS if suite.few_steps else 0
+    own = [f"{p.name}[steps={few}]" if few and "steps" in p.parameters else p.name for p in plugins]
+    return tuple(_distinct(registry.parse("metric", name) for name in (*own, *more)))
 
 
 def plan_case(case: Case, methods: Iterable[Spec], setting: Setting) -> list[Cell]:

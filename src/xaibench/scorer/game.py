@@ -64,27 +64,26 @@ def game(scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -
     places = find_objects(np.where(differs, labels + 1, 0), max_label=int(labels.max()) + 1)
     known: dict[bytes, float] = {}
 
-    def local(row: np.ndarray) -> float | None:
-        """The score by a crop, or by no more than the picture itself; None if it takes the whole picture."""
-        most = row.sum() * 2 >= row.size
-        base = near[bool(most)]
-        box = _around([places[i] for i in np.flatnonzero(row != most)])
-        if box is None:
-            return scorer.together_near(base)
-        if not base.helps(box):
-            return None
-        inside = (..., *box.slices)
-        present = torch.from_numpy(row).to(scorer.device)[where[inside]]
-        return scorer.together_near(base, box, torch.where(present, image[inside], reference[inside]))
-
     def value(coalitions: np.ndarray) -> np.ndarray:
         rows = np.asarray(coalitions, bool)
         keys = [row.tobytes() for row in rows]
         new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-        known.update({key: found for key, row in new.items() if (found := local(row)) is not None})
+        for base, picture in near.items():
+            local: dict[bytes, tuple[Box, Tensor]] = {}
+            for key, row in new.items():
+                if (row.sum() * 2 >= row.size) != base:
+                    continue
+                box = _around([places[i] for i in np.flatnonzero(row != base)])
+                if box is None:
+                    known[key] = scorer.unchanged(picture)
+                elif picture.helps(box):
+                    inside = (..., *box.slices)
+                    present = torch.from_numpy(row).to(scorer.device)[where[inside]]
+                    local[key] = box, torch.where(present, image[inside], reference[inside])
+            known.update(zip(local, scorer.together_near(picture, local.values()), strict=True))
         rest = {key: row for key, row in new.items() if key not in known}
-        present = (torch.from_numpy(row).to(scorer.device)[where] for row in rest.values())
-        pictures = (torch.where(p, image, reference) for p in present)
+        masks = (torch.from_numpy(row).to(scorer.device)[where] for row in rest.values())
+        pictures = (torch.where(mask, image, reference) for mask in masks)
         known.update(zip(rest, scores(scorer, pictures).tolist(), strict=True))
         return np.array([known[key] for key in keys])
 

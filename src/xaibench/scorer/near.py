@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -14,6 +14,7 @@ from xaibench.scorer.engine import evaluating
 from xaibench.scorer.reach import Reach, reach_of
 
 WORTH = 0.6  # of the picture's area; a crop above it takes about as long as the whole
+TOGETHER = 4  # crops that go through the network at a time, at most
 LEAST = 256  # px, side of pictures from which on crops can save what it costs to find out about the network
 _AGREE = 1e-5  # of the largest logit, to which a crop must agree with the whole
 _trusted: WeakKeyDictionary[nn.Module, dict[tuple[int, int], Reach | None]] = WeakKeyDictionary()
@@ -37,6 +38,11 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         """To index (…, H, W) with, behind an ellipsis."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
 
     def within(self, outer: Box) -> tuple[slice, slice]:
         """The same place in a crop of ``outer``."""
@@ -78,7 +84,7 @@ class Near:
 
     Args:
         image: (3, H, W), the picture, on the network's device.
-        forward: (1, 3, h, w) to (1, 1, h, w) logits, for any size.
+        forward: (N, 3, h, w) to (N, 1, h, w) logits, for any size.
         reach: of the network; None if it is not local, or not to be taken for it.
     """
 
@@ -115,15 +121,42 @@ class Near:
 
     def changed(self, box: Box, content: Tensor) -> Tensor:
         """(1, 1, H, W) logits of the picture in which the box holds ``content``, (3, h, w)."""
-        found = None if self._reach is None else crop_for(box, self._reach, self.size)
-        if found is None:
-            return self._whole(box, content)
-        felt, crop = found
-        part = self.image[(..., *crop.slices)].clone()
-        part[(..., *box.within(crop))] = content
-        logits = self.logits.clone()
-        logits[(..., *felt.slices)] = self._forward(part[None])[(..., *felt.within(crop))]
+        (logits,) = self.changed_each([(box, content)])
         return logits
+
+    def changed_each(self, changes: Iterable[tuple[Box, Tensor]]) -> Iterator[Tensor]:
+        """As :meth:`changed`, of one change after the other, each made to the picture itself.
+
+        A few crops of one size go through the network together: one alone is so small that what happens between its
+        layers takes as long as they do.
+        """
+        waiting: list[tuple[Box, Tensor, tuple[Box, Box]]] = []
+        for box, content in changes:
+            found = None if self._reach is None else crop_for(box, self._reach, self.size)
+            if waiting and (found is None or not self._joins(found[1], waiting[0][2][1], len(waiting))):
+                yield from self._by_crops(waiting)
+                waiting = []
+            if found is None:
+                yield self._whole(box, content)
+            else:
+                waiting.append((box, content, found))
+        if waiting:
+            yield from self._by_crops(waiting)
+
+    def _joins(self, crop: Box, first: Box, count: int) -> bool:
+        """Whether a crop can go with others that wait: all together hold no more than the picture does."""
+        height, width = crop.size
+        most = min(TOGETHER, self.size[0] * self.size[1] // (height * width))
+        return crop.size == first.size and count < most
+
+    def _by_crops(self, changes: list[tuple[Box, Tensor, tuple[Box, Box]]]) -> Iterator[Tensor]:
+        parts = torch.stack([self.image[(..., *crop.slices)] for _box, _content, (_felt, crop) in changes])
+        for part, (box, content, (_felt, crop)) in zip(parts, changes, strict=True):
+            part[(..., *box.within(crop))] = content
+        for seen, (_box, _content, (felt, crop)) in zip(self._forward(parts), changes, strict=True):
+            logits = self.logits.clone()
+            logits[(0, ..., *felt.slices)] = seen[(..., *felt.within(crop))]
+            yield logits
 
     def _whole(self, box: Box, content: Tensor) -> Tensor:
         """By a full pass; one buffer serves all pictures."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -119,11 +119,21 @@ class Scorer:
         place = self._family.index(self)
         return [self._kept[k][place] for k in keys]
 
-    def together_near(self, near: Near, box: Box | None = None, content: Tensor | None = None) -> float:
-        """As :meth:`together`, of the picture in which the box holds ``content``, or of the picture itself."""
-        if box is None or content is None:
-            return self.once(lambda: near.digest, lambda: near.logits)
-        return self.once(lambda: near.digest + repr(box).encode() + digest(content), lambda: near.changed(box, content))
+    def together_near(self, near: Near, changes: Iterable[tuple[Box, Tensor]]) -> list[float]:
+        """As :meth:`together`, of pictures in which a box holds other content, see :meth:`Near.changed_each`."""
+        if len(self._family) == 1:
+            return [float(self.reduce(logits)[0]) for logits in near.changed_each(changes)]
+        listed = list(changes)
+        keys = [near.digest + repr(box).encode() + digest(content) for box, content in listed]
+        new = {key: change for key, change in zip(keys, listed, strict=True) if not self._knows(key)}
+        for key, logits in zip(new, near.changed_each(new.values()), strict=True):
+            self._keep(key, logits)
+        place = self._family.index(self)
+        return [self._kept[key][place] for key in keys]
+
+    def unchanged(self, near: Near) -> float:
+        """As :meth:`together`, of the picture itself."""
+        return self.once(lambda: near.digest, lambda: near.logits)
 
     def once(self, key: Callable[[], bytes], logits: Callable[[], Tensor]) -> float:
         """The score of (1, 1, H, W) logits that the key tells from all others; made once for the whole family."""
@@ -179,11 +189,11 @@ class Scorer:
                 self._engine = tune(self.model, image, weights_digest(self.model))
         return self._engine
 
-    def _forward(self, picture: Tensor) -> Tensor:
-        """(1, 3, h, w) of any size to (1, 1, h, w) logits, without gradients."""
-        self.passes += 1
+    def _forward(self, pictures: Tensor) -> Tensor:
+        """(N, 3, h, w) of any size to (N, 1, h, w) logits, without gradients."""
+        self.passes += len(pictures)
         with torch.inference_mode(), evaluating(self.model):
-            logits: Tensor = self.model((self._engine or Engine()).laid_out(picture))
+            logits: Tensor = self.model((self._engine or Engine()).laid_out(pictures))
         return logits.clone()
 
     def _check(self, images: Tensor) -> None:

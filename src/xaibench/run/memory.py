@@ -1,0 +1,66 @@
+"""Whether a map fits into memory, told before it is begun: a process that the system kills can say no reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import psutil
+import torch
+
+from xaibench.data.case import Case
+from xaibench.errors import Skipped
+from xaibench.explainers.explain import explain
+from xaibench.metrics.cost import measured
+from xaibench.registry import Spec
+from xaibench.scorer import Scorer, Target
+
+LARGE = 1_500_000  # pixels, four times a DRIVE image; what is smaller needs no more than 1.5 GB with any method
+PROBE = 384  # px, side of the window on which a method's need is measured
+FREE = 0.9  # of the memory that is free, which a map may take
+
+
+def refuse_what_does_not_fit(spec: Spec, case: Case, scorer: Scorer, seed: int) -> None:
+    """Measure what the method needs for a window of a large picture, from which its need for the whole follows.
+
+    Memory grows with the picture's area: arrays of the picture's size and the activations of a pass are all there is.
+    Pictures below 1.5 million pixels are not looked at.
+
+    Raises:
+        Skipped: if the map would need more than nine tenths of the memory that is free.
+    """
+    pixels = case.fov.numel()
+    if pixels < LARGE:
+        return
+    try:
+        need = needed_mb(spec, case, scorer, seed) * pixels / PROBE**2
+    except Skipped:  # for a reason that may not hold for the whole
+        return
+    free = free_mb(scorer.device)
+    if need > FREE * free:
+        raise Skipped(f"it would need about {need / 1000:.1f} GB of memory, and {free / 1000:.1f} GB are free")
+
+
+def needed_mb(spec: Spec, case: Case, scorer: Scorer, seed: int) -> float:
+    """Peak memory of a map of the picture's middle, MB."""
+    top, left = ((n - PROBE) // 2 for n in case.fov.shape)
+    cut = (..., slice(top, top + PROBE), slice(left, left + PROBE))
+    names = ("image", "vessels", "fov", "caliber")
+    second = None if case.observer2 is None else case.observer2[cut].contiguous()
+    window = replace(case, observer2=second, **{n: getattr(case, n)[cut].contiguous() for n in names})
+    # Any target will do, as long as there is one.
+    mask = torch.zeros_like(window.fov)
+    mask[PROBE // 2 - 8 : PROBE // 2 + 8, PROBE // 2 - 8 : PROBE // 2 + 8] = True
+    mask &= window.fov
+    about = Scorer(scorer.model, Target("window", mask, window.fov, mask.float(), case.scale), device=scorer.device)
+    need = 0.0
+    for _ in range(2):  # the first time libraries are imported and kernels prepared, which the whole does not do again
+        with measured(about) as cost:
+            explain(about, window.image, method=spec, seed=seed, case=window)
+        need = cost.peak_mb
+    return need
+
+
+def free_mb(device: torch.device) -> float:
+    """Memory that is free on the device, MB."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return free / 1e6
