@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from report import in_passes, read
+from report import in_passes, read, timed
 
 SHORT = 3.0  # passes
 SMALL = 100.0  # MB, of which no growth is a regression
@@ -18,8 +18,8 @@ SMALL = 100.0  # MB, of which no growth is a regression
 
 def regressions(old: Path, new: Path, tolerance: float) -> list[str]:
     """One line for each that takes longer or more memory than before, beyond the tolerance, or is gone."""
-    before = {(r["kind"], r["name"]): r for r in read(old)}
-    after = {(r["kind"], r["name"]): r for r in read(new)}
+    before = {(r["kind"], r["name"]): r for r in timed(read(old))}
+    after = {(r["kind"], r["name"]): r for r in timed(read(new))}
     found = [f"{kind} {name} is gone" for kind, name in before if (kind, name) not in after]
     for key in before.keys() & after.keys():
         b, a = before[key], after[key]

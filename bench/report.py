@@ -20,6 +20,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [b["extra_info"] for b in json.loads(path.read_text())["benchmarks"] if "kind" in b["extra_info"]]
 
 
+def timed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that are told as multiples of a pass."""
+    return [r for r in rows if "pass_seconds" in r]
+
+
 def ideal(row: dict[str, Any]) -> float:
     """Seconds that the row's passes take at the speed of single ones just before and after."""
     return row["passes"] * row["pass_seconds"] + row["gradients"] * row["gradient_seconds"]
@@ -38,7 +43,8 @@ def in_passes(row: dict[str, Any]) -> float:
 def report(path: Path) -> str:
     """The tables."""
     saved = json.loads(path.read_text())
-    rows = read(path)
+    every = read(path)
+    rows = timed(every)
     gradient = statistics.median(r["gradient_seconds"] / r["pass_seconds"] for r in rows)
     lines = [
         "# What things cost",
@@ -71,6 +77,10 @@ def report(path: Path) -> str:
                 f"| {pair} | {r['name']} | {in_passes(r):.1f} | {_times(r, ours, 'wall')} | {r['peak_mb']:.0f} "
                 f"| {_times(r, ours, 'peak_mb')} | {_agreement(r)} |"
             )
+    if growth := [r for r in every if r["kind"] == "growth"]:
+        lines += ["", "## Growth", "", "Time of a run of small phantoms, as a multiple of the first column's.", ""]
+        lines += ["| of | 1 | 2 | 4 |", "| --- | ---: | ---: | ---: |"]
+        lines += [f"| {r['name']} | {' | '.join(f'{s:.2f}' for s in r['shares'])} |" for r in growth]
     return "\n".join(lines) + "\n"
 
 

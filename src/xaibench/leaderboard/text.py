@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 EMPTY = "–"
 
+_ROUNDING = 1e-12  # what a sum of floats is off by; nothing that is measured is so small
+
 
 def number(x: float, *, bounded: bool = True) -> str:
     """A number as short as a table needs it: ``.71``, ``-.05``, ``1.3``; ``–`` for NaN.
@@ -19,11 +21,13 @@ def number(x: float, *, bounded: bool = True) -> str:
     Example:
         >>> number(0.714), number(-0.05), number(12.34), number(1234.5), number(3e-9, bounded=False)
         ('.71', '-.05', '12.3', '1234', '3.0e-9')
+        >>> number(6.4e-17, bounded=False)  # the rounding of floats
+        '.00'
     """
     if not math.isfinite(x):
         return EMPTY
     size = abs(x)
-    if not bounded and 0 < size < 0.005:
+    if not bounded and _ROUNDING < size < 0.005:
         mantissa, exponent = f"{x:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
     text = f"{x:.{0 if size >= 99.95 else 1 if size >= 9.995 else 2}f}"

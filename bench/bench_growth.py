@@ -1,0 +1,58 @@
+"""Time grows in proportion to images, methods and steps, and the reading commands start at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import xaibench as xb
+
+METHODS = ["gradcam", "saliency", "hirescam", "layercam"]
+SIZES = (1, 2, 4)
+LIMITS = {"--help": 0.3, "list explainers": 0.5}  # seconds
+
+
+def run(folder: Path, *, images: int = 1, methods: int = 1, steps: int = 20) -> None:
+    """A run of small phantoms; nothing of an earlier one is kept."""
+    asked = {"data": "phantom[size=256]", "cases": images, "metrics": [f"srg[fill=blur,steps={steps}]"]}
+    xb.run(METHODS[:methods], **asked, out=folder)
+
+
+GROWTHS: dict[str, Callable[[Path, int], None]] = {
+    "images": lambda folder, n: run(folder, images=n),
+    "methods": lambda folder, n: run(folder, methods=n),
+    "steps": lambda folder, n: run(folder, steps=10 * n),
+}
+
+
+@pytest.mark.parametrize("what", GROWTHS)
+def test_linear_growth(benchmark: BenchmarkFixture, tmp_path: Path, what: str) -> None:
+    """What is added from two to four is twice what is added from one to two."""
+    run(tmp_path / "warm")
+    seconds = []
+
+    def measure() -> None:
+        for n in SIZES:
+            start = time.perf_counter()
+            GROWTHS[what](tmp_path / f"{what}-{n}", n)
+            seconds.append(time.perf_counter() - start)
+
+    benchmark.pedantic(measure, rounds=1, iterations=1)
+    one, two, four = seconds
+    benchmark.extra_info.update(kind="growth", name=what, shares=[s / one for s in seconds])
+    assert four - two == pytest.approx(2 * (two - one), rel=0.5)
+
+
+@pytest.mark.parametrize("words", LIMITS)
+def test_start(benchmark: BenchmarkFixture, words: str) -> None:
+    command = [sys.executable, "-m", "xaibench", *words.split()]
+    subprocess.run(command, check=True, capture_output=True)  # compiles what is not compiled yet
+    benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=5, iterations=1)
+    benchmark.extra_info.update(kind="start", name=words, within=LIMITS[words])
+    assert benchmark.stats.stats.min <= LIMITS[words]
