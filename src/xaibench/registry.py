@@ -273,6 +273,13 @@ def names(kind: str) -> list[str]:
     return sorted(_points(kind))
 
 
+def registered(kind: str) -> list[tuple[str, str, str]]:
+    """Of each entry point of a kind its name, what it points to, and its distribution; nothing is imported."""
+    points = (point for group in _points(kind).values() for point in group)
+    versions = ((p, p.dist.version if p.dist is not None else "") for p in points)
+    return sorted((p.name, p.value, f"{_dist(p)} {version}") for p, version in versions)
+
+
 def get(kind: str, name: str) -> Plugin:
     """The plugin of that name.
 

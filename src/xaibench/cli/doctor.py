@@ -132,9 +132,10 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _cache() -> Finding:
-    from xaibench.scorer.engine import cache_folder
+    from xaibench import cache
+    from xaibench.scorer.engine import CACHE
 
-    folder = cache_folder()
+    folder = cache.folder(CACHE)
     probe = folder / f".doctor.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
+import importlib.util
 import inspect
+import json
 import math
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from xaibench import registry
+from xaibench import cache, registry
 from xaibench.cli.console import Console, table
 from xaibench.cli.parser import Parser, one_of
 
@@ -28,8 +32,7 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Print what there is of a kind; returns the exit code."""
     kind = args.kind.removesuffix("s")
-    plugins, broken = registry.available(kind)
-    found = [_about(plugin) for plugin in plugins]
+    found, broken = _found(kind)
     if args.json:
         nothing = {"family": "", "control": False, "parameters": {}, "summary": ""}
         console.out_json(found + [{"name": n, **nothing, "error": reason} for n, reason in broken.items()])
@@ -43,6 +46,47 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     for reason in broken.values():
         console.out(f"not usable: {reason}")
     return 0
+
+
+def _found(kind: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """What is known of the plugins of a kind, and why others are not usable.
+
+    To know it they must be imported, and with them PyTorch. So it is remembered until a file of one of their packages
+    changes; what does not import is tried again each time, and so are models, whose weights may lie elsewhere.
+    """
+    stamp = _stamp(kind)
+    remembered = cache.recall("list", kind) if kind != "model" else None
+    if isinstance(remembered, dict) and remembered.get("stamp") == stamp:
+        return remembered["found"], {}
+    plugins, broken = registry.available(kind)
+    found = [_about(plugin) for plugin in plugins]
+    if not broken:
+        cache.remember("list", kind, {"stamp": stamp, "found": found})
+    return found, broken
+
+
+def _stamp(kind: str) -> str:
+    """Changes with the entry points of a kind, and with any file of the packages that they lie in."""
+    points = registry.registered(kind)
+    h = hashlib.sha256(json.dumps([sys.version, points]).encode())
+    for package in sorted({value.partition(":")[0].partition(".")[0] for _name, value, _dist in points}):
+        for path in _files(package):
+            with contextlib.suppress(OSError):
+                h.update(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}".encode())
+    return h.hexdigest()
+
+
+def _files(package: str) -> list[Path]:
+    """The files of a package or module that is not imported for that."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    folders = [Path(f) for f in spec.submodule_search_locations or ()]
+    inside = (p for folder in folders for p in folder.rglob("*") if p.suffix != ".pyc" and p.is_file())
+    return sorted([*inside, *([Path(spec.origin)] if spec.origin and not folders else [])])
 
 
 def columns(kind: str, found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import json
-import os
 import platform
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from xaibench.cache import recall, remember
+
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+CACHE = "engine"  # where the cache keeps what is found here
 _known: dict[str, Engine] = {}
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt, from malloc.h
 
@@ -110,7 +111,7 @@ def _seconds(model: nn.Module, engine: Engine, images: Tensor) -> float:
     return time.perf_counter() - start
 
 
-@cache
+@functools.cache
 def keep_memory() -> None:
     """Let the process keep what it frees, for the next pass: with the C library of Linux, once and for good.
 
@@ -124,33 +125,17 @@ def keep_memory() -> None:
             libc.mallopt(_MMAP_THRESHOLD, 2**25)  # the most that it takes
 
 
-def cache_folder() -> Path:
-    """Where engines are remembered; RuntimeError if there is no home folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "xaibench" / "engine"
-
-
-def _cache_file(key: str) -> Path:
-    return cache_folder() / f"{key}.json"
-
-
 def _recall(key: str) -> Engine | None:
+    stored = recall(CACHE, key)
     try:
-        stored = json.loads(_cache_file(key).read_text())
         engine = Engine(int(stored["micro_batch"]), str(stored["memory_format"]))
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError):  # RuntimeError: there is no home at all
+    except (ValueError, KeyError, TypeError):
         return None
     return engine if engine.micro_batch > 0 and engine.memory_format in FORMATS else None
 
 
 def _remember(key: str, engine: Engine) -> Engine:
-    # A home that can't be written to, or none at all, costs a measurement per process, no more.
-    with contextlib.suppress(OSError, RuntimeError):
-        path = _cache_file(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{key}.{os.getpid()}.part")
-        temporary.write_text(json.dumps(asdict(engine)))
-        temporary.replace(path)
+    remember(CACHE, key, asdict(engine))
     return engine
 
 
