@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -47,4 +46,4 @@ def test_without_a_place_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     cache.remember("things", "a", 1)
-    assert cache.recall("things", "a") is None and os.listdir(tmp_path) == ["file"]
+    assert cache.recall("things", "a") is None and list(tmp_path.iterdir()) == [file]
