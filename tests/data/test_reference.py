@@ -24,7 +24,7 @@ def test_outside_the_field_of_view_it_is_the_image(name: str, eye: Case) -> None
 
 @pytest.mark.parametrize("name", ["blur", "mean"])
 def test_it_is_the_gaussian_mean_of_the_field_of_view_alone(name: str, eye: Case) -> None:
-    sigma = SIGMA[name] * 58 / 540  # the disc is 58 px wide
+    sigma = SIGMA[name] * eye.scale
     fov = eye.fov.numpy().astype(float)
 
     def smooth(values: np.ndarray) -> np.ndarray:
@@ -33,9 +33,7 @@ def test_it_is_the_gaussian_mean_of_the_field_of_view_alone(name: str, eye: Case
     inside = fov > 0
     expected = np.stack([(smooth(c * fov)[inside] / smooth(fov)[inside]) for c in eye.image.double().numpy()])
     reference = reference_image(name, eye.image, eye.fov, eye.scale)[:, eye.fov].numpy()
-    # The kernel that is sampled at pixels differs a little from the continuous one when σ is about a pixel.
-    tolerance = 5e-3 if name == "blur" else 1e-5
-    np.testing.assert_allclose(reference, expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(reference, expected, rtol=0, atol=1e-5)
 
 
 def test_what_lies_outside_does_not_leak_in(eye: Case) -> None:

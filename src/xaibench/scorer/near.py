@@ -22,7 +22,7 @@ _trusted: WeakKeyDictionary[nn.Module, dict[tuple[int, int], Reach | None]] = We
 
 def digest(picture: Tensor) -> bytes:
     """20 bytes that tell pictures apart."""
-    return hashlib.sha1(picture.contiguous().cpu().numpy().data, usedforsecurity=False).digest()
+    return hashlib.sha1(picture.detach().contiguous().cpu().numpy().data, usedforsecurity=False).digest()
 
 
 @dataclass(frozen=True)
