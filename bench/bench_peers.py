@@ -176,6 +176,18 @@ def attribution(subject: Subject) -> np.ndarray:
     return map_ + np.random.default_rng(0).random(map_.shape).astype(np.float32) * map_[map_ > 0].min() * 1e-3
 
 
+def by_quantus(metric: Any, subject: Subject, map_: np.ndarray) -> Any:
+    """What one of its metrics says of one map, as its documentation calls it."""
+    return metric(
+        model=Classifier(subject).eval(),
+        x_batch=subject.case.image.numpy()[None],
+        y_batch=np.array([0]),
+        a_batch=map_[None, None],
+        softmax=False,
+        device="cpu",
+    )
+
+
 def _divisor(size: int, steps: int) -> int:
     """Pixels per step that divide the picture evenly, as Quantus asks, in about that many steps."""
     return min((d for d in range(1, size + 1) if size % d == 0), key=lambda d: abs(size / d - steps))
@@ -183,19 +195,12 @@ def _divisor(size: int, steps: int) -> int:
 
 def test_quantus_pixel_flipping(once: Callable[..., Any], subject: Subject) -> None:
     quantus = pytest.importorskip("quantus")
-    image, map_ = subject.case.image.numpy(), attribution(subject)
+    map_ = attribution(subject)
     metric = quantus.PixelFlipping(
         features_in_step=_divisor(map_.size, STEPS), perturb_baseline="black", disable_warnings=True
     )
     theirs = once(
-        lambda: metric(
-            model=Classifier(subject).eval(),
-            x_batch=image[None],
-            y_batch=np.array([0]),
-            a_batch=map_[None, None],
-            softmax=False,
-            device="cpu",
-        ),
+        lambda: by_quantus(metric, subject, map_),
         kind="peer",
         pair=f"deletion curve, {STEPS} steps",
         name="Quantus PixelFlipping",
@@ -218,18 +223,11 @@ def test_our_deletion_curve(once: Callable[..., Any], subject: Subject) -> None:
 
 def test_quantus_road(once: Callable[..., Any], subject: Subject) -> None:
     quantus = pytest.importorskip("quantus")
-    image, map_ = subject.case.image.numpy(), attribution(subject)
+    map_ = attribution(subject)
     metric = quantus.ROAD(percentages=list(PERCENTAGES), disable_warnings=True)
 
     def peer() -> None:
-        metric(
-            model=Classifier(subject).eval(),
-            x_batch=image[None],
-            y_batch=np.array([0]),
-            a_batch=map_[None, None],
-            softmax=False,
-            device="cpu",
-        )
+        by_quantus(metric, subject, map_)
 
     try:
         once(peer, kind="peer", pair=f"noisy linear imputation, {len(PERCENTAGES)} steps", name="Quantus ROAD")

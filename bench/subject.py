@@ -55,10 +55,8 @@ class Subject:
 
         A machine is not equally fast at all times, so this is done before and after whatever is compared with them.
         """
-        model, scorer = (
-            self.model,
-            self.scorer,
-        )  # made here, since what is made in inference mode can't be differentiated
+        # Made before the first pass, since what is made in inference mode can't be differentiated.
+        model, scorer = self.model, self.scorer
         one = self.case.image[None].contiguous(memory_format=torch.channels_last)
         leaf = self.case.image[None].clone().requires_grad_()
         passes, gradients = [], []

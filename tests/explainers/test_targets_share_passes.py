@@ -45,6 +45,18 @@ def test_maps_are_bit_for_bit_those_of_scorers_that_share_nothing(name: str, eye
     assert shared[1].passes <= FREE.get(name, alone[1].passes)
 
 
+@pytest.mark.parametrize("name", ["partition-shap[samples=60]", "occlusion[patch=48,stride=48]"])
+def test_where_crops_are_taken_too(name: str) -> None:
+    """A crop that another target had scored is missing from the company of those that are left."""
+    case, network = draw_phantom(1, (300, 320)), registry.get("model", "unet-phantom")()
+    alone = Scorer(network, halves(case)[1])
+    first = Scorer(network, halves(case)[0])
+    second = first.about(halves(case)[1])
+    maps = [explain(s, case.image, method=name, seed=3, case=case) for s in (alone, first, second)]
+    assert torch.equal(maps[0], maps[2]) and not torch.equal(maps[0], maps[1])
+    assert second.passes < alone.passes
+
+
 def test_a_change_of_the_network_is_seen_once_what_was_kept_is_forgotten(eye: Case) -> None:
     network = make_network().eval()
     first = Scorer(network, halves(eye)[0], engine=Engine())

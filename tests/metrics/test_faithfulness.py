@@ -283,3 +283,25 @@ def test_srg_of_a_part_is_that_of_the_map_for_it(eye: Case, metric: Plugin, part
     scorer = Scorer(model, target(asked_about, model, eye))
     found = metric(np.zeros(eye.fov.shape, np.float32), eye, scorer, rng=rng(), method=by, fill="blur").value
     assert found == expected and found > 0.3
+
+
+@pytest.mark.parametrize("fill", ["inpaint", "blur"])
+def test_one_map_for_several_targets_is_removed_once(eye: Case, fill: str) -> None:
+    """What the network sees of a picture is read for all targets; bit for bit what each has by itself."""
+    left = torch.arange(eye.fov.shape[1]) < eye.fov.shape[1] // 2
+    map_ = np.random.default_rng(5).random(tuple(eye.fov.shape)).astype(np.float32)
+    masks = eye.vessels & left, eye.vessels & ~left
+    alone = [removal_curves(map_, eye, scorer_of(eye, mask), fill, rng(), 10) for mask in masks]
+    first = scorer_of(eye, masks[0])
+    second = first.about(scorer_of(eye, masks[1]).target)
+    removal_curves(map_, eye, first, fill, rng(), 20)
+    paid = first.passes
+    found = removal_curves(map_, eye, second, fill, rng(), 10), removal_curves(map_, eye, first, fill, rng(), 10)
+    assert second.passes == 0 and first.passes == paid and paid >= 39
+    for ours, theirs in zip(found, (alone[1], alone[0]), strict=True):
+        assert np.array_equal(ours.most_first, theirs.most_first)
+        assert np.array_equal(ours.least_first, theirs.least_first)
+        assert ours.dice is not None and theirs.dice is not None and np.array_equal(ours.dice, theirs.dice)
+    assert not np.array_equal(found[0].most_first, found[1].most_first)
+    other = removal_curves(map_[::-1].copy(), eye, second, fill, rng(), 10)
+    assert second.passes == 18 and not np.array_equal(other.most_first, found[0].most_first)

@@ -66,5 +66,17 @@ def test_what_the_method_says_of_the_window_alone_does_not_count(large: Case, mo
     memory.refuse_what_does_not_fit(Spec(picky), large, scorer_of(large), 0)
 
 
+def test_a_picture_that_is_narrower_than_the_window_is_taken_in_its_whole_width(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = (200, 8000)
+    image, all_ = np.random.default_rng(0).random((3, *size), np.float32), np.ones(size, bool)
+    narrow = make_case("narrow", image, all_, all_, caliber=np.ones(size))
+    monkeypatch.setattr(memory, "free_mb", lambda device: 1.5 * 100 * 20 * 1.6)
+    memory.refuse_what_does_not_fit(Spec(greedy, (("copies", 100),)), narrow, scorer_of(narrow), 0)
+    with pytest.raises(Skipped, match="it would need about"):
+        memory.refuse_what_does_not_fit(Spec(greedy, (("copies", 300),)), narrow, scorer_of(narrow), 0)
+
+
 def test_some_memory_is_free() -> None:
     assert memory.free_mb(torch.device("cpu")) > 100

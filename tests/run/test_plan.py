@@ -56,7 +56,9 @@ def test_two_functions_of_one_name_are_an_error() -> None:
 def test_suites() -> None:
     names = {suite: list(map(str, chosen_methods([], SUITES[suite]))) for suite in SUITES}
     assert names["quick"] == ["gradcam", "gradcam[layer=decoder-1/2]", "saliency", "deeplift", "lrp", *CONTROLS]
-    assert all(set(names[suite]) == set(registry.names("explainer")) for suite in ("standard", "full", "truth"))
+    assert all(set(names[suite]) == set(registry.names("explainer")) for suite in ("full", "truth"))
+    assert len(names["standard"]) == 28 and names["standard"][-len(CONTROLS) :] == CONTROLS
+    assert set(names["quick"]) < set(names["standard"])
     metrics = {suite: list(map(str, chosen_metrics([], SUITES[suite]))) for suite in SUITES}
     assert all(len(set(m)) == len(m) for m in metrics.values())
     every = set(registry.names("metric"))
@@ -65,7 +67,9 @@ def test_suites() -> None:
         f"{curve}[fill={fill},steps=10]" for curve in ("srg", "deletion", "insertion") for fill in ("blur", "mean")
     }
     assert set(metrics["full"]) == every - truth | fills | {"context[share=0.9]"}
-    assert set(metrics["full"]) - set(metrics["standard"]) == {"mprt", "max-sensitivity"}
+    beside = {"srg-thin", "srg-thick", "irof"}
+    assert set(metrics["full"]) - set(metrics["standard"]) == {"mprt", "max-sensitivity"} | beside
+    assert set(metrics["standard"]) - set(metrics["full"]) == {f"{name}[steps=10]" for name in beside}
     assert {"srg[steps=10]", "auroc-thin", "thin-gap", "seconds"} < set(metrics["quick"])
     assert {name.removesuffix("[steps=10]") for name in metrics["quick"]} < every
     assert not {"srg", "deletion", "dice-deletion"} & set(metrics["quick"])

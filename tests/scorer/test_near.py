@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xaibench.model.load import load_model
 from xaibench.model.shortcut import load_shortcut
-from xaibench.scorer.near import Box, Near, box_of, crop_for, trusted_reach
+from xaibench.scorer.near import Box, Near, alike_together, box_of, crop_for, trusted_reach
 from xaibench.scorer.reach import Reach, reach_of
 
 SIZE = (300, 331)  # no multiple of any stride
@@ -127,3 +127,26 @@ def test_the_box_of_a_mask() -> None:
     mask[3, 4] = mask[5, 10] = True
     assert box_of(mask) == Box(3, 4, 6, 11)
     assert mask[box_of(mask).slices].sum() == 2
+
+
+class Company(nn.Module):
+    """Sees by a hair more in crops that come together, as kernels for several pictures may."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, 1:2] * (1 + 1e-6 * (len(images) > 1))
+
+
+@pytest.mark.parametrize(("network", "together"), [(Company(), False), (nn.AvgPool3d((3, 1, 1)), True)])
+def test_crops_go_together_only_where_that_changes_no_bit(network: nn.Module, together: bool) -> None:
+    image, sizes = picture(), []
+
+    def forward(pictures: Tensor) -> Tensor:
+        sizes.append(len(pictures))
+        return network(pictures)
+
+    changes = [(Box(y, 40, y + 8, 48), picture(y, (8, 8))) for y in (40, 80, 120, 160)]
+    near = Near(image, forward, Reach(1, 1, 1), lambda parts: alike_together(network, parts))
+    found = list(near.changed_each(changes))
+    assert sorted(sizes) == ([1, 4] if together else [1] * 5)  # one is the picture's own
+    for (box, content), logits in zip(changes, found, strict=True):
+        assert torch.equal(logits, near.changed(box, content))

@@ -54,21 +54,31 @@ def _found(kind: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
     To know it they must be imported, and with them PyTorch. So it is remembered until a file of one of their packages
     changes; what does not import is tried again each time, and so are models, whose weights may lie elsewhere.
     """
+    if kind == "model":
+        return _look(kind)
     stamp = _stamp(kind)
-    remembered = cache.recall("list", kind) if kind != "model" else None
+    remembered = cache.recall("list", kind)
     if isinstance(remembered, dict) and remembered.get("stamp") == stamp:
         return remembered["found"], {}
-    plugins, broken = registry.available(kind)
-    found = [_about(plugin) for plugin in plugins]
+    found, broken = _look(kind)
     if not broken:
         cache.remember("list", kind, {"stamp": stamp, "found": found})
     return found, broken
 
 
+def _look(kind: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    plugins, broken = registry.available(kind)
+    return [_about(plugin) for plugin in plugins], broken
+
+
 def _stamp(kind: str) -> str:
-    """Changes with the entry points of a kind, and with any file of the packages that they lie in."""
+    """Changes with the entry points of a kind, any file of the packages they lie in, and what is installed beside."""
     points = registry.registered(kind)
     h = hashlib.sha256(json.dumps([sys.version, points]).encode())
+    for folder in sys.path:  # changed by any package that comes or goes, on which a plugin may depend
+        with contextlib.suppress(OSError):
+            if folder.endswith("-packages"):
+                h.update(f"{folder} {Path(folder).stat().st_mtime_ns}".encode())
     for package in sorted({value.partition(":")[0].partition(".")[0] for _name, value, _dist in points}):
         for path in _files(package):
             with contextlib.suppress(OSError):

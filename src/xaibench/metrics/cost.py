@@ -85,7 +85,7 @@ def seconds(cost: Cost) -> Score:
 
 @metric("passes", family="cost", better="lower", range=(0, math.inf), measures="cost")
 def passes(cost: Cost) -> Score:
-    """Images that went through the network for the map; a backward pass is not counted apart."""
+    """Pictures scored for the map, wholly or by a crop of what changed; a backward pass is not counted apart."""
     return Score(float(cost.passes))
 
 

@@ -116,9 +116,10 @@ def srg_thin(
     rng: np.random.Generator,
     method: Method,
     fill: str = "inpaint",
+    steps: int = STEPS,
 ) -> Score:
     """Symmetric relevance gain (srg) of the method's map for the target `thin` (Blücher 2024)."""
-    return _srg_for("thin", case, scorer, method, rng=rng, fill=fill)
+    return _srg_for("thin", case, scorer, method, rng=rng, fill=fill, steps=steps)
 
 
 @metric(
@@ -139,9 +140,10 @@ def srg_thick(
     rng: np.random.Generator,
     method: Method,
     fill: str = "inpaint",
+    steps: int = STEPS,
 ) -> Score:
     """Symmetric relevance gain (srg) of the method's map for the target `thick` (Blücher 2024)."""
-    return _srg_for("thick", case, scorer, method, rng=rng, fill=fill)
+    return _srg_for("thick", case, scorer, method, rng=rng, fill=fill, steps=steps)
 
 
 @metric("dice-deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="Milletari 2016")

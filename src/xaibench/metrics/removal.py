@@ -7,7 +7,8 @@ where s_end has everything removed, and both endpoints are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -122,7 +123,8 @@ def removal_curves(
             normalised(most.dice, ends.dice) if 1 - ends.dice[1] >= LEAST_RANGE else None,
         )
 
-    return scorer.shared(("curves", fill, seed, steps, attribution.tobytes()), compute)
+    name = hashlib.sha1(np.ascontiguousarray(attribution).data, usedforsecurity=False).digest()
+    return scorer.shared(("curves", fill, seed, steps, name), compute)
 
 
 def normalised(inner: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -144,9 +146,10 @@ def removal_ends(case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
 
 
 def _ends(case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
-    seen = _seen([_emptied(case, scorer, fill, seed).logits], case, scorer)
+    name = f"emptied {fill} {seed}".encode()
+    emptied = _see(name, lambda: _emptied(case, scorer, fill, seed).logits, case, scorer)
     whole = float(scorer.reduce(_original(case, scorer))[0])
-    return Seen(np.array([whole, *seen.probability]), np.array([1.0, *seen.dice]))
+    return Seen(*(np.array(pair) for pair in zip((whole, 1.0), emptied, strict=True)))
 
 
 def removed_in_order(groups: Sequence[np.ndarray], case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
@@ -161,17 +164,20 @@ def removed_in_order(groups: Sequence[np.ndarray], case: Case, scorer: Scorer, f
     """
     filler, fov = _filler(case, scorer, fill, seed), case.fov.numpy()
     removed, picture = np.zeros(fov.shape, bool), case.image.numpy().copy()
+    name, seen = hashlib.sha1(f"removed {fill} {seed}".encode(), usedforsecurity=False), []
 
-    def logits() -> Iterable[Tensor]:
-        for group in groups:
-            removed.ravel()[group] = True
-            if filler.values is None:
-                picture[:] = filler(removed)
-            else:
-                picture.reshape(3, -1)[:, group] = filler.values.reshape(3, -1)[:, group]
-            yield _logits(picture, removed, filler, case, scorer, lambda: _emptied(case, scorer, fill, seed))
+    def logits() -> Tensor:
+        if filler.values is None:
+            picture[:] = filler(removed)
+        return _logits(picture, removed, filler, case, scorer, lambda: _emptied(case, scorer, fill, seed))
 
-    return _seen(logits(), case, scorer)
+    for group in groups:
+        removed.ravel()[group] = True
+        if filler.values is not None:
+            picture.reshape(3, -1)[:, group] = filler.values.reshape(3, -1)[:, group]
+        name.update(group.tobytes())
+        seen.append(_see(name.digest(), logits, case, scorer))
+    return Seen(*(np.array(each) for each in zip(*seen, strict=True))) if seen else Seen(np.empty(0), np.empty(0))
 
 
 def _logits(
@@ -190,25 +196,27 @@ def _logits(
     return scorer.plain(changed[None])
 
 
-def _seen(logits: Iterable[Tensor], case: Case, scorer: Scorer) -> Seen:
-    fov = case.fov.to(scorer.device)
-    original = _original(case, scorer)[0, 0][fov]
-    probability, dice = [], []
-    for each in logits:
-        maps = each.sigmoid()
-        probability.append(float(scorer.reduce(maps)[0]))
-        dice.append(soft_dice(maps[0, 0][fov], original))
-    return Seen(np.array(probability), np.array(dice))
+def _see(name: bytes, logits: Callable[[], Tensor], case: Case, scorer: Scorer) -> tuple[float, float]:
+    """The target's probability in a picture of that name, and its Dice; one pass for all targets that ask for it."""
+    dice = scorer.common(("dice",), dict[bytes, float])
+
+    def maps() -> Tensor:
+        found = logits().sigmoid()
+        fov = case.fov.to(scorer.device)
+        dice[name] = soft_dice(found[0, 0][fov], _original(case, scorer)[0, 0][fov])
+        return found
+
+    return scorer.once(lambda: name, maps), dice[name]
 
 
 def _near(case: Case, scorer: Scorer) -> Near:
     """The whole image, and the network's logits of it; one pass for all methods and metrics."""
-    return scorer.shared(("near",), lambda: scorer.near(case.image))
+    return scorer.common(("near",), lambda: scorer.near(case.image))
 
 
 def _original(case: Case, scorer: Scorer) -> Tensor:
     """(1, 1, H, W) probabilities of the whole image."""
-    return scorer.shared(("prediction",), lambda: _near(case, scorer).logits.sigmoid())
+    return scorer.common(("prediction",), lambda: _near(case, scorer).logits.sigmoid())
 
 
 def _emptied(case: Case, scorer: Scorer, fill: str, seed: int) -> Near:
@@ -217,7 +225,7 @@ def _emptied(case: Case, scorer: Scorer, fill: str, seed: int) -> Near:
     def empty() -> Near:
         return scorer.near(torch.from_numpy(_filler(case, scorer, fill, seed)(case.fov.numpy())))
 
-    return scorer.shared(("emptied", fill, seed), empty)
+    return scorer.common(("emptied", fill, seed), empty)
 
 
 def _filler(case: Case, scorer: Scorer, fill: str, seed: int) -> Filler:
@@ -225,4 +233,4 @@ def _filler(case: Case, scorer: Scorer, fill: str, seed: int) -> Filler:
         rng = np.random.default_rng([seed, 0])
         return prepare_fill(fill, case.image.numpy(), case.fov.numpy(), scale=case.scale, rng=rng)
 
-    return scorer.shared(("fill", fill, seed), prepare)
+    return scorer.common(("fill", fill, seed), prepare)

@@ -32,7 +32,8 @@ def refuse_what_does_not_fit(spec: Spec, case: Case, scorer: Scorer, seed: int) 
     if pixels < LARGE:
         return
     try:
-        need = needed_mb(spec, case, scorer, seed) * pixels / PROBE**2
+        height, width = _window(case)
+        need = needed_mb(spec, case, scorer, seed) * pixels / (height * width)
     except Skipped:  # for a reason that may not hold for the whole
         return
     free = free_mb(scorer.device)
@@ -42,14 +43,15 @@ def refuse_what_does_not_fit(spec: Spec, case: Case, scorer: Scorer, seed: int) 
 
 def needed_mb(spec: Spec, case: Case, scorer: Scorer, seed: int) -> float:
     """Peak memory of a map of the picture's middle, MB."""
-    top, left = ((n - PROBE) // 2 for n in case.fov.shape)
-    cut = (..., slice(top, top + PROBE), slice(left, left + PROBE))
+    height, width = _window(case)
+    top, left = (case.fov.shape[0] - height) // 2, (case.fov.shape[1] - width) // 2
+    cut = (..., slice(top, top + height), slice(left, left + width))
     names = ("image", "vessels", "fov", "caliber")
     second = None if case.observer2 is None else case.observer2[cut].contiguous()
     window = replace(case, observer2=second, **{n: getattr(case, n)[cut].contiguous() for n in names})
     # Any target will do, as long as there is one.
     mask = torch.zeros_like(window.fov)
-    mask[PROBE // 2 - 8 : PROBE // 2 + 8, PROBE // 2 - 8 : PROBE // 2 + 8] = True
+    mask[max(height // 2 - 8, 0) : height // 2 + 8, max(width // 2 - 8, 0) : width // 2 + 8] = True
     mask &= window.fov
     about = Scorer(scorer.model, Target("window", mask, window.fov, mask.float(), case.scale), device=scorer.device)
     need = 0.0
@@ -58,6 +60,12 @@ def needed_mb(spec: Spec, case: Case, scorer: Scorer, seed: int) -> float:
             explain(about, window.image, method=spec, seed=seed, case=window)
         need = cost.peak_mb
     return need
+
+
+def _window(case: Case) -> tuple[int, int]:
+    """Rows and columns; a side that is shorter is taken whole."""
+    height, width = case.fov.shape
+    return min(PROBE, height), min(PROBE, width)
 
 
 def free_mb(device: torch.device) -> float:

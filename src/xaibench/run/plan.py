@@ -15,11 +15,12 @@ from xaibench.registry import Plugin, Spec
 
 CURVES = ("srg", "deletion", "insertion")
 FILLS = ("blur", "mean")  # beside the primary one, which is the metrics' default
-FEW_STEPS = 10  # of curves that are there for comparison, or soon; areas differ from those of 20 steps by little
+FEW_STEPS = 10  # of curves that stand beside the main ones; their areas differ little from those of 20 steps
 MORE = ("context[share=0.9]",)
 SEGMENTERS = ("thick", "marker")  # of the truth metrics, beside the linear one
 DEAR = ("infidelity", "faithfulness-correlation", "irof")  # metrics of the map with passes of their own
 DEAREST = ("mprt", "max-sensitivity")  # which need many further maps
+BESIDE = ("srg-thin", "srg-thick", "irof")  # curves of their own beside the run's target and fill
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Suite:
     Attributes:
         methods: by name; every registered explainer if empty.
         fills: beside the primary one, whose curves have half the steps.
-        few_steps: whether all curves have half the steps.
+        few_steps: whether a metric's curves have half the steps, too.
         cases: how many, None for all.
         wants: whether a metric belongs to it.
     """
@@ -38,7 +39,7 @@ class Suite:
     fills: tuple[str, ...]
     cases: int | None
     wants: Callable[[Plugin], bool]
-    few_steps: bool = False
+    few_steps: Callable[[Plugin], bool] = lambda m: False
 
 
 SUITES = {
@@ -47,9 +48,19 @@ SUITES = {
         (),
         5,
         lambda m: m.traits["measures"] != "method" and m.name not in DEAR,
-        few_steps=True,
+        few_steps=lambda m: True,
     ),
-    "standard": Suite((), FILLS, None, lambda m: m.family != "truth" and m.name not in DEAREST),
+    "standard": Suite(
+        (
+            *("gradcam", "gradcam[layer=decoder-1/2]", "gradcam++", "hirescam", "layercam", "seg-xrescam", "eigencam"),
+            *("saliency", "input-x-gradient", "integrated-gradients", "smoothgrad", "guided-backprop"),
+            *("guided-gradcam", "deeplift", "lrp", "kernel-shap", "lime", "occlusion", "feature-ablation"),
+        ),
+        FILLS,
+        None,
+        lambda m: m.family != "truth" and m.name not in DEAREST,
+        few_steps=lambda m: m.name in BESIDE,
+    ),
     "full": Suite((), FILLS, None, lambda m: m.family != "truth"),
     "truth": Suite((), (), None, lambda m: m.family == "truth"),
 }
@@ -106,8 +117,8 @@ def chosen_metrics(asked: Sequence[str], suite: Suite) -> tuple[Spec, ...]:
     more = [f"{curve}[fill={fill},steps={FEW_STEPS}]" for curve in CURVES for fill in suite.fills]
     more += MORE if suite.fills else ()
     more += [f"{p.name}[segmenter={s}]" for p in plugins if "segmenter" in p.parameters for s in SEGMENTERS]
-    few = FEW_STEPS if suite.few_steps else 0
-    own = [f"{p.name}[steps={few}]" if few and "steps" in p.parameters else p.name for p in plugins]
+    few = [p for p in plugins if "steps" in p.parameters and suite.few_steps(p)]
+    own = [f"{p.name}[steps={FEW_STEPS}]" if p in few else p.name for p in plugins]
     return tuple(_distinct(registry.parse("metric", name) for name in (*own, *more)))
 
 

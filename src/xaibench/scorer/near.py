@@ -14,10 +14,11 @@ from xaibench.scorer.engine import evaluating
 from xaibench.scorer.reach import Reach, reach_of
 
 WORTH = 0.6  # of the picture's area; a crop above it takes about as long as the whole
-TOGETHER = 4  # crops that go through the network at a time, at most
+TOGETHER = 4  # crops that go through the network at a time, at most, where that changes no bit of what each gives
 LEAST = 256  # px, side of pictures from which on crops can save what it costs to find out about the network
 _AGREE = 1e-5  # of the largest logit, to which a crop must agree with the whole
 _trusted: WeakKeyDictionary[nn.Module, dict[tuple[int, int], Reach | None]] = WeakKeyDictionary()
+_alike: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], bool]] = WeakKeyDictionary()
 
 
 def digest(picture: Tensor) -> bytes:
@@ -86,12 +87,20 @@ class Near:
         image: (3, H, W), the picture, on the network's device.
         forward: (N, 3, h, w) to (N, 1, h, w) logits, for any size.
         reach: of the network; None if it is not local, or not to be taken for it.
+        joined: whether (N, 3, h, w) crops may go through the network together; by default they never do.
     """
 
-    def __init__(self, image: Tensor, forward: Callable[[Tensor], Tensor], reach: Reach | None) -> None:
+    def __init__(
+        self,
+        image: Tensor,
+        forward: Callable[[Tensor], Tensor],
+        reach: Reach | None,
+        joined: Callable[[Tensor], bool] = lambda parts: False,
+    ) -> None:
         self.image = image
         self._forward = forward
         self._reach = reach
+        self._joined = joined
         self._logits: Tensor | None = None
         self._buffer: Tensor | None = None
         self._digest: bytes | None = None
@@ -153,7 +162,9 @@ class Near:
         parts = torch.stack([self.image[(..., *crop.slices)] for _box, _content, (_felt, crop) in changes])
         for part, (box, content, (_felt, crop)) in zip(parts, changes, strict=True):
             part[(..., *box.within(crop))] = content
-        for seen, (_box, _content, (felt, crop)) in zip(self._forward(parts), changes, strict=True):
+        together = len(parts) > 1 and self._joined(parts)
+        every = self._forward(parts) if together else (self._forward(part[None])[0] for part in parts)
+        for seen, (_box, _content, (felt, crop)) in zip(every, changes, strict=True):
             logits = self.logits.clone()
             logits[(0, ..., *felt.slices)] = seen[(..., *felt.within(crop))]
             yield logits
@@ -188,6 +199,23 @@ def trusted_reach(model: nn.Module, image: Tensor) -> Reach | None:
             reach = reach_of(model, image.device)
             by_size[size] = reach if reach is not None and _agrees(model, image, reach) else None
     return by_size[size]
+
+
+def alike_together(model: nn.Module, parts: Tensor) -> bool:
+    """Whether crops give bit for bit together what each gives alone, so that no result depends on their company.
+
+    For some sizes another kernel is taken for several than for one, and it rounds differently. Tried once per network,
+    size, number and count of threads.
+
+    Args:
+        model: on the crops' device, in evaluation mode.
+        parts: (N, 3, h, w), in the memory format to be used.
+    """
+    by_size, key = _alike.setdefault(model, {}), (torch.get_num_threads(), *parts.shape)
+    if key not in by_size:
+        alone = torch.cat([model(part) for part in parts.split(1)])
+        by_size[key] = torch.equal(model(parts), alone)
+    return by_size[key]
 
 
 def _agrees(model: nn.Module, image: Tensor, reach: Reach) -> bool:

@@ -13,7 +13,7 @@ from xaibench.errors import UserError
 from xaibench.model.weights_file import weights_digest
 from xaibench.scorer.compiled import Forward, is_hooked
 from xaibench.scorer.engine import Engine, evaluating, keep_memory, tune
-from xaibench.scorer.near import Box, Near, digest, trusted_reach
+from xaibench.scorer.near import Box, Near, alike_together, digest, trusted_reach
 from xaibench.scorer.target import Target
 
 T = TypeVar("T")
@@ -56,6 +56,7 @@ class Scorer:
         self._compiled = compiled
         self._pixels = torch.nonzero((target.mask & target.fov).flatten()).squeeze(1).to(self.device)
         self._shared: dict[Any, Any] = {}
+        self._common: dict[Any, Any] = {}
         self._family = [self]  # the scorers of this network and image for several targets
         self._kept: dict[bytes, list[float]] = {}  # by picture: the score of each of the family
         if self.device.type == "cpu":
@@ -90,7 +91,7 @@ class Scorer:
         """
         image = image.detach().to(self.device)
         self._tune(image)
-        return Near(image, self._forward, trusted_reach(self.model, image) if self._local else None)
+        return Near(image, self._forward, trusted_reach(self.model, image) if self._local else None, self._joined)
 
     def about(self, target: Target) -> Scorer:
         """The same network asked about another target; it counts its own passes.
@@ -99,7 +100,7 @@ class Scorer:
         """
         how: dict[str, Any] = {"engine": self._engine, "local": self._local, "compiled": self._compiled}
         other = Scorer(self.model, target, device=self.device, **how)
-        other._family, other._kept = self._family, self._kept
+        other._family, other._kept, other._common = self._family, self._kept, self._common
         self._family.append(other)
         return other
 
@@ -158,10 +159,11 @@ class Scorer:
 
     def shared(self, key: Any, compute: Callable[[], T]) -> T:
         """What several methods or metrics of this case need, computed once."""
-        if key not in self._shared:
-            self._shared[key] = compute()
-        value: T = self._shared[key]
-        return value
+        return _once(self._shared, key, compute)
+
+    def common(self, key: Any, compute: Callable[[], T]) -> T:
+        """As :meth:`shared`, of what does not depend on the target: once for the whole family."""
+        return _once(self._common, key, compute)
 
     @property
     def engine(self) -> Engine | None:
@@ -196,6 +198,11 @@ class Scorer:
             logits: Tensor = self.model((self._engine or Engine()).laid_out(pictures))
         return logits.clone()
 
+    def _joined(self, pictures: Tensor) -> bool:
+        """Whether pictures of this size and number may share a pass; to find out is charged to nobody."""
+        with torch.inference_mode(), evaluating(self.model):
+            return alike_together(self.model, (self._engine or Engine()).laid_out(pictures))
+
     def _check(self, images: Tensor) -> None:
         size = tuple(self.target.mask.shape)
         if images.ndim != 4 or images.shape[1] != 3 or tuple(images.shape[2:]) != size:
@@ -203,3 +210,10 @@ class Scorer:
                 f"The scorer got images of shape {tuple(images.shape)} for a target of {size[0]} × {size[1]} px.",
                 f"Give (N, 3, {size[0]}, {size[1]}).",
             )
+
+
+def _once(known: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
+    if key not in known:
+        known[key] = compute()
+    value: T = known[key]
+    return value
