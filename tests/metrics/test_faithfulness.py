@@ -18,6 +18,7 @@ from xaibench.errors import Skipped, UserError
 from xaibench.metrics import removal as room
 from xaibench.metrics.faithfulness import deletion, dice_deletion, insertion, irof, srg, srg_thick, srg_thin
 from xaibench.metrics.fills import FILLS, prepare_fill
+from xaibench.metrics.method import scorer_about
 from xaibench.metrics.removal import area, fractions, removal_curves, removal_orders, soft_dice
 from xaibench.registry import Plugin
 from xaibench.scorer import Scorer, target
@@ -305,3 +306,12 @@ def test_one_map_for_several_targets_is_removed_once(eye: Case, fill: str) -> No
     assert not np.array_equal(found[0].most_first, found[1].most_first)
     other = removal_curves(map_[::-1].copy(), eye, second, fill, rng(), 10)
     assert second.passes == 18 and not np.array_equal(other.most_first, found[0].most_first)
+
+
+def test_another_target_of_a_case_needs_no_second_prediction(eye: Case) -> None:
+    seen: list[int] = []
+    network = GreenFilter(0.4, 8.0)
+    network.register_forward_hook(lambda module, given, logits: seen.append(len(given[0])))
+    scorer = Scorer(network, target("vessels", network, eye))
+    thin = scorer_about(scorer, eye, "thin")
+    assert seen == [1] and torch.equal(thin.target.mask, target("thin", network, eye).mask)

@@ -60,4 +60,8 @@ def scorer_about(scorer: Scorer, case: Case, target: str) -> Scorer:
     Raises:
         Skipped: if that target is empty.
     """
-    return scorer.shared(("scorer", target), lambda: scorer.about(target_of(target, scorer.model, case)))
+
+    def other() -> Scorer:
+        return scorer.about(target_of(target, scorer.model, case, prediction=scorer.target.prediction))
+
+    return scorer.shared(("scorer", target), other)

@@ -50,11 +50,17 @@ class Target:
             object.__setattr__(self, "scale", fov_scale(self.fov.numpy()))
 
 
-def target(name: str, model: nn.Module, case: Case) -> Target:
+def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None = None) -> Target:
     """The target of that name, computed once from the unperturbed prediction at threshold 0.5.
 
     ``vessels`` is what the network calls vessel; ``thin`` and ``thick`` are its parts by the caliber of the
     *predicted* vessels, so that no label is seen; ``false-positives`` and ``false-negatives`` compare with the labels.
+
+    Args:
+        name: one of these.
+        model: the network, which makes the prediction.
+        case: the image.
+        prediction: (H, W) float32, the network's probabilities where they are known already, as from another target.
 
     Raises:
         UserError: for an unknown name.
@@ -64,8 +70,9 @@ def target(name: str, model: nn.Module, case: Case) -> Target:
         near = difflib.get_close_matches(name, TARGETS, n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(TARGETS)}."
         raise UserError(f"There is no target called {name!r}.", hint)
-    with evaluating(model):
-        prediction = predict(model, case.image)
+    if prediction is None:
+        with evaluating(model):
+            prediction = predict(model, case.image)
     found = (prediction >= THRESHOLD) & case.fov
     if name == "vessels":
         mask = found
