@@ -142,9 +142,10 @@ def test_an_interruption_before_anything_was_done(xaibench: Run, monkeypatch: py
 
 def test_words_known_before_anything_is_loaded_are_those_of_the_rooms_they_come_from() -> None:
     from xaibench import leaderboard, scorer
+    from xaibench.model import precision
     from xaibench.run.plan import SUITES
 
-    assert run_module.TARGETS == scorer.TARGETS
+    assert run_module.TARGETS == scorer.TARGETS and run_module.PRECISIONS == precision.PRECISIONS
     assert tuple(SUITES) == run_module.SUITES
     assert set(FORMATS) == set(leaderboard.FORMATS)
 

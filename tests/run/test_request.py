@@ -14,6 +14,7 @@ from xaibench.data import phantom
 from xaibench.errors import UserError
 from xaibench.record.store import SCORE_COLUMNS, Store
 from xaibench.run.execute import Event
+from xaibench.run.plan import plan_case
 from xaibench.run.request import Request, default_model, prepare, run, run_prepared
 
 draw_once = cache(phantom.draw_phantom)
@@ -204,3 +205,14 @@ def test_what_does_not_exist_is_told_before_anything_is_written(
 def test_an_unknown_option_is_a_programming_error() -> None:
     with pytest.raises(TypeError, match="datta"):
         run(datta="phantom")
+
+
+def test_scores_of_another_precision_are_of_another_network(tmp_path: Path) -> None:
+    asked = {"methods": ("gradcam",), "data": "phantom[size=128]", "cases": 1, "metrics": ("passes",)}
+    whole, less = (prepare(Request(**asked, precision=p, out=tmp_path)) for p in ("float32", "bf16"))
+    assert less.setting.model == "unet-phantom (bf16)"
+    assert less.setting.weights_digest == f"{whole.setting.weights_digest}-bf16"
+    keys = [{c.key for c in plan_case(whole.cases[0], p.methods, p.setting)} for p in (whole, less)]
+    assert not keys[0] & keys[1]
+    with pytest.raises(UserError, match="no precision 'fp16'"):
+        prepare(Request(**asked, precision="fp16"))

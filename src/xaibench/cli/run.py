@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # The same as in run.plan and scorer, which cannot be imported before a mistyped word is answered.
 SUITES = ("quick", "standard", "full", "truth")
 TARGETS = ("vessels", "thin", "thick", "false-positives", "false-negatives")
+PRECISIONS = ("float32", "bf16")
 EPILOG = """examples:
   xaibench run --suite quick
   xaibench run --method gradcam 'gradcam[layer=decoder-1/2]' --data phantom --cases 5 --out runs/first
@@ -58,6 +59,8 @@ def configure(parser: Parser) -> None:
     add("--seed", type=number(int, 0), default=0, metavar="N", help="decides all chance (default: 0)")
     add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
     add("--compile", action="store_true", help="compile the network first: for long runs (needs a C++ compiler)")
+    how = "of the network: bf16 is faster on some processors, and another network in its last digits (default: float32)"
+    add("--precision", type=one_of(*PRECISIONS), default="float32", metavar="|".join(PRECISIONS), help=how)
     add("--force", action="store_true", help="compute also what is there already")
     add("--dry-run", action="store_true", help="say what would be computed, and compute and write nothing")
     add("--fail-fast", action="store_true", help="end with the first failure")
@@ -87,6 +90,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             seed=args.seed,
             device=args.device,
             compile=args.compile,
+            precision=args.precision,
         )
     )
     say = console.note if args.json else console.out

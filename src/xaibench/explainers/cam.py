@@ -230,14 +230,14 @@ def activation_and_gradient(scorer: Scorer, image: Tensor, layer: str) -> tuple[
         (gradient,) = torch.autograd.grad(score.sum(), output, allow_unused=True)
     if gradient is None:
         raise Skipped(f"the score does not depend on layer {layer!r}")
-    return output[0].detach(), gradient[0]
+    return _whole(output[0].detach()), _whole(gradient[0])
 
 
 def _activation(scorer: Scorer, image: Tensor, module: nn.Module, layer: str) -> tuple[Tensor, int]:
     """What a layer gives for an image, (K, h, w), and how often a pass reaches it: the last time counts."""
     with torch.no_grad(), output_of(module) as outputs:
         scorer.logits(image[None])
-    return _feature_map(outputs, layer)[0], len(outputs)
+    return _whole(_feature_map(outputs, layer)[0]), len(outputs)
 
 
 def _layer(scorer: Scorer, image: Tensor, layer: str) -> nn.Module:
@@ -249,6 +249,11 @@ def _feature_map(outputs: list[Tensor], layer: str) -> Tensor:
     if not outputs or not isinstance(outputs[-1], Tensor) or outputs[-1].ndim != 4:
         raise Skipped(f"layer {layer!r} gave no feature map (N, K, h, w) in the forward pass")
     return outputs[-1]
+
+
+def _whole(values: Tensor) -> Tensor:
+    """In float32 at least: layers of a network in reduced precision give less."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 @contextmanager

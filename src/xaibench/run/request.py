@@ -21,6 +21,7 @@ from xaibench.data.drive import find_drive
 from xaibench.data.load import load_cases
 from xaibench.errors import UserError
 from xaibench.model.load import load_model
+from xaibench.model.precision import PRECISIONS, in_precision
 from xaibench.model.weights_file import weights_digest
 from xaibench.record.store import SCORE_COLUMNS, Store, tidy
 from xaibench.registry import Plugin, Spec
@@ -54,6 +55,8 @@ class Request:
         seed: decides all chance.
         device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
         compile: compile the network first: for long runs. Scores agree with those without it to rounding.
+        precision: ``"float32"``, or ``"bf16"``: another, faster network for all that is said of it, see
+            :func:`~xaibench.model.precision.in_precision`.
     """
 
     methods: Sequence[str | Plugin | Callable[..., Any]] = ()
@@ -68,6 +71,7 @@ class Request:
     seed: int = 0
     device: str = "auto"
     compile: bool = False
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ def prepare(request: Request) -> Prepared:
     """
     _check("suite", request.suite, SUITES)
     _check("target", request.target, TARGETS)
+    _check("precision", request.precision, PRECISIONS)
     suite = SUITES[request.suite]
     methods = chosen_methods(request.methods, suite)
     metrics = chosen_metrics(request.metrics, suite)
@@ -144,9 +149,11 @@ def prepare(request: Request) -> Prepared:
     name = request.model or default_model(cases.dataset)
     model = load_model(name)
     label = name if isinstance(name, str) else name.stem if isinstance(name, Path) else type(name).__name__
-    setting = Setting(
-        cases.dataset, cases.split, label, weights_digest(model), request.target, request.seed, tuple(metrics)
-    )
+    digest = weights_digest(model)
+    if request.precision != "float32":  # no score of one precision is ever taken for one of another
+        model = in_precision(model, request.precision)
+        label, digest = f"{label} ({request.precision})", f"{digest}-{request.precision}"
+    setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
     out = request.out or Path("runs") / run_name(str(data), label, request.target)
     return Prepared(cases, methods, model, setting, Store(out), _device(request.device), why, request.compile)
 
