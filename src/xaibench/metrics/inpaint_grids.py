@@ -1,0 +1,145 @@
+"""The grids of a linear imputation, and one multigrid cycle over them.
+
+The finest grid is the picture itself, whose equations say that twelve times an unknown pixel is the weighted sum of its
+neighbours; what is known stands in it as it is. Coarser grids solve for corrections. Their operators are Galerkin
+products of bilinear interpolation cut to the unknowns, so that they see every known pixel and the edge of the picture.
+The smoother is Gauss–Seidel, once before and once after each correction. The three grids below the picture are visited
+twice as often as the one above (a W-cycle, which makes up for the crude interpolation beside known pixels), those
+below as often as the third.
+
+Importing this module imports numba.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xaibench.metrics import inpaint_kernels as kernels
+from xaibench.metrics import inpaint_setup as setup
+
+_COARSEST = 5  # rows and columns, with the border, at which halving ends and the system is solved directly
+_TWICE = 3  # so many grids from the finest on ask for two corrections
+_LEAST = np.float32(1e-5)  # a coarse point with a smaller diagonal reaches next to no unknown: left to other grids
+
+
+class Grids:
+    """All grids of one system.
+
+    Args:
+        image: (3, height, width) float32.
+        unknown: (height, width) bool, where to solve.
+        known: (height, width) bool, where the image is taken as it is; at least one pixel. The domain is both.
+
+    Attributes:
+        previous: (n, 3) float32, the values at the end of the last cycle, in an order of their own.
+    """
+
+    def __init__(self, image: np.ndarray, unknown: np.ndarray, known: np.ndarray) -> None:
+        self._unknown = unknown
+        rows, cols = (_padded(length) for length in unknown.shape)
+        self._picture = _Points(rows, cols, int(np.count_nonzero(unknown)))
+        self._mean = setup.load_picture(image, known, self._picture.x, cols)
+        active = np.zeros((rows, cols), np.float32)
+        setup.list_picture(unknown, unknown | known, *self._picture.lists, active)
+        self._picture.invert()
+        stencil = _zeros_below(rows, cols)
+        setup.galerkin_picture(active, *self._picture.lists, stencil)
+        self._coarse = [_Coarse(stencil)]
+        while max(stencil.shape[1:]) > _COARSEST:
+            finer, stencil = stencil, _zeros_below(*stencil.shape[1:])
+            setup.galerkin_coarse(finer, stencil)
+            self._coarse.append(_Coarse(stencil))
+        # Interpolation functions that are cut off by known pixels can be linearly dependent, hence no plain inverse.
+        self._inverse = np.linalg.pinv(_dense(stencil), rcond=1e-6, hermitian=True).astype(np.float32)
+        self.previous = np.zeros((len(self._picture.index), 3), np.float32)
+
+    def cycle(self) -> float:
+        """One multigrid cycle; returns the greatest change of a value since the last one."""
+        fine, below = self._picture, self._coarse[0]
+        kernels.down_picture(fine.x, *fine.lists, fine.inverse, fine.cols, *below.places, below.f)
+        self._solve(0)
+        own = (fine.starts, fine.index, fine.inverse, fine.cols)
+        return float(kernels.up_picture(below.x, below.cols, fine.x, self.previous, *own))
+
+    def set(self, values: np.ndarray) -> None:
+        """Go on from (n, 3) other values, in the order of ``previous``."""
+        self.previous[:] = values
+        self._picture.x[self._picture.index] = values
+
+    def store(self, image: np.ndarray) -> None:
+        """Write the unknown pixels to (3, height, width) float32."""
+        setup.store_picture(self._picture.x, self._picture.cols, self._mean, self._unknown, image)
+
+    def _solve(self, depth: int) -> None:
+        """Set ``x`` of a coarse grid to an approximate solution for its ``f``."""
+        grid = self._coarse[depth]
+        if depth == len(self._coarse) - 1:
+            np.matmul(self._inverse, grid.f, out=grid.x)
+            return
+        grid.x[:] = 0
+        below = self._coarse[depth + 1]
+        own = (grid.inverse, grid.coupling, grid.cols)
+        for _ in range(2 if depth < _TWICE else 1):
+            kernels.down_coarse(grid.x, grid.f, *grid.lists, *own, *below.places, below.f)
+            self._solve(depth + 1)
+            kernels.up_coarse(below.x, below.cols, grid.x, grid.f, grid.starts, grid.index, *own)
+
+
+class _Points:
+    """A grid, flattened with its border, and the list of its unknowns; see :mod:`xaibench.metrics.inpaint_setup`."""
+
+    def __init__(self, rows: int, cols: int, unknowns: int) -> None:
+        self.cols = cols
+        self.x = np.zeros((rows * cols, 3), np.float32)
+        self.starts = np.empty(rows + 1, np.int64)
+        self.index = np.empty(unknowns, np.uint32)
+        self.diagonal = np.empty(unknowns, np.float32)
+        self.inverse = self.diagonal
+
+    def invert(self) -> None:
+        self.inverse = 1 / self.diagonal
+
+    @property
+    def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.starts, self.index, self.diagonal
+
+    @property
+    def places(self) -> tuple[Any, ...]:
+        return self.starts, self.index, self.cols
+
+
+class _Coarse(_Points):
+    """A coarse grid with the stencil of each unknown and a right-hand side, 0 where nothing is unknown."""
+
+    def __init__(self, stencil: np.ndarray) -> None:
+        _, rows, cols = stencil.shape
+        super().__init__(rows, cols, rows * cols)
+        self.f = np.zeros_like(self.x)
+        coupling = np.empty((rows * cols, 8), np.float32)
+        count = setup.list_coarse(stencil, _LEAST, *self.lists, coupling)
+        self.index, self.diagonal, self.coupling = self.index[:count], self.diagonal[:count], coupling[:count]
+        self.invert()
+
+
+def _padded(interior: int) -> int:
+    """Length of a padded axis: one zero before, at least one after, and odd, so that a coarse point sits on each
+    second interior point and each even point lies between two."""
+    return 2 * (interior // 2 + 1) + 1
+
+
+def _zeros_below(rows: int, cols: int) -> np.ndarray:
+    """Room for the stencils of the next coarser grid."""
+    return np.zeros((5, _padded(rows // 2), _padded(cols // 2)), np.float32)
+
+
+def _dense(stencil: np.ndarray) -> np.ndarray:
+    """(n, n) float64, the operator as a matrix."""
+    cols = stencil.shape[2]
+    own, *others = stencil.reshape(5, -1).astype(np.float64)
+    matrix = np.diag(own)
+    for offset, coupling in zip((1, cols - 1, cols, cols + 1), others, strict=True):
+        half = np.diag(coupling[:-offset], offset)
+        matrix += half + half.T
+    return matrix
