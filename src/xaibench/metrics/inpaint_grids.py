@@ -39,11 +39,11 @@ class Grids:
     def __init__(self, image: np.ndarray, unknown: np.ndarray, known: np.ndarray) -> None:
         self._unknown = unknown
         rows, cols = (_padded(length) for length in unknown.shape)
-        self._picture = _Points(rows, cols, int(np.count_nonzero(unknown)))
+        self._picture = _Picture(rows, cols, int(np.count_nonzero(unknown)))
         self._mean = setup.load_picture(image, known, self._picture.x, cols)
         active = np.zeros((rows, cols), np.float32)
         setup.list_picture(unknown, unknown | known, *self._picture.lists, active)
-        self._picture.invert()
+        self._picture.inverse = 1 / self._picture.diagonal
         stencil = _zeros_below(rows, cols)
         setup.galerkin_picture(active, *self._picture.lists, stencil)
         self._coarse = [_Coarse(stencil)]
@@ -58,10 +58,11 @@ class Grids:
     def cycle(self) -> float:
         """One multigrid cycle; returns the greatest change of a value since the last one."""
         fine, below = self._picture, self._coarse[0]
-        kernels.down_picture(fine.x, *fine.lists, fine.inverse, fine.cols, *below.places, below.f)
+        kernels.down_picture(fine.x, *fine.lists, fine.inverse, fine.cols, below.f)
         self._solve(0)
-        own = (fine.starts, fine.index, fine.inverse, fine.cols)
-        return float(kernels.up_picture(below.x, below.cols, fine.x, self.previous, *own))
+        return float(
+            kernels.up_picture(below.x, fine.x, self.previous, fine.starts, fine.index, fine.inverse, fine.cols)
+        )
 
     def set(self, values: np.ndarray) -> None:
         """Go on from (n, 3) other values, in the order of ``previous``."""
@@ -76,19 +77,21 @@ class Grids:
         """Set ``x`` of a coarse grid to an approximate solution for its ``f``."""
         grid = self._coarse[depth]
         if depth == len(self._coarse) - 1:
-            np.matmul(self._inverse, grid.f, out=grid.x)
+            grid.solve(self._inverse)
             return
         grid.x[:] = 0
         below = self._coarse[depth + 1]
-        own = (grid.inverse, grid.coupling, grid.cols)
         for _ in range(2 if depth < _TWICE else 1):
-            kernels.down_coarse(grid.x, grid.f, *grid.lists, *own, *below.places, below.f)
+            kernels.down_coarse(grid.x, grid.f, grid.coupling, grid.diagonal, grid.inverse, grid.used, below.f)
             self._solve(depth + 1)
-            kernels.up_coarse(below.x, below.cols, grid.x, grid.f, grid.starts, grid.index, *own)
+            kernels.up_coarse(below.x, grid.x, grid.f, grid.coupling, grid.inverse, grid.used)
 
 
-class _Points:
-    """A grid, flattened with its border, and the list of its unknowns; see :mod:`xaibench.metrics.inpaint_setup`."""
+class _Picture:
+    """The finest grid, flattened with its border, and the list of its unknowns.
+
+    The arrays are those of :func:`xaibench.metrics.inpaint_setup.list_picture`.
+    """
 
     def __init__(self, rows: int, cols: int, unknowns: int) -> None:
         self.cols = cols
@@ -98,29 +101,31 @@ class _Points:
         self.diagonal = np.empty(unknowns, np.float32)
         self.inverse = self.diagonal
 
-    def invert(self) -> None:
-        self.inverse = 1 / self.diagonal
-
     @property
     def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self.starts, self.index, self.diagonal
 
-    @property
-    def places(self) -> tuple[Any, ...]:
-        return self.starts, self.index, self.cols
 
-
-class _Coarse(_Points):
-    """A coarse grid with the stencil of each unknown and a right-hand side, 0 where nothing is unknown."""
+class _Coarse:
+    """A coarse grid, laid out as :mod:`xaibench.metrics.inpaint_kernels` says."""
 
     def __init__(self, stencil: np.ndarray) -> None:
         _, rows, cols = stencil.shape
-        super().__init__(rows, cols, rows * cols)
-        self.f = np.zeros_like(self.x)
-        coupling = np.empty((rows * cols, 8), np.float32)
-        count = setup.list_coarse(stencil, _LEAST, *self.lists, coupling)
-        self.index, self.diagonal, self.coupling = self.index[:count], self.diagonal[:count], coupling[:count]
-        self.invert()
+        half = cols // 2
+        self.x = np.zeros((3, rows, 2, half + 1), np.float32)
+        self.f = np.zeros((3, rows, 2, half), np.float32)
+        self.coupling = np.zeros((8, rows, 2, half), np.float32)
+        self.diagonal, self.inverse = np.zeros((2, rows, 2, half), np.float32)
+        self.used = np.zeros(rows, bool)
+        setup.sort_coarse(stencil, _LEAST, self.coupling, self.diagonal, self.inverse, self.used)
+
+    def solve(self, inverse: np.ndarray) -> None:
+        """The direct solution on the coarsest grid; ``inverse`` is in the order of rows and columns."""
+        _, rows, _, half = self.f.shape
+        natural = np.zeros((3, rows, 2 * half + 1), np.float32)
+        natural[:, :, 2::2], natural[:, :, 1::2] = self.f[:, :, 0], self.f[:, :, 1]
+        solved = (natural.reshape(3, -1) @ inverse).reshape(natural.shape)
+        self.x[:, :, 0], self.x[:, :, 1, :-1] = solved[:, :, ::2], solved[:, :, 1::2]
 
 
 def _padded(interior: int) -> int:

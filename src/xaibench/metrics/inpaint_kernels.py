@@ -1,10 +1,16 @@
-"""Compiled sweeps of :mod:`xaibench.metrics.inpaint_grids` over the unknowns of one grid.
+"""Compiled sweeps over the picture and the grids below it, for :mod:`xaibench.metrics.inpaint_grids`.
 
-A grid is flattened to (rows × cols, 3), with a border of zeros and the channels of a point side by side. A kernel walks
-a list of each row's unknowns, so that few unknowns cost little, and does all it can with a row while it is in the
-cache. Everything is single-threaded and added up in a fixed order: the same input gives the same bits.
+The picture is flattened to (rows × cols, 3), the channels of a pixel side by side, and a kernel walks a list of each
+row's unknowns, so that few unknowns cost little. What is unknown on a coarse grid has no gaps worth skipping: there,
+kernels go over whole rows, sixteen points at a time, for which the even and the odd columns of a row are kept apart and
+relaxed one after the other. A kernel does all it can with a row while it is in the cache.
 
-Positions are unsigned, which spares a test for negative ones at each access.
+Layout of a coarse grid of cols = 2 half + 1 columns, border included: values (3, rows, 2, half + 1), column 2 j at
+[..., 0, j] and 2 j + 1 at [..., 1, j]; everything else without the border, (…, rows, 2, half), column 2 j + 2 at
+[..., 0, j] and 2 j + 1 at [..., 1, j].
+
+All grids have a border of zeros. Everything is single-threaded and added up in a fixed order: the same input gives the
+same bits. Positions are unsigned where that spares a test for negative ones.
 
 Importing this module imports numba, which takes about half a second.
 """
@@ -55,64 +61,128 @@ def _from_picture(x: Any, i: Any, cols: Any, c: int) -> Any:
 
 
 @_inner
-def _from_coarse(x: Any, f: Any, coupling: Any, k: int, i: Any, cols: Any, c: int) -> Any:
-    """The right-hand side and what the eight neighbours add to it."""
-    one = np.uint64(1)
-    north, south = i - cols, i + cols
-    above = coupling[k, 0] * x[north - one, c] + coupling[k, 1] * x[north, c] + coupling[k, 2] * x[north + one, c]
-    beside = coupling[k, 3] * x[i - one, c] + coupling[k, 4] * x[i + one, c]
-    below = coupling[k, 5] * x[south - one, c] + coupling[k, 6] * x[south, c] + coupling[k, 7] * x[south + one, c]
-    return f[i, c] + above + (beside + below)
+def _relax_row(x: Any, f: Any, coupling: Any, inverse: Any, y: int, total: Any) -> None:
+    """Relax the even, then the odd columns of one channel's row; ``total`` (half,) is scratch."""
+    half = total.size
+    for parity in range(2):
+        _add_rows(x, f, coupling, y, parity, total)
+        left, right = (x[y, 1, :half], x[y, 1, 1:]) if parity == 0 else (x[y, 0, :half], x[y, 0, 1:])
+        to_left, to_right, weight = coupling[3, y, parity], coupling[4, y, parity], inverse[y, parity]
+        own = x[y, 0, 1:] if parity == 0 else x[y, 1, :half]
+        for j in range(half):
+            own[j] = weight[j] * (total[j] + to_left[j] * left[j] + to_right[j] * right[j])
 
 
 @_inner
-def _restrict_row(residuals: Any, row: int, starts: Any, index: Any, cols: int, out: Any, line: Any) -> None:
-    """One coarse row of Pᵀ r; ``residuals`` (3, fine cols, 3) holds fine row y at y modulo 3, ``line`` is scratch."""
+def _residual_row(x: Any, f: Any, coupling: Any, diagonal: Any, y: int, total: Any, even: Any, odd: Any) -> None:
+    """Residual of one channel's row to ``even`` (half + 1,), border included, and ``odd`` (half,)."""
+    half = total.size
+    for parity in range(2):
+        _add_rows(x, f, coupling, y, parity, total)
+        left, right = (x[y, 1, :half], x[y, 1, 1:]) if parity == 0 else (x[y, 0, :half], x[y, 0, 1:])
+        to_left, to_right, weight = coupling[3, y, parity], coupling[4, y, parity], diagonal[y, parity]
+        own, out = (x[y, 0, 1:], even[1:]) if parity == 0 else (x[y, 1, :half], odd)
+        for j in range(half):
+            out[j] = total[j] + to_left[j] * left[j] + to_right[j] * right[j] - weight[j] * own[j]
+
+
+@_inner
+def _add_rows(x: Any, f: Any, coupling: Any, y: int, parity: int, total: Any) -> None:
+    """``total`` = the right-hand side and what the rows above and below add to it."""
+    half = total.size
+    right_hand_side = f[y, parity]
+    for j in range(half):
+        total[j] = right_hand_side[j]
+    for first, row in ((0, y - 1), (5, y + 1)):
+        if parity == 0:
+            left, middle, right = x[row, 1, :half], x[row, 0, 1:], x[row, 1, 1:]
+        else:
+            left, middle, right = x[row, 0, :half], x[row, 1, :half], x[row, 0, 1:]
+        a, b, c = coupling[first, y, parity], coupling[first + 1, y, parity], coupling[first + 2, y, parity]
+        for j in range(half):
+            total[j] += a[j] * left[j] + b[j] * middle[j] + c[j] * right[j]
+
+
+@_inner
+def _restrict_coarse(even: Any, odd: Any, row: int, f: Any, line: Any) -> None:
+    """One channel's row of Pᵀ r; ``even`` (3, half + 1) and ``odd`` (3, half) hold fine row y at y modulo 3."""
+    quarter, half = np.float32(0.25), np.float32(0.5)
+    u, m, d = (2 * row - 2) % 3, (2 * row - 1) % 3, 2 * row % 3
+    above, here, below = even[u], even[m], even[d]
+    for j in range(above.size - 1):
+        left = half * here[j] + quarter * (above[j] + below[j])
+        right = half * here[j + 1] + quarter * (above[j + 1] + below[j + 1])
+        line[j + 1] = left + right
+    above, here, below = odd[u], odd[m], odd[d]
+    for j in range(above.size):
+        line[j + 1] += here[j] + half * (above[j] + below[j])
+    for j in range(f.shape[2]):
+        f[row, 0, j] = line[2 * j + 2]
+        f[row, 1, j] = line[2 * j + 1]
+
+
+@_inner
+def _prolong_coarse(coarse: Any, y: int, x: Any, line: Any) -> None:
+    """Add one channel's fine row of P times ``coarse`` to x."""
+    half = np.float32(0.5)
+    above, below = coarse[(y + 1) // 2], coarse[y // 2 + 1]
+    for j in range(coarse.shape[2] - 1):
+        line[2 * j] = half * (above[0, j] + below[0, j])
+        line[2 * j + 1] = half * (above[1, j] + below[1, j])
+    line[2 * coarse.shape[2] - 2] = 0
+    even, odd = x[y, 0, 1:], x[y, 1]
+    for j in range(even.size):
+        even[j] += half * (line[j + 1] + line[j + 2])
+    for j in range(even.size):
+        odd[j] += line[j + 1]
+
+
+@_inner
+def _restrict_picture(residuals: Any, row: int, f: Any, line: Any) -> None:
+    """One row of Pᵀ r; ``residuals`` (3, cols, 3) holds picture row y at y modulo 3."""
     half = np.float32(0.5)
     u, m, d = residuals[(2 * row - 2) % 3], residuals[(2 * row - 1) % 3], residuals[2 * row % 3]
-    for j in range(line.shape[0]):
+    for j in range(u.shape[0]):
         for c in range(3):
             line[j, c] = m[j, c] + half * (u[j, c] + d[j, c])
-    for k in range(starts[row], starts[row + 1]):
-        i = np.uint64(index[k])
-        right = np.uint64(2) * (i - np.uint64(row * cols))
-        at = right - np.uint64(1)
-        left = right - np.uint64(2)
+    last = u.shape[0] // 2  # coarse column within the picture
+    for j in range((last + 1) // 2):
         for c in range(3):
-            out[i, c] = line[at, c] + half * (line[left, c] + line[right, c])
+            f[c, row, 1, j] = line[4 * j + 1, c] + half * (line[4 * j, c] + line[4 * j + 2, c])
+    for j in range(last // 2):
+        for c in range(3):
+            f[c, row, 0, j] = line[4 * j + 3, c] + half * (line[4 * j + 2, c] + line[4 * j + 4, c])
 
 
 @_inner
-def _prolong_row(coarse: Any, coarse_cols: int, row: int, starts: Any, index: Any, cols: int, x: Any, line: Any) -> None:
-    """Add one fine row of P times ``coarse`` to x; ``line`` (coarse cols, 3) is scratch."""
+def _prolong_picture(coarse: Any, y: int, starts: Any, index: Any, cols: int, x: Any, line: Any) -> None:
+    """Add one row of P times ``coarse`` to the unknowns of x."""
     half, one = np.float32(0.5), np.uint64(1)
-    if starts[row] == starts[row + 1]:
+    if starts[y] == starts[y + 1]:
         return
-    above, below = (row + 1) // 2 * coarse_cols, (row // 2 + 1) * coarse_cols
-    for j in range(coarse_cols):
-        for c in range(3):
-            line[j, c] = half * (coarse[above + j, c] + coarse[below + j, c])
-    for k in range(starts[row], starts[row + 1]):
+    for c in range(3):
+        above, below = coarse[c, (y + 1) // 2], coarse[c, y // 2 + 1]
+        for j in range(coarse.shape[3] - 1):
+            line[2 * j, c] = half * (above[0, j] + below[0, j])
+            line[2 * j + 1, c] = half * (above[1, j] + below[1, j])
+    for k in range(starts[y], starts[y + 1]):
         i = np.uint64(index[k])
-        column = i - np.uint64(row * cols)
+        column = i - np.uint64(y * cols)
         left, right = (column + one) >> one, (column >> one) + one
         for c in range(3):
             x[i, c] += half * (line[left, c] + line[right, c])
 
 
 @compiled
-def down_picture(
-    x: Any, starts: Any, index: Any, diagonal: Any, inverse: Any, cols: int, below_starts: Any, below_index: Any,
-    below_cols: int, below_f: Any,
-) -> None:  # fmt: skip
-    """Relax each unknown pixel once, then restrict the residual to ``below_f``.
+def down_picture(x: Any, starts: Any, index: Any, diagonal: Any, inverse: Any, cols: int, below_f: Any) -> None:
+    """Relax each unknown pixel once, then restrict the residual.
 
     Args:
-        x: (n, 3) float32, the picture, known pixels included; changed in place.
-        starts, index, diagonal, inverse: see :func:`xaibench.metrics.inpaint_setup.list_picture`.
+        x: (rows × cols, 3) float32, the picture, known pixels included; changed in place.
+        starts, index, diagonal: see :func:`xaibench.metrics.inpaint_setup.list_picture`.
+        inverse: 1 / diagonal.
         cols: columns of the grid.
-        below_starts, below_index, below_cols: the same of the coarse grid.
-        below_f: (coarse n, 3) float32 out, at the coarse unknowns.
+        below_f: the right-hand side of the coarse grid, out.
     """
     rows, width = starts.size - 1, np.uint64(cols)
     residuals = np.zeros((3, cols, 3), np.float32)
@@ -132,39 +202,12 @@ def down_picture(
             for c in range(3):
                 residual[j, c] = _from_picture(x, i, width, c) - a * x[i, c]
         if done % 2 == 0 and done > 0:
-            _restrict_row(residuals, done // 2, below_starts, below_index, below_cols, below_f, line)
-
-
-@compiled
-def down_coarse(
-    x: Any, f: Any, starts: Any, index: Any, diagonal: Any, inverse: Any, coupling: Any, cols: int, below_starts: Any,
-    below_index: Any, below_cols: int, below_f: Any,
-) -> None:  # fmt: skip
-    """The same on a coarse grid with right-hand side f and the couplings of its neighbours."""
-    rows, width = starts.size - 1, np.uint64(cols)
-    residuals = np.zeros((3, cols, 3), np.float32)
-    line = np.empty((cols, 3), np.float32)
-    for y in range(1, rows + 1):
-        if y < rows:
-            for k in range(starts[y], starts[y + 1]):
-                i, w = np.uint64(index[k]), inverse[k]
-                for c in range(3):
-                    x[i, c] = w * _from_coarse(x, f, coupling, k, i, width, c)
-        done = y - 1
-        residual = residuals[done % 3]
-        residual[:] = 0
-        for k in range(starts[done], starts[y]):
-            i, a = np.uint64(index[k]), diagonal[k]
-            j = i - np.uint64(done * cols)
-            for c in range(3):
-                residual[j, c] = _from_coarse(x, f, coupling, k, i, width, c) - a * x[i, c]
-        if done % 2 == 0 and done > 0:
-            _restrict_row(residuals, done // 2, below_starts, below_index, below_cols, below_f, line)
+            _restrict_picture(residuals, done // 2, below_f, line)
 
 
 @compiled
 def up_picture(
-    below_x: Any, below_cols: int, x: Any, previous: Any, starts: Any, index: Any, inverse: Any, cols: int
+    below_x: Any, x: Any, previous: Any, starts: Any, index: Any, inverse: Any, cols: int
 ) -> float:
     """Add the coarse correction, relax once more, and compare with the end of the previous cycle.
 
@@ -175,11 +218,11 @@ def up_picture(
         The greatest change of a value since.
     """
     rows, width = starts.size - 1, np.uint64(cols)
-    line = np.empty((below_cols, 3), np.float32)
+    line = np.empty((2 * below_x.shape[3], 3), np.float32)
     red, green, blue = np.float32(0), np.float32(0), np.float32(0)
     for y in range(1, rows + 1):
         if y < rows:
-            _prolong_row(below_x, below_cols, y, starts, index, cols, x, line)
+            _prolong_picture(below_x, y, starts, index, cols, x, line)
         for k in range(starts[y - 1], starts[y]):
             i, w = np.uint64(index[k]), inverse[k]
             r = w * _from_picture(x, i, width, 0)
@@ -194,16 +237,46 @@ def up_picture(
 
 
 @compiled
-def up_coarse(
-    below_x: Any, below_cols: int, x: Any, f: Any, starts: Any, index: Any, inverse: Any, coupling: Any, cols: int
-) -> None:
-    """Add the coarser correction and relax once more."""
-    rows, width = starts.size - 1, np.uint64(cols)
-    line = np.empty((below_cols, 3), np.float32)
-    for y in range(1, rows + 1):
-        if y < rows:
-            _prolong_row(below_x, below_cols, y, starts, index, cols, x, line)
-        for k in range(starts[y - 1], starts[y]):
-            i, w = np.uint64(index[k]), inverse[k]
-            for c in range(3):
-                x[i, c] = w * _from_coarse(x, f, coupling, k, i, width, c)
+def down_coarse(x: Any, f: Any, coupling: Any, diagonal: Any, inverse: Any, used: Any, below_f: Any) -> None:
+    """Relax each unknown of a coarse grid once, then restrict the residual.
+
+    Args:
+        x: the values, changed in place.
+        f: the right-hand side.
+        coupling, diagonal, inverse, used: see :func:`xaibench.metrics.inpaint_setup.sort_coarse`.
+        below_f: the right-hand side of the next coarser grid, out.
+    """
+    _, rows, _, half = f.shape
+    total = np.empty(half, np.float32)
+    even, odd = np.zeros((3, 3, half + 1), np.float32), np.zeros((3, 3, half), np.float32)
+    line = np.zeros(2 * below_f.shape[3] + 1, np.float32)
+    for y in range(1, rows):
+        done = y - 1
+        for c in range(3):
+            if used[y]:
+                _relax_row(x[c], f[c], coupling, inverse, y, total)
+            if used[done]:
+                _residual_row(x[c], f[c], coupling, diagonal, done, total, even[c, done % 3], odd[c, done % 3])
+            else:
+                even[c, done % 3] = 0
+                odd[c, done % 3] = 0
+            if done % 2 == 0 and done > 0:
+                _restrict_coarse(even[c], odd[c], done // 2, below_f[c], line)
+    for c in range(3):
+        even[c, (rows - 1) % 3] = 0
+        odd[c, (rows - 1) % 3] = 0
+        _restrict_coarse(even[c], odd[c], (rows - 1) // 2, below_f[c], line)
+
+
+@compiled
+def up_coarse(below_x: Any, x: Any, f: Any, coupling: Any, inverse: Any, used: Any) -> None:
+    """Add the correction of the next coarser grid and relax once more."""
+    _, rows, _, half = f.shape
+    total = np.empty(half, np.float32)
+    line = np.empty(2 * below_x.shape[3], np.float32)
+    for y in range(1, rows):
+        for c in range(3):
+            if used[y]:
+                _prolong_coarse(below_x[c], y, x[c], line)
+            if used[y - 1]:
+                _relax_row(x[c], f[c], coupling, inverse, y - 1, total)

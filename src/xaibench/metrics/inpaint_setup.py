@@ -45,36 +45,48 @@ def list_picture(unknown: Any, domain: Any, starts: Any, index: Any, diagonal: A
 
 
 @compiled
-def list_coarse(stencil: Any, least: float, starts: Any, index: Any, diagonal: Any, coupling: Any) -> int:
-    """List the points of a coarse grid whose diagonal is above ``least``; returns their number.
+def sort_coarse(stencil: Any, least: float, coupling: Any, diagonal: Any, inverse: Any, used: Any) -> None:
+    """Lay a coarse operator out for the sweeps, see :mod:`xaibench.metrics.inpaint_kernels`.
 
     Args:
         stencil: (5, rows, cols) float32, see :func:`galerkin_coarse`.
-        starts, index, diagonal: see :func:`list_picture`.
-        coupling: (n, 8) float32 out, minus the coefficients of the neighbours in reading order.
+        least: a point of a smaller diagonal is no unknown.
+        coupling: (8, rows, 2, half) float32 out, minus the coefficients of the neighbours in reading order; zeros
+            before, as all others.
+        diagonal: (rows, 2, half) float32 out.
+        inverse: 1 / diagonal, or 0 where nothing is unknown.
+        used: (rows,) bool out, whether anything is unknown in a row.
     """
     _, rows, cols = stencil.shape
-    n = 0
-    starts[0] = 0
     for y in range(1, rows - 1):
-        starts[y] = n
-        for first in (2, 1):
-            for x in range(first, cols - 1, 2):
-                if stencil[0, y, x] > least:
-                    index[n] = y * cols + x
-                    diagonal[n] = stencil[0, y, x]
-                    coupling[n, 0] = -stencil[4, y - 1, x - 1]
-                    coupling[n, 1] = -stencil[3, y - 1, x]
-                    coupling[n, 2] = -stencil[2, y - 1, x + 1]
-                    coupling[n, 3] = -stencil[1, y, x - 1]
-                    coupling[n, 4] = -stencil[1, y, x]
-                    coupling[n, 5] = -stencil[2, y, x]
-                    coupling[n, 6] = -stencil[3, y, x]
-                    coupling[n, 7] = -stencil[4, y, x]
-                    n += 1
-    starts[rows - 1] = n
-    starts[rows] = n
-    return n
+        for x in range(1, cols - 1):
+            used[y] |= stencil[0, y, x] > least
+        if not used[y]:
+            continue
+        for parity in range(2):
+            first = 2 - parity
+            for j in range(diagonal.shape[2]):
+                x = 2 * j + first
+                own = stencil[0, y, x]
+                diagonal[y, parity, j] = own
+                inverse[y, parity, j] = 1 / own if own > least else 0
+            for j in range(diagonal.shape[2]):
+                coupling[1, y, parity, j] = -stencil[3, y - 1, 2 * j + first]
+                coupling[6, y, parity, j] = -stencil[3, y, 2 * j + first]
+            for j in range(diagonal.shape[2]):
+                coupling[0, y, parity, j] = -stencil[4, y - 1, 2 * j + first - 1]
+                coupling[7, y, parity, j] = -stencil[4, y, 2 * j + first]
+            for j in range(diagonal.shape[2]):
+                coupling[3, y, parity, j] = -stencil[1, y, 2 * j + first - 1]
+                coupling[4, y, parity, j] = -stencil[1, y, 2 * j + first]
+            for j in range(diagonal.shape[2]):
+                coupling[5, y, parity, j] = -stencil[2, y, 2 * j + first]
+            if parity == 1:
+                for j in range(diagonal.shape[2]):
+                    coupling[2, y, parity, j] = -stencil[2, y - 1, 2 * j + first + 1]
+            else:  # the last even column is the border
+                for j in range(diagonal.shape[2] - 1):
+                    coupling[2, y, parity, j] = -stencil[2, y - 1, 2 * j + first + 1]
 
 
 @_inner
