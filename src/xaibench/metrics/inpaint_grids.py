@@ -3,9 +3,8 @@
 The finest grid is the picture itself, whose equations say that twelve times an unknown pixel is the weighted sum of its
 neighbours; what is known stands in it as it is. Coarser grids solve for corrections. Their operators are Galerkin
 products of bilinear interpolation cut to the unknowns, so that they see every known pixel and the edge of the picture.
-The smoother is Gauss–Seidel, once before and once after each correction. The three grids below the picture are visited
-twice as often as the one above (a W-cycle, which makes up for the crude interpolation beside known pixels), those
-below as often as the third.
+The smoother is Gauss–Seidel, once before and once after each correction. The picture and the grid below it ask for two
+corrections each, which makes up for the crude interpolation beside known pixels; coarser grids ask for one.
 
 Importing this module imports numba.
 """
@@ -20,7 +19,7 @@ from xaibench.metrics import inpaint_kernels as kernels
 from xaibench.metrics import inpaint_setup as setup
 
 _COARSEST = 5  # rows and columns, with the border, at which halving ends and the system is solved directly
-_TWICE = 3  # so many grids from the finest on ask for two corrections
+_TWICE = 2  # so many grids from the finest on ask for two corrections
 _LEAST = np.float32(1e-5)  # a coarse point with a smaller diagonal reaches next to no unknown: left to other grids
 
 
@@ -43,7 +42,7 @@ class Grids:
         self._mean = setup.load_picture(image, known, self._picture.x, cols)
         active = np.zeros((rows, cols), np.float32)
         setup.list_picture(unknown, unknown | known, *self._picture.lists, active)
-        self._picture.inverse = 1 / self._picture.diagonal
+        self._picture.close()
         stencil = _zeros_below(rows, cols)
         setup.galerkin_picture(active, *self._picture.lists, stencil)
         self._coarse = [_Coarse(stencil)]
@@ -97,9 +96,14 @@ class _Picture:
         self.cols = cols
         self.x = np.zeros((rows * cols, 3), np.float32)
         self.starts = np.empty(rows + 1, np.int64)
-        self.index = np.empty(unknowns, np.uint32)
-        self.diagonal = np.empty(unknowns, np.float32)
+        self.index = np.empty(unknowns + 1, np.uint32)
+        self.diagonal = np.ones(unknowns + 1, np.float32)
         self.inverse = self.diagonal
+
+    def close(self) -> None:
+        """Cut the lists to their length."""
+        self.index, self.diagonal = self.index[:-1], self.diagonal[:-1]
+        self.inverse = 1 / self.diagonal
 
     @property
     def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -61,46 +61,48 @@ def _from_picture(x: Any, i: Any, cols: Any, c: int) -> Any:
 
 
 @_inner
+def _row(x: Any, y: int, parity: int) -> tuple[Any, Any, Any]:
+    """What lies left of, at, and right of one channel's even (0) or odd (1) columns, border apart; views."""
+    half = x.shape[2] - 1
+    even, odd = x[y, 0], x[y, 1]
+    if parity == 0:
+        return odd[:half], even[1:], odd[1:]
+    return even[:half], odd[:half], even[1:]
+
+
+@_inner
 def _relax_row(x: Any, f: Any, coupling: Any, inverse: Any, y: int, total: Any) -> None:
     """Relax the even, then the odd columns of one channel's row; ``total`` (half,) is scratch."""
-    half = total.size
     for parity in range(2):
-        _add_rows(x, f, coupling, y, parity, total)
-        left, right = (x[y, 1, :half], x[y, 1, 1:]) if parity == 0 else (x[y, 0, :half], x[y, 0, 1:])
-        to_left, to_right, weight = coupling[3, y, parity], coupling[4, y, parity], inverse[y, parity]
-        own = x[y, 0, 1:] if parity == 0 else x[y, 1, :half]
-        for j in range(half):
-            own[j] = weight[j] * (total[j] + to_left[j] * left[j] + to_right[j] * right[j])
+        a, b, c = _row(x, y - 1, parity)
+        d, own, e = _row(x, y, parity)
+        g, h, i = _row(x, y + 1, parity)
+        k0, k1, k2, k3 = coupling[0, y, parity], coupling[1, y, parity], coupling[2, y, parity], coupling[3, y, parity]
+        k4, k5, k6, k7 = coupling[4, y, parity], coupling[5, y, parity], coupling[6, y, parity], coupling[7, y, parity]
+        right, weight = f[y, parity], inverse[y, parity]
+        for j in range(total.size):
+            above = k0[j] * a[j] + k1[j] * b[j] + k2[j] * c[j]
+            below = k5[j] * g[j] + k6[j] * h[j] + k7[j] * i[j]
+            total[j] = weight[j] * (right[j] + above + (k3[j] * d[j] + k4[j] * e[j]) + below)
+        for j in range(total.size):  # by way of scratch, so that the compiler need not fear an overlap
+            own[j] = total[j]
 
 
 @_inner
-def _residual_row(x: Any, f: Any, coupling: Any, diagonal: Any, y: int, total: Any, even: Any, odd: Any) -> None:
+def _residual_row(x: Any, f: Any, coupling: Any, diagonal: Any, y: int, even: Any, odd: Any) -> None:
     """Residual of one channel's row to ``even`` (half + 1,), border included, and ``odd`` (half,)."""
-    half = total.size
     for parity in range(2):
-        _add_rows(x, f, coupling, y, parity, total)
-        left, right = (x[y, 1, :half], x[y, 1, 1:]) if parity == 0 else (x[y, 0, :half], x[y, 0, 1:])
-        to_left, to_right, weight = coupling[3, y, parity], coupling[4, y, parity], diagonal[y, parity]
-        own, out = (x[y, 0, 1:], even[1:]) if parity == 0 else (x[y, 1, :half], odd)
-        for j in range(half):
-            out[j] = total[j] + to_left[j] * left[j] + to_right[j] * right[j] - weight[j] * own[j]
-
-
-@_inner
-def _add_rows(x: Any, f: Any, coupling: Any, y: int, parity: int, total: Any) -> None:
-    """``total`` = the right-hand side and what the rows above and below add to it."""
-    half = total.size
-    right_hand_side = f[y, parity]
-    for j in range(half):
-        total[j] = right_hand_side[j]
-    for first, row in ((0, y - 1), (5, y + 1)):
-        if parity == 0:
-            left, middle, right = x[row, 1, :half], x[row, 0, 1:], x[row, 1, 1:]
-        else:
-            left, middle, right = x[row, 0, :half], x[row, 1, :half], x[row, 0, 1:]
-        a, b, c = coupling[first, y, parity], coupling[first + 1, y, parity], coupling[first + 2, y, parity]
-        for j in range(half):
-            total[j] += a[j] * left[j] + b[j] * middle[j] + c[j] * right[j]
+        out = even[1:] if parity == 0 else odd
+        a, b, c = _row(x, y - 1, parity)
+        d, own, e = _row(x, y, parity)
+        g, h, i = _row(x, y + 1, parity)
+        k0, k1, k2, k3 = coupling[0, y, parity], coupling[1, y, parity], coupling[2, y, parity], coupling[3, y, parity]
+        k4, k5, k6, k7 = coupling[4, y, parity], coupling[5, y, parity], coupling[6, y, parity], coupling[7, y, parity]
+        right, weight = f[y, parity], diagonal[y, parity]
+        for j in range(odd.size):
+            above = k0[j] * a[j] + k1[j] * b[j] + k2[j] * c[j]
+            below = k5[j] * g[j] + k6[j] * h[j] + k7[j] * i[j]
+            out[j] = right[j] + above + (k3[j] * d[j] + k4[j] * e[j]) + below - weight[j] * own[j]
 
 
 @_inner
@@ -256,7 +258,7 @@ def down_coarse(x: Any, f: Any, coupling: Any, diagonal: Any, inverse: Any, used
             if used[y]:
                 _relax_row(x[c], f[c], coupling, inverse, y, total)
             if used[done]:
-                _residual_row(x[c], f[c], coupling, diagonal, done, total, even[c, done % 3], odd[c, done % 3])
+                _residual_row(x[c], f[c], coupling, diagonal, done, even[c, done % 3], odd[c, done % 3])
             else:
                 even[c, done % 3] = 0
                 odd[c, done % 3] = 0

@@ -16,8 +16,8 @@ def list_picture(unknown: Any, domain: Any, starts: Any, index: Any, diagonal: A
     Args:
         unknown, domain: (height, width) bool.
         starts: (rows + 1,) int64 out, where each row's unknowns begin in the list; rows and columns count the border.
-        index: (n,) uint32 out, positions in the flattened grid.
-        diagonal: (n,) float32 out, the sum of the weights of the neighbours in the domain, edge 2 and corner 1.
+        index: (n + 1,) uint32 out, positions in the flattened grid; the last entry is scratch, here and below.
+        diagonal: (n + 1,) float32 out, the sum of the weights of the neighbours in the domain, edge 2 and corner 1.
         active: (rows, cols) float32 out, 1 at unknowns; zeros before.
     """
     rows, cols = active.shape
@@ -34,13 +34,13 @@ def list_picture(unknown: Any, domain: Any, starts: Any, index: Any, diagonal: A
         above, here = inside[(y - 1) % 3], inside[y % 3]
         for first in (2, 1):
             for x in range(first, width + 1, 2):
-                if unknown[y - 1, x - 1]:
-                    edges = above[x] + ahead[x] + here[x - 1] + here[x + 1]
-                    corners = above[x - 1] + above[x + 1] + ahead[x - 1] + ahead[x + 1]
-                    index[n] = y * cols + x
-                    diagonal[n] = 2 * edges + corners
-                    active[y, x] = 1
-                    n += 1
+                edges = above[x] + ahead[x] + here[x - 1] + here[x + 1]
+                corners = above[x - 1] + above[x + 1] + ahead[x - 1] + ahead[x + 1]
+                # Without a branch, which would often be guessed wrong: what is not unknown is overwritten.
+                index[n] = y * cols + x
+                diagonal[n] = 2 * edges + corners
+                active[y, x] = unknown[y - 1, x - 1]
+                n += unknown[y - 1, x - 1]
     starts[rows] = n
 
 
@@ -175,23 +175,22 @@ def load_picture(image: Any, known: Any, x: Any, cols: int) -> Any:
         x: (rows × cols, 3) float32 out, the grid with its border.
     """
     height, width = known.shape
-    total = np.zeros((3, height), np.float64)
+    total = np.zeros((3, width), np.float64)
     count = 0
     for y in range(height):
-        for x_ in range(width):
-            if known[y, x_]:
-                count += 1
-                for c in range(3):
-                    total[c, y] += image[c, y, x_]
+        for column in range(width):
+            count += known[y, column]
+        for c in range(3):
+            for column in range(width):
+                total[c, column] += image[c, y, column] if known[y, column] else np.float32(0)
     mean = np.empty(3, np.float32)
     for c in range(3):
         mean[c] = total[c].sum() / count
     for y in range(height):
-        for x_ in range(width):
-            if known[y, x_]:
-                at = (y + 1) * cols + x_ + 1
-                for c in range(3):
-                    x[at, c] = image[c, y, x_] - mean[c]
+        for column in range(width):
+            at = (y + 1) * cols + column + 1
+            for c in range(3):
+                x[at, c] = image[c, y, column] - mean[c] if known[y, column] else np.float32(0)
     return mean
 
 
@@ -200,8 +199,7 @@ def store_picture(x: Any, cols: int, mean: Any, unknown: Any, image: Any) -> Non
     """Write the unknown pixels of a grid, plus the mean, to the image: the way back of :func:`load_picture`."""
     height, width = unknown.shape
     for y in range(height):
-        for x_ in range(width):
-            if unknown[y, x_]:
-                at = (y + 1) * cols + x_ + 1
-                for c in range(3):
-                    image[c, y, x_] = x[at, c] + mean[c]
+        for column in range(width):
+            at = (y + 1) * cols + column + 1
+            for c in range(3):
+                image[c, y, column] = x[at, c] + mean[c] if unknown[y, column] else image[c, y, column]
