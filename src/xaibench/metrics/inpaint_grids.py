@@ -32,7 +32,7 @@ class Grids:
         known: (height, width) bool, where the image is taken as it is; at least one pixel. The domain is both.
 
     Attributes:
-        previous: (n, 3) float32, the values at the end of the last cycle, in an order of their own.
+        cut: the share of unknown pixels with a neighbour outside the domain.
     """
 
     def __init__(self, image: np.ndarray, unknown: np.ndarray, known: np.ndarray) -> None:
@@ -43,6 +43,7 @@ class Grids:
         active = np.zeros((rows, cols), np.float32)
         setup.list_picture(unknown, unknown | known, *self._picture.lists, active)
         self._picture.close()
+        self.cut = float(np.mean(self._picture.diagonal < 12))
         stencil = _zeros_below(rows, cols)
         setup.galerkin_picture(active, *self._picture.lists, stencil)
         self._coarse = [_Coarse(stencil)]
@@ -52,7 +53,7 @@ class Grids:
             self._coarse.append(_Coarse(stencil))
         # Interpolation functions that are cut off by known pixels can be linearly dependent, hence no plain inverse.
         self._inverse = np.linalg.pinv(_dense(stencil), rcond=1e-6, hermitian=True).astype(np.float32)
-        self.previous = np.zeros((len(self._picture.index), 3), np.float32)
+        self._previous = np.zeros((len(self._picture.index), 3), np.float32)
 
     def cycle(self) -> float:
         """One multigrid cycle; returns the greatest change of a value since the last one."""
@@ -60,13 +61,8 @@ class Grids:
         kernels.down_picture(fine.x, *fine.lists, fine.inverse, fine.cols, below.f)
         self._solve(0)
         return float(
-            kernels.up_picture(below.x, fine.x, self.previous, fine.starts, fine.index, fine.inverse, fine.cols)
+            kernels.up_picture(below.x, fine.x, self._previous, fine.starts, fine.index, fine.inverse, fine.cols)
         )
-
-    def set(self, values: np.ndarray) -> None:
-        """Go on from (n, 3) other values, in the order of ``previous``."""
-        self.previous[:] = values
-        self._picture.x[self._picture.index] = values
 
     def store(self, image: np.ndarray) -> None:
         """Write the unknown pixels to (3, height, width) float32."""
