@@ -72,11 +72,11 @@ def solve_inpaint(image: np.ndarray, removed: np.ndarray, domain: np.ndarray, *,
     box = _bounding_box(unknown)
     crop, here = np.ascontiguousarray(result[:, *box]), np.ascontiguousarray(unknown[box])
     known = np.ascontiguousarray(known[box])
-    if not np.isfinite(crop[:, known]).all():
-        raise ArithmeticError("the imputation rests on values that are no numbers")
     from xaibench.metrics.inpaint_grids import Grids  # compiles, or reads what was compiled
 
     grids = Grids(crop, here, known)
+    if not np.isfinite(grids.mean).all():
+        raise ArithmeticError("the imputation rests on values that are no numbers")
     if grids.cut <= _SHREDS and _converges(grids, tolerance):
         grids.store(crop)
     else:
@@ -90,13 +90,14 @@ def _converges(grids: Grids, tolerance: float) -> bool:
 
     Changes make a geometric series, whose remainder follows from the last change and the greater of the last two rates.
     """
-    before, rates = np.inf, [_SLOW]
+    before, rates = 0.0, [_SLOW]  # the first change is as great as it happens to be
     for _ in range(_MAX_CYCLES):
         change = grids.cycle()
-        rates.append(change / before if change > 0 else 0)
-        if rates[-1] > _SLOW:
-            return False
+        if before > 0:
+            rates.append(change / before)
         rate = max(rates[-2:])
+        if rate > _SLOW:
+            return False
         if change * rate / (1 - rate) * _SAFETY <= tolerance:
             return True
         before = change
@@ -131,5 +132,3 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
     """The rows and columns of a mask and one more on each side."""
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(cols[0] - 1, 0), cols[-1] + 2)
-
-

@@ -32,6 +32,7 @@ class Grids:
         known: (height, width) bool, where the image is taken as it is; at least one pixel. The domain is both.
 
     Attributes:
+        mean: (3,) float32, of the known pixels; grids hold what differs from it, which keeps more digits.
         cut: the share of unknown pixels with a neighbour outside the domain.
     """
 
@@ -39,7 +40,7 @@ class Grids:
         self._unknown = unknown
         rows, cols = (_padded(length) for length in unknown.shape)
         self._picture = _Picture(rows, cols, int(np.count_nonzero(unknown)))
-        self._mean = setup.load_picture(image, known, self._picture.x, cols)
+        self.mean = setup.load_picture(image, known, self._picture.x, cols)
         active = np.zeros((rows, cols), np.float32)
         setup.list_picture(unknown, unknown | known, *self._picture.lists, active)
         self._picture.close()
@@ -66,7 +67,7 @@ class Grids:
 
     def store(self, image: np.ndarray) -> None:
         """Write the unknown pixels to (3, height, width) float32."""
-        setup.store_picture(self._picture.x, self._picture.cols, self._mean, self._unknown, image)
+        setup.store_picture(self._picture.x, self._picture.cols, self.mean, self._unknown, image)
 
     def _solve(self, depth: int) -> None:
         """Set ``x`` of a coarse grid to an approximate solution for its ``f``."""

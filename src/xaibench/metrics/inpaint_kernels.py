@@ -208,9 +208,7 @@ def down_picture(x: Any, starts: Any, index: Any, diagonal: Any, inverse: Any, c
 
 
 @compiled
-def up_picture(
-    below_x: Any, x: Any, previous: Any, starts: Any, index: Any, inverse: Any, cols: int
-) -> float:
+def up_picture(below_x: Any, x: Any, previous: Any, starts: Any, index: Any, inverse: Any, cols: int) -> float:
     """Add the coarse correction, relax once more, and compare with the end of the previous cycle.
 
     Args:
