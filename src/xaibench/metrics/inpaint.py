@@ -2,7 +2,8 @@
 
 The system is a Laplace equation with weights 1/6 (edge) and 1/12 (diagonal), solved by the compiled multigrid cycles of
 :mod:`xaibench.metrics.inpaint_grids`. Each makes the error some twenty times smaller, be the removed pixels scattered,
-thin, one blob, or all but one. Where the domain itself is in shreds they do worse, and a sparse factorisation takes over.
+thin, one blob, or all but one. Where the domain itself is in shreds they do worse, and a sparse factorisation takes
+over.
 
 The result does not depend on thread counts.
 """

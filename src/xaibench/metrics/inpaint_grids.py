@@ -11,8 +11,6 @@ Importing this module imports numba.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from xaibench.metrics import inpaint_kernels as kernels
@@ -95,12 +93,12 @@ class _Picture:
         self.starts = np.empty(rows + 1, np.int64)
         self.index = np.empty(unknowns + 1, np.uint32)
         self.diagonal = np.ones(unknowns + 1, np.float32)
-        self.inverse = self.diagonal
+        self.inverse: np.ndarray = self.diagonal
 
     def close(self) -> None:
         """Cut the lists to their length."""
         self.index, self.diagonal = self.index[:-1], self.diagonal[:-1]
-        self.inverse = 1 / self.diagonal
+        self.inverse = np.reciprocal(self.diagonal)
 
     @property
     def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-_OPTIONS = {"fastmath": {"contract", "nsz"}, "nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "nogil": True, "error_model": "numpy"}
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,7 +35,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         kernel = njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # there is no folder for it
-        return njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+        uncached: Callable[..., Any] = njit(**_OPTIONS)(function)
+        return uncached
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
@@ -47,10 +48,13 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_inner = njit(inline="always", **_OPTIONS)
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of compiled functions, cached with them; it must stand in their file, whose changes outdate the cache."""
+    part: Callable[..., Any] = njit(inline="always", **_OPTIONS)(function)
+    return part
 
 
-@_inner
+@inlined
 def _from_picture(x: Any, i: Any, cols: Any, c: int) -> Any:
     """The weighted sum of the eight neighbours, edge 2 and corner 1."""
     one = np.uint64(1)
@@ -60,7 +64,7 @@ def _from_picture(x: Any, i: Any, cols: Any, c: int) -> Any:
     return np.float32(2) * edges + corners
 
 
-@_inner
+@inlined
 def _row(x: Any, y: int, parity: int) -> tuple[Any, Any, Any]:
     """What lies left of, at, and right of one channel's even (0) or odd (1) columns, border apart; views."""
     half = x.shape[2] - 1
@@ -70,7 +74,7 @@ def _row(x: Any, y: int, parity: int) -> tuple[Any, Any, Any]:
     return even[:half], odd[:half], even[1:]
 
 
-@_inner
+@inlined
 def _relax_row(x: Any, f: Any, coupling: Any, inverse: Any, y: int, total: Any) -> None:
     """Relax the even, then the odd columns of one channel's row; ``total`` (half,) is scratch."""
     for parity in range(2):
@@ -88,7 +92,7 @@ def _relax_row(x: Any, f: Any, coupling: Any, inverse: Any, y: int, total: Any) 
             own[j] = total[j]
 
 
-@_inner
+@inlined
 def _residual_row(x: Any, f: Any, coupling: Any, diagonal: Any, y: int, even: Any, odd: Any) -> None:
     """Residual of one channel's row to ``even`` (half + 1,), border included, and ``odd`` (half,)."""
     for parity in range(2):
@@ -105,7 +109,7 @@ def _residual_row(x: Any, f: Any, coupling: Any, diagonal: Any, y: int, even: An
             out[j] = right[j] + above + (k3[j] * d[j] + k4[j] * e[j]) + below - weight[j] * own[j]
 
 
-@_inner
+@inlined
 def _restrict_coarse(even: Any, odd: Any, row: int, f: Any, line: Any) -> None:
     """One channel's row of Pᵀ r; ``even`` (3, half + 1) and ``odd`` (3, half) hold fine row y at y modulo 3."""
     quarter, half = np.float32(0.25), np.float32(0.5)
@@ -123,7 +127,7 @@ def _restrict_coarse(even: Any, odd: Any, row: int, f: Any, line: Any) -> None:
         f[row, 1, j] = line[2 * j + 1]
 
 
-@_inner
+@inlined
 def _prolong_coarse(coarse: Any, y: int, x: Any, line: Any) -> None:
     """Add one channel's fine row of P times ``coarse`` to x."""
     half = np.float32(0.5)
@@ -139,7 +143,7 @@ def _prolong_coarse(coarse: Any, y: int, x: Any, line: Any) -> None:
         odd[j] += line[j + 1]
 
 
-@_inner
+@inlined
 def _restrict_picture(residuals: Any, row: int, f: Any, line: Any) -> None:
     """One row of Pᵀ r; ``residuals`` (3, cols, 3) holds picture row y at y modulo 3."""
     half = np.float32(0.5)
@@ -156,7 +160,7 @@ def _restrict_picture(residuals: Any, row: int, f: Any, line: Any) -> None:
             f[c, row, 0, j] = line[4 * j + 3, c] + half * (line[4 * j + 2, c] + line[4 * j + 4, c])
 
 
-@_inner
+@inlined
 def _prolong_picture(coarse: Any, y: int, starts: Any, index: Any, cols: int, x: Any, line: Any) -> None:
     """Add one row of P times ``coarse`` to the unknowns of x."""
     half, one = np.float32(0.5), np.uint64(1)
@@ -208,7 +212,7 @@ def down_picture(x: Any, starts: Any, index: Any, diagonal: Any, inverse: Any, c
 
 
 @compiled
-def up_picture(below_x: Any, x: Any, previous: Any, starts: Any, index: Any, inverse: Any, cols: int) -> float:
+def up_picture(below_x: Any, x: Any, previous: Any, starts: Any, index: Any, inverse: Any, cols: int) -> np.float32:
     """Add the coarse correction, relax once more, and compare with the end of the previous cycle.
 
     Args:
@@ -219,7 +223,7 @@ def up_picture(below_x: Any, x: Any, previous: Any, starts: Any, index: Any, inv
     """
     rows, width = starts.size - 1, np.uint64(cols)
     line = np.empty((2 * below_x.shape[3], 3), np.float32)
-    red, green, blue = np.float32(0), np.float32(0), np.float32(0)
+    red = green = blue = np.float32(0)
     for y in range(1, rows + 1):
         if y < rows:
             _prolong_picture(below_x, y, starts, index, cols, x, line)

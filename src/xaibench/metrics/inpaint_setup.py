@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xaibench.metrics.inpaint_kernels import _inner, compiled
+from xaibench.metrics.inpaint_kernels import compiled, inlined
 
 
 @compiled
@@ -89,7 +89,7 @@ def sort_coarse(stencil: Any, least: float, coupling: Any, diagonal: Any, invers
                     coupling[2, y, parity, j] = -stencil[2, y - 1, 2 * j + first + 1]
 
 
-@_inner
+@inlined
 def _over_columns(c: Any, e: Any, sw: Any, s: Any, se: Any, out: Any) -> None:
     """Stencils of one fine row (the point, right, below left, below, below right) in terms of coarse columns.
 
@@ -106,7 +106,7 @@ def _over_columns(c: Any, e: Any, sw: Any, s: Any, se: Any, out: Any) -> None:
         out[4, i] = quarter * s[d] + half * (se[d] + se[m])
 
 
-@_inner
+@inlined
 def _over_rows(rows: Any, row: int, stencil: Any) -> None:
     """One row of the coarse stencils from the three fine rows it spans; ``rows`` holds fine row y at y modulo 3."""
     half, quarter = np.float32(0.5), np.float32(0.25)
