@@ -71,18 +71,16 @@ def solve_inpaint(image: np.ndarray, removed: np.ndarray, domain: np.ndarray, *,
         if not unknown.any():
             return result
     box = _bounding_box(unknown)
-    crop, here = np.ascontiguousarray(result[:, *box]), np.ascontiguousarray(unknown[box])
-    known = np.ascontiguousarray(known[box])
+    here, known = np.ascontiguousarray(unknown[box]), np.ascontiguousarray(known[box])
     from xaibench.metrics.inpaint_grids import Grids  # compiles, or reads what was compiled
 
-    grids = Grids(crop, here, known)
+    grids = Grids(result, here, known, (box[0].start, box[1].start))
     if not np.isfinite(grids.mean).all():
         raise ArithmeticError("the imputation rests on values that are no numbers")
     if grids.cut <= _SHREDS and _converges(grids, tolerance):
-        grids.store(crop)
+        grids.store(result)
     else:
-        crop[:, here] = _solve_directly(crop, here, known)
-    result[:, *box] = crop
+        result[:, unknown] = _solve_directly(result[:, *box], here, known)
     return result
 
 
@@ -132,4 +130,4 @@ def _solve_directly(image: np.ndarray, unknown: np.ndarray, known: np.ndarray) -
 def _bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
     """The rows and columns of a mask and one more on each side."""
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(cols[0] - 1, 0), cols[-1] + 2)
+    return slice(max(int(rows[0]) - 1, 0), int(rows[-1]) + 2), slice(max(int(cols[0]) - 1, 0), int(cols[-1]) + 2)

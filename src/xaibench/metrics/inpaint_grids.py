@@ -25,20 +25,21 @@ class Grids:
     """All grids of one system.
 
     Args:
-        image: (3, height, width) float32.
+        image: (3, H, W) float32.
         unknown: (height, width) bool, where to solve.
         known: (height, width) bool, where the image is taken as it is; at least one pixel. The domain is both.
+        corner: row and column of the image at which these begin.
 
     Attributes:
         mean: (3,) float32, of the known pixels; grids hold what differs from it, which keeps more digits.
         cut: the share of unknown pixels with a neighbour outside the domain.
     """
 
-    def __init__(self, image: np.ndarray, unknown: np.ndarray, known: np.ndarray) -> None:
-        self._unknown = unknown
+    def __init__(self, image: np.ndarray, unknown: np.ndarray, known: np.ndarray, corner: tuple[int, int]) -> None:
+        self._unknown, self._corner = unknown, corner
         rows, cols = (_padded(length) for length in unknown.shape)
         self._picture = _Picture(rows, cols, int(np.count_nonzero(unknown)))
-        self.mean = setup.load_picture(image, known, self._picture.x, cols)
+        self.mean = setup.load_picture(image, *corner, known, self._picture.x, cols)
         active = np.zeros((rows, cols), np.float32)
         setup.list_picture(unknown, unknown | known, *self._picture.lists, active)
         self._picture.close()
@@ -64,8 +65,8 @@ class Grids:
         )
 
     def store(self, image: np.ndarray) -> None:
-        """Write the unknown pixels to (3, height, width) float32."""
-        setup.store_picture(self._picture.x, self._picture.cols, self.mean, self._unknown, image)
+        """Write the unknown pixels to (3, H, W) float32."""
+        setup.store_picture(self._picture.x, self._picture.cols, self.mean, self._unknown, image, *self._corner)
 
     def _solve(self, depth: int) -> None:
         """Set ``x`` of a coarse grid to an approximate solution for its ``f``."""

@@ -166,11 +166,12 @@ def galerkin_coarse(fine: Any, stencil: Any) -> None:
 
 
 @compiled
-def load_picture(image: Any, known: Any, x: Any, cols: int) -> Any:
+def load_picture(image: Any, top: int, left: int, known: Any, x: Any, cols: int) -> Any:
     """Write the known pixels, less their mean, to a grid of zeros; returns the mean, (3,) float32.
 
     Args:
-        image: (3, height, width) float32.
+        image: (3, H, W) float32.
+        top, left: where the part to load begins.
         known: (height, width) bool, at least one of them.
         x: (rows × cols, 3) float32 out, the grid with its border.
     """
@@ -182,7 +183,7 @@ def load_picture(image: Any, known: Any, x: Any, cols: int) -> Any:
             count += known[y, column]
         for c in range(3):
             for column in range(width):
-                total[c, column] += image[c, y, column] if known[y, column] else np.float32(0)
+                total[c, column] += image[c, top + y, left + column] if known[y, column] else np.float32(0)
     mean = np.empty(3, np.float32)
     for c in range(3):
         mean[c] = total[c].sum() / count
@@ -190,16 +191,18 @@ def load_picture(image: Any, known: Any, x: Any, cols: int) -> Any:
         for column in range(width):
             at = (y + 1) * cols + column + 1
             for c in range(3):
-                x[at, c] = image[c, y, column] - mean[c] if known[y, column] else np.float32(0)
+                x[at, c] = image[c, top + y, left + column] - mean[c] if known[y, column] else np.float32(0)
     return mean
 
 
 @compiled
-def store_picture(x: Any, cols: int, mean: Any, unknown: Any, image: Any) -> None:
+def store_picture(x: Any, cols: int, mean: Any, unknown: Any, image: Any, top: int, left: int) -> None:
     """Write the unknown pixels of a grid, plus the mean, to the image: the way back of :func:`load_picture`."""
     height, width = unknown.shape
     for y in range(height):
         for column in range(width):
             at = (y + 1) * cols + column + 1
             for c in range(3):
-                image[c, y, column] = x[at, c] + mean[c] if unknown[y, column] else image[c, y, column]
+                image[c, top + y, left + column] = (
+                    x[at, c] + mean[c] if unknown[y, column] else image[c, top + y, left + column]
+                )
