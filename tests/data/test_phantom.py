@@ -20,7 +20,7 @@ from xaibench.data.contrast import weber_contrast
 from xaibench.data.phantom import SPLITS, draw_phantom, phantom, save_phantom
 from xaibench.data.phantom_render import rasterise
 from xaibench.data.phantom_tree import AVASCULAR_RADIUS, Anatomy, grow_trees, place_landmarks
-from xaibench.data.phantom_vessel import ARTERY, MURRAY_EXPONENT, VEIN, Vessel
+from xaibench.data.phantom_vessel import ARTERY, MURRAY_EXPONENT, VEIN, Forest, Vessel
 from xaibench.errors import UserError
 
 
@@ -292,3 +292,13 @@ def test_a_folder_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
         save_phantom(draw_phantom(5, (128, 128)), tmp_path / "file")
+
+
+def test_a_large_field_holds_more_vessels_than_room_was_made_for() -> None:
+    trees = Forest(100.0)
+    lines = [np.stack([np.linspace(0, 50, 30_000), np.full(30_000, y)], 1) for y in (-20.0, 0.0, 20.0)]
+    for kind, line in enumerate(lines):
+        assert trees.add(line, kind % 2, -1) == kind
+    for vessel, line in enumerate(lines):
+        assert np.array_equal(trees.course(vessel), line)
+    assert trees.kinds[[0, 30_000, 60_000]].tolist() == [0, 1, 0] and trees.free[40_000] and not trees.free[90_000]

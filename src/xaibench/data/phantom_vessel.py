@@ -64,7 +64,7 @@ class Forest:
     """
 
     def __init__(self, reach: float) -> None:
-        size = 40_000
+        size = 40_000  # points to begin with, as many as an eye of DRIVE's size takes
         self.count = 0
         self.xy = np.zeros((size, 2))
         self.tangent = np.zeros((size, 2))
@@ -82,6 +82,10 @@ class Forest:
     def add(self, xy: np.ndarray, kind: int, origin: int) -> int:
         """Append a vessel that leaves point ``origin`` (-1: none); returns its index."""
         a, b = self.count, self.count + len(xy)
+        while b > len(self.xy):
+            for name in ("xy", "tangent", "way", "kinds", "free"):
+                known = getattr(self, name)
+                setattr(self, name, np.concatenate([known, np.zeros_like(known)]))
         self.count = b
         self.xy[a:b] = xy
         tangent = np.gradient(xy, axis=0)
