@@ -55,15 +55,27 @@ def report(path: Path) -> str:
         f"measured and five just after it; a pass with gradient takes {gradient:.1f} of them. Efficiency is passes × a "
         "single pass ÷ wall time: what is left of the network's own speed; above 1 where crops around what changed "
         "replace passes of the whole picture.",
+        *_costs(rows, "explainer", "Explainers"),
+        *_costs(rows, "metric", "Metrics, of one map"),
+        *_peers(rows),
+        *_growth([r for r in every if r["kind"] == "growth"]),
+        *(line for r in every if r["kind"] == "precision" for line in _precision(r)),
     ]
-    for kind, title in (("explainer", "Explainers"), ("metric", "Metrics, of one map")):
-        lines += ["", f"## {title}", "", "| name | time, passes | passes | and with gradient | efficiency | peak MB |"]
-        lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
-        for r in sorted((r for r in rows if r["kind"] == kind), key=lambda r: r["name"]):
-            found = f"{efficiency(r):.2f}" if r["passes"] + r["gradients"] >= MANY else "–"
-            numbers = f"{in_passes(r):.1f} | {r['passes']} | {r['gradients']} | {found} | {r['peak_mb']:.0f}"
-            lines.append(f"| {r['name']} | {numbers} |")
-    lines += ["", "## The same work elsewhere", ""]
+    return "\n".join(lines) + "\n"
+
+
+def _costs(rows: list[dict[str, Any]], kind: str, title: str) -> list[str]:
+    lines = ["", f"## {title}", "", "| name | time, passes | passes | and with gradient | efficiency | peak MB |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
+    for r in sorted((r for r in rows if r["kind"] == kind), key=lambda r: r["name"]):
+        found = f"{efficiency(r):.2f}" if r["passes"] + r["gradients"] >= MANY else "–"
+        numbers = f"{in_passes(r):.1f} | {r['passes']} | {r['gradients']} | {found} | {r['peak_mb']:.0f}"
+        lines.append(f"| {r['name']} | {numbers} |")
+    return lines
+
+
+def _peers(rows: list[dict[str, Any]]) -> list[str]:
+    lines = ["", "## The same work elsewhere", ""]
     lines += ["| work | with | time, passes | × ours | peak MB | × ours | agreement |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: | --- |"]
     pairs: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -77,22 +89,28 @@ def report(path: Path) -> str:
                 f"| {pair} | {r['name']} | {in_passes(r):.1f} | {_times(r, ours, 'wall')} | {r['peak_mb']:.0f} "
                 f"| {_times(r, ours, 'peak_mb')} | {_agreement(r)} |"
             )
-    if growth := [r for r in every if r["kind"] == "growth"]:
-        lines += ["", "## Growth", "", "Time of a run of small phantoms, as a multiple of the first column's.", ""]
-        lines += ["| of | 1 | 2 | 4 |", "| --- | ---: | ---: | ---: |"]
-        lines += [f"| {r['name']} | {' | '.join(f'{s:.2f}' for s in r['shares'])} |" for r in growth]
-    for r in (r for r in every if r["kind"] == "precision"):
-        lines += ["", "## Reduced precision", ""]
-        lines += [
-            f"A pass with `--precision {r['name']}` takes {r['speed']:.2f} of one in float32 here. What it does to the "
-            "scores of six methods and the controls on two phantoms of 256 px: how far they change, how far methods "
-            "and images lie apart, and Kendall's tau of the two lists.",
-            "",
-        ]
-        lines += ["| metric | mean | mean change | largest | standard deviation | tau |"]
-        lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
-        lines += [f"| {name} | {' | '.join(f'{v:.3g}' for v in values)} |" for name, values in r["rows"].items()]
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _growth(rows: list[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    lines = ["", "## Growth", "", "Time of a run of small phantoms, as a multiple of the first column's.", ""]
+    lines += ["| of | 1 | 2 | 4 |", "| --- | ---: | ---: | ---: |"]
+    return lines + [f"| {r['name']} | {' | '.join(f'{s:.2f}' for s in r['shares'])} |" for r in rows]
+
+
+def _precision(row: dict[str, Any]) -> list[str]:
+    lines = ["", "## Reduced precision", ""]
+    lines += [
+        f"A pass with `--precision {row['name']}` takes {row['speed']:.2f} of one in float32 here. What it does to the "
+        "scores of six methods and the controls on two phantoms of 256 px: how far they change, how far methods and "
+        "images lie apart, and Kendall's tau of the two lists.",
+        "",
+    ]
+    lines += ["| metric | mean | mean change | largest | standard deviation | tau |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
+    return lines + [f"| {name} | {' | '.join(f'{v:.3g}' for v in values)} |" for name, values in row["rows"].items()]
 
 
 def _times(row: dict[str, Any], ours: dict[str, Any] | None, what: str) -> str:

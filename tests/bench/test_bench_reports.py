@@ -41,6 +41,8 @@ def test_the_report_has_ratios(tmp_path: Path) -> None:
         row("srg", 9.0, kind="metric", passes=40),
         row("ours", 10.0, kind="ours", pair="the work", peak_mb=200.0),
         row("theirs", 45.0, kind="peer", pair="the work", peak_mb=1000.0, difference=3.2e-6),
+        {"kind": "growth", "name": "images", "shares": [1.0, 2.01, 3.98]},
+        {"kind": "precision", "name": "bf16", "speed": 0.5, "rows": {"srg": [0.5, 0.001, 0.0025, 0.2, 0.98]}},
     )
     said = run("report.py", path)
     assert said.returncode == 0, said.stderr
@@ -49,6 +51,7 @@ def test_the_report_has_ratios(tmp_path: Path) -> None:
     assert "| integrated-gradients | 250.0 | 0 | 80 | 0.80 | 300 |" in lines
     assert "| gradcam | 4.0 | 0 | 1 | – | 300 |" in lines
     assert "| srg | 90.0 | 40 | 0 | – | 300 |" in lines
+    assert "| images | 1.00 | 2.01 | 3.98 |" in lines and "| srg | 0.5 | 0.001 | 0.0025 | 0.2 | 0.98 |" in lines
     assert "| the work | ours | 100.0 | – | 200 | – |  |" in lines
     assert "| the work | theirs | 450.0 | 4.5 | 1000 | 5.0 | largest difference 3e-06 |" in lines
 
