@@ -9,7 +9,7 @@ from made_up import make_network
 from torch import Tensor
 
 from xaibench.data.case import Case, make_case
-from xaibench.errors import Skipped
+from xaibench.errors import Skipped, UserError
 from xaibench.registry import Spec, explainer
 from xaibench.run import memory
 from xaibench.scorer import Scorer, Target
@@ -56,11 +56,14 @@ def test_small_pictures_cost_no_trial(eye: Case, monkeypatch: pytest.MonkeyPatch
     memory.refuse_what_does_not_fit(Spec(greedy), eye, scorer_of(eye), 0)
 
 
-def test_what_the_method_says_of_the_window_alone_does_not_count(large: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [Skipped("too small"), UserError("The patch is larger.", "Give a smaller one.")])
+def test_what_the_method_says_of_the_window_alone_does_not_count(
+    large: Case, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @explainer("picky", family="test")
     def picky(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
         """Explains no windows."""
-        raise Skipped("too small")
+        raise error
 
     monkeypatch.setattr(memory, "free_mb", lambda device: 0.0)
     memory.refuse_what_does_not_fit(Spec(picky), large, scorer_of(large), 0)

@@ -8,7 +8,7 @@ import psutil
 import torch
 
 from xaibench.data.case import Case
-from xaibench.errors import Skipped
+from xaibench.errors import Skipped, UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.cost import measured
 from xaibench.registry import Spec
@@ -34,7 +34,7 @@ def refuse_what_does_not_fit(spec: Spec, case: Case, scorer: Scorer, seed: int) 
     try:
         height, width = _window(case)
         need = needed_mb(spec, case, scorer, seed) * pixels / (height * width)
-    except Skipped:  # for a reason that may not hold for the whole
+    except (Skipped, UserError):  # for a reason that may not hold for the whole, such as a patch larger than the window
         return
     free = free_mb(scorer.device)
     if need > FREE * free:
