@@ -42,7 +42,7 @@ def test_lightness_grows_with_strength_on_both_sides() -> None:
     light = colour_bar(True, 201).astype(float) @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(light[100:]) >= 0).all() and (np.diff(light[:101]) <= 0).all()
     assert light[100] == 0 and light[0] > 150 and light[-1] > 150
-    assert (colour_bar(False, 101) == colour_bar(True, 201)[100:]).all()
+    assert np.abs(colour_bar(False, 101).astype(int) - colour_bar(True, 201)[100:]).max() <= 1  # rounding
 
 
 def test_an_overlay_without_attribution_or_opacity_is_the_red_free_image() -> None:
