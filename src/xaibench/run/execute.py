@@ -146,11 +146,6 @@ def _scorer(model: nn.Module, setting: Setting, case: Case, device: str, compile
         return scorer
     except Skipped as reason:
         return reason
-    except RuntimeError as error:  # what torch raises of a network that cannot take the image
-        raise UserError(
-            f"The model cannot take an image of shape {tuple(case.image[None].shape)}: {_reason(error)}.",
-            "It must turn (N, 3, H, W) RGB in [0, 1] into (N, 1, H, W) logits.",
-        ) from error
 
 
 def _compute_map(
