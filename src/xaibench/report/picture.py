@@ -93,14 +93,17 @@ def draw(explained: Explained, panels: Sequence[Panel], caption: str) -> Figure:
     )
     places = [figure.add_subplot(grid[i // columns, i % columns]) for i in range(count)]
     if not alone:
-        _show(places[0], explained.image, "image", "")
-        _show(places[1], _outlined(red_free(explained.image), explained), "prediction", "outlined")
+        _show(places[0], explained.image, "image")
+        _show(places[1], _outlined(red_free(explained.image), explained), "prediction")
     limit = 1.0
     for ax, panel, title in zip(places[-len(panels) :], panels, titles, strict=True):
         inside = np.where(explained.fov, panel.attribution, 0)
         limit = limit_of(inside[explained.fov], panel.signed)
         drawn = overlay(explained.image, inside, signed=panel.signed, limit=limit)
-        _show(ax, _outlined(drawn, explained) if alone else drawn, title, "" if alone else f"full at {_plain(limit)}")
+        if alone:
+            _show(ax, _outlined(drawn, explained), title, pad=5)
+        else:
+            _show(ax, drawn, title, f"full at {_plain(limit)}")
     full = _plain(limit) if alone else "full"
     _colour_bar(places[columns - 1], any(p.signed for p in panels), full, across)
     _foot(figure, explained, caption, left, foot)
@@ -122,27 +125,32 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
 
     form = path.suffix[1:].lower()
     title, text = about["title"], about["description"]
-    metadata: dict[str, Any] = {
+    kept: dict[str, dict[str, Any]] = {
         "png": {"Title": title, "Description": text, "Software": "xaibench"},
         "pdf": {"Title": title, "Subject": text, "Creator": "xaibench", "CreationDate": None},
         "svg": {"Title": title, "Description": text, "Creator": "xaibench", "Date": None},
-    }.get(form, {})
+    }
     if form in ("pdf", "svg"):  # pixels as they are: whoever prints it decides on the resolution
         for ax in figure.axes:
             for picture in ax.images:
                 picture.set_interpolation("none")
-    options: dict[str, Any] = {"pil_kwargs": {"quality": 95}} if form in ("jpg", "jpeg") else {"metadata": metadata}
+    options: dict[str, Any] = {"pil_kwargs": {"quality": 95}} if form in ("jpg", "jpeg") else {"metadata": kept[form]}
     with mpl.rc_context({"svg.hashsalt": "xaibench", "pdf.fonttype": 42}):
         figure.savefig(path, format=form, **options)
 
 
-def _show(ax: Axes, picture: np.ndarray, title: str, subtitle: str) -> None:
+def _show(ax: Axes, picture: np.ndarray, title: str, subtitle: str = "", *, pad: float = 14) -> None:
     ax.imshow(picture)
     ax.set_axis_off()
     if subtitle:
-        below = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "bottom"}
+        below: dict[str, Any] = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "ha": "center",
+            "va": "bottom",
+        }
         ax.annotate(subtitle, (0.5, 1), (0, 3), fontsize=7, color=_GREY, **below)
-    ax.set_title(title, fontsize=9, pad=14 if subtitle else 5)
+    ax.set_title(title, fontsize=9, pad=pad)
 
 
 def _outlined(picture: np.ndarray, explained: Explained) -> np.ndarray:
@@ -165,13 +173,13 @@ def _colour_bar(beside: Axes, signed: bool, full: str, across: float) -> None:
 
 
 def _foot(figure: Figure, explained: Explained, caption: str, left: float, foot: float) -> None:
-    """What the outlines and colours mean, and where the figure comes from; ``left`` and ``foot`` are margins, inches."""
+    """What outlines and colours mean, and where the figure comes from; ``left`` and ``foot`` are margins, inches."""
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches()
 
     def line(colour: tuple[int, int, int], label: str) -> Line2D:
-        return Line2D([], [], color=[c / 255 for c in colour], linewidth=2, label=label)
+        return Line2D([], [], color=f"#{bytes(colour).hex()}", linewidth=2, label=label)
 
     handles = [line(EXPLAINED, f"explained: {explained.target_name}")]
     if (explained.found & ~explained.target).any():
@@ -192,7 +200,7 @@ def _foot(figure: Figure, explained: Explained, caption: str, left: float, foot:
         framealpha=1,
     )
     lines = [f"Colour is full at the {PERCENTILE:g}th percentile of |attribution| in the field of view.", caption]
-    place = {"ha": "left", "va": "top", "fontsize": 6.5, "color": _GREY}
+    place: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 6.5, "color": _GREY}
     figure.text(left / width, (foot - 0.28) / height, "\n".join(lines), **place)
 
 
