@@ -130,7 +130,7 @@ def _other_scale(case: Case, name: str, model: nn.Module) -> list[str]:
 
     return [
         f"{name} was trained on fields of view {DRIVE_FOV_DIAMETER:.0f} px across, this one has {_across(case)}: "
-        "it may overlook vessels, and the image at that size may be explained better."
+        "it may overlook vessels. Resized to that, the image may be explained better."
     ]
 
 

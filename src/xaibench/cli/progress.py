@@ -39,6 +39,8 @@ class Progress:
         terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._logs = not quiet and not terminal
         self._bar = _bar(total, unit) if terminal and not quiet else None
+        if self._bar is not None:
+            self._shown -= _REFRESH  # the first thing that is being done is seen at once
 
     def __enter__(self) -> Progress:
         return self
@@ -79,8 +81,8 @@ class Progress:
         time_now = time.monotonic()
         gone, silent = time_now - self._began, time_now - self._shown
         if self._bar is not None and silent >= _REFRESH:
-            room = shutil.get_terminal_size().columns - _COUNTS
-            self._bar.set_postfix_str(_fitted(self._text, self._detail, room), refresh=False)
+            self._bar.ncols = shutil.get_terminal_size().columns  # anew, since a window can be resized
+            self._bar.set_postfix_str(_fitted(self._text, self._detail, self._bar.ncols - _COUNTS), refresh=False)
             self._bar.refresh()
         elif self._bar is None and silent >= max(_SILENCE, gone / _SPARSE):
             print(self._line(gone), file=sys.stderr, flush=True)
@@ -102,11 +104,13 @@ class Progress:
 def _bar(total: int, unit: str) -> Any:
     from tqdm import tqdm
 
+    size = shutil.get_terminal_size()  # which knows what to take where a terminal does not say
     return tqdm(
         total=total,
         unit=unit,
         file=sys.stderr,
-        dynamic_ncols=True,
+        ncols=size.columns,
+        nrows=size.lines,
         leave=False,
         smoothing=0,  # cells come in turn from quick and slow methods: only the mean over all tells what is left
         mininterval=_REFRESH,
