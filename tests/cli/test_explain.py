@@ -58,6 +58,14 @@ def test_each_format_is_what_it_says_and_the_same_again(xaibench: Run, photo: Pa
     assert contents[0].startswith(SIGNATURES[form]) and contents[0] == contents[1]
 
 
+@pytest.mark.parametrize("form", sorted(SIGNATURES))
+def test_a_files_name_is_no_formula(xaibench: Run, photo: Path, weights: Path, form: str) -> None:
+    name = "ph$o_{$to 漢é %s.png"
+    photo.rename(name)
+    said = xaibench("explain", name, "--method", "uniform", "--model", weights, "--out", f"x.{form}", "-q")
+    assert (said.code, said.err) == (0, "")
+
+
 def test_methods_stand_side_by_side(xaibench: Run, photo: Path, weights: Path) -> None:
     said = xaibench(
         *("explain", photo, "--method", "gradcam,lime[segments=5,samples=8]", "--method", "saliency"),

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, clock: C
     assert lines[0] == "30 of 36000 steps, 0:30 gone, about 9:59:30 left, 1.0 s per step; loss 0.033"
     gone = [re.search(r"(\d+) of", line) for line in lines]
     numbers = [int(g[1]) for g in gone if g]
-    assert min(b - a for a, b in zip(numbers, numbers[1:], strict=False)) >= 30
+    assert min(b - a for a, b in pairwise(numbers)) >= 30
 
 
 @pytest.mark.parametrize(("stream", "term"), [(io.StringIO, "xterm"), (Terminal, "dumb")])

@@ -48,6 +48,15 @@ def test_one_method_is_the_overlay_with_outlines() -> None:
     assert (drawn == EXPLAINED).all(-1).any() and (drawn == OTHER).all(-1).any()
 
 
+def test_outlines_of_a_large_image_are_seen() -> None:
+    about = explained(60, 3000)
+    alone = np.zeros((60, 3000), bool)
+    alone[30, 500:2500] = True
+    about = Explained(about.image, np.ones_like(alone), alone, alone, "vessels")
+    (drawn,) = shown(draw(about, [Panel("flat", np.zeros((60, 3000)), False)], ""))
+    assert (drawn[:, 1500] == EXPLAINED).all(-1).nonzero()[0].tolist() == [27, 28, 29, 31, 32, 33]
+
+
 def test_several_stand_beside_image_and_prediction() -> None:
     about = explained()
     maps = panels(about.fov.shape, (True, False, False))

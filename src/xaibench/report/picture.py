@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ EXPLAINED, OTHER = THIN, THICK  # outlines of the target and of the other predic
 _SIDE, _ALONE = 3.0, 5.0  # inches, longer side of a picture among others and of one alone
 _DPI = (200, 600)  # at least and at most; in between, a pixel of the image is a pixel of the file
 _COLUMNS = 4
+_PAGE = 1000  # px of an image for each of which an outline is one pixel wide
 _GREY = "0.35"
 
 
@@ -76,7 +78,7 @@ def draw(explained: Explained, panels: Sequence[Panel], caption: str) -> Figure:
     across, down = (max(side * n / max(height, width), side / 4) for n in (width, height))
     titles = [_wrapped(p.name, across) for p in panels]
     head = 0.16 * (max(t.count("\n") for t in titles) + 1) + (0.1 if alone else 0.24)
-    left, right, foot, gap = 0.1, 0.75, 0.55, 0.12
+    left, right, foot, gap = 0.1, 0.95 if alone else 0.75, 0.55, 0.12
     size = (left + columns * across + (columns - 1) * gap + right, rows * (down + head) + foot)
     dpi = min(max(_DPI[0], math.ceil(width / across)), _DPI[1])
     figure = Figure(figsize=size, dpi=dpi)
@@ -135,7 +137,8 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
             for picture in ax.images:
                 picture.set_interpolation("none")
     options: dict[str, Any] = {"pil_kwargs": {"quality": 95}} if form in ("jpg", "jpeg") else {"metadata": kept[form]}
-    with mpl.rc_context({"svg.hashsalt": "xaibench", "pdf.fonttype": 42}):
+    with mpl.rc_context({"svg.hashsalt": "xaibench", "pdf.fonttype": 42}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font has not
         figure.savefig(path, format=form, **options)
 
 
@@ -150,16 +153,25 @@ def _show(ax: Axes, picture: np.ndarray, title: str, subtitle: str = "", *, pad:
             "va": "bottom",
         }
         ax.annotate(subtitle, (0.5, 1), (0, 3), fontsize=7, color=_GREY, **below)
-    ax.set_title(title, fontsize=9, pad=pad)
+    ax.set_title(title, fontsize=9, pad=pad, parse_math=False)
 
 
 def _outlined(picture: np.ndarray, explained: Explained) -> np.ndarray:
     """The picture with the outlines of the target and of the other predicted vessels."""
     drawn = picture.copy()
     other = explained.found & ~explained.target
-    drawn[contour(other) & ~explained.target] = OTHER
-    drawn[contour(explained.target) & ~other] = EXPLAINED
+    drawn[_outline(other) & ~explained.target] = OTHER
+    drawn[_outline(explained.target) & ~other] = EXPLAINED
     return drawn
+
+
+def _outline(mask: np.ndarray) -> np.ndarray:
+    """The contour of an (H, W) mask, as wide as is seen at the size of a page: a pixel per thousand."""
+    grown: np.ndarray = mask
+    for _ in range(max(1, round(max(mask.shape) / _PAGE))):
+        grown = grown | contour(grown)
+    around: np.ndarray = grown & ~mask
+    return around
 
 
 def _colour_bar(beside: Axes, signed: bool, full: str, across: float) -> None:
@@ -200,7 +212,8 @@ def _foot(figure: Figure, explained: Explained, caption: str, left: float, foot:
         framealpha=1,
     )
     lines = [f"Colour is full at the {PERCENTILE:g}th percentile of |attribution| in the field of view.", caption]
-    place: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 6.5, "color": _GREY}
+    # A file's name may have dollar signs, which would begin a formula.
+    place: dict[str, Any] = {"parse_math": False, "ha": "left", "va": "top", "fontsize": 6.5, "color": _GREY}
     figure.text(left / width, (foot - 0.28) / height, "\n".join(lines), **place)
 
 
