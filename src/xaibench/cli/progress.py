@@ -15,7 +15,10 @@ T = TypeVar("T")
 _REFRESH = 0.2  # s between two looks of a bar
 _SILENCE = 30.0  # s between two lines of a log, at least
 _SPARSE = 20  # a line each twentieth of the time gone, so that a log of hours has a hundred lines and not thousands
-_COUNTS = 54  # characters of a bar that are not what is being done
+_COUNTS = 46  # characters of a line that are neither a bar nor what is being done
+_BAR = 16  # characters of the bar, in terminals that are wide enough: the same for all, so that numbers stand still
+_WIDE = 100  # columns
+_LEAST = 8  # characters of what is being done that still say something
 
 
 class Progress:
@@ -81,8 +84,10 @@ class Progress:
         time_now = time.monotonic()
         gone, silent = time_now - self._began, time_now - self._shown
         if self._bar is not None and silent >= _REFRESH:
-            self._bar.ncols = shutil.get_terminal_size().columns  # anew, since a window can be resized
-            self._bar.set_postfix_str(_fitted(self._text, self._detail, self._bar.ncols - _COUNTS), refresh=False)
+            columns = shutil.get_terminal_size().columns  # anew, since a window can be resized
+            self._bar.ncols, self._bar.bar_format = columns, _format(columns)
+            room = columns - _COUNTS - _BAR * (columns >= _WIDE)
+            self._bar.set_postfix_str(_fitted(self._text, self._detail, room), refresh=False)
             self._bar.refresh()
         elif self._bar is None and silent >= max(_SILENCE, gone / _SPARSE):
             print(self._line(gone), file=sys.stderr, flush=True)
@@ -114,20 +119,28 @@ def _bar(total: int, unit: str) -> Any:
         leave=False,
         smoothing=0,  # cells come in turn from quick and slow methods: only the mean over all tells what is left
         mininterval=_REFRESH,
-        bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+        bar_format=_format(size.columns),
     )
 
 
+def _format(columns: int) -> str:
+    bar = f"|{{bar:{_BAR}}}|" if columns >= _WIDE else ""
+    return f"{{percentage:3.0f}}%{bar} {{n_fmt}}/{{total_fmt}} [{{elapsed}}<{{remaining}}, {{rate_fmt}}{{postfix}}]"
+
+
 def _fitted(text: str, detail: str, room: int) -> str:
-    """Text and detail in so many characters: the end of the text is cut, since the detail is what changes.
+    """Text and detail in so many characters: what is cut out is of the text, since the detail is what changes.
 
     Example:
-        >>> _fitted("kernel-shap[segments=40] on 03", "412 passes", 30)
-        'kernel-shap[segme…: 412 passes'
+        >>> _fitted("kernel-shap[segments=40] on 03", "412 passes", 32)
+        'kernel-shap[s… on 03: 412 passes'
     """
     tail = f": {detail}" if detail else ""
-    space = max(room - len(tail), 8)
-    return (text if len(text) <= space else f"{text[: space - 1]}…") + tail
+    space = room - len(tail)
+    if space < _LEAST:
+        return detail[: max(room, 0)]
+    end = space // 3
+    return (text if len(text) <= space else f"{text[: space - 1 - end]}…{text[-end:]}") + tail
 
 
 def _clock(seconds: float) -> str:

@@ -217,8 +217,9 @@ class _Watch:
 
     def step(self, step: Step) -> None:
         """Show what the cell is at."""
-        part = "" if step.part == "map" else f", {step.part}"
-        self.bar.now(f"{step.cell}{part}", count(step.passes, "pass", "es") if step.passes else "")
+        parts = [step.part] if step.part != "map" else []
+        parts += [count(step.passes, "pass", "es")] if step.passes else []
+        self.bar.now(step.cell, ", ".join(parts))
 
 
 def _is_of(board: Leaderboard, prepared: Prepared) -> bool:
