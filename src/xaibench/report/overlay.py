@@ -1,9 +1,9 @@
 """A map in colour, over the image it explains: pure functions on arrays.
 
-The norm is one for all maps. Zero is in the middle and clear, and the colour is full at ±limit and beyond it, by default
+The norm is one for all maps. Zero is in the middle and clear, and the colour is full at ±limit and beyond, by default
 the 99.5th percentile of the absolute values. Unsigned maps use the half above zero, orange to pale yellow; signed maps
-both, blue to pale blue for what speaks against. Orange and blue are told apart with any kind of colour vision, and
-both grow lighter with strength, so that a grey print can be read, too. The image underneath is its green channel in grey
+both, blue to pale blue for what speaks against. Orange and blue are told apart with any kind of colour vision, and both
+grow lighter with strength, so that a grey print can be read, too. The image underneath is its green channel in grey
 (the red-free image, in which vessels show best): whatever has a colour is attribution.
 """
 
@@ -122,7 +122,7 @@ def contour(mask: np.ndarray) -> np.ndarray:
     around[:-1] |= mask[1:]
     around[:, 1:] |= mask[:, :-1]
     around[:, :-1] |= mask[:, 1:]
-    return around & ~mask
+    return np.asarray(around & ~mask)
 
 
 def outlined(picture: np.ndarray, thin: np.ndarray, thick: np.ndarray) -> np.ndarray:
@@ -148,7 +148,7 @@ def colour_bar(signed: bool, length: int) -> np.ndarray:
 
 def _shown(attribution: np.ndarray, signed: bool) -> np.ndarray:
     value = np.nan_to_num(np.asarray(attribution, float), nan=0.0, posinf=0.0, neginf=0.0)
-    return value if signed else np.maximum(value, 0)
+    return np.asarray(value if signed else np.maximum(value, 0))
 
 
 def _ramp(strength: np.ndarray, colours: tuple[tuple[int, int, int], ...]) -> np.ndarray:
@@ -156,4 +156,4 @@ def _ramp(strength: np.ndarray, colours: tuple[tuple[int, int, int], ...]) -> np
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(values).clip(0, 255), np.uint8)
