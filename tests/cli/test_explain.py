@@ -44,7 +44,7 @@ def test_one_method(xaibench: Run, photo: Path, weights: Path) -> None:
     drawn = Image.open("photo-gradcam-layer-decoder-1-2.png")
     assert min(drawn.size) >= 800 and len(drawn.convert("RGB").getcolors(1 << 24) or ()) > 300
     assert "photo.png, model " in drawn.info["Description"] and photo.read_bytes() == before
-    assert sorted(os.listdir()) == ["photo-gradcam-layer-decoder-1-2.png", "photo.png"]
+    assert sorted(p.name for p in Path().iterdir()) == ["photo-gradcam-layer-decoder-1-2.png", "photo.png"]
 
 
 @pytest.mark.parametrize("form", sorted(SIGNATURES))
