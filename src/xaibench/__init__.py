@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xaibench.data.case import Cases as Cases
     from xaibench.data.case import make_case as make_case
     from xaibench.data.load import load_cases as load_cases
+    from xaibench.data.photograph import load_image as load_image
     from xaibench.errors import Skipped as Skipped
     from xaibench.errors import UserError as UserError
     from xaibench.explainers.explain import explain as explain
@@ -34,6 +35,7 @@ _HOMES = {
     "Cases": "xaibench.data.case",
     "make_case": "xaibench.data.case",
     "load_cases": "xaibench.data.load",
+    "load_image": "xaibench.data.photograph",
     "Skipped": "xaibench.errors",
     "UserError": "xaibench.errors",
     "explain": "xaibench.explainers.explain",

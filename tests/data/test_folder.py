@@ -177,7 +177,9 @@ def test_colour_palette_and_depth(make: Any, tmp_path: Path) -> None:
     for mode in ("1", "P", "RGB", "RGBA"):
         mask.convert(mode).save(tmp_path / "masks" / "a.png")
         np.testing.assert_array_equal(load_cases(tmp_path)[0].vessels, eye.vessels & eye.fov)
-    Image.fromarray(eye.image[..., 0].astype(np.uint16) * 256).save(tmp_path / "images" / "a.png")
+    Image.fromarray(eye.image[..., 0].astype(np.uint16) * 257).save(tmp_path / "images" / "a.png")
+    np.testing.assert_array_equal((load_cases(tmp_path)[0].image * 255).round().numpy(), [eye.image[..., 0]] * 3)
+    Image.fromarray(eye.vessels.astype(np.uint16) * 65535).save(tmp_path / "masks" / "a.png")
     with pytest.raises(UserError, match="more than 8 bits"):
         load_cases(tmp_path)[0]
 

@@ -126,6 +126,8 @@ def test_without_false_positives_or_a_match_there_is_no_lift() -> None:
     everything = np.ones((SIZE, SIZE), np.float32)
     with pytest.raises(Skipped, match="matched"):
         lift(np.ones((SIZE, SIZE)), everything)  # no true negative is left
+    with pytest.raises(Skipped, match="no labels"):
+        fp_lift(np.ones((SIZE, SIZE)), replace(CASE, labelled=False), scorer_with(PREDICTION), rng=RNG)
 
 
 @settings(max_examples=50, deadline=None)

@@ -19,7 +19,7 @@ from xaibench.metrics.score import Score
 from xaibench.record.schema import Record
 from xaibench.record.store import Store, as_stored
 from xaibench.registry import Spec, explainer, metric, parse
-from xaibench.run.execute import Event, execute
+from xaibench.run.execute import Event, Step, execute
 from xaibench.run.plan import Setting
 from xaibench.scorer import Scorer, target
 
@@ -354,6 +354,19 @@ def test_methods_cannot_spoil_each_others_image(bench: Bench) -> None:
     alone("green-contrast")
     key = alone.records()["green-contrast", "0"].map_key
     np.testing.assert_array_equal(bench.store.load_map(key), alone.store.load_map(key))
+
+
+def test_whoever_watches_is_told_each_part_and_pass(bench: Bench) -> None:
+    steps: list[Step] = []
+    bench("occlusion[patch=8,stride=8]", watch=steps.append)
+    assert list(dict.fromkeys(s.cell for s in steps)) == [f"occlusion[patch=8,stride=8] on {i}" for i in "01"]
+    record = bench.records()["occlusion[patch=8,stride=8]", "0"]
+    of_first = [s for s in steps if s.cell.endswith("on 0")]
+    assert list(dict.fromkeys(s.part for s in of_first)) == ["map", *METRICS]
+    counts = {part: [s.passes for s in of_first if s.part == part] for part in ("map", "srg[fill=mean]", "passes")}
+    assert counts["map"][0] == 0 and counts["map"] == sorted(counts["map"])
+    assert counts["map"][-1] == record.passes > 5
+    assert counts["srg[fill=mean]"][-1] > 5 and counts["passes"] == [0]
 
 
 def test_an_empty_target_is_skipped_for_all_methods(bench: Bench) -> None:

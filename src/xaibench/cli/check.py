@@ -74,7 +74,7 @@ def _check(spec: registry.Spec, quick: bool, console: Console) -> list[CheckResu
     with console.bar(len(METRIC_CHECKS if metric else check_names(quick)), "check") as bar:
 
         def progress(name: str) -> None:
-            bar.set_postfix_str(f"{spec}: {name}", refresh=False)
+            bar.now(str(spec), name)
             bar.update()
 
         if metric:

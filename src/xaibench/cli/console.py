@@ -6,12 +6,11 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from xaibench.cli.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,9 @@ class Console:
         else:
             bars.tqdm.write(text, file=sys.stderr)
 
-    def bar(self, total: int, unit: str, items: Iterable[Any] | None = None) -> tqdm:
-        """A progress bar with the time left on stderr; none with ``-q`` or where stderr is no terminal."""
-        from tqdm import tqdm
-
-        hidden = self.quiet or not sys.stderr.isatty()
-        return tqdm(items, total=total, unit=unit, file=sys.stderr, disable=hidden, dynamic_ncols=True, leave=False)
+    def bar(self, total: int, unit: str) -> Progress:
+        """Progress on stderr, nothing with ``-q``."""
+        return Progress(total, unit, quiet=self.quiet)
 
 
 def silence(stream: Any) -> None:
@@ -95,6 +91,6 @@ def table(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> st
     return "\n".join([line(heads), *map(line, lines)])
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str = "s") -> str:
     """Such as "1 image" or "2 images"."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return f"{number} {noun}{plural * (number != 1)}"

@@ -50,8 +50,8 @@ def execute_phantom(args: argparse.Namespace, console: Console) -> int:
     there = [p for seed in seeds if (p := out / "images" / f"phantom-{seed:04d}.png").exists()]
     if there and not args.force:
         raise UserError(f"{there[0]} exists already.", "Give another --out or --seed, or --force to replace it.")
-    with console.bar(args.count, "image", seeds) as bar:
-        for seed in bar:
+    with console.bar(args.count, "image") as bar:
+        for seed in bar.over(seeds):
             save_phantom(draw_phantom(seed, (args.size, args.size) if args.size else FULL_SIZE), out)
     console.out(f"{count(args.count, 'phantom')} in {out}. Use with --data {out}")
     return 0

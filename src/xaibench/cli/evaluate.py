@@ -38,8 +38,8 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     cases = load_cases(args.data, split=args.split, count=args.cases)
     name = model_argument(args.model) or default_model(cases.dataset)
     model = load_model(name)
-    with console.bar(len(cases), "image", cases) as bar:
-        result = evaluate(lambda image: predict(model, image), bar, args.threshold)
+    with console.bar(len(cases), "image") as bar:
+        result = evaluate(lambda image: predict(model, image), bar.over(cases), args.threshold)
     if args.json:
         console.out_json(
             {

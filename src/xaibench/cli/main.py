@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import NamedTuple
 
-from xaibench.cli import check, claims, data, doctor, evaluate, leaderboard, listing, new, run, train
+from xaibench.cli import check, claims, data, doctor, evaluate, explain, leaderboard, listing, new, run, train
 from xaibench.cli.console import Console, silence
 from xaibench.cli.parser import Parser, did_you_mean
 from xaibench.errors import UserError
@@ -34,6 +34,7 @@ COMMANDS = {
     "list": Command("List explainers, metrics, datasets or models.", listing.configure, listing.execute),
     "leaderboard": Command("Show the leaderboard of finished runs.", leaderboard.configure, leaderboard.execute),
     "claims": Command("Judge the founding paper's claims.", claims.configure, claims.execute, claims.EPILOG),
+    "explain": Command("Explain one image, without labels.", explain.configure, explain.execute, explain.EPILOG),
     "train": Command("Train the reference network on your data.", train.configure, train.execute),
     "evaluate": Command("Measure how well a network segments vessels.", evaluate.configure, evaluate.execute),
     "data check": Command(

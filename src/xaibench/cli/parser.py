@@ -95,6 +95,21 @@ def number(kind: type[int] | type[float], least: float = -math.inf, most: float 
     return convert
 
 
+def specs(text: str) -> list[str]:
+    """A converter to plugins with parameters, separated by commas outside brackets.
+
+    Example:
+        >>> specs("lime[segments=200,samples=1000],gradcam")
+        ['lime[segments=200,samples=1000]', 'gradcam']
+    """
+    parts = re.split(r",(?![^\[]*\])", text)
+    if text.count("[") != text.count("]"):
+        raise argparse.ArgumentTypeError(f"a bracket is missing in {text!r}.")
+    if not all(p.strip() for p in parts):
+        raise argparse.ArgumentTypeError(f"a name is missing in {text!r}.")
+    return [p.strip() for p in parts]
+
+
 def check_name(kind: str, text: str) -> None:
     """Refuse a mistyped plugin name before anything heavy is imported.
 

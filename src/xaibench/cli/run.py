@@ -7,16 +7,17 @@ import gc
 import json
 import shlex
 from collections import Counter, defaultdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.cli.console import Console, count
-from xaibench.cli.parser import Parser, check_name, number, one_of
+from xaibench.cli.parser import Parser, check_name, number, one_of, specs
 
 if TYPE_CHECKING:
     from xaibench.leaderboard import Leaderboard
     from xaibench.record import Record
-    from xaibench.run.execute import Event
+    from xaibench.run.execute import Event, Step
     from xaibench.run.request import Prepared
 
 # The same as in run.plan and scorer, which cannot be imported before a mistyped word is answered.
@@ -37,6 +38,7 @@ def configure(parser: Parser) -> None:
     add(
         "--method",
         nargs="+",
+        type=specs,
         action="extend",
         default=[],
         metavar="NAME[KEY=VALUE,…]",
@@ -54,7 +56,15 @@ def configure(parser: Parser) -> None:
     add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
     add("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help="the bundled network for this data by default")
     add("--target", type=one_of(*TARGETS), default="vessels", metavar="|".join(TARGETS), help="what is explained")
-    add("--metric", nargs="+", action="extend", default=[], metavar="NAME[KEY=VALUE,…]", help="the suite's by default")
+    add(
+        "--metric",
+        nargs="+",
+        type=specs,
+        action="extend",
+        default=[],
+        metavar="NAME[KEY=VALUE,…]",
+        help="the suite's by default",
+    )
     add("--out", metavar="FOLDER", help="the run's folder; below runs/ by default")
     add("--seed", type=number(int, 0), default=0, metavar="N", help="decides all chance (default: 0)")
     add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
@@ -69,22 +79,23 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Run, or say what would be run; returns the exit code."""
-    for name in args.method:
+    methods, metrics = (list(chain.from_iterable(given)) for given in (args.method, args.metric))
+    for name in methods:
         check_name("explainer", name)
-    for name in args.metric:
+    for name in metrics:
         check_name("metric", name)
 
     from xaibench.run.request import Request, prepare
 
     prepared = prepare(
         Request(
-            methods=args.method,
+            methods=methods,
             data=args.data,
             split=args.split,
             cases=args.cases,
             model=model_argument(args.model),
             target=args.target,
-            metrics=args.metric,
+            metrics=metrics,
             suite=args.suite,
             out=args.out,
             seed=args.seed,
@@ -141,7 +152,8 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
     watch = _Watch(console, len(prepared.cases) * len(prepared.methods))
     try:
         with watch.bar:
-            failures = run_prepared(prepared, console.command, watch, force=args.force, fail_fast=args.fail_fast)
+            how = {"force": args.force, "fail_fast": args.fail_fast}
+            failures = run_prepared(prepared, console.command, watch, watch=watch.step, **how)
     except KeyboardInterrupt:
         words = [w for w in shlex.split(console.command) if w != "--force"]  # which would begin anew
         console.warn(
@@ -197,12 +209,17 @@ class _Watch:
     def __call__(self, event: Event) -> None:
         self.done = event.done
         self.statuses[event.status] += 1
-        self.bar.set_postfix_str(event.cell, refresh=False)
-        self.bar.update()
+        self.bar.update(free=event.status == "kept")
         if event.status == "failed":
             self._console.warn(f"{event.cell} failed: {event.reason}")
             if self._console.verbose and event.trace:
                 self._console.warn(event.trace)
+
+    def step(self, step: Step) -> None:
+        """Show what the cell is at."""
+        parts = [step.part] if step.part != "map" else []
+        parts += [count(step.passes, "pass", "es")] if step.passes else []
+        self.bar.now(step.cell, ", ".join(parts))
 
 
 def _is_of(board: Leaderboard, prepared: Prepared) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import os
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.cli.console import Console, count, plain
+from xaibench.cli.output import writable
 from xaibench.cli.parser import Parser, number
 from xaibench.errors import UserError
 
@@ -49,7 +49,10 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Train and save; returns the exit code."""
-    out = _writable(Path(args.out), args.force)
+    out = Path(args.out)
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out} does not end in .safetensors.", f"Give --out {out.with_suffix('.safetensors')}.")
+    writable(out, args.force)
 
     from xaibench.data import load_cases
     from xaibench.model.train import Recipe, train
@@ -60,14 +63,16 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     console.note(f"Data: {count(len(cases), 'image')} of {cases.dataset} {cases.split}. {cases.note}".rstrip())
     if len(cases) < recipe.holdout or not recipe.holdout:
         console.note("No image is held out: validation figures are of images that are trained on.")
+    validated = ""
     with console.bar(recipe.steps, "step") as bar:
 
         def progress(step: int, loss: float, figures: dict[str, float] | None) -> None:
-            bar.update(step - bar.n)
+            nonlocal validated
             if figures is not None:
-                bar.set_description_str(f"ap {figures['ap']:.3f}", refresh=False)
+                validated = f", ap {figures['ap']:.3f}"
                 console.note(f"step {step}: loss {loss:.4f}, {_shown(figures)}")
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            bar.now(f"loss {loss:.4f}{validated}")
+            bar.update(step - bar.done)
 
         model, facts = train(cases, recipe, progress=progress)
     save_weights(model, out, _card(facts, cases))
@@ -98,28 +103,6 @@ def _card(facts: dict[str, Any], cases: Cases) -> dict[str, Any]:
 
 def _shown(figures: dict[str, float]) -> str:
     return ", ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "step")
-
-
-def _writable(path: Path, force: bool) -> Path:
-    """The path, if weights can be written there.
-
-    Raises:
-        UserError: if not, before hours of training instead of after them.
-    """
-    if path.suffix != ".safetensors":
-        raise UserError(f"{path} does not end in .safetensors.", f"Give --out {path.with_suffix('.safetensors')}.")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder.", "Give --out the name of a file.")
-    if path.exists() and not force:
-        raise UserError(f"{path} exists already.", "Give another --out, or --force to replace it.")
-    probe = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.", "Give another --out.") from error
-    return path
 
 
 def _field_words(recipe: type[Recipe]) -> dict[str, str]:

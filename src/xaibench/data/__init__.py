@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from xaibench.data.check import Report, check_folder
     from xaibench.data.drive import find_drive
     from xaibench.data.load import load_cases
+    from xaibench.data.photograph import load_image
 
-__all__ = ["Case", "Cases", "Report", "check_folder", "find_drive", "load_cases"]
+__all__ = ["Case", "Cases", "Report", "check_folder", "find_drive", "load_cases", "load_image"]
 
 _HOMES = {
     "Case": "case",
@@ -23,6 +24,7 @@ _HOMES = {
     "check_folder": "check",
     "find_drive": "drive",
     "load_cases": "load",
+    "load_image": "photograph",
 }
 
 

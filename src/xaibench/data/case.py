@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xaibench.data.caliber import caliber_map, fov_scale, is_thin
+from xaibench.data.fov import estimate_fov
 from xaibench.errors import UserError
 
 
@@ -28,6 +29,7 @@ class Case:
         caliber: (H, W) float32, the vessel radius in px at every vessel pixel, 0 elsewhere.
         scale: size of a DRIVE pixel (24 µm) in this image's pixels.
         observer2: (H, W) bool, a second observer's vessels, where the dataset has them.
+        labelled: whether ``vessels`` says anything; without labels it is all false, and what needs them is refused.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Case:
     caliber: Tensor
     scale: float
     observer2: Tensor | None = None
+    labelled: bool = True
 
     @cached_property
     def digest(self) -> str:
@@ -63,8 +66,8 @@ class Case:
 def make_case(
     id: str,
     image: np.ndarray,
-    vessels: np.ndarray,
-    fov: np.ndarray,
+    vessels: np.ndarray | None = None,
+    fov: np.ndarray | None = None,
     *,
     caliber: np.ndarray | None = None,
     scale: float | None = None,
@@ -75,8 +78,8 @@ def make_case(
     Args:
         id: the case's name.
         image: (H, W, 3) uint8, or (3, H, W) float in [0, 1].
-        vessels: (H, W) bool.
-        fov: (H, W) bool.
+        vessels: (H, W) bool, or None without labels: such a case can be explained, and not scored.
+        fov: (H, W) bool; found by :func:`~xaibench.data.fov.estimate_fov` if None.
         caliber: (H, W) float, true radii in px; measured with :func:`caliber_map` if None.
         scale: size of a DRIVE pixel in this image's pixels; the diameter of the field of view / 540 if None.
         observer2: (H, W) bool or None.
@@ -84,11 +87,14 @@ def make_case(
     Raises:
         UserError: if the shapes do not agree or the field of view is empty.
     """
+    labelled = vessels is not None
     if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
         image = image.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     if image.ndim != 3 or image.shape[0] != 3:
         raise UserError(f"Case {id}: the image has shape {image.shape}, not (3, H, W).", "Give an RGB image.")
     size = image.shape[1:]
+    if fov is None:
+        fov = estimate_fov(np.rint(image * 255).clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
     for name, mask in (("vessel mask", vessels), ("field-of-view mask", fov), ("second mask", observer2)):
         if mask is not None and mask.shape != size:
             raise UserError(
@@ -100,7 +106,7 @@ def make_case(
         raise UserError(
             f"Case {id}: the field-of-view mask is empty.", "Check that it is white inside and black outside."
         )
-    vessels = vessels & fov
+    vessels = np.zeros(size, bool) if vessels is None else vessels & fov
     radius = caliber_map(vessels) if caliber is None else np.where(vessels, caliber, 0)
     return Case(
         id=id,
@@ -110,6 +116,7 @@ def make_case(
         caliber=torch.from_numpy(np.ascontiguousarray(radius, dtype=np.float32)),
         scale=fov_scale(fov) if scale is None else scale,
         observer2=None if observer2 is None else torch.from_numpy(np.ascontiguousarray(observer2 & fov, dtype=bool)),
+        labelled=labelled,
     )
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,20 +13,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from xaibench.data.picture import FAILURES, grey_pixels, rgb_pixels
 from xaibench.errors import UserError
 
 PICTURES = (".tif", ".tiff", ".gif", ".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp")
 _DEPTH = 5  # folders, and zips within zips, below the root: downloads nest four at most, a home folder without end
-_FAILURES = (  # whatever zipfile and Pillow raise for damaged, encrypted or oversized content
-    OSError,
-    EOFError,
-    ValueError,
-    SyntaxError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+_FAILURES = (*FAILURES, zipfile.BadZipFile)  # of damaged, encrypted or oversized content
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,9 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     if not root.exists():
         raise UserError(f"There is no folder or zip archive {root}.", "Check the path.")
     if root.is_file() and root.suffix.lower() != ".zip":
-        raise UserError(f"{root} is neither a folder nor a zip archive.", "Give the folder that the pictures are in.")
+        hint = "Give the folder that the pictures are in"
+        one = f", or explain one picture with `xaibench explain {root}`" if root.suffix.lower() in PICTURES else ""
+        raise UserError(f"{root} is neither a folder nor a zip archive.", f"{hint}{one}.")
     plain: dict[str, tuple[Path, tuple[str, ...]]] = {}
     zipped: dict[str, tuple[Path, tuple[str, ...]]] = {}
     broken: list[str] = []
@@ -88,12 +81,12 @@ def open_source(path: str | os.PathLike[str]) -> Source:
 
 
 def read_image(source: Source, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB.
+    """(H, W, 3) uint8 RGB, see :func:`~xaibench.data.picture.rgb_pixels`.
 
     Raises:
-        UserError: if the file is truncated, unreadable or has more than 8 bits per channel.
+        UserError: if the file is truncated, unreadable, or it is not clear which of its values is white.
     """
-    return np.asarray(_open(source, name).convert("RGB"))
+    return _pixels(source, name, rgb_pixels)
 
 
 def read_mask(source: Source, name: str) -> np.ndarray:
@@ -102,7 +95,7 @@ def read_mask(source: Source, name: str) -> np.ndarray:
     Raises:
         UserError: if the file is truncated or unreadable, or its brightest value is neither 0, 1 nor above 127.
     """
-    grey = np.asarray(_open(source, name).convert("L"))
+    grey = _pixels(source, name, grey_pixels)
     top = int(grey.max(initial=0))
     if 1 < top <= 127:
         raise UserError(
@@ -112,15 +105,11 @@ def read_mask(source: Source, name: str) -> np.ndarray:
     return grey > (0 if top == 1 else 127)
 
 
-def _open(source: Source, name: str) -> Image.Image:
+def _pixels(source: Source, name: str, read: Callable[[bytes], np.ndarray]) -> np.ndarray:
     try:
-        picture = Image.open(io.BytesIO(source.read(name)))
-        picture.load()
+        return read(source.read(name))
     except _FAILURES as error:
         raise _unreadable(source, name, error) from error
-    if picture.mode.startswith(("I", "F")):
-        raise UserError(f"{name} in {source.root} has more than 8 bits per channel.", "Save it with 8 bits.")
-    return picture
 
 
 def _unreadable(source: Source, name: str, error: Exception) -> UserError:
@@ -128,6 +117,8 @@ def _unreadable(source: Source, name: str, error: Exception) -> UserError:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"it has more than the {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels that are read"
     text = (str(error).splitlines() or [""])[0].rstrip(".: ")
     if "cannot identify" in text:
         return "it is no picture, or its beginning is damaged"  # Pillow's own text shows a memory address

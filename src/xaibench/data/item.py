@@ -8,7 +8,6 @@ from functools import partial
 
 from xaibench.data.case import Case, Cases, make_case
 from xaibench.data.files import Source, read_image, read_mask
-from xaibench.data.fov import estimate_fov
 from xaibench.errors import UserError
 
 
@@ -38,12 +37,11 @@ def read_case(source: Source, item: Item) -> Case:
     """
     if item.image is None or item.vessels is None:
         raise incomplete(source, item)
-    image = read_image(source, item.image)
     return make_case(
         item.id,
-        image,
+        read_image(source, item.image),
         read_mask(source, item.vessels),
-        estimate_fov(image) if item.fov is None else read_mask(source, item.fov),
+        None if item.fov is None else read_mask(source, item.fov),
         observer2=None if item.observer2 is None else read_mask(source, item.observer2),
     )
 

@@ -44,12 +44,8 @@ def explain(
         Skipped: if the method cannot work on this network or target.
     """
     spec = method if isinstance(method, Spec) else parse("explainer", method)
-    traits = spec.plugin.traits
-    labels: dict[str, Any] = {}
-    if traits["sees_labels"]:
-        if case is None:
-            raise UserError(f"{spec} reads the labels, and none were given.", "Pass case=….")
-        labels["case"] = case
+    check_labels(spec, case)
+    labels: dict[str, Any] = {"case": case} if spec.plugin.traits["sees_labels"] else {}
     rng = map_rng(seed, spec, image)
     with _global_chance(int(rng.spawn(1)[0].integers(2**32))):
         # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
@@ -60,6 +56,18 @@ def explain(
     if not torch.isfinite(map_).all():
         raise ValueError(f"{spec} returned values that are not finite; a map may be all zero, never NaN")
     return map_
+
+
+def check_labels(spec: Spec, case: Case | None) -> None:
+    """Refuse a control that reads labels where there are none.
+
+    Raises:
+        UserError: then.
+    """
+    if spec.plugin.traits["sees_labels"] and case is None:
+        raise UserError(f"{spec} reads the labels, and none were given.", "Pass case=….")
+    if spec.plugin.traits["sees_labels"] and case is not None and not case.labelled:
+        raise UserError(f"{spec} reads the labels, and {case.id} has none.", "Leave it out.")
 
 
 def map_rng(seed: int, spec: Spec, image: Tensor) -> np.random.Generator:

@@ -178,14 +178,16 @@ def fp_lift(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.rand
     are left out.
 
     Raises:
-        Skipped: if there is no such component, less than half of their pixels have a counterpart, or nothing is
-            attributed to the counterparts: the lift is infinite.
+        Skipped: if the case has no labels, there is no such component, less than half of their pixels have a
+            counterpart, or nothing is attributed to the counterparts: the lift is infinite.
     """
 
     def prepare() -> tuple[np.ndarray, np.ndarray]:
         found = false_positives(case, scorer.target.prediction.numpy())
         return matched_weights(found.vesselness, found.labels >= 0, found.negatives)
 
+    if not case.labelled:
+        raise Skipped(f"case {case.id} has no labels")
     false, true = scorer.shared(("false-positives", case.digest), prepare)
     if not false.any():
         raise Skipped(f"the prediction on case {case.id} has no false-positive component that can be matched")

@@ -27,6 +27,7 @@ from xaibench.scorer import Scorer, target
 from xaibench.scorer.compiled import Forward, compile_network
 
 Report = Callable[["Event"], None]
+Watch = Callable[["Step"], None]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,21 @@ class Event:
     trace: str = ""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What a run is at, told at every pass.
+
+    Attributes:
+        cell: such as ``"gradcam on 01"``.
+        part: ``"map"``, or the metric that is computed.
+        passes: of this part so far.
+    """
+
+    cell: str
+    part: str
+    passes: int
+
+
 def execute(
     cases: Cases,
     methods: Sequence[Spec],
@@ -57,6 +73,7 @@ def execute(
     store: Store,
     report: Report,
     *,
+    watch: Watch | None = None,
     device: str = "cpu",
     compiled: bool = False,
     force: bool = False,
@@ -71,6 +88,7 @@ def execute(
         setting: the rest of what decides a cell.
         store: where records are kept, and looked up.
         report: called after each cell.
+        watch: called while a cell is computed, as each of its parts begins and at every pass.
         device: where to compute.
         compiled: compile the network before the first pass.
         force: compute also what is there.
@@ -95,7 +113,8 @@ def execute(
                 if compiled and forward is None:
                     forward = compile_network(model.to(device), case.image.to(device))
                 scorer = scorer or _scorer(model, setting, case, device, forward)
-                record, trace = _compute(cell, kept, todo, case, scorer, setting, store, fail_fast)
+                begin = _watched(watch, f"{cell.spec} on {case.id}", scorer)
+                record, trace = _compute(cell, kept, todo, case, scorer, setting, store, fail_fast, begin)
             failed = [record.reason] if record.status == "failed" else []
             failed += [s.reason for s in record.scores if s.status == "failed" and s.key in cell.scores]
             failures += bool(failed)
@@ -115,6 +134,7 @@ def _compute(
     setting: Setting,
     store: Store,
     fail_fast: bool,
+    begin: Callable[[str], None],
 ) -> tuple[Record, str]:
     """The record of a cell with what was missing, and the traceback of its last failure."""
     record, trace = kept, ""
@@ -126,11 +146,32 @@ def _compute(
     needed = not todo or any(metric.plugin.traits["measures"] != "method" for metric in todo.values())
     if isinstance(scorer, Skipped) or (needed and (record is None or store.load_map(record.map_key) is None)):
         scores = [] if record is None else record.scores
+        begin("map")
         record, trace = _compute_map(cell, case, scorer, setting, store, fail_fast, scores)
     record = record or _blank(cell, case, setting)
     if record.status != "ok" or isinstance(scorer, Skipped):
         return record, trace
-    return _compute_scores(cell.spec, record, todo, case, scorer, setting, store, fail_fast)
+    return _compute_scores(cell.spec, record, todo, case, scorer, setting, store, fail_fast, begin)
+
+
+def _watched(watch: Watch | None, cell: str, scorer: Scorer | Skipped) -> Callable[[str], None]:
+    """Has every pass of a cell told; returns what is to be called as a part of it begins."""
+    if watch is None or isinstance(scorer, Skipped):
+        return lambda part: None
+    tell, part, passes = watch, "", 0
+
+    def passed(pictures: int) -> None:
+        nonlocal passes
+        passes += pictures
+        tell(Step(cell, part, passes))
+
+    def begin(name: str) -> None:
+        nonlocal part, passes
+        part, passes = name, 0
+        tell(Step(cell, part, passes))
+
+    scorer.watch = passed
+    return begin
 
 
 def _scorer(model: nn.Module, setting: Setting, case: Case, device: str, compiled: Forward | None) -> Scorer | Skipped:
@@ -146,11 +187,6 @@ def _scorer(model: nn.Module, setting: Setting, case: Case, device: str, compile
         return scorer
     except Skipped as reason:
         return reason
-    except RuntimeError as error:  # what torch raises of a network that cannot take the image
-        raise UserError(
-            f"The model cannot take an image of shape {tuple(case.image[None].shape)}: {_reason(error)}.",
-            "It must turn (N, 3, H, W) RGB in [0, 1] into (N, 1, H, W) logits.",
-        ) from error
 
 
 def _compute_map(
@@ -193,6 +229,7 @@ def _compute_scores(
     setting: Setting,
     store: Store,
     fail_fast: bool,
+    begin: Callable[[str], None],
 ) -> tuple[Record, str]:
     # What is scored is the map as it is kept, so that a score added later agrees with one computed at once.
     attribution = store.load_map(record.map_key)
@@ -203,6 +240,7 @@ def _compute_scores(
     entries, trace = [], ""
     for key, metric in todo.items():
         entry = _entry(metric, key)
+        begin(str(metric))
         try:
             if metric.plugin.traits["measures"] == "cost":
                 score: Score = metric.plugin(cost, **dict(metric.given))

@@ -25,7 +25,7 @@ from xaibench.model.precision import PRECISIONS, in_precision
 from xaibench.model.weights_file import weights_digest
 from xaibench.record.store import SCORE_COLUMNS, Store, tidy
 from xaibench.registry import Plugin, Spec
-from xaibench.run.execute import Report, execute
+from xaibench.run.execute import Report, Watch, execute
 from xaibench.run.plan import SUITES, Setting, chosen_methods, chosen_metrics, missing_scores, plan_case, run_name
 from xaibench.run.tables import write_tables
 from xaibench.scorer import TARGETS
@@ -155,7 +155,7 @@ def prepare(request: Request) -> Prepared:
         label, digest = f"{label} ({request.precision})", f"{digest}-{request.precision}"
     setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
     out = request.out or Path("runs") / run_name(str(data), label, request.target)
-    return Prepared(cases, methods, model, setting, Store(out), _device(request.device), why, request.compile)
+    return Prepared(cases, methods, model, setting, Store(out), chosen_device(request.device), why, request.compile)
 
 
 def run(
@@ -191,9 +191,20 @@ def run(
 
 
 def run_prepared(
-    prepared: Prepared, command: str, report: Report, *, force: bool = False, fail_fast: bool = False
+    prepared: Prepared,
+    command: str,
+    report: Report,
+    *,
+    watch: Watch | None = None,
+    force: bool = False,
+    fail_fast: bool = False,
 ) -> int:
     """Execute and keep what was prepared; ``scores.csv`` is written also after an interruption.
+
+    Args:
+        prepared: what.
+        command: kept in ``run.json``.
+        report, watch, force, fail_fast: see :func:`xaibench.run.execute.execute`.
 
     Returns:
         The number of cells with a failure in them.
@@ -202,6 +213,7 @@ def run_prepared(
     p.store.write_run(p.run_json(command))
     try:
         how: dict[str, Any] = {"device": p.device, "compiled": p.compiled, "force": force, "fail_fast": fail_fast}
+        how["watch"] = watch
         failures = execute(p.cases, p.methods, p.model, p.setting, p.store, report, **how)
         write_tables(p.store, p.cases, p.methods, p.model, p.setting, force=force)
         return failures
@@ -234,7 +246,12 @@ def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], 
     return SMALL_PHANTOMS, SMALL_COUNT if request.cases is None else request.cases, why
 
 
-def _device(asked: str) -> str:
+def chosen_device(asked: str) -> str:
+    """The device that ``auto``, ``cpu`` or ``cuda:N`` stands for on this machine.
+
+    Raises:
+        UserError: if there is no such device.
+    """
     if asked == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     try:

@@ -25,7 +25,8 @@ class Scorer:
     Called, it gives the mean *logit* over the target's pixels, which explainers explain, differentiable where the
     images ask for gradients; :meth:`probability` gives the mean *probability*, which curves track. The score of a
     batch is that of its images one by one. ``passes`` counts the pictures that were scored, be it by the whole network
-    or, see :meth:`near`, by a crop around what differs from another picture.
+    or, see :meth:`near`, by a crop around what differs from another picture; ``watch``, where it is set, is called
+    with the number of pictures of each pass.
 
     Args:
         model: (N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) logits. It is used in evaluation mode and left as it was.
@@ -51,6 +52,7 @@ class Scorer:
         self.model = model.to(self.device)
         self.target = target
         self.passes = 0
+        self.watch: Callable[[int], object] | None = None
         self._engine = engine
         self._local = local
         self._compiled = compiled
@@ -79,7 +81,7 @@ class Scorer:
     def logits(self, images: Tensor) -> Tensor:
         """(N, 1, H, W) logits in one pass, with gradients where the images or hooked layers ask for them."""
         self._check(images)
-        self.passes += len(images)
+        self._count(len(images))
         with evaluating(self.model):
             logits: Tensor = self.model(images.to(self.device, memory_format=torch.channels_last))
         return logits
@@ -100,6 +102,7 @@ class Scorer:
         """
         how: dict[str, Any] = {"engine": self._engine, "local": self._local, "compiled": self._compiled}
         other = Scorer(self.model, target, device=self.device, **how)
+        other.watch = self.watch
         other._family, other._kept, other._common = self._family, self._kept, self._common
         self._family.append(other)
         return other
@@ -170,6 +173,11 @@ class Scorer:
         """The engine in use; None before the first scored batch."""
         return self._engine
 
+    def _count(self, pictures: int) -> None:
+        self.passes += pictures
+        if self.watch is not None:
+            self.watch(pictures)
+
     def _knows(self, key: bytes) -> bool:
         return len(self._kept.get(key, ())) == len(self._family)
 
@@ -182,7 +190,7 @@ class Scorer:
         with torch.inference_mode(), evaluating(self.model):
             forward = self.model if self._compiled is None or is_hooked(self.model) else self._compiled
             scores = [reduce(forward(part)) for part in self._tune(images[0]).batches(images)]
-        self.passes += len(images)
+        self._count(len(images))
         return torch.cat(scores).clone()  # outside inference mode, so that callers may use it anywhere
 
     def _tune(self, image: Tensor) -> Engine:
@@ -193,7 +201,7 @@ class Scorer:
 
     def _forward(self, pictures: Tensor) -> Tensor:
         """(N, 3, h, w) of any size to (N, 1, h, w) logits, without gradients."""
-        self.passes += len(pictures)
+        self._count(len(pictures))
         with torch.inference_mode(), evaluating(self.model):
             logits: Tensor = self.model((self._engine or Engine()).laid_out(pictures))
         return logits.clone()

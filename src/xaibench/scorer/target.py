@@ -14,7 +14,8 @@ from xaibench.errors import Skipped, UserError
 from xaibench.model.evaluate import predict
 from xaibench.scorer.engine import evaluating
 
-TARGETS = ("vessels", "thin", "thick", "false-positives", "false-negatives")
+COMPARED = ("false-positives", "false-negatives")  # with the labels
+TARGETS = ("vessels", "thin", "thick", *COMPARED)
 THRESHOLD = 0.5  # probability from which a pixel is predicted to be vessel
 
 
@@ -63,16 +64,20 @@ def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None
         prediction: (H, W) float32, the network's probabilities where they are known already, as from another target.
 
     Raises:
-        UserError: for an unknown name.
+        UserError: for an unknown name, one that needs the labels of a case without, or a model that cannot take the
+            image.
         Skipped: if there is no such pixel.
     """
     if name not in TARGETS:
         near = difflib.get_close_matches(name, TARGETS, n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(TARGETS)}."
         raise UserError(f"There is no target called {name!r}.", hint)
+    if name in COMPARED and not case.labelled:
+        raise UserError(
+            f"The target {name!r} compares with labels, and {case.id} has none.", "Take vessels, thin or thick."
+        )
     if prediction is None:
-        with evaluating(model):
-            prediction = predict(model, case.image)
+        prediction = _predicted(model, case)
     found = (prediction >= THRESHOLD) & case.fov
     if name == "vessels":
         mask = found
@@ -84,3 +89,15 @@ def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None
         thin = torch.from_numpy(is_thin(caliber_map(found.numpy()), case.scale))
         mask = found & (thin if name == "thin" else ~thin)
     return Target(name, mask, case.fov, prediction, case.scale)
+
+
+def _predicted(model: nn.Module, case: Case) -> Tensor:
+    try:
+        with evaluating(model):
+            return predict(model, case.image)
+    except RuntimeError as error:  # what torch raises of a network that cannot take the image
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0].rstrip('.')}"
+        raise UserError(
+            f"The model cannot take an image of shape {tuple(case.image[None].shape)}: {reason}.",
+            "It must turn (N, 3, H, W) RGB in [0, 1] into (N, 1, H, W) logits.",
+        ) from error

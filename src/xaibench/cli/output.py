@@ -1,0 +1,28 @@
+"""Where a command may write the file it was asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from xaibench.errors import UserError
+
+
+def writable(path: Path, force: bool) -> Path:
+    """The path, if a file can be written there; its folder is made.
+
+    Raises:
+        UserError: if not, before the work instead of after it.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder.", "Give --out the name of a file.")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists already.", "Give another --out, or --force to replace it.")
+    probe = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.", "Give another --out.") from error
+    return path

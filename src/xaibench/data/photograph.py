@@ -1,0 +1,64 @@
+"""One fundus photograph, of which nothing is known but its pixels."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from xaibench.data.caliber import fov_scale
+from xaibench.data.case import Case, make_case
+from xaibench.data.files import PICTURES, Source, read_image
+from xaibench.data.fov import estimate_fov
+from xaibench.errors import UserError
+
+
+def load_image(path: str | os.PathLike[str]) -> Case:
+    """A fundus photograph without labels, to be explained: any picture that :mod:`xaibench.data.picture` reads.
+
+    The field of view is what a dark surround leaves, see :func:`~xaibench.data.fov.estimate_fov`, and tells the size of
+    a pixel. A picture without such a surround is all field of view; its pixels are taken for DRIVE's unless it is
+    larger than DRIVE's retina, since what is smaller is rather a part of one.
+
+    Args:
+        path: of the file, whatever its ending.
+
+    Returns:
+        The case; ``labelled`` is false and ``id`` the file's name.
+
+    Raises:
+        UserError: if there is no such file or it cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (40, 30), 128).save(f"{folder}/grey.png")
+        ...     case = load_image(f"{folder}/grey.png")
+        >>> case.id, tuple(case.image.shape), bool(case.fov.all()), case.scale, case.labelled
+        ('grey.png', (3, 30, 40), True, 1.0, False)
+    """
+    file = Path(path).expanduser()
+    if file.is_dir():
+        inside = sorted(p.name for p in file.iterdir() if p.suffix.lower() in PICTURES)
+        raise UserError(
+            f"{file} is a folder, not a picture.",
+            f"Give one of those in it, such as {file / inside[0]}." if inside else "Give the name of a file.",
+        )
+    if not file.exists():
+        raise UserError(f"There is no file {file}.", _near(file))
+    image = read_image(Source(file.parent.absolute(), {file.name: (file, ())}), file.name)
+    fov = estimate_fov(image)
+    scale = max(1.0, fov_scale(fov)) if fov.all() else None
+    return make_case(file.name, image, fov=fov, scale=scale)
+
+
+def _near(file: Path) -> str:
+    """What may have been meant."""
+    try:
+        names = [p.name for p in file.parent.iterdir() if p.suffix.lower() in PICTURES]
+    except OSError:
+        return f"There is no folder {file.parent} either."
+    near = difflib.get_close_matches(file.name, names, n=1, cutoff=0.6)
+    near = near or [n for n in names if Path(n).stem == file.stem][:1]
+    return f"Did you mean {file.parent / near[0]}?" if near else "Check the path."
