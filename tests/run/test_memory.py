@@ -56,6 +56,24 @@ def test_small_pictures_cost_no_trial(eye: Case, monkeypatch: pytest.MonkeyPatch
     memory.refuse_what_does_not_fit(Spec(greedy), eye, scorer_of(eye), 0)
 
 
+def test_no_more_is_taken_than_is_allowed(large: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, scorer = Spec(greedy, (("copies", 100),)), scorer_of(large)
+    monkeypatch.setattr(memory, "free_mb", lambda device: 1e6)
+    monkeypatch.setenv("XAIBENCH_MEMORY", "20")
+    memory.refuse_what_does_not_fit(spec, large, scorer, 0)  # needs 3.4 GB
+    monkeypatch.setenv("XAIBENCH_MEMORY", "1.5")
+    with pytest.raises(Skipped, match=r"about 3\.\d GB of memory, and 1\.5 GB are allowed \(set XAIBENCH_MEMORY"):
+        memory.refuse_what_does_not_fit(spec, large, scorer, 0)
+    monkeypatch.setattr(memory, "needed_mb", lambda *a: memory.PROBE**2 / SIDE**2 * 12_100)
+    monkeypatch.delenv("XAIBENCH_MEMORY")
+    with pytest.raises(Skipped, match=r"about 12\.1 GB of memory, and 12 GB are allowed"):
+        memory.refuse_what_does_not_fit(spec, large, scorer, 0)
+    for wrong in ("much", "-3", "nan"):
+        monkeypatch.setenv("XAIBENCH_MEMORY", wrong)
+        with pytest.raises(UserError, match=f"XAIBENCH_MEMORY is '{wrong}'"):
+            memory.refuse_what_does_not_fit(spec, large, scorer, 0)
+
+
 @pytest.mark.parametrize("error", [Skipped("too small"), UserError("The patch is larger.", "Give a smaller one.")])
 def test_what_the_method_says_of_the_window_alone_does_not_count(
     large: Case, error: Exception, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import replace
 
 import psutil
@@ -17,6 +19,7 @@ from xaibench.scorer import Scorer, Target
 LARGE = 1_500_000  # pixels, four times a DRIVE image; what is smaller needs no more than 1.5 GB with any method
 PROBE = 384  # px, side of the window on which a method's need is measured
 FREE = 0.9  # of the memory that is free, which a map may take
+MOST = 12.0  # GB, which a map may take unless the environment's XAIBENCH_MEMORY says another number
 
 
 def refuse_what_does_not_fit(spec: Spec, case: Case, scorer: Scorer, seed: int) -> None:
@@ -26,8 +29,10 @@ def refuse_what_does_not_fit(spec: Spec, case: Case, scorer: Scorer, seed: int) 
     Pictures below 1.5 million pixels are not looked at.
 
     Raises:
-        Skipped: if the map would need more than nine tenths of the memory that is free.
+        Skipped: if the map would need more than nine tenths of the memory that is free, or more than is allowed.
+        UserError: if XAIBENCH_MEMORY is no number of gigabytes.
     """
+    most = allowed_mb()
     pixels = case.fov.numel()
     if pixels < LARGE:
         return
@@ -36,6 +41,11 @@ def refuse_what_does_not_fit(spec: Spec, case: Case, scorer: Scorer, seed: int) 
         need = needed_mb(spec, case, scorer, seed) * pixels / (height * width)
     except (Skipped, UserError):  # for a reason that may not hold for the whole, such as a patch larger than the window
         return
+    if need > most:
+        raise Skipped(
+            f"it would need about {need / 1000:.1f} GB of memory, and {most / 1000:g} GB are allowed "
+            "(set XAIBENCH_MEMORY to allow more)"
+        )
     free = free_mb(scorer.device)
     if need > FREE * free:
         raise Skipped(f"it would need about {need / 1000:.1f} GB of memory, and {free / 1000:.1f} GB are free")
@@ -66,6 +76,18 @@ def _window(case: Case) -> tuple[int, int]:
     """Rows and columns; a side that is shorter is taken whole."""
     height, width = case.fov.shape
     return min(PROBE, height), min(PROBE, width)
+
+
+def allowed_mb() -> float:
+    """Memory that a map may take, MB."""
+    asked = os.environ.get("XAIBENCH_MEMORY", str(MOST))
+    try:
+        allowed = float(asked)
+    except ValueError:
+        allowed = math.nan
+    if not allowed > 0:
+        raise UserError(f"XAIBENCH_MEMORY is {asked!r}, which is no number of gigabytes.", "Set it to 12, say.")
+    return 1000 * allowed
 
 
 def free_mb(device: torch.device) -> float:
