@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
-import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from xaibench.data.case import Case, Cases
-from xaibench.errors import Skipped, UserError
-from xaibench.explainers.explain import explain
-from xaibench.metrics.cost import Cost, measured
-from xaibench.metrics.method import Method, scorer_about
-from xaibench.metrics.score import Score
-from xaibench.record.schema import Record, ScoreEntry
+from xaibench.errors import Skipped
+from xaibench.metrics.method import scorer_about
 from xaibench.record.store import Store
-from xaibench.registry import Spec, takes_method
-from xaibench.run.memory import refuse_what_does_not_fit
-from xaibench.run.plan import Cell, Setting, missing_scores, plan_case
+from xaibench.registry import Spec
+from xaibench.run.cell import Context, compute_cell
+from xaibench.run.plan import Setting, missing_scores, plan_case
 from xaibench.scorer import Scorer, target
 from xaibench.scorer.compiled import Forward, compile_network
 
@@ -114,7 +106,8 @@ def execute(
                     forward = compile_network(model.to(device), case.image.to(device))
                 scorer = scorer or _scorer(model, setting, case, device, forward)
                 begin = _watched(watch, f"{cell.spec} on {case.id}", scorer)
-                record, trace = _compute(cell, kept, todo, case, scorer, setting, store, fail_fast, begin)
+                context = Context(case, scorer, setting, store, fail_fast, begin)
+                record, trace = compute_cell(cell, kept, todo, context)
             failed = [record.reason] if record.status == "failed" else []
             failed += [s.reason for s in record.scores if s.status == "failed" and s.key in cell.scores]
             failures += bool(failed)
@@ -123,35 +116,6 @@ def execute(
             reason = failed[0] if failed else record.reason
             report(Event(done, total, f"{cell.spec} on {case.id}", status, reason, trace))
     return failures
-
-
-def _compute(
-    cell: Cell,
-    kept: Record | None,
-    todo: dict[str, Spec] | None,
-    case: Case,
-    scorer: Scorer | Skipped,
-    setting: Setting,
-    store: Store,
-    fail_fast: bool,
-    begin: Callable[[str], None],
-) -> tuple[Record, str]:
-    """The record of a cell with what was missing, and the traceback of its last failure."""
-    record, trace = kept, ""
-    if isinstance(scorer, Scorer):
-        scorer.forget()  # so that no method's cost depends on which came before it
-    if record is None or todo is None:
-        record, todo = None, cell.scores
-    # A run that asks only for what is read off further maps, such as the truth metrics, needs no map of the image.
-    needed = not todo or any(metric.plugin.traits["measures"] != "method" for metric in todo.values())
-    if isinstance(scorer, Skipped) or (needed and (record is None or store.load_map(record.map_key) is None)):
-        scores = [] if record is None else record.scores
-        begin("map")
-        record, trace = _compute_map(cell, case, scorer, setting, store, fail_fast, scores)
-    record = record or _blank(cell, case, setting)
-    if record.status != "ok" or isinstance(scorer, Skipped):
-        return record, trace
-    return _compute_scores(cell.spec, record, todo, case, scorer, setting, store, fail_fast, begin)
 
 
 def _watched(watch: Watch | None, cell: str, scorer: Scorer | Skipped) -> Callable[[str], None]:
@@ -187,137 +151,3 @@ def _scorer(model: nn.Module, setting: Setting, case: Case, device: str, compile
         return scorer
     except Skipped as reason:
         return reason
-
-
-def _compute_map(
-    cell: Cell,
-    case: Case,
-    scorer: Scorer | Skipped,
-    setting: Setting,
-    store: Store,
-    fail_fast: bool,
-    scores: list[ScoreEntry],
-) -> tuple[Record, str]:
-    record, trace = replace(_blank(cell, case, setting), scores=scores), ""
-    attribution = None
-    try:
-        if isinstance(scorer, Skipped):
-            raise scorer
-        refuse_what_does_not_fit(cell.spec, case, scorer, setting.seed)
-        with measured(scorer) as cost:
-            attribution = explain(scorer, case.image, method=cell.spec, seed=setting.seed, case=case).numpy()
-        record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)
-    except Skipped as reason:
-        record = replace(record, status="skipped", reason=str(reason))
-    except UserError:
-        raise
-    except Exception as error:  # a third party's method may fail in any way; the run goes on
-        if fail_fast:
-            raise
-        record = replace(record, status="failed", reason=_reason(error))
-        trace = traceback.format_exc()
-    store.write(record, attribution)
-    return record, trace
-
-
-def _compute_scores(
-    spec: Spec,
-    record: Record,
-    todo: dict[str, Spec],
-    case: Case,
-    scorer: Scorer,
-    setting: Setting,
-    store: Store,
-    fail_fast: bool,
-    begin: Callable[[str], None],
-) -> tuple[Record, str]:
-    # What is scored is the map as it is kept, so that a score added later agrees with one computed at once.
-    attribution = store.load_map(record.map_key)
-    if attribution is None:  # then every metric is read off further maps
-        attribution = np.zeros(tuple(case.fov.shape), np.float32)
-    method = Method(spec, partial(_map, setting.seed))
-    cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
-    entries, trace = [], ""
-    for key, metric in todo.items():
-        entry = _entry(metric, key)
-        begin(str(metric))
-        try:
-            if metric.plugin.traits["measures"] == "cost":
-                score: Score = metric.plugin(cost, **dict(metric.given))
-            else:
-                rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
-                given = dict(metric.given) | ({"method": method} if takes_method(metric) else {})
-                # A copy, so that a metric which works in place spoils nobody else's.
-                score = metric.plugin(attribution.copy(), case, scorer, rng=rng, **given)
-            curve = None if score.curve is None else {"x": list(score.curve[0]), "y": list(score.curve[1])}
-            if not np.isfinite(score.value):
-                raise ValueError(f"{metric} gave {score.value}")
-            found = replace(entry, value=float(score.value), status="ok", reason="", curve=curve)
-            entries.append(replace(found, null=tuple(map(float, score.null))))
-        except Skipped as reason:
-            entries.append(replace(entry, status="skipped", reason=str(reason)))
-        except UserError:
-            raise
-        except Exception as error:
-            if fail_fast:
-                raise
-            entries.append(replace(entry, status="failed", reason=_reason(error)))
-            trace = traceback.format_exc()
-    kept = [s for s in record.scores if s.key not in todo]
-    record = replace(record, scores=sorted([*kept, *entries], key=lambda s: s.metric))
-    store.write(record)
-    return record, trace
-
-
-def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
-    return explain(scorer, image, method=spec, seed=seed, case=case)
-
-
-def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
-    plugin = cell.spec.plugin
-    distribution, version = plugin.distribution
-    return Record(
-        dataset=setting.dataset,
-        split=setting.split,
-        case=case.id,
-        case_digest=case.digest,
-        model=setting.model,
-        weights_digest=setting.weights_digest,
-        target=setting.target,
-        method=plugin.name,
-        params=",".join(f"{k}={v}" for k, v in cell.spec.given),
-        spec=str(cell.spec),
-        family=plugin.family,
-        control=bool(plugin.traits["control"]),
-        signed=bool(plugin.traits["signed"]),
-        distribution=distribution,
-        version=version,
-        seed=setting.seed,
-        status="ok",
-        reason="",
-        seconds=0.0,
-        passes=0,
-        peak_mb=None,
-        map_key=cell.key,
-    )
-
-
-def _entry(metric: Spec, key: str) -> ScoreEntry:
-    traits = metric.plugin.traits
-    low, high = traits["range"]
-    return ScoreEntry(
-        metric=str(metric),
-        value=None,
-        status="failed",
-        reason="not computed",
-        better=traits["better"],
-        low=float(low),
-        high=float(high),
-        family=metric.plugin.family,
-        key=key,
-        gate=traits["gate"],
-    )
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

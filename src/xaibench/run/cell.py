@@ -1,0 +1,199 @@
+"""One cell of a run: the map of a method for a case, and its scores."""
+
+from __future__ import annotations
+
+import traceback
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from torch import Tensor
+
+from xaibench.data.case import Case
+from xaibench.errors import Skipped, UserError
+from xaibench.explainers.explain import explain
+from xaibench.metrics.cost import Cost, measured
+from xaibench.metrics.method import Method
+from xaibench.metrics.score import Score
+from xaibench.record.schema import Record, ScoreEntry
+from xaibench.record.store import Store
+from xaibench.registry import Spec, takes_method
+from xaibench.run.memory import refuse_what_does_not_fit
+from xaibench.run.plan import Cell, Setting
+from xaibench.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the cells of one case share, and where they go.
+
+    Attributes:
+        case: the image.
+        scorer: network and target, or why there is none.
+        setting: the rest of what decides a cell.
+        store: where records are kept.
+        fail_fast: raise the first failure instead of recording it.
+        begin: called with the name of each part of a cell as it begins.
+    """
+
+    case: Case
+    scorer: Scorer | Skipped
+    setting: Setting
+    store: Store
+    fail_fast: bool
+    begin: Callable[[str], None]
+
+
+def compute_cell(cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, context: Context) -> tuple[Record, str]:
+    """Compute what is missing of a cell, and keep it.
+
+    Args:
+        cell: method and case.
+        kept: what is there of it.
+        todo: the scores that are missing, by key; None if the map is, too.
+        context: what the cells of this case share.
+
+    Returns:
+        The record, and the traceback of its last failure or "".
+
+    Raises:
+        UserError: if the method or a metric is asked for something that does not exist.
+    """
+    record, trace = kept, ""
+    if isinstance(context.scorer, Scorer):
+        context.scorer.forget()  # so that no method's cost depends on which came before it
+    if record is None or todo is None:
+        record, todo = None, cell.scores
+    # A run that asks only for what is read off further maps, such as the truth metrics, needs no map of the image.
+    needed = not todo or any(metric.plugin.traits["measures"] != "method" for metric in todo.values())
+    there = record is not None and context.store.load_map(record.map_key) is not None
+    if isinstance(context.scorer, Skipped) or (needed and not there):
+        scores = [] if record is None else record.scores
+        context.begin("map")
+        record, trace = _compute_map(cell, context, scores)
+    record = record or _blank(cell, context.case, context.setting)
+    if record.status != "ok" or isinstance(context.scorer, Skipped):
+        return record, trace
+    return _compute_scores(cell.spec, record, todo, context, context.scorer)
+
+
+def _compute_map(cell: Cell, context: Context, scores: list[ScoreEntry]) -> tuple[Record, str]:
+    case, scorer, setting = context.case, context.scorer, context.setting
+    record, trace = replace(_blank(cell, case, setting), scores=scores), ""
+    attribution = None
+    try:
+        if isinstance(scorer, Skipped):
+            raise scorer
+        refuse_what_does_not_fit(cell.spec, case, scorer, setting.seed)
+        with measured(scorer) as cost:
+            attribution = explain(scorer, case.image, method=cell.spec, seed=setting.seed, case=case).numpy()
+        record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)
+    except Skipped as reason:
+        record = replace(record, status="skipped", reason=str(reason))
+    except UserError:
+        raise
+    except Exception as error:  # a third party's method may fail in any way; the run goes on
+        if context.fail_fast:
+            raise
+        record = replace(record, status="failed", reason=_reason(error))
+        trace = traceback.format_exc()
+    context.store.write(record, attribution)
+    return record, trace
+
+
+def _compute_scores(
+    spec: Spec, record: Record, todo: dict[str, Spec], context: Context, scorer: Scorer
+) -> tuple[Record, str]:
+    case, setting, store = context.case, context.setting, context.store
+    # What is scored is the map as it is kept, so that a score added later agrees with one computed at once.
+    attribution = store.load_map(record.map_key)
+    if attribution is None:  # then every metric is read off further maps
+        attribution = np.zeros(tuple(case.fov.shape), np.float32)
+    method = Method(spec, partial(_map, setting.seed))
+    cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
+    entries, trace = [], ""
+    for key, metric in todo.items():
+        entry = _entry(metric, key)
+        context.begin(str(metric))
+        try:
+            if metric.plugin.traits["measures"] == "cost":
+                score: Score = metric.plugin(cost, **dict(metric.given))
+            else:
+                rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
+                given = dict(metric.given) | ({"method": method} if takes_method(metric) else {})
+                # A copy, so that a metric which works in place spoils nobody else's.
+                score = metric.plugin(attribution.copy(), case, scorer, rng=rng, **given)
+            curve = None if score.curve is None else {"x": list(score.curve[0]), "y": list(score.curve[1])}
+            if not np.isfinite(score.value):
+                raise ValueError(f"{metric} gave {score.value}")
+            found = replace(entry, value=float(score.value), status="ok", reason="", curve=curve)
+            entries.append(replace(found, null=tuple(map(float, score.null))))
+        except Skipped as reason:
+            entries.append(replace(entry, status="skipped", reason=str(reason)))
+        except UserError:
+            raise
+        except Exception as error:
+            if context.fail_fast:
+                raise
+            entries.append(replace(entry, status="failed", reason=_reason(error)))
+            trace = traceback.format_exc()
+    kept = [s for s in record.scores if s.key not in todo]
+    record = replace(record, scores=sorted([*kept, *entries], key=lambda s: s.metric))
+    store.write(record)
+    return record, trace
+
+
+def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
+    return explain(scorer, image, method=spec, seed=seed, case=case)
+
+
+def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
+    plugin = cell.spec.plugin
+    distribution, version = plugin.distribution
+    return Record(
+        dataset=setting.dataset,
+        split=setting.split,
+        case=case.id,
+        case_digest=case.digest,
+        model=setting.model,
+        weights_digest=setting.weights_digest,
+        target=setting.target,
+        method=plugin.name,
+        params=",".join(f"{k}={v}" for k, v in cell.spec.given),
+        spec=str(cell.spec),
+        family=plugin.family,
+        control=bool(plugin.traits["control"]),
+        signed=bool(plugin.traits["signed"]),
+        distribution=distribution,
+        version=version,
+        seed=setting.seed,
+        status="ok",
+        reason="",
+        seconds=0.0,
+        passes=0,
+        peak_mb=None,
+        map_key=cell.key,
+    )
+
+
+def _entry(metric: Spec, key: str) -> ScoreEntry:
+    traits = metric.plugin.traits
+    low, high = traits["range"]
+    return ScoreEntry(
+        metric=str(metric),
+        value=None,
+        status="failed",
+        reason="not computed",
+        better=traits["better"],
+        low=float(low),
+        high=float(high),
+        family=metric.plugin.family,
+        key=key,
+        gate=traits["gate"],
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
