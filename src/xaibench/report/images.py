@@ -1,0 +1,62 @@
+"""Arrays as small pictures inside a page: data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+QUALITY = 70
+
+
+def fit(shape: Sequence[int], side: int) -> tuple[int, int]:
+    """Height and width with a long side of at most ``side``, never larger than they are.
+
+    Example:
+        >>> fit((584, 565), 320), fit((100, 50), 320)
+        ((320, 310), (100, 50))
+    """
+    height, width = shape
+    factor = min(1.0, side / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def smaller(array: np.ndarray, side: int) -> np.ndarray:
+    """The array with a long side of at most ``side``, each value a mean over the area it stands for.
+
+    Args:
+        array: (H, W) or (H, W, 3); uint8 stays uint8, bool becomes the share that is True, all else float32.
+        side: px.
+    """
+    size = fit(array.shape[:2], side)
+    if array.dtype != np.uint8:
+        array = array.astype(np.float32)
+    if size == array.shape[:2]:
+        return array
+    return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BOX))
+
+
+def jpeg(picture: np.ndarray) -> str:
+    """An (H, W, 3) or (H, W) uint8 picture as the data URI of a JPEG."""
+    return _uri(Image.fromarray(picture), "jpeg", quality=QUALITY, optimize=True)
+
+
+def webp(picture: np.ndarray) -> str:
+    """An (H, W, 4) or (H, W, 3) uint8 picture as the data URI of a WebP."""
+    return _uri(Image.fromarray(picture), "webp", quality=QUALITY, alpha_quality=QUALITY, method=4)
+
+
+def stencil(mask: np.ndarray, colour: tuple[int, int, int]) -> str:
+    """An (H, W) bool mask in one colour on nothing, as the data URI of a PNG."""
+    image = Image.fromarray(mask.astype(np.uint8), mode="P")
+    image.putpalette([0, 0, 0, *colour])
+    return _uri(image, "png", transparency=0, bits=1, optimize=True)
+
+
+def _uri(image: Image.Image, format: str, **options: object) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return f"data:image/{format};base64,{base64.b64encode(buffer.getvalue()).decode()}"
