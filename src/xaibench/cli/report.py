@@ -71,4 +71,30 @@ def _open(folder: str) -> Store:
 
 
 def _films(store: Store, results: Sequence[Result], console: Console) -> str:
-    return "not yet."
+    """Make the films that are missing; why some cannot be had, or ""."""
+    from xaibench.report.choice import chosen_cases, film_methods
+    from xaibench.report.films import FILL, STEPS, missing_films
+
+    wanted = [
+        record
+        for r in results
+        for chosen in chosen_cases(r.board)
+        for method in film_methods(r.board)
+        if (record := r.record(method, chosen.case)) is not None and record.status == "ok"
+    ]
+    if not missing_films(store, wanted):
+        return ""  # and no network library is loaded
+
+    from xaibench.run.film import make_films
+
+    console.note("Looking up data and network for the step-by-step pictures of removal (--no-films leaves them out) …")
+    with console.bar(len(wanted), "film") as bar:
+
+        def seen(film: str) -> None:
+            bar.set_postfix_str(film, refresh=False)
+            bar.update()
+
+        reasons = make_films(store, wanted, fill=FILL, steps=STEPS, report=seen)
+    for reason in reasons:
+        console.warn(f"Without some step-by-step pictures: {reason}")
+    return " ".join(reasons)

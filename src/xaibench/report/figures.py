@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.board import Column, Leaderboard
 from xaibench.leaderboard.results import Result
 from xaibench.leaderboard.text import number
@@ -29,7 +30,6 @@ CURVE_LABELS = {
     "caliber-response": ("vessel width, px at DRIVE's scale", "attribution ÷ chance"),
     "contrast-response": ("local contrast of the vessel", "attribution ÷ chance"),
 }
-_ANNOTATED = 8  # points
 
 
 def style(ink: str = "black") -> dict[Any, Any]:
@@ -91,6 +91,7 @@ def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = 
     else:
         ax.axhline(1, color=GREY, linewidth=0.7)
         ax.set(ylim=(0, None))
+        ax.locator_params(axis="x", integer=stem == "caliber-response")
     return ax
 
 
@@ -100,7 +101,6 @@ def thin_against_thick(ax: Axes, board: Leaderboard, labelled: Sequence[str] | N
     if pair is None:
         return ax
     thin, thick = (board.mean(c) for c in pair)
-    _points(ax, board, thin, thick, shown_methods(board) if labelled is None else labelled)
     both = np.concatenate([thin[np.isfinite(thick)], thick[np.isfinite(thin)]])
     both = both[np.isfinite(both)]
     if both.size:
@@ -108,7 +108,8 @@ def thin_against_thick(ax: Axes, board: Leaderboard, labelled: Sequence[str] | N
         ends = (float(both.min()) - pad, float(both.max()) + pad)
         ax.plot(ends, ends, color=GREY, linewidth=0.7, zorder=0)
         ax.set(xlim=ends, ylim=ends)
-    ax.set(xlabel=pair[0].name, ylabel=pair[1].name, title="thin against thick vessels")
+    ax.set(xlabel=main_stem(pair[0].name), ylabel=main_stem(pair[1].name))
+    _points(ax, board, thin, thick, shown_methods(board) if labelled is None else labelled)
     return ax
 
 
@@ -136,8 +137,9 @@ def cost_against_faithfulness(ax: Axes, board: Leaderboard, labelled: Sequence[s
         )
     )
     _points(ax, board, np.where(seconds > 0, seconds, np.nan), level, names)
-    ax.set(xscale="log", xlabel="seconds per map", ylabel=board.primary.name, title="cost against faithfulness")
+    ax.set(xscale="log", xlabel="seconds per map", ylabel=main_stem(board.primary.name))
     ax.xaxis.set_major_formatter(lambda v, _: number(v, bounded=False))
+    _points(ax, board, np.where(seconds > 0, seconds, np.nan), level, named)
     return ax
 
 
@@ -184,7 +186,7 @@ def critical_difference(ax: Axes, board: Leaderboard) -> Axes:
         ax.text(end, y, text, ha="right" if left else "left", va="center", clip_on=False)
     if np.isfinite(difference) and difference <= high - low:
         ax.plot([low, low + difference], [-1.25, -1.25], color=ink, linewidth=1.6)
-        ax.text(low + difference, -1.25, f"  critical difference {difference:.2f}", va="center", ha="left")
+        ax.text(low + difference, -1.25, f"   critical difference {difference:.2f}", va="center", ha="left")
     return ax
 
 
@@ -209,8 +211,8 @@ def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column] | None = N
             tau = taus[chosen[i].name, chosen[j].name]
             grid[i, j] = grid[j, i] = np.nan if tau is None else tau
     picture = ax.imshow(grid, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="nearest")
-    size = 8.5 if n <= 16 else 6.5
-    names = [c.name for c in chosen]
+    size = 8.5 if n <= 16 else 7.5
+    names = [main_stem(c.name) for c in chosen]
     ax.set_xticks(range(n), names, rotation=55, ha="right", rotation_mode="anchor", fontsize=size)
     ax.set_yticks(range(n), names, fontsize=size)
     ax.spines[:].set_visible(False)
@@ -224,14 +226,16 @@ def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column] | None = N
 
 
 def agreeing(board: Leaderboard) -> list[Column]:
-    """The metrics with a better end that rank at least two methods, gates, costs and variants of one metric aside."""
+    """The metrics with a better end that rank at least half of the methods and three of them; gates, costs and variants
+    of one metric aside."""
     methods = np.array([not r.control for r in board.rows], bool)
+    least = max(3, -(-int(methods.sum()) // 2))
     return [
         c
         for c in board.columns
         if c.better != "none" and c.gate is None and c.family != "cost"
         and not any(word in c.name for word in ("fill=", "share=", "segmenter="))
-        and np.unique(board.mean(c)[methods & np.isfinite(board.mean(c))]).size > 1
+        and np.unique(board.mean(c)[methods & np.isfinite(board.mean(c))]).size >= least
     ]  # fmt: skip
 
 
@@ -247,6 +251,50 @@ def _points(ax: Axes, board: Leaderboard, x: np.ndarray, y: np.ndarray, labelled
             ax.plot(x[i], y[i], look[r.method]["marker"], color=look[r.method]["color"], markersize=7, zorder=3)
         else:
             ax.plot(x[i], y[i], "o", color=FAINT, markersize=5, zorder=1)
-    for i in there:
-        if board.rows[i].method in labelled:
-            ax.annotate(board.rows[i].method, (x[i], y[i]), (7, 4), textcoords="offset points", fontsize=8.5)
+    _name(
+        ax,
+        [(float(x[i]), float(y[i]), board.rows[i].method if board.rows[i].method in labelled else "") for i in there],
+    )
+
+
+def _name(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+    """Each name beside its point, where it covers least of the other points and names."""
+    size = 8.5
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return
+    figure.draw_without_rendering()
+    scale = 72 / figure.dpi
+    at = ax.transData.transform([(x, y) for x, y, _ in points]) * scale if points else np.zeros((0, 2))
+    frame = ax.get_window_extent()
+    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in at]
+    for (x, y, name), (px, py) in zip(points, at, strict=True):
+        if not name:
+            continue
+        width, height = 0.56 * size * len(name), 1.15 * size
+        spots = [
+            (side, dy, (px + 7 if side == "left" else px - 7 - width if side == "right" else px - width / 2, py + dy))
+            for side, dy in (("left", -4), ("right", -4), ("left", 4), ("right", 4), ("left", -13), ("right", -13),
+                             ("center", 7), ("center", -17), ("left", 14), ("right", 14), ("left", -22), ("right", -22))
+        ]  # fmt: skip
+        boxes = [(bx, by, bx + width, by + height) for _, _, (bx, by) in spots]
+        costs = [sum(_shared(b, t) for t in taken) + 3 * _outside(b, frame, scale) for b in boxes]
+        best = int(np.argmin(costs))
+        side, dy, _ = spots[best]
+        taken.append(boxes[best])
+        shift = {"left": 7, "right": -7, "center": 0}[side]
+        ax.annotate(name, (x, y), (shift, dy), textcoords="offset points", fontsize=size, ha=side, va="bottom")
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _shared(a: _Box, b: _Box) -> float:
+    """The area that two boxes have in common."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _outside(box: _Box, frame: Any, scale: float) -> float:
+    """The area of a box that lies beyond the axes, whose right edge a name must not cross."""
+    inside = (frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
+    return (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, inside)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from xaibench.leaderboard.results import Result
 from xaibench.leaderboard.text import number
-from xaibench.record import Store
+from xaibench.record import Record, Store
 from xaibench.record.pictures import Film, film_key, load_film
 from xaibench.report.choice import Chosen, film_methods
 from xaibench.report.images import webp
@@ -33,6 +34,11 @@ def films(result: Result, store: Store, cases: list[Chosen]) -> dict[str, Any] |
     if shares is None:
         return None
     return {"cases": rows, "steps": [_percent(float(s)) for s in shares], "last": len(shares) - 1}
+
+
+def missing_films(store: Store, wanted: Sequence[Record]) -> bool:
+    """Whether any of these records has no film yet."""
+    return any(not store.arrays_path("films", film_key(r.map_key, FILL, STEPS)).is_file() for r in wanted)
 
 
 def _strips(film: Film) -> dict[str, Any]:

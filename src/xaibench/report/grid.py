@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.board import Leaderboard
 from xaibench.leaderboard.results import Result
 from xaibench.leaderboard.text import number
 from xaibench.record import Record, Store
 from xaibench.record.pictures import Picture, load_picture, picture_key
-from xaibench.report.choice import Chosen
-from xaibench.report.images import fit, jpeg, smaller, stencil, webp
+from xaibench.report.choice import Chosen, shown_methods
+from xaibench.report.images import jpeg, resized, smaller, stencil, webp
 from xaibench.report.overlay import THICK, THIN, contour, heat, limit_of, red_free
 
-BASE_SIDE, CONTOUR_SIDE = 512, 1024
+BASE_SIDE, CONTOUR_SIDE = 512, 768
 # Side of a map by how many there are in all, so that a page stays small enough to be mailed.
 SIDES = ((120, 320), (260, 256), (600, 192), (math.inf, 128))
 
@@ -67,11 +68,8 @@ def _rules(name: str, p: Picture) -> list[str]:
 
 
 def _contour(mask: np.ndarray, vessels: np.ndarray) -> np.ndarray:
-    edge = contour(mask) & ~vessels
-    if fit(edge.shape, CONTOUR_SIDE) == edge.shape:
-        return np.asarray(edge)
-    # A line of one pixel must not vanish where the picture is made smaller.
-    return np.asarray(smaller(edge, CONTOUR_SIDE) > 0)
+    """The contour on a grid of its own, so that its line is equally fine over images of any size."""
+    return contour(resized(mask, CONTOUR_SIDE) >= 0.5) & (resized(vessels, CONTOUR_SIDE) < 0.5)
 
 
 def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, side: int) -> dict[str, Any]:
@@ -85,10 +83,11 @@ def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, 
         side: long side of a map, px.
     """
     board = result.board
-    rows = []
+    rows, shown = [], shown_methods(board)
     for i, row in enumerate(board.rows):
         maps = [_map(result, store, row.method, i, chosen, pictures, side) for chosen in cases]
-        rows.append({"method": row.method, "control": row.control, "rank": row.rank, "maps": maps})
+        about = {"method": row.method, "control": row.control, "rank": row.rank, "rest": row.method not in shown}
+        rows.append(about | {"maps": maps})
     records = [r for r in result.records if r.status == "ok"]
     return {
         "cases": [{"case": c.case, "title": c.title, "value": _value(board, c.value)} for c in cases],
@@ -127,4 +126,4 @@ def _map(
 def _value(board: Leaderboard, value: float) -> str:
     if board.primary is None or math.isnan(value):
         return ""
-    return f"{board.primary.name} {number(value, bounded=board.primary.bounded)}"
+    return f"{main_stem(board.primary.name)} {number(value, bounded=board.primary.bounded)}"

@@ -10,11 +10,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.answers import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
 from xaibench.leaderboard.claims import Claim
 from xaibench.leaderboard.claims_tables import claim_sheet
 from xaibench.leaderboard.results import Result, losses
 from xaibench.leaderboard.sheet import subject
+from xaibench.leaderboard.verdict import AGAINST, SUPPORTED
 from xaibench.record import Store
 from xaibench.report.choice import CASES_RULE, FILM_METHODS, FILMS_RULE, chosen_cases
 from xaibench.report.films import FILL, STEPS, films
@@ -83,12 +85,12 @@ def _content(source: Source) -> dict[str, Any]:
         "bars": [_bar(False), _bar(True)],
         "percentile": f"{PERCENTILE:g}",
         "side": side,
-        "cases_rule": CASES_RULE,
         "films_rule": FILMS_RULE.format(most=FILM_METHODS),
         "film_fill": FILL,
         "film_steps": STEPS,
         "without_films": source.without_films,
-        "claims": [claim_sheet(group) for group in source.claims if group],
+        "claims": [(group, claim_sheet(group)) for group in source.claims if group],
+        "verdicts": {SUPPORTED: "✓", AGAINST: "✗", "better": "✓", "worse": "✗"},
         "losses": losses([r for result in source.results for r in result.records]),
         "damaged": source.damaged,
         "unreached": [(p["about"], p["unreached"]) for p in panels if p["unreached"]],
@@ -105,7 +107,7 @@ def _panel(result: Result, i: int, source: Source, pictures: Pictures, side: int
         "name": f"{board.target} · {board.dataset} {board.split}, {board.model}" if several else board.target,
         "target": board.target,
         "about": subject(board),
-        "primary": board.primary.name if board.primary else "",
+        "rule": CASES_RULE.format(column=main_stem(board.primary.name)) if board.primary else "The first images.",
         "table": table(board),
         "grid": grid(result, source.store, cases, pictures, side),
         "curves": _marked(removal_plate(result, f"p{i}removal")),
@@ -133,7 +135,14 @@ def _verdicts(results: Sequence[Result]) -> list[dict[str, Any]]:
         for a in found:
             against = [] if a.next is None else [(*_WORDS[a.told], a.next, True)]
             against += [(*_WORDS[c.verdict], c, False) for c in a.controls]
-            cards.append({"answer": a, "against": against, "kind": {REAL: "yes", UNTOLD: "no"}.get(a.told, "open")})
+            cards.append(
+                {
+                    "answer": a,
+                    "column": main_stem(a.column.name),
+                    "against": against,
+                    "kind": {REAL: "yes", UNTOLD: "no"}.get(a.told, "open"),
+                }
+            )
         about = group[0].board
         heads.append(
             {

@@ -39,6 +39,13 @@ def smaller(array: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BOX))
 
 
+def resized(mask: np.ndarray, side: int) -> np.ndarray:
+    """An (H, W) bool mask with a long side of exactly ``side``: (h, w) float32, the share of it that is True."""
+    height, width = mask.shape
+    size = (max(1, round(width * side / max(mask.shape))), max(1, round(height * side / max(mask.shape))))
+    return np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+
+
 def jpeg(picture: np.ndarray) -> str:
     """An (H, W, 3) or (H, W) uint8 picture as the data URI of a JPEG."""
     return _uri(Image.fromarray(picture), "jpeg", quality=QUALITY, optimize=True)

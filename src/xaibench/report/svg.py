@@ -43,5 +43,7 @@ def _tag(tag: str, name: str) -> str:
     tag = re.sub(r'href="#', f'href="#{name}-', tag)
     tag = tag.replace("url(#", f"url(#{name}-")
     if tag.startswith("<svg"):
+        width = float(re.search(r' width="([\d.]+)pt"', tag)[1])  # type: ignore[index]
         tag = re.sub(r' (width|height)="[\d.]+pt"', "", tag)
+        tag = f'{tag[:-1]} style="--width:{width * 96 / 72:.0f}px">'
     return tag

@@ -89,6 +89,14 @@
 
   // Maps: view, opacity, contours, and one zoom for all.
   const grids = all(".grid");
+  const every = document.getElementById("every");
+  if (!document.querySelector(".grid .rest")) every.hidden = true;
+  every.addEventListener("click", () => {
+    const full = every.getAttribute("aria-pressed") !== "true";
+    every.setAttribute("aria-pressed", String(full));
+    every.textContent = full ? "Fewer methods" : "All methods";
+    for (const grid of grids) grid.classList.toggle("every", full);
+  });
   const opacity = document.getElementById("opacity");
   const state = { zoom: 1, x: 0, y: 0 };
   const show = () => {
