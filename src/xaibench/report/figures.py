@@ -131,12 +131,7 @@ def cost_against_faithfulness(ax: Axes, board: Leaderboard, labelled: Sequence[s
     front = pareto(board)
     x, y = [seconds[i] for i in front], [level[i] for i in front]
     ax.plot(x, y, color=GREY, linewidth=1, drawstyle="steps-post", zorder=0)
-    names = list(
-        dict.fromkeys(
-            [*(shown_methods(board) if labelled is None else labelled), *(board.rows[i].method for i in front)]
-        )
-    )
-    _points(ax, board, np.where(seconds > 0, seconds, np.nan), level, names)
+    named = [*(shown_methods(board) if labelled is None else labelled), *(board.rows[i].method for i in front)]
     ax.set(xscale="log", xlabel="seconds per map", ylabel=main_stem(board.primary.name))
     ax.xaxis.set_major_formatter(lambda v, _: number(v, bounded=False))
     _points(ax, board, np.where(seconds > 0, seconds, np.nan), level, named)
