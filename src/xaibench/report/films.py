@@ -15,6 +15,7 @@ from xaibench.report.choice import Chosen, film_methods
 from xaibench.report.images import webp
 
 FILL, STEPS = "inpaint", 10  # of every film
+FIRST_SHARE = 0.1
 
 
 def films(result: Result, store: Store, cases: list[Chosen]) -> dict[str, Any] | None:
@@ -33,7 +34,9 @@ def films(result: Result, store: Store, cases: list[Chosen]) -> dict[str, Any] |
             rows.append({"case": chosen.case, "title": chosen.title, "films": found})
     if shares is None:
         return None
-    return {"cases": rows, "steps": [_percent(float(s)) for s in shares], "last": len(shares) - 1}
+    # What a slider shows at first: enough removed for methods to differ.
+    first = int(np.argmin(np.abs(shares - FIRST_SHARE)))
+    return {"cases": rows, "steps": [_percent(float(s)) for s in shares], "last": len(shares) - 1, "first": first}
 
 
 def missing_films(store: Store, wanted: Sequence[Record]) -> bool:

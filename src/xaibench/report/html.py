@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.answers import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
@@ -68,6 +68,7 @@ def render(source: Source) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     return environment.get_template("report.html").render(_content(source))
 
 
@@ -89,8 +90,7 @@ def _content(source: Source) -> dict[str, Any]:
         "film_fill": FILL,
         "film_steps": STEPS,
         "without_films": source.without_films,
-        "claims": [(group, claim_sheet(group)) for group in source.claims if group],
-        "verdicts": {SUPPORTED: "✓", AGAINST: "✗", "better": "✓", "worse": "✗"},
+        "claims": [([_claim(c) for c in group], claim_sheet(group)) for group in source.claims if group],
         "losses": losses([r for result in source.results for r in result.records]),
         "damaged": source.damaged,
         "unreached": [(p["about"], p["unreached"]) for p in panels if p["unreached"]],
@@ -154,6 +154,19 @@ def _verdicts(results: Sequence[Result]) -> list[dict[str, Any]]:
             }
         )
     return heads
+
+
+def _claim(c: Claim) -> dict[str, str]:
+    """The claim, and what follows its verdict in the sentence on it."""
+    found = c.words.removeprefix(f"{c.statement}: {c.verdict}").lstrip(";, ")
+    sign = {SUPPORTED: "✓", AGAINST: "✗", "better": "✓", "worse": "✗"}.get(c.verdict, "?")
+    kept = {n: getattr(c, n) for n in ("name", "statement", "verdict", "command")}
+    return kept | {"found": found, "sign": sign}
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken before its parameters and after each."""
+    return Markup(str(escape(name)).replace("[", "<wbr>[").replace(",", ",<wbr>").replace("=", "=<wbr>"))
 
 
 def _bar(signed: bool) -> str:
