@@ -16,20 +16,30 @@ from xaibench.report.images import webp
 
 FILL, STEPS = "inpaint", 10  # of every film
 FIRST_SHARE = 0.1
+FILMS_SIZE = 4e6  # characters that all films of a page should take together
 
 
-def films(result: Result, store: Store, cases: list[Chosen]) -> dict[str, Any] | None:
-    """What the template needs: ``steps`` in words, and ``cases`` with the films of each; None if there is no film."""
+def films(result: Result, store: Store, cases: list[Chosen], boards: int = 1) -> dict[str, Any] | None:
+    """What the template needs: ``steps`` in words, and ``cases`` with the films of each; None if there is no film.
+
+    Args:
+        result: whose.
+        store: where the films are.
+        cases: which are shown.
+        boards: how many leaderboards the page has, which share the room that there is for films.
+    """
+    chosen_methods = film_methods(result.board)
+    most = FILMS_SIZE / (2 * boards * max(1, len(cases) * len(chosen_methods)))
     shares: np.ndarray | None = None
     rows = []
     for chosen in cases:
         found = []
-        for method in film_methods(result.board):
+        for method in chosen_methods:
             record = result.record(method, chosen.case)
             film = load_film(store, film_key(record.map_key, FILL, STEPS)) if record is not None else None
             if film is not None:
                 shares = film.shares
-                found.append({"method": method, **_strips(film)})
+                found.append({"method": method, **_strips(film, most)})
         if found:
             rows.append({"case": chosen.case, "title": chosen.title, "films": found})
     if shares is None:
@@ -44,11 +54,11 @@ def missing_films(store: Store, wanted: Sequence[Record]) -> bool:
     return any(not store.arrays_path("films", film_key(r.map_key, FILL, STEPS)).is_file() for r in wanted)
 
 
-def _strips(film: Film) -> dict[str, Any]:
+def _strips(film: Film, most: float) -> dict[str, Any]:
     n, height, width = film.predictions.shape
     return {
-        "picture": webp(np.concatenate(list(film.pictures), axis=1)),
-        "prediction": webp(np.repeat(np.concatenate(list(film.predictions), axis=1)[..., None], 3, -1)),
+        "picture": webp(np.concatenate(list(film.pictures), axis=1), most),
+        "prediction": webp(np.repeat(np.concatenate(list(film.predictions), axis=1)[..., None], 3, -1), most),
         "frames": n,
         "ratio": f"{width}/{height}",
         "probability": [number(float(p)) for p in film.probability],

@@ -19,7 +19,8 @@ from xaibench.report.overlay import THICK, THIN, contour, heat, limit_of, red_fr
 
 BASE_SIDE, CONTOUR_SIDE = 512, 768
 # Side of a map by how many there are in all, so that a page stays small enough to be mailed.
-SIDES = ((120, 320), (260, 256), (600, 192), (math.inf, 128))
+SIDES = ((120, 320), (260, 256), (400, 192), (700, 160), (math.inf, 112))
+MAPS_SIZE = 7e6  # characters that all maps of a page should take together
 
 
 def side_for(maps: int) -> int:
@@ -27,7 +28,7 @@ def side_for(maps: int) -> int:
 
     Example:
         >>> side_for(84), side_for(500)
-        (320, 192)
+        (320, 160)
     """
     return next(side for most, side in SIDES if maps <= most)
 
@@ -72,7 +73,7 @@ def _contour(mask: np.ndarray, vessels: np.ndarray) -> np.ndarray:
     return contour(resized(mask, CONTOUR_SIDE) >= 0.5) & (resized(vessels, CONTOUR_SIDE) < 0.5)
 
 
-def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, side: int) -> dict[str, Any]:
+def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, count: int) -> dict[str, Any]:
     """What the template needs: ``cases`` and ``rows``; a row's ``maps`` has None where there is no map.
 
     Args:
@@ -80,12 +81,12 @@ def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, 
         store: where the maps are.
         cases: which are shown, in this order.
         pictures: collects the images.
-        side: long side of a map, px.
+        count: of the maps of the whole page, which decides how large each is.
     """
     board = result.board
     rows, shown = [], shown_methods(board)
     for i, row in enumerate(board.rows):
-        maps = [_map(result, store, row.method, i, chosen, pictures, side) for chosen in cases]
+        maps = [_map(result, store, row.method, i, chosen, pictures, count) for chosen in cases]
         about = {"method": row.method, "control": row.control, "rank": row.rank, "rest": row.method not in shown}
         rows.append(about | {"maps": maps})
     records = [r for r in result.records if r.status == "ok"]
@@ -97,7 +98,7 @@ def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, 
 
 
 def _map(
-    result: Result, store: Store, method: str, row: int, chosen: Chosen, pictures: Pictures, side: int
+    result: Result, store: Store, method: str, row: int, chosen: Chosen, pictures: Pictures, count: int
 ) -> dict[str, Any]:
     board = result.board
     record = result.record(method, chosen.case)
@@ -108,13 +109,13 @@ def _map(
     name, picture = pictures.of(record)
     if picture is not None and picture.fov.shape == attribution.shape:
         attribution = np.where(picture.fov, attribution, 0)
-    small = smaller(attribution, side)
+    small = smaller(attribution, side_for(count))
     height, width = small.shape
     score = float("nan")
     if board.primary is not None:
         score = float(board.scores(board.primary)[row][board.cases.index(chosen.case)])
     return {
-        "source": webp(heat(small, signed=record.signed, limit=limit_of(small, record.signed))),
+        "source": webp(heat(small, signed=record.signed, limit=limit_of(small, record.signed)), MAPS_SIZE / count),
         "picture": name,
         "ratio": f"{width}/{height}",
         "score": _value(board, score),

@@ -76,8 +76,7 @@ def _content(source: Source) -> dict[str, Any]:
     run = source.store.read_run()
     pictures = Pictures(source.store)
     count = sum(len(chosen_cases(r.board)) * len(r.board.rows) for r in source.results)
-    side = side_for(count)
-    panels = [_panel(r, i, source, pictures, side) for i, r in enumerate(source.results)]
+    panels = [_panel(r, i, source, pictures, count) for i, r in enumerate(source.results)]
     return {
         "title": source.store.root.resolve().name,
         "heads": _verdicts(source.results),
@@ -85,7 +84,7 @@ def _content(source: Source) -> dict[str, Any]:
         "rules": Markup("\n".join(pictures.rules)),  # class names and base64 alone
         "bars": [_bar(False), _bar(True)],
         "percentile": f"{PERCENTILE:g}",
-        "side": side,
+        "side": side_for(count),
         "films_rule": FILMS_RULE.format(most=FILM_METHODS),
         "film_fill": FILL,
         "film_steps": STEPS,
@@ -98,7 +97,7 @@ def _content(source: Source) -> dict[str, Any]:
     }
 
 
-def _panel(result: Result, i: int, source: Source, pictures: Pictures, side: int) -> dict[str, Any]:
+def _panel(result: Result, i: int, source: Source, pictures: Pictures, count: int) -> dict[str, Any]:
     board = result.board
     cases = chosen_cases(board)
     several = len({(r.board.dataset, r.board.split, r.board.model, r.board.weights_digest) for r in source.results}) > 1
@@ -109,9 +108,9 @@ def _panel(result: Result, i: int, source: Source, pictures: Pictures, side: int
         "about": subject(board),
         "rule": CASES_RULE.format(column=main_stem(board.primary.name)) if board.primary else "The first images.",
         "table": table(board),
-        "grid": grid(result, source.store, cases, pictures, side),
+        "grid": grid(result, source.store, cases, pictures, count),
         "curves": _marked(removal_plate(result, f"p{i}removal")),
-        "films": films(result, source.store, cases),
+        "films": films(result, source.store, cases, len(source.results)),
         "plates": [_marked(p) for p in (response_plate(result, f"p{i}response"), *plates) if p],
         "unreached": [
             f"{m} on {case}" for m, gaps in board.gaps.items() for case, why in gaps if why == "not computed"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 QUALITY = 70
+LESS = (45, 25, 10)  # qualities for what does not compress: noise
 
 
 def fit(shape: Sequence[int], side: int) -> tuple[int, int]:
@@ -51,9 +53,19 @@ def jpeg(picture: np.ndarray) -> str:
     return _uri(Image.fromarray(picture), "jpeg", quality=QUALITY, optimize=True)
 
 
-def webp(picture: np.ndarray) -> str:
-    """An (H, W, 4) or (H, W, 3) uint8 picture as the data URI of a WebP."""
-    return _uri(Image.fromarray(picture), "webp", quality=QUALITY, alpha_quality=QUALITY, method=4)
+def webp(picture: np.ndarray, most: float = math.inf) -> str:
+    """An (H, W, 4) or (H, W, 3) uint8 picture as the data URI of a WebP.
+
+    Args:
+        picture: RGBA or RGB.
+        most: characters that it should take; the quality is lowered down to the least one until it does.
+    """
+    uri = ""
+    for quality in (QUALITY, *LESS):
+        uri = _uri(Image.fromarray(picture), "webp", quality=quality, alpha_quality=quality, method=4)
+        if len(uri) <= most:
+            break
+    return uri
 
 
 def stencil(mask: np.ndarray, colour: tuple[int, int, int]) -> str:
