@@ -20,7 +20,7 @@ from xaibench.run.film import film_of, make_films
 from xaibench.run.request import Request, prepare, run_prepared
 from xaibench.scorer import Scorer, target
 
-DATA = "phantom[size=96]"
+DATA = "phantom[size=128]"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_film_is_the_curve_that_deletion_measured(store: Store, tmp_path: Path
     assert np.allclose(film.shares, score.curve["x"])
     ends = film.probability[0], film.probability[-1]
     assert np.allclose((film.probability - ends[1]) / (ends[0] - ends[1]), score.curve["y"], atol=2e-5)
-    assert film.pictures.shape == (7, 96, 96, 3) and film.predictions.shape == (7, 96, 96)
+    assert film.pictures.shape == (7, 128, 128, 3) and film.predictions.shape == (7, 128, 128)
 
 
 def test_the_first_frame_is_the_image_and_the_last_has_nothing_left(store: Store) -> None:
@@ -97,7 +97,7 @@ def test_a_film_that_is_there_needs_neither_data_nor_network(store: Store, tmp_p
         ({"network": None}, "does not say where its images and network can be had"),
         ({"data": "./nowhere/at/all"}, "nowhere"),
         ({"network": "unet-drive"}, "the weights of unet-phantom are not those of the run any more"),
-        ({"data": "phantom[size=96,seed=5]"}, "phantom"),
+        ({"data": "phantom[size=136]"}, "phantom"),
     ],
 )
 def test_what_cannot_be_had_is_said(store: Store, tmp_path: Path, changed: dict[str, object], words: str) -> None:
