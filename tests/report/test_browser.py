@@ -246,6 +246,7 @@ def test_without_javascript_all_of_it_can_be_read(at) -> None:
     text = browser.find_element(By.TAG_NAME, "body").text
     assert text.count("target thin") >= 4 and text.count("target vessels") >= 4  # every panel
     assert "insertion" in browser.find_element(By.CSS_SELECTOR, "table.board").text  # every column
+    assert "95 % bootstrap interval" in text  # the notes are open
     assert "More columns" not in text and "Opacity" not in text
     films = browser.find_element(By.CSS_SELECTOR, ".film .strip")
     assert films.find_element(By.TAG_NAME, "img").rect["width"] == pytest.approx(films.rect["width"], rel=0.01)

@@ -2,6 +2,13 @@
   "use strict";
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 
+  // Notes are open where there are no scripts, and on paper.
+  const notes = all("details.notes");
+  const unfold = (open) => notes.forEach((note) => { note.open = open; });
+  unfold(false);
+  window.addEventListener("beforeprint", () => unfold(true));
+  window.addEventListener("afterprint", () => unfold(false));
+
   // One choice of target for all sections.
   const groups = all(".panels").filter((group) => all(":scope > .panel", group).length > 1);
   const choose = (index, focused) => {
