@@ -246,13 +246,13 @@ def _points(ax: Axes, board: Leaderboard, x: np.ndarray, y: np.ndarray, labelled
             ax.plot(x[i], y[i], look[r.method]["marker"], color=look[r.method]["color"], markersize=7, zorder=3)
         else:
             ax.plot(x[i], y[i], "o", color=FAINT, markersize=5, zorder=1)
-    _name(
+    _label(
         ax,
         [(float(x[i]), float(y[i]), board.rows[i].method if board.rows[i].method in labelled else "") for i in there],
     )
 
 
-def _name(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+def _label(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
     """Each name beside its point, where it covers least of the other points and names."""
     size = 8.5
     figure = ax.get_figure(root=True)

@@ -74,7 +74,7 @@ def _contour(mask: np.ndarray, vessels: np.ndarray) -> np.ndarray:
 
 
 def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, count: int) -> dict[str, Any]:
-    """What the template needs: ``cases`` and ``rows``; a row's ``maps`` has None where there is no map.
+    """What the template needs: ``cases``, ``rows``, and whether there is ``any`` map and a picture is ``missing``.
 
     Args:
         result: whose records say which map is whose.
@@ -93,6 +93,7 @@ def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, 
     return {
         "cases": [{"case": c.case, "title": c.title, "value": _value(board, c.value)} for c in cases],
         "rows": rows,
+        "any": any(m["source"] for row in rows for m in row["maps"]),
         "missing": any(pictures.of(r)[1] is None for r in records if r.case in {c.case for c in cases}),
     }
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from xaibench.leaderboard.aggregate import main_stem
-from xaibench.leaderboard.answers import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
+from xaibench.leaderboard.answers import BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
 from xaibench.leaderboard.claims import Claim
 from xaibench.leaderboard.claims_tables import claim_sheet
 from xaibench.leaderboard.results import Result, losses
@@ -28,13 +28,16 @@ from xaibench.report.provenance import provenance
 from xaibench.report.table import table
 
 # What a card says of a comparison, and the sign beside it, which no colour alone carries.
-_WORDS = {
+_LEADS = {
     REAL: ("✓", "the lead is real"),
-    UNTOLD: ("≈", "cannot be told apart"),
+    UNTOLD: ("≈", "the lead could be chance"),
     FEW: ("?", "too few images to tell"),
-    ALONE: ("", ""),
-    BETTER: ("✓", "better than"),
-    WORSE: ("✗", "worse than"),
+}
+_CONTROLS = {
+    BETTER: ("✓", "Better than"),
+    WORSE: ("✗", "Worse than"),
+    UNTOLD: ("≈", "Not told apart from"),
+    FEW: ("?", "On one image, nothing can be said against"),
 }
 
 
@@ -132,8 +135,8 @@ def _verdicts(results: Sequence[Result]) -> list[dict[str, Any]]:
         found = answers([r.board for r in group])
         cards = []
         for a in found:
-            against = [] if a.next is None else [(*_WORDS[a.told], a.next, True)]
-            against += [(*_WORDS[c.verdict], c, False) for c in a.controls]
+            against = [] if a.next is None else [(*_LEADS[a.told], a.next, True)]
+            against += [(*_CONTROLS[c.verdict], c, False) for c in a.controls]
             cards.append(
                 {
                     "answer": a,
