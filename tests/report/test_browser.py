@@ -281,7 +281,20 @@ def test_text_stands_out_in_light_and_in_dark(at, scheme: str) -> None:
     browser = at(scheme=scheme)
     paper = luminance(style(browser, browser.find_element(By.TAG_NAME, "body"), "backgroundColor"))
     assert (paper > 0.5) == (scheme == "light")
-    texts = ("h1", ".lead", ".hint", ".eyebrow", "figcaption", ".board th", ".controls td", "nav a", "small", ".notes")
+    texts = (
+        "h1",
+        ".weak",
+        ".weak small",
+        ".lead",
+        ".hint",
+        ".eyebrow",
+        "figcaption",
+        ".board th",
+        ".controls td",
+        "nav a",
+        "small",
+        ".notes",
+    )
     for selector in texts:
         ink = luminance(style(browser, browser.find_element(By.CSS_SELECTOR, selector), "color"))
         high, low = max(ink, paper), min(ink, paper)

@@ -183,4 +183,4 @@ def test_what_may_be_shown_to_others_is_said(tmp_path: Path) -> None:
 
 
 def test_a_name_may_be_broken_where_it_is_joined_and_is_escaped() -> None:
-    assert breakable("a[b=<i>]") == "a<wbr>[b=<wbr>&lt;i&gt;]"
+    assert breakable("a[b=<i>,c=1]") == "a<wbr>[b=&lt;i&gt;,<wbr>c=1]"

@@ -167,8 +167,8 @@ def _claim(c: Claim) -> dict[str, str]:
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken before its parameters and after each."""
-    return Markup(str(escape(name)).replace("[", "<wbr>[").replace(",", ",<wbr>").replace("=", "=<wbr>"))
+    """A name that may be broken before its parameters and between them."""
+    return Markup(str(escape(name)).replace("[", "<wbr>[").replace(",", ",<wbr>"))
 
 
 def _bar(signed: bool) -> str:

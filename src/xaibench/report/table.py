@@ -45,6 +45,7 @@ def table(board: Leaderboard) -> dict[str, Any]:
     """
     quality = qualities(board)
     columns = [c for name in all_columns(board) if (c := board.column(name)) is not None]
+    columns.sort(key=lambda c: FIRST.index(main_stem(c.name)) if main_stem(c.name) in FIRST else len(FIRST))
     primary = board.primary.name if board.primary else ""
     heads = [
         _head("rank", "Place by the mean rank over images on " + primary if primary else "No column ranks."),

@@ -82,8 +82,7 @@
     all("thead th", board).forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = head.textContent;
-      head.textContent = "";
+      button.append(...head.childNodes);
       head.append(button);
       // Words and places begin at their start, numbers with the highest.
       const rising = column === 0 || head.classList.contains("word");
