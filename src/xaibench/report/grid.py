@@ -84,7 +84,8 @@ def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, 
         count: of the maps of the whole page, which decides how large each is.
     """
     board = result.board
-    rows, shown = [], shown_methods(board)
+    rows: list[dict[str, Any]] = []
+    shown = shown_methods(board)
     for i, row in enumerate(board.rows):
         maps = [_map(result, store, row.method, i, chosen, pictures, count) for chosen in cases]
         about = {"method": row.method, "control": row.control, "rank": row.rank, "rest": row.method not in shown}
