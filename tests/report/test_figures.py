@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from xaibench.leaderboard.results import Result, read_results
 from xaibench.report import figures
+from xaibench.report.labels import place_names
 from xaibench.report.svg import drawn
 
 
@@ -97,7 +98,7 @@ def test_the_agreement_matrix_is_symmetric_with_ones_on_its_diagonal(result: Res
 def test_names_beside_points_do_not_lie_on_each_other_where_there_is_room() -> None:
     ax = axes()
     ax.set(xlim=(0, 1), ylim=(0, 1))
-    figures._label(ax, [(0.5, 0.5, "first of them"), (0.52, 0.5, "second of them"), (0.95, 0.5, "near the edge")])
+    place_names(ax, [(0.5, 0.5, "first of them"), (0.52, 0.5, "second of them"), (0.95, 0.5, "near the edge")])
     ax.figure.draw_without_rendering()
     boxes = [t.get_window_extent() for t in ax.texts]
     assert len(boxes) == 3

@@ -16,13 +16,13 @@ from xaibench.leaderboard.board import Column, Leaderboard
 from xaibench.leaderboard.results import Result
 from xaibench.leaderboard.text import number
 from xaibench.report.choice import column_of, shown_methods
+from xaibench.report.labels import FAINT, GREY, place_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#9a8700", "#7f5fb0")
 MARKERS = "osD^vPX*"
-GREY, FAINT = "#8a8a8a", "#b4b4b4"
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 CURVE_LABELS = {
     "deletion": ("share of the field of view removed, most attributed first", "what is left of the target"),
@@ -246,50 +246,7 @@ def _points(ax: Axes, board: Leaderboard, x: np.ndarray, y: np.ndarray, labelled
             ax.plot(x[i], y[i], look[r.method]["marker"], color=look[r.method]["color"], markersize=7, zorder=3)
         else:
             ax.plot(x[i], y[i], "o", color=FAINT, markersize=5, zorder=1)
-    _label(
+    place_names(
         ax,
         [(float(x[i]), float(y[i]), board.rows[i].method if board.rows[i].method in labelled else "") for i in there],
     )
-
-
-def _label(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    """Each name beside its point, where it covers least of the other points and names."""
-    size = 8.5
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        return
-    figure.draw_without_rendering()
-    scale = 72 / figure.dpi
-    at = ax.transData.transform([(x, y) for x, y, _ in points]) * scale if points else np.zeros((0, 2))
-    frame = ax.get_window_extent()
-    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in at]
-    for (x, y, name), (px, py) in zip(points, at, strict=True):
-        if not name:
-            continue
-        width, height = 0.56 * size * len(name), 1.15 * size
-        spots = [
-            (side, dy, (px + 7 if side == "left" else px - 7 - width if side == "right" else px - width / 2, py + dy))
-            for side, dy in (("left", -4), ("right", -4), ("left", 4), ("right", 4), ("left", -13), ("right", -13),
-                             ("center", 7), ("center", -17), ("left", 14), ("right", 14), ("left", -22), ("right", -22))
-        ]  # fmt: skip
-        boxes = [(bx, by, bx + width, by + height) for _, _, (bx, by) in spots]
-        costs = [sum(_shared(b, t) for t in taken) + 3 * _outside(b, frame, scale) for b in boxes]
-        best = int(np.argmin(costs))
-        side, dy, _ = spots[best]
-        taken.append(boxes[best])
-        shift = {"left": 7, "right": -7, "center": 0}[side]
-        ax.annotate(name, (x, y), (shift, dy), textcoords="offset points", fontsize=size, ha=side, va="bottom")
-
-
-_Box = tuple[float, float, float, float]
-
-
-def _shared(a: _Box, b: _Box) -> float:
-    """The area that two boxes have in common."""
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-
-
-def _outside(box: _Box, frame: Any, scale: float) -> float:
-    """The area of a box that lies beyond the axes, whose right edge a name must not cross."""
-    inside = (frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
-    return (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, inside)
