@@ -45,9 +45,7 @@ def place_names(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
         best = int(np.argmin(costs))
         side, dx, dy = spots[best]
         taken.append(boxes[best])
-        line = (
-            {"arrowstyle": "-", "color": FAINT, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3} if far[best] > 8 else None
-        )
+        line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3}
         ax.annotate(
             *(name, (x, y), (dx, dy)),
             textcoords="offset points",
