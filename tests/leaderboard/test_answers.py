@@ -46,7 +46,9 @@ def test_two_alike_cannot_be_told_apart() -> None:
     pair = {"a": base + 0.1 * rng.normal(size=N), "b": base + 0.1 * rng.normal(size=N)}
     (answer,) = answers(boards(records({k: v.tolist() for k, v in pair.items()})))
     assert answer.told == UNTOLD and answer.next is not None and set(answer.alike) == {answer.next.method}
-    assert "could be chance" in " ".join(verdict([answer]))
+    first, *rest = verdict([answer])
+    assert first.endswith(f"{answer.best[0]} ranks first for all vessels, but its lead could be chance.")
+    assert f"Not told apart from the first: for all vessels {answer.next.method}." in rest
     assert answer.next.low < 0 < answer.next.high
 
 

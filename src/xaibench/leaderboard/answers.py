@@ -198,19 +198,20 @@ def verdict(found: Sequence[Answer]) -> list[str]:
 
 
 def _best(found: Sequence[Answer]) -> str:
-    """What is said of faithfulness first, then of mere overlap, which is another thing."""
-    said = []
-    for overlap, all_words in ((False, "explains this network best"), (True, "lies best on")):
-        groups: dict[tuple[str, ...], list[str]] = {}
-        for a in found:
-            if a.overlaps == overlap:
-                groups.setdefault(a.best, []).append(a.question.removesuffix(" vessels"))
-        words = all_words
-        for best, kinds in groups.items():
-            verb = words if len(best) == 1 else words.replace("explains", "explain").replace("lies", "lie")
-            of = f"{listed(kinds)} vessels"
-            said.append(" ".join(filter(None, [listed(list(best)), verb, of if overlap else f"for {of}"])))
-            words = words if overlap else ""
+    """Who is best where the lead is real, else who is only first; faithfulness before mere overlap, another thing."""
+    groups: dict[tuple[bool, str, tuple[str, ...]], list[str]] = {}
+    for a in sorted(found, key=lambda a: a.overlaps):
+        told = REAL if a.told == ALONE else a.told
+        groups.setdefault((a.overlaps, told, a.best), []).append(a.question.removesuffix(" vessels"))
+    said: list[str] = []
+    for (overlaps, told, best), kinds in groups.items():
+        one = len(best) == 1
+        if told == REAL:
+            verb = ("lies best" if one else "lie best") if overlaps else f"explain{'s' * one} this network best"
+        else:
+            verb = f"rank{'s' * one} first{' at lying' * overlaps}"
+        chance = f", but {'its' if one else 'their'} lead could be chance" if told == UNTOLD else ""
+        said.append(f"{listed(list(best))} {verb} {'on' if overlaps else 'for'} {listed(kinds)} vessels{chance}")
     return f"On {_images(found)}, {'; '.join(said)}."
 
 
@@ -225,11 +226,14 @@ def _lead(found: Sequence[Answer]) -> str:
         return "No other method was run, so there is nothing to be better than."
     if all(a.told == FEW for a in rivals):
         return f"No test on {_images(found)} can tell whether a lead over the next method is real."
-    parts = []
-    for kind, words in ((REAL, "is real"), (UNTOLD, "could be chance"), (FEW, "cannot be tested")):
-        if of := [f"{a.question.removesuffix(' vessels')} vessels ({_over(a)})" for a in rivals if a.told == kind]:
-            parts.append(f"{words} for {listed(of)}")
-    return f"The lead over the next method {listed(parts)}."
+    lines = []
+    if of := [f"{a.question.removesuffix(' vessels')} vessels ({_over(a)})" for a in rivals if a.told == REAL]:
+        lines.append(f"The lead over the next method is real for {listed(of)}.")
+    if of := [f"for {a.question} {listed(list(a.alike))}" for a in rivals if a.told == UNTOLD]:
+        lines.append(f"Not told apart from the first: {'; '.join(of)}.")
+    if of := [a.question for a in rivals if a.told == FEW]:
+        lines.append(f"The lead cannot be tested for {listed(of)}.")
+    return " ".join(lines)
 
 
 def _over(a: Answer) -> str:

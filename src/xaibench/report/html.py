@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from xaibench.leaderboard.aggregate import main_stem
-from xaibench.leaderboard.answers import BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
+from xaibench.leaderboard.answers import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
 from xaibench.leaderboard.claims import Claim
 from xaibench.leaderboard.claims_tables import claim_sheet
 from xaibench.leaderboard.results import Result, losses
@@ -137,20 +137,17 @@ def _verdicts(results: Sequence[Result]) -> list[dict[str, Any]]:
         for a in found:
             against = [] if a.next is None else [(*_LEADS[a.told], a.next, True)]
             against += [(*_CONTROLS[c.verdict], c, False) for c in a.controls]
+            kind = {REAL: "yes", UNTOLD: "no"}.get(a.told, "open")
+            head = f"{'Best' if a.told in (REAL, ALONE) else 'First'} {'on' if a.overlaps else 'for'}"
             cards.append(
-                {
-                    "answer": a,
-                    "column": main_stem(a.column.name),
-                    "against": against,
-                    "kind": {REAL: "yes", UNTOLD: "no"}.get(a.told, "open"),
-                }
+                {"head": head, "column": main_stem(a.column.name), "kind": kind, "answer": a, "against": against}
             )
-        about = group[0].board
+        board = group[0].board
         heads.append(
             {
-                "about": f"{about.dataset} {about.split} · network {about.model}",
-                "images": len(about.cases),
-                "methods": sum(not r.control for r in about.rows),
+                "about": f"{board.dataset} {board.split} · network {board.model}",
+                "images": len(board.cases),
+                "methods": sum(not r.control for r in board.rows),
                 "sentences": verdict(found),
                 "cards": cards,
             }
