@@ -98,6 +98,15 @@ def test_thin_and_thick_are_read_off_their_own_columns_then_off_their_own_maps_t
     assert [(a.best, a.column.name, a.board.target) for a in found][1] == (("b",), "srg-thin", "vessels")
 
 
+def test_all_vessels_are_not_judged_by_a_column_about_some_of_them() -> None:
+    thin = records({"a": scores(0.8), "b": scores(0.6)}, metric="auroc-thin")
+    assert [a.question for a in answers(boards(thin))] == [THIN]
+    both = [*thin, *records({"a": scores(0.5), "b": scores(0.7)}, metric="auroc-vessels")]
+    assert [(a.question, a.best) for a in answers(boards(both))] == [(ALL, ("b",)), (THIN, ("a",))]
+    other = [*both, *records({"a": scores(0.9), "b": scores(0.7)}, metric="srg[fill=blur]")]
+    assert answers(boards(other))[0].column.name == "srg[fill=blur]"
+
+
 def test_what_lies_on_vessels_is_not_said_to_explain() -> None:
     from dataclasses import replace
 

@@ -21,8 +21,8 @@ ALL, THIN, THICK = "all vessels", "thin vessels", "thick vessels"
 REAL, UNTOLD, FEW, ALONE = "real", "not told apart", "too few images", "no other method"
 BETTER, WORSE = "better", "worse"
 CONTROLS = {"frangi": "a plain vessel filter", "prediction": "the network's own output shown as a map"}
-# Per question the columns that answer it, the first that was measured; None is the leaderboard's own primary one.
-_COLUMNS = {ALL: (None,), THIN: ("srg-thin", "auroc-thin"), THICK: ("srg-thick", "auroc-thick")}
+# Per question the columns that answer it, the first that was measured: what maps of it show, and where they lie.
+_COLUMNS = {ALL: ("srg", "auroc-vessels"), THIN: ("srg-thin", "auroc-thin"), THICK: ("srg-thick", "auroc-thick")}
 _MEANS = {
     "srg": "how much more the network loses if what the map marks first is removed first; 0 is chance",
     "auroc": "how well the map tells these vessels from the background; .5 is chance",
@@ -124,19 +124,27 @@ def answers(boards: Sequence[Leaderboard]) -> list[Answer]:
     return found
 
 
-def _sources(
-    boards: Sequence[Leaderboard], question: str, names: Sequence[str | None]
-) -> list[tuple[Leaderboard, Column]]:
+def _sources(boards: Sequence[Leaderboard], question: str, names: tuple[str, str]) -> list[tuple[Leaderboard, Column]]:
     """Where an answer could be read off, the best source first."""
     by_target = {b.target: b for b in boards}
-    own = by_target.get(question.partition(" ")[0])
     general = by_target.get("vessels") or boards[0]
+    measured = {main_stem(c.name): c for c in reversed(general.columns)}
+    faithful, overlap = names
     if question == ALL:
-        return [(general, general.primary)] if general.primary else []
-    column = {main_stem(c.name): c for c in general.columns}
-    found = [(general, column[n]) for n in names[:1] if n in column]
-    found += [(own, own.primary)] if own is not None and own.primary else []
-    return found + [(general, column[n]) for n in names[1:] if n in column]
+        found = [(general, general.primary)] if _is_general(general.primary) else []
+        variants = [c for c in general.columns if c.name.startswith(f"{faithful}[")]
+        found += [(general, c) for c in variants]
+    else:
+        own = by_target.get(question.partition(" ")[0])
+        found = [(general, measured[faithful])] if faithful in measured else []
+        found += [(own, own.primary)] if own is not None and _is_general(own.primary) else []
+    found += [(general, measured[overlap])] if overlap in measured else []
+    return [(board, column) for board, column in found if column is not None]
+
+
+def _is_general(column: Column | None) -> bool:
+    """Whether a column is about all vessels of a target, not about some of them."""
+    return column is not None and not main_stem(column.name).endswith(("-thin", "-thick"))
 
 
 def _answer(question: str, board: Leaderboard, column: Column) -> Answer | None:

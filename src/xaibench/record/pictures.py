@@ -49,7 +49,7 @@ class Film:
     Attributes:
         shares: (n,) float, the share of the field of view that is removed, from 0 to 1.
         pictures: (n, h, w, 3) uint8 RGB, made smaller.
-        predictions: (n, h, w) uint8, 255 · vessel probability.
+        predictions: (n, h, w) uint8, 255 · vessel probability, 0 outside the field of view.
         probability: (n,) float, the target's mean probability.
     """
 

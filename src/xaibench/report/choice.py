@@ -67,6 +67,9 @@ def film_methods(board: Leaderboard) -> list[str]:
 
 
 def column_of(board: Leaderboard, *stems: str) -> Column | None:
-    """The first of these columns that was measured, whatever its number of steps."""
-    measured = {main_stem(c.name): c for c in board.columns}
-    return next((measured[stem] for stem in stems if stem in measured), None)
+    """The first of these columns that was measured, whatever its number of steps; else one with other parameters."""
+    for stem in stems:
+        variants = [c for c in board.columns if main_stem(c.name) == stem or c.name.startswith(f"{stem}[")]
+        if variants:
+            return min(variants, key=lambda c: main_stem(c.name) != stem)
+    return None

@@ -84,7 +84,7 @@ def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = 
             if look[m]["marker"]:  # bands of controls would cover each other
                 ax.fill_between(curve.x, *curve.band(), color=look[m]["color"], alpha=0.13, linewidth=0)
     along, up = CURVE_LABELS[stem]
-    ax.set(xlabel=along, ylabel=up, title=stem)
+    ax.set(xlabel=along, ylabel=up, title=main_stem(column.name) if column is not None else stem)
     if stem in ("deletion", "insertion"):
         ax.set(xlim=(0, 1))
         ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.0f} %")

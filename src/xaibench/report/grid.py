@@ -58,7 +58,7 @@ def _rules(name: str, p: Picture) -> list[str]:
     layers = {
         "red-free": jpeg(red_free(image)[..., 0]),
         "image": jpeg(image),
-        "prediction": jpeg(smaller(p.prediction, BASE_SIDE)),
+        "prediction": jpeg(smaller(p.prediction * p.fov.astype(np.uint8), BASE_SIDE)),
         "thin": stencil(_contour(p.thin, p.vessels), THIN),
         "thick": stencil(_contour(p.thick, p.vessels), THICK),
     }

@@ -56,7 +56,7 @@ def film_of(
         found = scorer.plain(picture).sigmoid()
         probability.append(float(scorer.reduce(found)[0]))
         pictures.append(_small(picture)[0].transpose(1, 2, 0))
-        predictions.append(_small(found)[0, 0])
+        predictions.append(_small(found * case.fov.to(found.device))[0, 0])  # what lies outside counts for nothing
     return Film(shares, np.stack(pictures), np.stack(predictions), np.array(probability))
 
 
