@@ -65,6 +65,11 @@ def test_a_run_without_records_and_a_page_that_cannot_be_written(xaibench: Run, 
     assert "holds no record yet" in xaibench("report", "empty").err
     said = xaibench("report", str(run_folder), "--no-films", "--out", str(run_folder))
     assert said.code == 2 and "is a folder" in said.err
+    Path("notes.txt").write_text("mine")
+    said = xaibench("report", str(run_folder), "--no-films", "--out", "notes.txt")
+    assert said.code == 2 and "notes.txt exists already" in said.err and Path("notes.txt").read_text() == "mine"
+    assert xaibench("report", str(run_folder), "--no-films", "--out", "notes.txt", "--force").code == 0
+    assert xaibench("report", str(run_folder), "--no-films", "--out", "notes.txt").code == 0  # a report by now
 
 
 def test_a_damaged_record_is_named_and_left_out(xaibench: Run, run_folder: Path) -> None:

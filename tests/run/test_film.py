@@ -48,10 +48,10 @@ def copy(store: Store, to: Path, **changed: object) -> Store:
 def test_a_film_is_the_curve_that_deletion_measured(store: Store, tmp_path: Path) -> None:
     mine = copy(store, tmp_path / "run")
     (record,) = of(mine, "gradcam")
-    seen: list[str] = []
-    assert make_films(mine, [record], fill="inpaint", steps=6, report=seen.append) == []
+    seen: list[tuple[str, bool]] = []
+    assert make_films(mine, [record], fill="inpaint", steps=6, report=lambda *film: seen.append(film)) == []
     film = load_film(mine, film_key(record.map_key, "inpaint", 6))
-    assert film is not None and seen == [f"gradcam on {record.case}"]
+    assert film is not None and seen == [(f"gradcam on {record.case}", False)]
     (score,) = record.scores
     assert score.curve is not None
     assert np.allclose(film.shares, score.curve["x"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xaibench.cli.console import Console
+from xaibench.cli.output import writable
 from xaibench.cli.parser import Parser
 from xaibench.errors import UserError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from xaibench.leaderboard.results import Result
     from xaibench.record import Store
 
+MARK = b"xaibench report</title>"
 EPILOG = """example:
   xaibench report runs/drive --out drive.html
 
@@ -29,11 +31,14 @@ def configure(parser: Parser) -> None:
     add("run", metavar="RUN", help="folder of a run")
     add("--out", metavar="FILE", help="where to write it (default: report.html in the run's folder)")
     add("--no-films", action="store_true", help="no step-by-step pictures of removal, which need the data and network")
+    add("--force", action="store_true", help="replace a file that is no report, too")
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Write the report and say where it is; returns the exit code."""
     store = _open(args.run)
+    out = Path(args.out) if args.out else store.root / "report.html"
+    writable(out, force=args.force or _is_report(out))
 
     from xaibench.leaderboard.claims import claims_on
     from xaibench.leaderboard.results import read_results
@@ -47,9 +52,6 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     claims = claims_on([store], [r.board for r in results])
     why = "they were not asked for (--no-films)." if args.no_films else _films(store, results, console)
     page = render(Source(store, results, claims, damaged, why, console.command))
-    out = Path(args.out) if args.out else store.root / "report.html"
-    if out.is_dir():
-        raise UserError(f"{out} is a folder.", f"Give the name of a file, such as {out / 'report.html'}.")
     write_text(out, page)
     console.out(f"{out} ({len(page.encode()) / 1e6:.1f} MB)")
     return 0
@@ -68,6 +70,15 @@ def _open(folder: str) -> Store:
         near = difflib.get_close_matches(path.name, runs, n=1) if not path.exists() else runs[:3]
         hint = f"Did you mean {' or '.join(str(beside / n) for n in near)}?" if near else error.hint
         raise UserError(error.message, hint) from error
+
+
+def _is_report(path: Path) -> bool:
+    """Whether the file is a report, which is written anew without being asked; nothing else is."""
+    try:
+        with path.open("rb") as file:
+            return MARK in file.read(1000)
+    except OSError:
+        return False
 
 
 def _films(store: Store, results: Sequence[Result], console: Console) -> str:
@@ -90,9 +101,9 @@ def _films(store: Store, results: Sequence[Result], console: Console) -> str:
     console.note("Looking up data and network for the step-by-step pictures of removal (--no-films leaves them out) …")
     with console.bar(len(wanted), "film") as bar:
 
-        def seen(film: str) -> None:
-            bar.set_postfix_str(film, refresh=False)
-            bar.update()
+        def seen(film: str, kept: bool) -> None:
+            bar.now(film)
+            bar.update(free=kept)
 
         reasons = make_films(store, wanted, fill=FILL, steps=STEPS, report=seen)
     for reason in reasons:

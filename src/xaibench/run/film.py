@@ -17,6 +17,7 @@ from xaibench.errors import Skipped, UserError
 from xaibench.metrics.fills import prepare_fill
 from xaibench.metrics.removal import fractions, removal_orders
 from xaibench.model.load import load_model
+from xaibench.model.precision import PRECISIONS, in_precision
 from xaibench.model.weights_file import weights_digest
 from xaibench.record.pictures import Film, film_key, load_film, write_film
 from xaibench.record.schema import Record
@@ -67,7 +68,7 @@ def make_films(
     fill: str,
     steps: int,
     device: str = "cpu",
-    report: Callable[[str], object] = lambda film: None,
+    report: Callable[[str, bool], object] = lambda film, kept: None,
 ) -> list[str]:
     """Compute and keep the films that are missing.
 
@@ -76,7 +77,7 @@ def make_films(
         wanted: whose; a record without a map is passed over.
         fill, steps: see :func:`film_of`.
         device: where to compute.
-        report: called with the name of each film when it is there.
+        report: called with the name of each film when it is there, and whether it was there before.
 
     Returns:
         Why films are missing, each distinct reason once; empty if none is.
@@ -85,7 +86,7 @@ def make_films(
     todo: dict[tuple[str, str], list[Record]] = {}
     for r in wanted:
         if load_film(store, film_key(r.map_key, fill, steps)) is not None:
-            report(_name(r))
+            report(_name(r), True)
         elif r.status == "ok":
             todo.setdefault((r.case, r.target), []).append(r)
     if not todo:
@@ -98,9 +99,8 @@ def make_films(
     for (_, name), records in todo.items():
         try:
             case = _case(cases, records[0])
-            if records[0].weights_digest != digest:
-                raise Skipped(f"the weights of {records[0].model} are not those of the run any more")
-            scorer = Scorer(model, target(name, model, case), device=device)
+            network = _network(model, digest, records[0])
+            scorer = Scorer(network, target(name, network, case), device=device)
         except (UserError, Skipped) as error:
             reasons[str(error)] = None
             continue
@@ -112,7 +112,7 @@ def make_films(
             rng = np.random.default_rng([r.seed, zlib.crc32(case.digest.encode())])  # as the run's metrics are given
             film = film_of(attribution, case, scorer, rng=rng, fill=fill, steps=steps)
             write_film(store, film_key(r.map_key, fill, steps), film)
-            report(_name(r))
+            report(_name(r), False)
     return list(reasons)
 
 
@@ -130,6 +130,15 @@ def _source(run: dict[str, Any]) -> tuple[Cases, nn.Module]:
     if not data or ("network" in run and run["network"] is None):
         raise UserError("The run does not say where its images and network can be had again.")
     return load_cases(data, split=split or "test"), load_model(str(run.get("network") or default_model(dataset)))
+
+
+def _network(model: nn.Module, digest: str, r: Record) -> nn.Module:
+    """The network in the precision that the record was made in."""
+    precisions = {digest: "float32"} | {f"{digest}-{p}": p for p in PRECISIONS}
+    if r.weights_digest not in precisions:
+        raise Skipped(f"the weights of {r.model} are not those of the run any more")
+    precision = precisions[r.weights_digest]
+    return model if precision == "float32" else in_precision(model, precision)
 
 
 def _case(cases: Cases, r: Record) -> Case:
