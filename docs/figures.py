@@ -1,4 +1,4 @@
-"""Draws the README's picture: ``pip install '.[figures]'``, then ``python docs/figures.py``."""
+"""Draws the README's picture: ``python docs/figures.py``."""
 
 from __future__ import annotations
 

@@ -216,3 +216,12 @@ def test_scores_of_another_precision_are_of_another_network(tmp_path: Path) -> N
     assert not keys[0] & keys[1]
     with pytest.raises(UserError, match="no precision 'fp16'"):
         prepare(Request(**asked, precision="fp16"))
+
+
+def test_a_run_says_what_its_images_and_network_can_be_had_by(white: nn.Module) -> None:
+    prepared = prepare(Request(model=white, out="here", **SMALL))
+    assert prepared.run_json("")["data"] == "phantom[size=128]" and prepared.run_json("")["network"] is None
+    named = prepare(Request(out="here", **SMALL)).run_json("")
+    assert named["network"] == "unet-phantom"
+    found = prepare(Request(out="here", metrics=["passes"])).run_json("")  # no data was asked for
+    assert found["data"] == "phantom[size=256]"

@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import NamedTuple
 
-from xaibench.cli import check, claims, data, doctor, evaluate, explain, leaderboard, listing, new, run, train
+from xaibench.cli import check, claims, data, doctor, evaluate, explain, leaderboard, listing, new, report, run, train
 from xaibench.cli.console import Console, silence
 from xaibench.cli.parser import Parser, did_you_mean
 from xaibench.errors import UserError
@@ -35,6 +35,7 @@ COMMANDS = {
     "leaderboard": Command("Show the leaderboard of finished runs.", leaderboard.configure, leaderboard.execute),
     "claims": Command("Judge the founding paper's claims.", claims.configure, claims.execute, claims.EPILOG),
     "explain": Command("Explain one image, without labels.", explain.configure, explain.execute, explain.EPILOG),
+    "report": Command("Write a run as one page with figures.", report.configure, report.execute, report.EPILOG),
     "train": Command("Train the reference network on your data.", train.configure, train.execute),
     "evaluate": Command("Measure how well a network segments vessels.", evaluate.configure, evaluate.execute),
     "data check": Command(

@@ -6,7 +6,7 @@ import argparse
 import gc
 import json
 import shlex
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ from xaibench.cli.parser import Parser, check_name, number, one_of, specs
 
 if TYPE_CHECKING:
     from xaibench.leaderboard import Leaderboard
-    from xaibench.record import Record
     from xaibench.run.execute import Event, Step
     from xaibench.run.request import Prepared
 
@@ -230,19 +229,15 @@ def _is_of(board: Leaderboard, prepared: Prepared) -> bool:
 
 def _lost(prepared: Prepared) -> list[dict[str, Any]]:
     """What was asked for and is not there, each distinct reason once."""
+    from xaibench.leaderboard.results import losses
+
     asked = {str(m) for m in prepared.setting.metrics}
     specs, ids = {str(m) for m in prepared.methods}, set(prepared.cases.ids)
     names = ("dataset", "split", "model", "weights_digest", "target", "seed")
-    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for record in prepared.store.records():
-        mine = all(getattr(record, n) == getattr(prepared.setting, n) for n in names)
-        if mine and record.spec in specs and record.case in ids:
-            for what, status, reason in _gaps(record, asked):
-                found[status, reason][what] += 1
-    return [{"status": s, "reason": r, "what": sorted(n), "count": n.total()} for (s, r), n in sorted(found.items())]
-
-
-def _gaps(record: Record, asked: set[str]) -> list[tuple[str, str, str]]:
-    if record.status != "ok":
-        return [(record.spec, record.status, record.reason)]
-    return [(s.metric, s.status, s.reason) for s in record.scores if s.status != "ok" and s.metric in asked]
+    mine = [
+        r
+        for r in prepared.store.records()
+        if all(getattr(r, n) == getattr(prepared.setting, n) for n in names) and r.spec in specs and r.case in ids
+    ]
+    found = losses(mine, asked.__contains__)
+    return [{"status": f.status, "reason": f.reason, "what": list(f.what), "count": f.count} for f in found]

@@ -43,23 +43,25 @@ def leaderboards(
     Raises:
         UserError: if there is no record, or none of that target.
     """
-    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    for r in merge(records):
-        groups[r.dataset, r.split, r.model, r.weights_digest, r.target].append(r)
+    groups = grouped(records)
     if not groups:
         raise UserError("The run holds no record yet.", "Give the command it was started with again.")
     targets = sorted({key[-1] for key in groups})
     if target is not None and target not in targets:
         raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(targets)}.")
-    keys = [key for key in groups if target in (None, key[-1])]
     return [
-        _board(
-            groups[key],
-            [case for dataset, case in sorted(asked) if dataset == key[0]],
-            seed,
-        )
-        for key in sorted(keys, key=lambda key: (*key[:-1], key[-1] != "vessels", key[-1]))
+        _board(group, [case for dataset, case in sorted(asked) if dataset == key[0]], seed)
+        for key, group in groups.items()
+        if target in (None, key[-1])
     ]
+
+
+def grouped(records: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
+    """The merged records by what one leaderboard is about: dataset, split, model, weights digest and target."""
+    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for r in merge(records):
+        groups[r.dataset, r.split, r.model, r.weights_digest, r.target].append(r)
+    return {key: groups[key] for key in sorted(groups, key=lambda key: (*key[:-1], key[-1] != "vessels", key[-1]))}
 
 
 def aggregate(
@@ -93,6 +95,14 @@ def read_leaderboards(
         seed: of the bootstrap.
         report: called with each damaged file and the reason; such a record counts as one that is not there.
     """
+    records, asked = read_records(stores, report)
+    return leaderboards(records, target=target, seed=seed, asked=asked)
+
+
+def read_records(
+    stores: Sequence[Store], report: Callable[[Path, str], object] | None = None
+) -> tuple[list[Record], set[tuple[str, str]]]:
+    """All records, and (dataset, case id) of what was asked for; see :func:`read_leaderboards`."""
     asked: set[tuple[str, str]] = set()
     for run in (store.read_run() for store in stores):
         if isinstance(run.get("cases"), list):
@@ -104,7 +114,7 @@ def read_leaderboards(
         if report is not None:
             for path, reason in damaged:
                 report(path, reason)
-    return leaderboards(records, target=target, seed=seed, asked=asked)
+    return records, asked
 
 
 def merge(records: Iterable[Record]) -> list[Record]:
@@ -128,7 +138,7 @@ def _board(records: list[Record], asked: list[str], seed: int) -> Leaderboard:
     about = records[0]
     known = {r.case for r in records}
     images = sorted({(r.case, r.case_digest) for r in records} | {(case, "") for case in asked if case not in known})
-    labels = _labels(records)
+    labels = labels_of(records)
     methods = sorted(set(labels.values()))
 
     columns = sorted(_columns(records), key=lambda c: (_place(c.name), c.family, c.name))
@@ -168,13 +178,14 @@ def _place(name: str) -> float:
     return MAIN_COLUMNS.index(stem) if stem in MAIN_COLUMNS else len(MAIN_COLUMNS)
 
 
-def _method(r: Record) -> tuple[str, str, str]:
+def method_of(r: Record) -> tuple[str, str, str]:
+    """What makes two records of one method: its name with parameters, its distribution and that one's version."""
     return r.spec, r.distribution, r.version
 
 
-def _labels(records: list[Record]) -> dict[tuple[str, str, str], str]:
+def labels_of(records: list[Record]) -> dict[tuple[str, str, str], str]:
     """The name of each method's row: what the user typed, with the version where two of them stand side by side."""
-    methods = sorted({_method(r) for r in records})
+    methods = sorted({method_of(r) for r in records})
     specs = [spec for spec, _, _ in methods]
     return {m: m[0] if specs.count(m[0]) == 1 else f"{m[0]} @{m[1]} {m[2]}" for m in methods}
 
@@ -207,7 +218,7 @@ def _gathered(
     skipped = np.zeros((*shape, len(columns)), bool)
     drawn = np.zeros((*shape, len(turns), most))
     for r in records:
-        cell = row[labels[_method(r)]], where[r.case, r.case_digest]
+        cell = row[labels[method_of(r)]], where[r.case, r.case_digest]
         values = [np.nan] * len(columns)
         null: dict[str, tuple[float, ...]] = dict.fromkeys(turns, ())
         for s in r.scores:
@@ -232,7 +243,7 @@ def _gathered(
 def _rows(records: list[Record], methods: list[str], images: list[Image], labels: dict) -> list[Row]:
     mine: dict[str, list[Record]] = defaultdict(list)
     for r in records:
-        mine[labels[_method(r)]].append(r)
+        mine[labels[method_of(r)]].append(r)
     rows = []
     for m in methods:
         lost = {(r.case, r.case_digest) for r in mine[m] if r.status != "ok"}
@@ -286,7 +297,7 @@ def _gaps(
         entry = next((s for s in r.scores if s.metric == primary.name), None)
         status, reason = (entry.status, entry.reason) if r.status == "ok" and entry else (r.status, r.reason)
         if status != "ok":
-            reasons[labels[_method(r)], (r.case, r.case_digest)] = f"{status}: {reason}" if reason else status
+            reasons[labels[method_of(r)], (r.case, r.case_digest)] = f"{status}: {reason}" if reason else status
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for m, i in zip(*np.nonzero(np.isnan(main)), strict=True):
         found[methods[m]].append((images[i][0], reasons.get((methods[m], images[i]), "not computed")))

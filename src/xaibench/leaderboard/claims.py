@@ -88,17 +88,22 @@ def read_claims(stores: Sequence[Store], *, report: Callable[[Path, str], object
     Raises:
         UserError: if the runs hold no record, or a file of false positives is damaged.
     """
+    return claims_on(stores, read_leaderboards(stores, report=report))
+
+
+def claims_on(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> list[list[Claim]]:
+    """As :func:`read_claims`, where the leaderboards of the runs were read already."""
     groups: dict[tuple[str, ...], list[Leaderboard]] = defaultdict(list)
-    for board in read_leaderboards(stores, report=report):
+    for board in boards:
         groups[board.dataset, board.split, board.model, board.weights_digest].append(board)
     components = [c for store in stores for c in read_components(store.root)]
     return [
         judge(
-            boards,
-            [c for c in components if (c.dataset, c.model) == (boards[0].dataset, boards[0].model)],
-            begin=_begin(stores, boards),
+            group,
+            [c for c in components if (c.dataset, c.model) == (group[0].dataset, group[0].model)],
+            begin=_begin(stores, group),
         )
-        for boards in groups.values()
+        for group in groups.values()
     ]
 
 

@@ -28,6 +28,7 @@ _LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasc
 # A row that begins with a bracket would be read as the optional argument of the \\ before it.
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}", "]": "{]}"}
 _LATEX |= {"α": r"$\alpha$", "τ": r"$\tau$", "ρ": r"$\rho$", "·": r"$\cdot$", "×": r"$\times$"}
+_LATEX |= {"≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$", "÷": r"$\div$", "±": r"$\pm$"}
 
 
 def written(format: str, **makers: Callable[[], str]) -> str:
@@ -110,7 +111,9 @@ def to_latex(s: Sheet) -> str:
 
 def _latex(text: str) -> str:
     text = re.sub(r"(?<![\w-])-(?=[\d.])", "−", text)
-    return "".join(_LATEX.get(c, c) for c in text).replace("−", "$-$")
+    # A letter that no usual font has would keep the table from being set.
+    known = (c if c in _LATEX or c == "−" or ord(c) < 0x180 else f"U+{ord(c):04X}" for c in text)
+    return "".join(_LATEX.get(c, c) for word in known for c in word).replace("−", "$-$")
 
 
 def to_html(s: Sheet) -> str:

@@ -111,7 +111,7 @@ def notes(board: Leaderboard, columns: Sequence[str], quality: Mapping[str, Qual
             "(2.5–97.5 % of methods and turns)."
         )
     gates = [c for c in board.columns if c.gate is not None and c.name in columns]
-    lines += [f"{c.name} is a gate: a method passes with a mean {_condition(c)}." for c in gates]
+    lines += [f"{c.name} is a gate: a method passes with a mean {condition(c)}." for c in gates]
     fills = [c for c in board.columns if re.fullmatch(r"srg(\[fill=[\w-]+\])?", c.name)]
     agreement = {pair: tau for pair, tau in board.agreement(fills).items() if tau is not None}
     if agreement:
@@ -125,7 +125,8 @@ def notes(board: Leaderboard, columns: Sequence[str], quality: Mapping[str, Qual
     return lines
 
 
-def _condition(column: Column) -> str:
+def condition(column: Column) -> str:
+    """Which means pass a gate, such as "of .5 or less"."""
     gate = f"{column.gate:.3g}".replace("0.", ".", 1) if abs(column.gate or 0) < 1 else f"{column.gate:.3g}"
     if column.better == "zero":
         return f"within ±{gate.lstrip('-')}"

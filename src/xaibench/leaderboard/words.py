@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from xaibench.leaderboard import statistics
+from xaibench.leaderboard.answers import paired, signed
 from xaibench.leaderboard.board import Column, Leaderboard
 from xaibench.leaderboard.text import listed, number, with_interval
 
@@ -84,12 +85,9 @@ def _against_controls(board: Leaderboard, i: int) -> str:
         control = next((j for j, r in enumerate(board.rows) if r.control and r.method == name), None)
         if control is None or np.isnan(scores[control]).any():
             continue
-        difference = (scores[i] - scores[control])[None]
-        low, high = statistics.bootstrap_interval(difference, board.counts)
-        mean = float(difference.mean())
-        ahead = low[0] > 0 if len(board.cases) > 1 else mean >= _VISIBLE
-        signs = with_interval(mean, float(low[0]), float(high[0]), bounded=column.bounded)
-        (beaten if ahead else others).append(f"{name} ({'+' * (mean > 0)}{signs})")
+        mean, low, high = paired(board, column, i, control)
+        ahead = low > 0 if len(board.cases) > 1 else mean >= _VISIBLE
+        (beaten if ahead else others).append(f"{name} ({signed(column, mean, low, high)})")
     # With one image "is above" is a reading, "beats" would be a claim.
     one = len(board.cases) == 1
     yes, no = ("is better than", "is not better than") if one else ("beats", "does not beat")

@@ -8,7 +8,7 @@ import json
 import secrets
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ SCORE_COLUMNS = (
     *("dataset", "case", "model", "target", "method", "params", "metric", "value"),
     *("status", "reason", "seconds", "passes", "peak_mb", "seed"),
 )
+
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # what reading an archive can raise
 
 
 class Store:
@@ -128,7 +130,33 @@ class Store:
         """(H, W) float32, the map as :func:`as_stored` gives it; None if it is absent or damaged."""
         try:
             return _unpack(self.map_path(key).read_bytes())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except _DAMAGE:
+            return None
+
+    def arrays_path(self, kind: str, key: str) -> Path:
+        """Where the arrays of that kind, such as ``"pictures"``, and key are kept."""
+        return self.root / kind / key[:2] / f"{key}.npz"
+
+    def write_arrays(self, kind: str, key: str, arrays: Mapping[str, Any]) -> None:
+        """Keep named arrays or numbers, replacing what was there.
+
+        Raises:
+            UserError: if the folder cannot be written.
+        """
+        import numpy as np
+
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
+        _write(self.arrays_path(kind, key), buffer.getvalue())
+
+    def load_arrays(self, kind: str, key: str) -> dict[str, np.ndarray] | None:
+        """What :meth:`write_arrays` kept; None if it is absent or damaged."""
+        import numpy as np
+
+        try:
+            with np.load(self.arrays_path(kind, key), allow_pickle=False) as file:
+                return dict(file)
+        except _DAMAGE:
             return None
 
     def write_scores(self) -> Path:

@@ -26,6 +26,7 @@ from xaibench.model.weights_file import weights_digest
 from xaibench.record.store import SCORE_COLUMNS, Store, tidy
 from xaibench.registry import Plugin, Spec
 from xaibench.run.execute import Report, Watch, execute
+from xaibench.run.pictures import keeping_pictures
 from xaibench.run.plan import SUITES, Setting, chosen_methods, chosen_metrics, missing_scores, plan_case, run_name
 from xaibench.run.tables import write_tables
 from xaibench.scorer import TARGETS
@@ -81,6 +82,8 @@ class Prepared:
     Attributes:
         cases, methods, model, setting, store, device, compiled: see :func:`xaibench.run.execute.execute`.
         why: one sentence on which data is used and why.
+        data: what names the data, to be read again.
+        network: what names the model, to be loaded again; None where it was given as an object.
     """
 
     cases: Cases
@@ -90,6 +93,8 @@ class Prepared:
     store: Store
     device: str
     why: str
+    data: str
+    network: str | None
     compiled: bool = False
 
     def remaining(self, force: bool = False) -> dict[str, int]:
@@ -110,6 +115,8 @@ class Prepared:
         packages = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn")
         return {
             "command": command,
+            "data": self.data,
+            "network": self.network,
             "dataset": self.setting.dataset,
             "split": self.setting.split,
             "note": self.cases.note,
@@ -155,7 +162,11 @@ def prepare(request: Request) -> Prepared:
         label, digest = f"{label} ({request.precision})", f"{digest}-{request.precision}"
     setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
     out = request.out or Path("runs") / run_name(str(data), label, request.target)
-    return Prepared(cases, methods, model, setting, Store(out), chosen_device(request.device), why, request.compile)
+    network = None if isinstance(name, nn.Module) else str(name)
+    device = chosen_device(request.device)
+    return Prepared(
+        cases, methods, model, setting, Store(out), device, why, str(data), network, compiled=request.compile
+    )
 
 
 def run(
@@ -215,7 +226,8 @@ def run_prepared(
         how: dict[str, Any] = {"device": p.device, "compiled": p.compiled, "force": force, "fail_fast": fail_fast}
         how["watch"] = watch
         failures = execute(p.cases, p.methods, p.model, p.setting, p.store, report, **how)
-        write_tables(p.store, p.cases, p.methods, p.model, p.setting, force=force)
+        cases = keeping_pictures(p.store, p.cases, p.model, p.setting.weights_digest, force=force)
+        write_tables(p.store, cases, p.methods, p.model, p.setting, force=force)
         return failures
     finally:
         p.store.write_scores()

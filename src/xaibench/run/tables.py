@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from xaibench.data.case import Case, Cases
+from xaibench.data.case import Case
 from xaibench.data.segments import Segments, vessel_segments
 from xaibench.metrics.false_positives import Comparison, FalsePositives, compare, false_positives
 from xaibench.metrics.response import relative
@@ -88,7 +88,13 @@ def false_positive_rows(
 
 
 def write_tables(
-    store: Store, cases: Cases, methods: Sequence[Spec], model: nn.Module, setting: Setting, *, force: bool = False
+    store: Store,
+    cases: Iterable[Case],
+    methods: Sequence[Spec],
+    model: nn.Module,
+    setting: Setting,
+    *,
+    force: bool = False,
 ) -> None:
     """Compute the rows that are missing, and write both files for all that the folder holds.
 

@@ -1,0 +1,238 @@
+"""The figures of a run as matplotlib axes, for papers and notebooks; loads no network library.
+
+Each function takes a run (its folder, or what was read from it) and draws on ``ax`` or on a new figure:
+
+    from xaibench import plot
+
+    ax = plot.curves("runs/drive", "deletion")
+    plot.save(ax, "deletion.pdf")
+
+The report's pictures are these. Text in saved PDF and SVG files stays text, which an editor can change.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xaibench.errors import UserError
+from xaibench.leaderboard.results import Result, read_results
+from xaibench.record import Store
+from xaibench.report import figures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from xaibench.leaderboard.board import Column, Leaderboard
+
+Run = str | os.PathLike[str] | Store | Result
+CURVES = tuple(figures.CURVE_LABELS)
+
+__all__ = [
+    "CURVES",
+    "agreement",
+    "cost_against_faithfulness",
+    "critical_difference",
+    "curves",
+    "overlay",
+    "read",
+    "save",
+    "thin_against_thick",
+]
+
+
+def read(run: Run, target: str | None = None) -> Result:
+    """A run's leaderboard with its records; reading once and drawing several figures from it is quicker.
+
+    Args:
+        run: its folder.
+        target: what was explained; ``vessels`` where there are several and it is None.
+
+    Raises:
+        UserError: if there is no such run, no such target, or the run holds several leaderboards for it.
+    """
+    if isinstance(run, Result):
+        return run
+    store = run if isinstance(run, Store) else Store.open(Path(run))
+    results = read_results([store], target=target)
+    results = [r for r in results if r.board.target == "vessels"] or results
+    if len(results) > 1:
+        about = "; ".join(f"{r.board.dataset} {r.board.split}, {r.board.model}" for r in results)
+        raise UserError(
+            f"{store.root} holds {len(results)} leaderboards: {about}.", "Draw them from runs of their own."
+        )
+    return results[0]
+
+
+def curves(
+    run: Run,
+    metric: str = "deletion",
+    *,
+    target: str | None = None,
+    methods: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Mean over images with the band of their middle 80 %, one line per method.
+
+    Args:
+        run: see :func:`read`.
+        metric: one of :data:`CURVES`.
+        target: see :func:`read`.
+        methods: whose; by default the first five of the table and the controls prediction, frangi and random.
+        ax: where; a new figure if None.
+
+    Raises:
+        UserError: for another metric, one that was not measured, or a method that the run does not have.
+    """
+    if metric not in CURVES:
+        raise UserError(f"There are no curves of {metric!r}.", f"There are {', '.join(CURVES)}.")
+    result = read(run, target)
+    known = [r.method for r in result.board.rows]
+    for method in methods or ():
+        if method not in known:
+            raise UserError(f"The run has no method {method!r}.", f"It has {', '.join(known)}.")
+    if figures.column_of(result.board, metric) is None:
+        raise UserError(f"The run did not measure {metric}.", f"`xaibench run --metric {metric}` adds it.")
+    with _styled():
+        ax = figures.curves(_axes(ax, (5, 4)), result, metric, methods)
+        ax.legend(fontsize="small")
+        return ax
+
+
+def thin_against_thick(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
+    """One point per method: its mean on thin and on thick vessels.
+
+    Raises:
+        UserError: if no metric was measured on both.
+    """
+    board = _board(run, target)
+    if figures.thin_and_thick(board) is None:
+        raise UserError(
+            "The run measured nothing on both thin and thick vessels.", "`xaibench run --metric auroc-thin auroc-thick`"
+        )
+    with _styled():
+        return figures.thin_against_thick(_axes(ax, (5, 4.5)), board)
+
+
+def cost_against_faithfulness(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
+    """Seconds per map against the primary column, with the methods that no other beats at no more cost.
+
+    Raises:
+        UserError: if no method has both.
+    """
+    board = _board(run, target)
+    if not figures.pareto(board):
+        raise UserError("No method of the run has both a cost and a rank.", "`xaibench run` of a suite measures them.")
+    with _styled():
+        return figures.cost_against_faithfulness(_axes(ax, (5, 4.5)), board)
+
+
+def critical_difference(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
+    """The methods on a line by their mean ranks; bars join those that Nemenyi's test cannot tell apart (Demšar 2006).
+
+    Raises:
+        UserError: if no method is ranked.
+    """
+    board = _board(run, target)
+    ranked = sum(r.rank is not None for r in board.rows)
+    if not ranked:
+        raise UserError("No method of the run is ranked.", "`xaibench leaderboard` shows what is missing.")
+    with _styled():
+        return figures.critical_difference(_axes(ax, (8, 1.2 + 0.12 * ranked)), board)
+
+
+def agreement(
+    run: Run, *, target: str | None = None, columns: Sequence[Column] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Kendall's τ between each two metrics' rankings of the methods.
+
+    Args:
+        run: see :func:`read`.
+        target: see :func:`read`.
+        columns: of the leaderboard; by default those that rank most methods.
+        ax: where; a new figure if None.
+
+    Raises:
+        UserError: with fewer than two metrics.
+    """
+    board = _board(run, target)
+    chosen = figures.agreeing(board) if columns is None else list(columns)
+    if len(chosen) < 2:
+        raise UserError("Fewer than two metrics of the run rank its methods.", "Run more methods or metrics.")
+    side = min(9.0, 3 + 0.27 * len(chosen))
+    with _styled():
+        return figures.agreement(_axes(ax, (side + 1, side)), board, chosen)
+
+
+def overlay(run: Run, method: str, case: str, *, target: str | None = None, ax: Axes | None = None) -> Axes:
+    """A method's map over an image of the run, with contours of thin (pink) and thick (white) vessels.
+
+    Args:
+        run: see :func:`read`; a folder or store, since the map lies there.
+        method: as the leaderboard calls it.
+        case: the image's id.
+        target: see :func:`read`.
+        ax: where; a new figure if None.
+
+    Raises:
+        UserError: if the run has no such map, or keeps no pictures.
+    """
+    from xaibench.record.pictures import load_picture, picture_key
+    from xaibench.report.overlay import outlined
+    from xaibench.report.overlay import overlay as drawn
+
+    if isinstance(run, Result):
+        raise UserError("A map lies in a run's folder.", "Give the folder instead of what was read from it.")
+    store = run if isinstance(run, Store) else Store.open(Path(run))
+    record = read(store, target).record(method, case)
+    attribution = store.load_map(record.map_key) if record is not None else None
+    if record is None or attribution is None:
+        raise UserError(f"The run has no map of {method} on {case}.", "`xaibench leaderboard` shows what it has.")
+    picture = load_picture(store, picture_key(record.case_digest, record.weights_digest))
+    if picture is None:
+        raise UserError(f"The run keeps no picture of {case}.", "Give the run's command again, which adds it.")
+    shown = drawn(picture.image, attribution * picture.fov, signed=record.signed)
+    with _styled():
+        ax = _axes(ax, (4, 4))
+        ax.imshow(outlined(shown, picture.thin, picture.thick))
+        ax.set_axis_off()
+        return ax
+
+
+def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
+    """Write the figure of some axes as PDF, SVG or whatever else the name ends in; returns the path.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise UserError("The axes are on no figure any more.", "Draw them again.")
+    try:
+        with _styled():
+            figure.savefig(path, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{os.fspath(path)} cannot be written: {error}.", "Give a name that ends in .pdf or .svg."
+        ) from error
+    return Path(path)
+
+
+def _board(run: Run, target: str | None) -> Leaderboard:
+    return read(run, target).board
+
+
+def _styled() -> Any:
+    import matplotlib as mpl
+
+    return mpl.rc_context(figures.style())
+
+
+def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1]

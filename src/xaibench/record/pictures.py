@@ -1,0 +1,97 @@
+"""What a run's folder keeps of its images, so that maps can be looked at without the data: pictures and films.
+
+Both may show data whose terms forbid redistribution, as the run's maps do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xaibench.record.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image with what is known of it, and what a network says of it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        fov: (H, W) bool, the field of view.
+        vessels: (H, W) bool, the first observer's vessels.
+        thin: (H, W) bool, those of them that count as thin.
+        caliber: (H, W) float16, the vessel radius in px at every vessel pixel, 0 elsewhere.
+        prediction: (H, W) uint8, 255 · vessel probability.
+    """
+
+    image: np.ndarray
+    fov: np.ndarray
+    vessels: np.ndarray
+    thin: np.ndarray
+    caliber: np.ndarray
+    prediction: np.ndarray
+
+    @property
+    def thick(self) -> np.ndarray:
+        """(H, W) bool, the vessels that are not thin."""
+        thick: np.ndarray = self.vessels & ~self.thin
+        return thick
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """An image from which more and more is taken, the most attributed first, and what the network still sees.
+
+    Attributes:
+        shares: (n,) float, the share of the field of view that is removed, from 0 to 1.
+        pictures: (n, h, w, 3) uint8 RGB, made smaller.
+        predictions: (n, h, w) uint8, 255 · vessel probability, 0 outside the field of view.
+        probability: (n,) float, the target's mean probability.
+    """
+
+    shares: np.ndarray
+    pictures: np.ndarray
+    predictions: np.ndarray
+    probability: np.ndarray
+
+
+def picture_key(case_digest: str, weights_digest: str) -> str:
+    """The name of a picture, which a case has one of for each network."""
+    return f"{case_digest}-{weights_digest}"
+
+
+def write_picture(store: Store, key: str, picture: Picture) -> None:
+    """Keep a picture, see :func:`picture_key`; UserError if the folder cannot be written."""
+    store.write_arrays("pictures", key, vars(picture))
+
+
+def load_picture(store: Store, key: str) -> Picture | None:
+    """The picture of that key; None if it is absent or damaged."""
+    arrays = store.load_arrays("pictures", key)
+    try:
+        return None if arrays is None else Picture(**arrays)
+    except TypeError:  # of another version
+        return None
+
+
+def film_key(map_key: str, fill: str, steps: int) -> str:
+    """The name of a film: of a map, with what is removed replaced by a fill, in so many steps."""
+    return hashlib.sha256(f"{map_key} {fill} {steps}".encode()).hexdigest()[:24]
+
+
+def write_film(store: Store, key: str, film: Film) -> None:
+    """Keep a film, see :func:`film_key`; UserError if the folder cannot be written."""
+    store.write_arrays("films", key, vars(film))
+
+
+def load_film(store: Store, key: str) -> Film | None:
+    """The film of that key; None if it is absent or damaged."""
+    arrays = store.load_arrays("films", key)
+    try:
+        return None if arrays is None else Film(**arrays)
+    except TypeError:
+        return None

@@ -1,0 +1,252 @@
+"""The figures of a run, each drawn on axes that are given; matplotlib is imported only when one is drawn.
+
+Methods have the colours of Okabe and Ito (2008), which are told apart with any kind of colour vision, and markers of
+their own; controls are grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xaibench.leaderboard.aggregate import main_stem
+from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.results import Result
+from xaibench.leaderboard.text import number
+from xaibench.report.choice import column_of, shown_methods
+from xaibench.report.labels import FAINT, GREY, place_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#9a8700", "#7f5fb0")
+MARKERS = "osD^vPX*"
+DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+CURVE_LABELS = {
+    "deletion": ("share of the field of view removed, most attributed first", "what is left of the target"),
+    "insertion": ("share of the field of view put back, most attributed first", "what is back of the target"),
+    "caliber-response": ("vessel width, px at DRIVE's scale", "attribution ÷ chance"),
+    "contrast-response": ("local contrast of the vessel", "attribution ÷ chance"),
+}
+
+
+def style(ink: str = "black") -> dict[Any, Any]:
+    """What rcParams a figure is drawn and saved with: text stays text, and names of others are no formulas."""
+    return {
+        **{f"{part}.color": ink for part in ("text", "xtick", "ytick")},
+        **{"axes.edgecolor": ink, "axes.labelcolor": ink, "axes.facecolor": "none", "figure.facecolor": "none"},
+        **{"svg.fonttype": "none", "pdf.fonttype": 42, "text.parse_math": False, "axes.formatter.use_mathtext": False},
+        **{"axes.spines.top": False, "axes.spines.right": False, "font.size": 9.5, "axes.titlesize": 10.5},
+        **{
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "legend.frameon": False,
+            "axes.unicode_minus": True,
+        },
+        **{"axes.linewidth": 0.7, "lines.linewidth": 1.7, "lines.markersize": 4.5, "axes.axisbelow": True},
+    }
+
+
+def looks(board: Leaderboard, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour, line and marker of each of some methods; those of methods follow the order of the table."""
+    control = {r.method: r.control for r in board.rows}
+    plain = [r.method for r in board.rows if not r.control]
+    greys = [r.method for r in board.rows if r.control]
+    found: dict[str, dict[str, Any]] = {}
+    for m in methods:
+        i = (greys if control[m] else plain).index(m)
+        if control[m]:
+            found[m] = {"color": GREY, "linestyle": DASHES[i % len(DASHES)], "marker": ""}
+        else:
+            found[m] = {"color": COLOURS[i % len(COLOURS)], "linestyle": "-", "marker": MARKERS[i % len(MARKERS)]}
+    return found
+
+
+def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = None) -> Axes:
+    """Mean over images with the band that holds the middle 80 % of them, one line per method.
+
+    Args:
+        ax: where.
+        result: of which run.
+        stem: ``"deletion"``, ``"insertion"``, ``"caliber-response"`` or ``"contrast-response"``.
+        methods: whose; the first of the table and some controls if None.
+    """
+    board = result.board
+    column = column_of(board, stem)
+    chosen = shown_methods(board) if methods is None else list(methods)
+    look = looks(board, chosen)
+    for m in chosen:
+        curve = result.curve(column.name, m) if column is not None else None
+        if curve is not None:
+            ax.plot(curve.x, curve.mean(), label=m, markevery=max(1, curve.x.size // 6), **look[m])
+            if look[m]["marker"]:  # bands of controls would cover each other
+                ax.fill_between(curve.x, *curve.band(), color=look[m]["color"], alpha=0.13, linewidth=0)
+    along, up = CURVE_LABELS[stem]
+    ax.set(xlabel=along, ylabel=up, title=main_stem(column.name) if column is not None else stem)
+    if stem in ("deletion", "insertion"):
+        ax.set(xlim=(0, 1))
+        ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.0f} %")
+    else:
+        ax.axhline(1, color=GREY, linewidth=0.7)
+        ax.set(ylim=(0, None))
+        ax.locator_params(axis="x", integer=stem == "caliber-response")
+    return ax
+
+
+def thin_against_thick(ax: Axes, board: Leaderboard, labelled: Sequence[str] | None = None) -> Axes:
+    """Each method's mean on thin and on thick vessels; above the diagonal it is better on thick ones."""
+    pair = thin_and_thick(board)
+    if pair is None:
+        return ax
+    thin, thick = (board.mean(c) for c in pair)
+    both = np.concatenate([thin[np.isfinite(thick)], thick[np.isfinite(thin)]])
+    both = both[np.isfinite(both)]
+    if both.size:
+        pad = 0.06 * float(np.ptp(both) or 1)
+        ends = (float(both.min()) - pad, float(both.max()) + pad)
+        ax.plot(ends, ends, color=GREY, linewidth=0.7, zorder=0)
+        ax.set(xlim=ends, ylim=ends)
+    ax.set(xlabel=main_stem(pair[0].name), ylabel=main_stem(pair[1].name))
+    _points(ax, board, thin, thick, shown_methods(board) if labelled is None else labelled)
+    return ax
+
+
+def thin_and_thick(board: Leaderboard) -> tuple[Column, Column] | None:
+    """The two columns that say how good a method is on thin and on thick vessels, if they were measured."""
+    for stem in ("srg", "auroc", "lift"):
+        thin, thick = column_of(board, f"{stem}-thin"), column_of(board, f"{stem}-thick")
+        if thin and thick:
+            return thin, thick
+    return None
+
+
+def cost_against_faithfulness(ax: Axes, board: Leaderboard, labelled: Sequence[str] | None = None) -> Axes:
+    """Mean seconds per map against the primary column, with the methods that no other beats at no more cost."""
+    if board.primary is None:
+        return ax
+    seconds = np.array([r.seconds for r in board.rows])
+    level = board.mean(board.primary)
+    front = pareto(board)
+    x, y = [seconds[i] for i in front], [level[i] for i in front]
+    ax.plot(x, y, color=GREY, linewidth=1, drawstyle="steps-post", zorder=0)
+    named = [*(shown_methods(board) if labelled is None else labelled), *(board.rows[i].method for i in front)]
+    ax.set(xscale="log", xlabel="seconds per map", ylabel=main_stem(board.primary.name))
+    ax.xaxis.set_major_formatter(lambda v, _: number(v, bounded=False))
+    _points(ax, board, np.where(seconds > 0, seconds, np.nan), level, named)
+    return ax
+
+
+def pareto(board: Leaderboard) -> list[int]:
+    """The rows of methods, controls aside, that none beats on the primary column at no more seconds; by seconds."""
+    if board.primary is None:
+        return []
+    level = board.primary.orient(board.mean(board.primary))
+    rows = [i for i, r in enumerate(board.rows) if not r.control and np.isfinite(level[i]) and r.seconds > 0]
+    front: list[int] = []
+    for i in sorted(rows, key=lambda i: (board.rows[i].seconds, -level[i])):
+        if not front or level[i] > level[front[-1]]:
+            front.append(i)
+    return front
+
+
+def critical_difference(ax: Axes, board: Leaderboard) -> Axes:
+    """Mean ranks on a line, the best left; a bar joins methods that Nemenyi's test cannot tell apart (Demšar 2006)."""
+    names, ranks, difference = board.critical_difference()
+    k = len(names)
+    if not k:
+        return ax
+    half = (k + 1) // 2
+    low, high = 1.0, max(float(k), 2.0)
+    bars = _cliques(ranks, difference)
+    ax.set(xlim=(low - 0.02 * (high - low), high + 0.02 * (high - low)), ylim=(half + 1.6 + 0.45 * len(bars), -1.6))
+    ax.axis("off")
+    ink = ax.xaxis.label.get_color()
+    ax.plot([low, high], [0, 0], color=ink, linewidth=0.8)
+    step = max(1, round((high - low) / 8))
+    for tick in range(1, int(high) + 1, step):
+        ax.plot([tick, tick], [-0.15, 0], color=ink, linewidth=0.8)
+        ax.text(tick, -0.3, str(tick), ha="center", va="bottom")
+    width = high - low
+    for i, bar in enumerate(bars):
+        ends = [ranks[bar[0]] - 0.01 * width, ranks[bar[-1]] + 0.01 * width]
+        ax.plot(ends, [0.45 * (i + 1)] * 2, color=ink, linewidth=3.2)
+    for i, (name, rank) in enumerate(zip(names, ranks, strict=True)):
+        left = i < half
+        y = 0.45 * len(bars) + 1 + (i if left else k - 1 - i)
+        end = low if left else high
+        ax.plot([rank, rank, end], [0, y, y], color=GREY, linewidth=0.7)
+        text = f"{name}  {rank:.2f} " if left else f" {rank:.2f}  {name}"
+        ax.text(end, y, text, ha="right" if left else "left", va="center", clip_on=False)
+    if np.isfinite(difference) and difference <= high - low:
+        ax.plot([low, low + difference], [-1.25, -1.25], color=ink, linewidth=1.6)
+        ax.text(low + difference, -1.25, f"   critical difference {difference:.2f}", va="center", ha="left")
+    return ax
+
+
+def _cliques(ranks: np.ndarray, difference: float) -> list[list[int]]:
+    """The longest runs of methods, in the order of ranks, that lie within the difference."""
+    found: list[list[int]] = []
+    for i in range(len(ranks)):
+        run = [j for j in range(i, len(ranks)) if ranks[j] - ranks[i] <= difference]
+        if len(run) > 1 and not (found and run[-1] <= found[-1][-1]):
+            found.append(run)
+    return found
+
+
+def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column] | None = None) -> Axes:
+    """Kendall's τ between each two metrics' rankings of the methods, the better end up: 1 the same, −1 the reverse."""
+    chosen = agreeing(board) if columns is None else list(columns)
+    taus = board.agreement(chosen)
+    n = len(chosen)
+    grid = np.eye(n)
+    for i in range(n):
+        for j in range(i + 1, n):
+            tau = taus[chosen[i].name, chosen[j].name]
+            grid[i, j] = grid[j, i] = np.nan if tau is None else tau
+    picture = ax.imshow(grid, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="nearest")
+    size = 8.5 if n <= 16 else 7.5
+    names = [main_stem(c.name) for c in chosen]
+    ax.set_xticks(range(n), names, rotation=55, ha="right", rotation_mode="anchor", fontsize=size)
+    ax.set_yticks(range(n), names, fontsize=size)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    if n <= 16:
+        for (i, j), tau in np.ndenumerate(grid):
+            colour = "white" if abs(tau) > 0.6 else "black"
+            ax.text(j, i, number(float(tau)), ha="center", va="center", fontsize=7, color=colour)
+    ax.figure.colorbar(picture, ax=ax, shrink=0.7, label="Kendall's τ")
+    return ax
+
+
+def agreeing(board: Leaderboard) -> list[Column]:
+    """The metrics with a better end that rank at least half of the methods and three of them; gates, costs and variants
+    of one metric aside."""
+    methods = np.array([not r.control for r in board.rows], bool)
+    least = max(3, -(-int(methods.sum()) // 2))
+    return [
+        c
+        for c in board.columns
+        if c.better != "none" and c.gate is None and c.family != "cost"
+        and not any(word in c.name for word in ("fill=", "share=", "segmenter="))
+        and np.unique(board.mean(c)[methods & np.isfinite(board.mean(c))]).size >= least
+    ]  # fmt: skip
+
+
+def _points(ax: Axes, board: Leaderboard, x: np.ndarray, y: np.ndarray, labelled: Sequence[str]) -> None:
+    """One point per row, with names beside those that are labelled."""
+    look = looks(board, [r.method for r in board.rows])
+    there = [i for i in range(len(board.rows)) if np.isfinite(x[i]) and np.isfinite(y[i])]
+    for i in there:
+        r, named = board.rows[i], board.rows[i].method in labelled
+        if r.control:
+            ax.plot(x[i], y[i], "o", markerfacecolor="none", color=GREY, markersize=6, zorder=2)
+        elif named:
+            ax.plot(x[i], y[i], look[r.method]["marker"], color=look[r.method]["color"], markersize=7, zorder=3)
+        else:
+            ax.plot(x[i], y[i], "o", color=FAINT, markersize=5, zorder=1)
+    place_names(
+        ax,
+        [(float(x[i]), float(y[i]), board.rows[i].method if board.rows[i].method in labelled else "") for i in there],
+    )

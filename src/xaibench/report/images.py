@@ -1,0 +1,81 @@
+"""Arrays as small pictures inside a page: data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+QUALITY = 70
+LESS = (45, 25, 10)  # qualities for what does not compress: noise
+
+
+def fit(shape: Sequence[int], side: int) -> tuple[int, int]:
+    """Height and width with a long side of at most ``side``, never larger than they are.
+
+    Example:
+        >>> fit((584, 565), 320), fit((100, 50), 320)
+        ((320, 310), (100, 50))
+    """
+    height, width = shape
+    factor = min(1.0, side / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def smaller(array: np.ndarray, side: int) -> np.ndarray:
+    """The array with a long side of at most ``side``, each value a mean over the area it stands for.
+
+    Args:
+        array: (H, W) or (H, W, 3); uint8 stays uint8, bool becomes the share that is True, all else float32.
+        side: px.
+    """
+    size = fit(array.shape[:2], side)
+    if array.dtype != np.uint8:
+        array = array.astype(np.float32)
+    if size == array.shape[:2]:
+        return array
+    return np.asarray(Image.fromarray(array).resize(size[::-1], Image.Resampling.BOX))
+
+
+def resized(mask: np.ndarray, side: int) -> np.ndarray:
+    """An (H, W) bool mask with a long side of exactly ``side``: (h, w) float32, the share of it that is True."""
+    height, width = mask.shape
+    size = (max(1, round(width * side / max(mask.shape))), max(1, round(height * side / max(mask.shape))))
+    return np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+
+
+def jpeg(picture: np.ndarray) -> str:
+    """An (H, W, 3) or (H, W) uint8 picture as the data URI of a JPEG."""
+    return _uri(Image.fromarray(picture), "jpeg", quality=QUALITY, optimize=True)
+
+
+def webp(picture: np.ndarray, most: float = math.inf) -> str:
+    """An (H, W, 4) or (H, W, 3) uint8 picture as the data URI of a WebP.
+
+    Args:
+        picture: RGBA or RGB.
+        most: characters that it should take; the quality is lowered down to the least one until it does.
+    """
+    uri = ""
+    for quality in (QUALITY, *LESS):
+        uri = _uri(Image.fromarray(picture), "webp", quality=quality, alpha_quality=quality, method=4)
+        if len(uri) <= most:
+            break
+    return uri
+
+
+def stencil(mask: np.ndarray, colour: tuple[int, int, int]) -> str:
+    """An (H, W) bool mask in one colour on nothing, as the data URI of a PNG."""
+    image = Image.fromarray(mask.astype(np.uint8), mode="P")
+    image.putpalette([0, 0, 0, *colour])
+    return _uri(image, "png", transparency=0, bits=1, optimize=True)
+
+
+def _uri(image: Image.Image, format: str, **options: object) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return f"data:image/{format};base64,{base64.b64encode(buffer.getvalue()).decode()}"
