@@ -70,8 +70,8 @@ def test_suites() -> None:
     beside = {"srg-thin", "srg-thick", "irof"}
     assert set(metrics["full"]) - set(metrics["standard"]) == {"mprt", "max-sensitivity"} | beside
     assert set(metrics["standard"]) - set(metrics["full"]) == {f"{name}[steps=10]" for name in beside}
-    assert {"srg[steps=10]", "auroc-thin", "thin-gap", "seconds"} < set(metrics["quick"])
-    assert {name.removesuffix("[steps=10]") for name in metrics["quick"]} < every
+    assert {"srg[steps=6]", "auroc-thin", "lift-thin", "thin-gap", "seconds"} < set(metrics["quick"])
+    assert {name.removesuffix("[steps=6]") for name in metrics["quick"]} < every
     assert not {"srg", "deletion", "dice-deletion"} & set(metrics["quick"])
     assert set(metrics["truth"]) == truth | {
         f"{name}[segmenter={kind}]" for name in ("planted", "planted-pixels") for kind in ("thick", "marker")

@@ -15,10 +15,12 @@ from xaibench.registry import Plugin, Spec
 
 CURVES = ("srg", "deletion", "insertion")
 FILLS = ("blur", "mean")  # beside the primary one, which is the metrics' default
-FEW_STEPS = 10  # of curves that stand beside the main ones; their areas differ little from those of 20 steps
+FEW_STEPS = 10  # of curves that stand beside the main ones; their areas are some .01 below those of 40 steps
+QUICK_STEPS = 6  # of the quick suite's; some .03 below
 MORE = ("context[share=0.9]",)
 SEGMENTERS = ("thick", "marker")  # of the truth metrics, beside the linear one
-DEAR = ("infidelity", "faithfulness-correlation", "irof")  # metrics of the map with passes of their own
+# Metrics of the map that have passes of their own, or say nearly what others say.
+SECONDARY = ("infidelity", "faithfulness-correlation", "irof", "ap-", "rank-", "pointing-", "entropy", "effective-")
 DEAREST = ("mprt", "max-sensitivity")  # which need many further maps
 BESIDE = ("srg-thin", "srg-thick", "irof")  # curves of their own beside the run's target and fill
 
@@ -30,7 +32,7 @@ class Suite:
     Attributes:
         methods: by name; every registered explainer if empty.
         fills: beside the primary one, whose curves have half the steps.
-        few_steps: whether a metric's curves have half the steps, too.
+        steps: how many a metric's curves have, None for its default.
         cases: how many, None for all.
         wants: whether a metric belongs to it.
     """
@@ -39,7 +41,7 @@ class Suite:
     fills: tuple[str, ...]
     cases: int | None
     wants: Callable[[Plugin], bool]
-    few_steps: Callable[[Plugin], bool] = lambda m: False
+    steps: Callable[[Plugin], int | None] = lambda m: None
 
 
 SUITES = {
@@ -47,8 +49,8 @@ SUITES = {
         ("gradcam", "gradcam[layer=decoder-1/2]", "saliency", "deeplift", "lrp"),
         (),
         5,
-        lambda m: m.traits["measures"] != "method" and m.name not in DEAR,
-        few_steps=lambda m: True,
+        lambda m: m.traits["measures"] != "method" and not m.name.startswith(SECONDARY),
+        steps=lambda m: QUICK_STEPS,
     ),
     "standard": Suite(
         (
@@ -59,7 +61,7 @@ SUITES = {
         FILLS,
         None,
         lambda m: m.family != "truth" and m.name not in DEAREST,
-        few_steps=lambda m: m.name in BESIDE,
+        steps=lambda m: FEW_STEPS if m.name in BESIDE else None,
     ),
     "full": Suite((), FILLS, None, lambda m: m.family != "truth"),
     "truth": Suite((), (), None, lambda m: m.family == "truth"),
@@ -117,8 +119,8 @@ def chosen_metrics(asked: Sequence[str], suite: Suite) -> tuple[Spec, ...]:
     more = [f"{curve}[fill={fill},steps={FEW_STEPS}]" for curve in CURVES for fill in suite.fills]
     more += MORE if suite.fills else ()
     more += [f"{p.name}[segmenter={s}]" for p in plugins if "segmenter" in p.parameters for s in SEGMENTERS]
-    few = [p for p in plugins if "steps" in p.parameters and suite.few_steps(p)]
-    own = [f"{p.name}[steps={FEW_STEPS}]" if p in few else p.name for p in plugins]
+    steps = {p.name: suite.steps(p) if "steps" in p.parameters else None for p in plugins}
+    own = [f"{p.name}[steps={steps[p.name]}]" if steps[p.name] else p.name for p in plugins]
     return tuple(_distinct(registry.parse("metric", name) for name in (*own, *more)))
 
 
