@@ -201,9 +201,8 @@ def _see(name: bytes, logits: Callable[[], Tensor], case: Case, scorer: Scorer) 
     dice = scorer.common(("dice",), dict[bytes, float])
 
     def maps() -> Tensor:
-        found = logits().sigmoid()
-        fov = case.fov.to(scorer.device)
-        dice[name] = soft_dice(found[0, 0][fov], _original(case, scorer)[0, 0][fov])
+        found, (place, original) = logits().sigmoid(), _inside(case, scorer)
+        dice[name] = soft_dice(found.flatten()[place], original)
         return found
 
     return scorer.once(lambda: name, maps), dice[name]
@@ -212,6 +211,16 @@ def _see(name: bytes, logits: Callable[[], Tensor], case: Case, scorer: Scorer) 
 def _near(case: Case, scorer: Scorer) -> Near:
     """The whole image, and the network's logits of it; one pass for all methods and metrics."""
     return scorer.common(("near",), lambda: scorer.near(case.image))
+
+
+def _inside(case: Case, scorer: Scorer) -> tuple[Tensor, Tensor]:
+    """(n,) flat indices of the field of view, and the probabilities of the whole image there."""
+
+    def find() -> tuple[Tensor, Tensor]:
+        place = torch.nonzero(case.fov.flatten()).squeeze(1).to(scorer.device)
+        return place, _original(case, scorer).flatten()[place]
+
+    return scorer.common(("inside",), find)
 
 
 def _original(case: Case, scorer: Scorer) -> Tensor:
