@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 from skimage.filters import frangi
 
 from xaibench.data.case import Case
-from xaibench.data.vesselness import filled, vesselness
+from xaibench.data.phantom import draw_phantom
+from xaibench.data.vesselness import continued, vesselness
 
 EVERYWHERE = np.ones((60, 60), bool)
 
@@ -38,9 +40,45 @@ def test_its_scales_follow_the_picture() -> None:
     assert not np.array_equal(large, vesselness(tube(3.0), EVERYWHERE))
 
 
-def test_outside_the_field_of_view_there_is_nothing_and_its_edge_is_no_vessel(eye: Case) -> None:
+def test_outside_the_field_of_view_there_is_nothing(eye: Case) -> None:
     fov = eye.fov.numpy()
-    flat = np.where(fov, 0.6, 0.0)
-    assert np.ptp(filled(flat, fov)) < 0.01
     map_ = vesselness(eye.image[1].numpy(), fov)
     assert (map_[~fov] == 0).all() and (map_ >= 0).all() and map_.any()
+
+
+def disc(side: int = 160) -> tuple[np.ndarray, np.ndarray]:
+    """Distance from the middle, and a field of view of 60 px around it."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    return np.hypot(y, x), np.hypot(y, x) <= 60
+
+
+def test_light_that_falls_off_towards_the_edge_is_continued_as_a_plane() -> None:
+    y, x = np.mgrid[:160, :160]
+    fov, ramp = disc()[1], 0.2 + 0.002 * x + 0.001 * y
+    near = disc()[0] < 66
+    assert np.abs(continued(np.where(fov, ramp, 0.0), fov) - ramp)[near].max() < 1e-6
+    assert np.array_equal(continued(ramp, np.ones_like(fov)), ramp)
+    only = np.zeros((9, 9), bool)
+    only[4, 4] = True  # a field that is all rim
+    assert np.isfinite(continued(np.where(only, 0.5, 0.0), only)).all()
+
+
+def test_the_edge_of_the_field_is_no_vessel() -> None:
+    """Light falls off by half, and the aperture darkens the last two pixels; one vessel crosses the field."""
+    away, fov = disc()
+    noise = np.random.default_rng(0).normal(0, 0.004, away.shape)
+    light = 0.6 * (1 - 0.5 * (away / 60) ** 2) * np.where(away > 58, 0.8, 1.0) + noise
+    light[78:82] -= 0.12
+    map_ = vesselness(np.where(fov, light, 0.0), fov)
+    rim, line = fov & (away > 54), np.zeros_like(fov)
+    line[76:84] = True
+    assert map_[rim & ~line].sum() < 0.1 * map_[fov].sum() < 0.15 * map_[line & fov].sum()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_edge_of_a_phantom_is_no_vessel(seed: int) -> None:
+    case = draw_phantom(seed, (256, 256))
+    fov = case.fov.numpy()
+    rim = fov & (distance_transform_edt(fov) <= 5)
+    map_ = vesselness(case.image[1].numpy(), fov)
+    assert map_[rim].sum() / map_[fov].sum() < 3 * rim.sum() / fov.sum()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xaibench.data.blur import blur_inside
 from xaibench.data.case import Case
-from xaibench.data.vesselness import filled, vesselness
+from xaibench.data.vesselness import continued, vesselness
 from xaibench.errors import Skipped
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
@@ -91,7 +91,7 @@ def sobel(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
         (H, W) float32, >= 0.
     """
     fov = scorer.target.fov.numpy()
-    map_ = sobel_filter(filled(image[1].cpu().numpy(), fov))
+    map_ = sobel_filter(continued(image[1].cpu().numpy(), fov, scale=scorer.target.scale))
     return torch.from_numpy(np.where(fov, map_, 0).astype(np.float32))
 
 
