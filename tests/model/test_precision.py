@@ -51,7 +51,8 @@ def test_every_method_explains_it_alike(eye: Case, name: str) -> None:
         explain(Scorer(n, target_on(eye), engine=Engine()), eye.image, method=spec, seed=0, case=eye)
         for n in (network, in_precision(network, "bf16"))
     ]
-    assert maps[1].dtype == torch.float32
+    assert maps[1].dtype == torch.float32 and bool(torch.isfinite(maps[1]).all())
+    if name in ("ablationcam", "scorecam"):  # what one channel of this network does is below bfloat16's step
+        return
     a, b = (m[eye.fov].double() for m in maps)
-    # Cosine, since a uniform map has no correlation. What one channel of this network does is below bfloat16's step.
-    assert float(a @ b / (a.norm() * b.norm())) > (0.9 if name not in ("ablationcam", "scorecam") else -1)
+    assert float(a @ b / (a.norm() * b.norm())) > 0.9  # cosine, since a uniform map has no correlation

@@ -179,7 +179,7 @@ def _cut(case: Case, scorer: Scorer, side: int) -> Window:
     labels = y * TILES[0] // height * TILES[1] + x * TILES[1] // width
     try:
         found = target("vessels", scorer.model, part)
-    except RuntimeError as error:  # what torch raises of a network that cannot take the picture
+    except UserError as error:  # the network cannot take a picture of this size
         raise Skipped(f"the network cannot take a window of {width} × {height} px") from error
     except Skipped as reason:
         raise Skipped(f"the network finds no vessel in the window of {width} × {height} px") from reason
