@@ -14,6 +14,7 @@ from subject import Subject
 
 import xaibench as xb
 from xaibench.model.precision import in_precision
+from xaibench.scorer.folded import folded
 
 METHODS = ["gradcam[layer=decoder-1/2]", "hirescam", "saliency", "deeplift", "lrp", "lime"]
 COST = ("seconds", "passes", "peak-mb")
@@ -50,8 +51,8 @@ def test_precision(benchmark: BenchmarkFixture, subject: Subject, tmp_path: Path
         change, spread = (after - before).abs(), float(before.std())
         tau = float(kendalltau(before, after).statistic)
         rows[str(metric)] = [float(before.mean()), float(change.mean()), float(change.max()), spread, tau]
-    plain = xb.load_model("unet-drive")
-    reduced = in_precision(plain, "bf16")
+    model = xb.load_model("unet-drive")
+    plain, reduced = folded(model), in_precision(model, "bf16")
     speeds = [seconds(reduced, subject.case.image) / seconds(plain, subject.case.image) for _ in range(3)]
     benchmark.extra_info.update(kind="precision", name="bf16", rows=rows, speed=statistics.median(speeds))
     assert len(rows) > 40

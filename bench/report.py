@@ -51,7 +51,7 @@ def report(path: Path) -> str:
         "",
         f"One run of `make bench` on {saved['machine_info']['cpu']['count']} cores "
         f"({saved['machine_info']['cpu'].get('brand_raw', 'unknown')}), one picture of a DRIVE image's size. A pass is "
-        "the median of ten single forward passes of the network in its fastest memory format, five just before what is "
+        "the median of ten single forward passes of the network, its batch norms folded, five just before what is "
         f"measured and five just after it; a pass with gradient takes {gradient:.1f} of them. Efficiency is passes × a "
         "single pass ÷ wall time: what is left of the network's own speed; above 1 where crops around what changed "
         "replace passes of the whole picture.",

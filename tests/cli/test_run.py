@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shlex
 import shutil
 import signal
@@ -247,19 +246,3 @@ def test_a_reader_who_leaves_costs_no_result(small: Sequence[str], finished: Pat
     assert (process.stderr.read(), process.wait()) == (b"", 0)
     process.stderr.close()
     assert Path("p/leaderboard.md").is_file()
-
-
-def test_compile_is_kept_in_the_runs_description(
-    xaibench: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-
-    def stand_in(model: Any, image: Any) -> Any:
-        made.append(tuple(image.shape))
-        return model
-
-    monkeypatch.setattr(sys.modules["xaibench.run.execute"], "compile_network", stand_in)
-    asked = ("run", "--method", "sobel", "--data", "phantom[size=128]", "--cases", "2", "--model", str(weights))
-    said = xaibench(*asked, "--metric", "srg", "--out", "fast", "--compile")
-    assert said.code == 0 and made == [(3, 128, 128)]
-    assert json.loads((tmp_path / "fast" / "run.json").read_text())["compiled"] is True

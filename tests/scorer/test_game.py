@@ -1,60 +1,14 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-import pytest
 import torch
-from made_up import GreenFilter, target_on
-from torch import Tensor, nn
+from made_up import GreenFilter
 
 from xaibench.data.case import Case
 from xaibench.data.reference import reference_image
 from xaibench.data.regions import superpixels
 from xaibench.scorer import Scorer, Target
-from xaibench.scorer import game as room
-from xaibench.scorer.engine import Engine
-from xaibench.scorer.game import game, region_game, scores
-
-
-class Watched(nn.Module):
-    """A network that keeps the size of every batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.filter, self.sizes = GreenFilter(), []
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.sizes.append(len(images))
-        return self.filter(images)
-
-
-def test_pictures_are_made_a_few_at_a_time(eye: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "VALUES", 5 * eye.image.numel())
-    model = Watched()
-    scorer = Scorer(model, target_on(eye), engine=Engine(2))
-    made = []
-
-    def pictures() -> itertools.chain[Tensor]:
-        for i in range(11):
-            made.append((i, scorer.passes))
-            yield eye.image * (1 - i / 20)
-
-    values = scores(scorer, pictures())
-    # Four fit and make two micro-batches; the fifth would have gone alone. They are made when the last four are done.
-    assert made == [(i, i - i % 4) for i in range(11)] and model.sizes == [2, 2, 2, 2, 2, 1]
-    green = eye.image[1][eye.vessels].double().numpy()
-    expected = [20 * (0.4 - green.mean() * (1 - i / 20)) for i in range(11)]
-    np.testing.assert_allclose(values, expected, rtol=1e-5)
-
-
-def test_one_picture_larger_than_the_memory_still_goes(
-    eye: Case, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted = [float(scorer(eye.image[None])), float(scorer(eye.image[None] * 0.5))]
-    monkeypatch.setattr(room, "VALUES", 10)
-    assert scores(scorer, [eye.image, eye.image * 0.5]).tolist() == wanted
-    assert scores(scorer, []).shape == (0,)
+from xaibench.scorer.game import game, region_game
 
 
 def test_the_game_is_the_score_of_the_picture_put_together(scorer: Scorer, eye: Case) -> None:

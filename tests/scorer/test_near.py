@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xaibench.model.load import load_model
 from xaibench.model.shortcut import load_shortcut
-from xaibench.scorer.near import Box, Near, alike_together, box_of, crop_for, trusted_reach
+from xaibench.scorer.near import Box, Near, Through, alike_together, box_of, crop_for, trusted_reach
 from xaibench.scorer.reach import Reach, reach_of
 
 SIZE = (300, 331)  # no multiple of any stride
@@ -46,7 +46,7 @@ def test_crops_agree_with_the_whole_wherever_the_place_is(name: str) -> None:
         with torch.inference_mode():
             return network(pictures)
 
-    near = Near(image, forward, reach)
+    near = Near(image, lambda: Through(forward), reach)
     whole = near.logits
     boxes = [Box(0, 0, 9, 7), Box(291, 300, 300, 331), Box(140, 151, 156, 167), Box(0, 320, 3, 331), Box(33, 5, 34, 6)]
     for i, box in enumerate(boxes):
@@ -65,7 +65,7 @@ def test_networks_that_see_the_whole_picture_are_given_it(name: str) -> None:
     network, image, box = make(name), picture(), Box(100, 100, 110, 120)
     assert trusted_reach(network, image) is None
     with torch.inference_mode():
-        near = Near(image, network, None)
+        near = Near(image, lambda: Through(network), None)
         for seed in (1, 2):  # the second picture holds nothing of the first
             content = picture(seed)[(..., *box.slices)]
             torch.testing.assert_close(near.changed(box, content), full(network, image, box, content))
@@ -145,7 +145,8 @@ def test_crops_go_together_only_where_that_changes_no_bit(network: nn.Module, to
         return network(pictures)
 
     changes = [(Box(y, 40, y + 8, 48), picture(y, (8, 8))) for y in (40, 80, 120, 160)]
-    near = Near(image, forward, Reach(1, 1, 1), lambda parts: alike_together(network, parts))
+    through = Through(forward, lambda parts: alike_together(network, parts))
+    near = Near(image, lambda: through, Reach(1, 1, 1))
     found = list(near.changed_each(changes))
     assert sorted(sizes) == ([1, 4] if together else [1] * 5)  # one is the picture's own
     for (box, content), logits in zip(changes, found, strict=True):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -161,3 +163,46 @@ def test_what_is_shared_is_computed_once(scorer: Scorer) -> None:
         return len(calls)
 
     assert [scorer.shared("a", compute), scorer.shared("a", compute), scorer.shared("b", compute)] == [1, 1, 2]
+
+
+def test_pictures_to_be_scored_together_are_made_as_many_as_go_through_the_network(eye: Case) -> None:
+    model = Watched()
+    scorer = Scorer(model, target_on(eye), engine=Engine(2))
+    made, place = [], torch.empty_like(eye.image)
+
+    def pictures() -> Iterator[Tensor]:
+        for i in range(5):
+            made.append((i, scorer.passes))
+            yield torch.mul(eye.image, 1 - i / 20, out=place)  # always in the same place
+
+    values = scorer.together(pictures())
+    assert made == [(i, i - i % 2) for i in range(5)] and model.sizes == [2, 2, 1]
+    green = eye.image[1][eye.vessels].double().numpy()
+    np.testing.assert_allclose(values, [20 * (0.4 - green.mean() * (1 - i / 20)) for i in range(5)], rtol=1e-5)
+    assert scorer.together([]) == []
+
+
+def test_a_picture_that_comes_twice_is_scored_once_where_it_is_kept(eye: Case) -> None:
+    first = Scorer(GreenFilter(), target_on(eye), engine=Engine(2))
+    second = first.about(target_on(eye, ~eye.vessels))
+    images = [eye.image, eye.image * 0.5, eye.image, eye.image * 0.25]
+    assert first.together(images) == [float(first(image[None])) for image in images]
+    assert second.together(images[::-1]) == [float(second(image[None])) for image in images[::-1]]
+    assert (first.passes, second.passes) == (3 + 4, 4)
+
+
+def test_a_picture_of_another_size_is_refused(eye: Case, scorer: Scorer) -> None:
+    with pytest.raises(UserError, match="got images of shape"):
+        scorer.together([eye.image[:, :1]])
+
+
+class Watched(nn.Module):
+    """A network that keeps the size of every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter, self.sizes = GreenFilter(), []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.sizes.append(len(images))
+        return self.filter(images)

@@ -67,7 +67,6 @@ def configure(parser: Parser) -> None:
     add("--out", metavar="FOLDER", help="the run's folder; below runs/ by default")
     add("--seed", type=number(int, 0), default=0, metavar="N", help="decides all chance (default: 0)")
     add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
-    add("--compile", action="store_true", help="compile the network first: for long runs (needs a C++ compiler)")
     how = "of the network: bf16 is faster on some processors, and another network in its last digits (default: float32)"
     add("--precision", type=one_of(*PRECISIONS), default="float32", metavar="|".join(PRECISIONS), help=how)
     add("--force", action="store_true", help="compute also what is there already")
@@ -99,7 +98,6 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             out=args.out,
             seed=args.seed,
             device=args.device,
-            compile=args.compile,
             precision=args.precision,
         )
     )

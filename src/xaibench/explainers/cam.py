@@ -24,7 +24,6 @@ from xaibench.model.layers import find_layer, output_of, pixel_centre
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 from xaibench.scorer.engine import evaluating
-from xaibench.scorer.game import scores
 from xaibench.scorer.near import digest
 
 LARGEST_STRIDE = 32  # px, of a whole network; one that pads its input to a multiple adds less
@@ -171,7 +170,7 @@ def scorecam(
                 varying.append(k)
                 yield torch.lerp(reference, image, (mask - low) / (high - low))
 
-    values = scores(scorer, pictures())
+    values = np.array(scorer.together(pictures()))
     weights = activation.new_zeros(len(activation))
     weights[varying] = torch.from_numpy(values[1:] - values[0]).to(weights)
     return _map(scorer, image, activation * weights[:, None, None])

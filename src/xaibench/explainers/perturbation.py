@@ -13,7 +13,7 @@ from xaibench.data.regions import spread
 from xaibench.errors import UserError
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
-from xaibench.scorer.game import region_game, scores
+from xaibench.scorer.game import region_game
 from xaibench.scorer.near import Box
 
 RATE = 0.05  # of Adam, in units of the mask
@@ -163,8 +163,10 @@ def rise(
             y, x = (hats(n, cell, s) for n, s in zip(fov.shape, shift, strict=True))
             yield y @ grid @ x.T
 
+    image, reference = image.to(scorer.device), reference.to(scorer.device)
+    place = torch.empty_like(image)
     kept = (torch.from_numpy(mask).to(image) for mask in masks())
-    values = scores(scorer, (torch.lerp(reference, image, mask) for mask in kept))
+    values = np.array(scorer.together(torch.lerp(reference, image, mask, out=place) for mask in kept))
     total, coverage = np.zeros(fov.shape), np.zeros(fov.shape)
     for mask, value in zip(masks(), values - values.mean(), strict=True):
         total += value * mask
@@ -244,9 +246,9 @@ def extremal(
     fov = scorer.target.fov.to(scorer.device)
     image = image.to(scorer.device)
     reference = scorer.reference(baseline, image)
-    whole, hidden = scores(scorer, [image, reference])
-    gain = abs(float(whole - hidden))
-    if gain < 1e-6 * max(1.0, abs(float(whole))):
+    whole, hidden = scorer.together([image, reference])
+    gain = abs(whole - hidden)
+    if gain < 1e-6 * max(1.0, abs(whole)):
         return torch.zeros(fov.shape)
     y, x = (torch.from_numpy(hats(n, cell)).to(image) for n in fov.shape)
     # The gradients of the network's weights are nobody's business: only the grid is differentiated.

@@ -16,7 +16,6 @@ from xaibench.registry import Spec
 from xaibench.run.cell import Context, compute_cell
 from xaibench.run.plan import Setting, missing_scores, plan_case
 from xaibench.scorer import Scorer, target
-from xaibench.scorer.compiled import Forward, compile_network
 
 Report = Callable[["Event"], None]
 Watch = Callable[["Step"], None]
@@ -67,7 +66,6 @@ def execute(
     *,
     watch: Watch | None = None,
     device: str = "cpu",
-    compiled: bool = False,
     force: bool = False,
     fail_fast: bool = False,
 ) -> int:
@@ -82,7 +80,6 @@ def execute(
         report: called after each cell.
         watch: called while a cell is computed, as each of its parts begins and at every pass.
         device: where to compute.
-        compiled: compile the network before the first pass.
         force: compute also what is there.
         fail_fast: end with the first failure instead of recording it and going on.
 
@@ -93,7 +90,6 @@ def execute(
         UserError: if a method or target is asked for something that does not exist.
     """
     total, done, failures = len(cases) * len(methods), 0, 0
-    forward: Forward | None = None
     for case in cases:
         scorer: Scorer | Skipped | None = None
         for cell in plan_case(case, methods, setting):
@@ -102,9 +98,7 @@ def execute(
             if kept is not None and todo == {}:
                 record, trace = kept, ""
             else:
-                if compiled and forward is None:
-                    forward = compile_network(model.to(device), case.image.to(device))
-                scorer = scorer or _scorer(model, setting, case, device, forward)
+                scorer = scorer or _scorer(model, setting, case, device)
                 begin = _watched(watch, f"{cell.spec} on {case.id}", scorer)
                 context = Context(case, scorer, setting, store, fail_fast, begin)
                 record, trace = compute_cell(cell, kept, todo, context)
@@ -138,9 +132,9 @@ def _watched(watch: Watch | None, cell: str, scorer: Scorer | Skipped) -> Callab
     return begin
 
 
-def _scorer(model: nn.Module, setting: Setting, case: Case, device: str, compiled: Forward | None) -> Scorer | Skipped:
+def _scorer(model: nn.Module, setting: Setting, case: Case, device: str) -> Scorer | Skipped:
     try:
-        scorer = Scorer(model, target(setting.target, model, case), device=device, compiled=compiled)
+        scorer = Scorer(model, target(setting.target, model, case), device=device)
         # What the first scored pass has to find out (micro-batch, memory format, how far the network sees) is not to be
         # charged to one method.
         scorer.near(case.image)

@@ -55,7 +55,6 @@ class Request:
         out: the run's folder; ``runs/`` and a name made of data, model and target if None.
         seed: decides all chance.
         device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-        compile: compile the network first: for long runs. Scores agree with those without it to rounding.
         precision: ``"float32"``, or ``"bf16"``: another, faster network for all that is said of it, see
             :func:`~xaibench.model.precision.in_precision`.
     """
@@ -71,7 +70,6 @@ class Request:
     out: str | Path | None = None
     seed: int = 0
     device: str = "auto"
-    compile: bool = False
     precision: str = "float32"
 
 
@@ -80,7 +78,7 @@ class Prepared:
     """A request with all its names resolved: nothing was computed or written yet.
 
     Attributes:
-        cases, methods, model, setting, store, device, compiled: see :func:`xaibench.run.execute.execute`.
+        cases, methods, model, setting, store, device: see :func:`xaibench.run.execute.execute`.
         why: one sentence on which data is used and why.
         data: what names the data, to be read again.
         network: what names the model, to be loaded again; None where it was given as an object.
@@ -95,7 +93,6 @@ class Prepared:
     why: str
     data: str
     network: str | None
-    compiled: bool = False
 
     def remaining(self, force: bool = False) -> dict[str, int]:
         """How many cells there are, are kept, need scores only, and need a map; reads the cases, computes nothing."""
@@ -129,7 +126,6 @@ class Prepared:
             "target": self.setting.target,
             "seed": self.setting.seed,
             "device": self.device,
-            "compiled": self.compiled,
             "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
             "machine": {
                 "system": platform.system(),
@@ -164,9 +160,7 @@ def prepare(request: Request) -> Prepared:
     out = request.out or Path("runs") / run_name(str(data), label, request.target)
     network = None if isinstance(name, nn.Module) else str(name)
     device = chosen_device(request.device)
-    return Prepared(
-        cases, methods, model, setting, Store(out), device, why, str(data), network, compiled=request.compile
-    )
+    return Prepared(cases, methods, model, setting, Store(out), device, why, str(data), network)
 
 
 def run(
@@ -223,7 +217,7 @@ def run_prepared(
     p = prepared
     p.store.write_run(p.run_json(command))
     try:
-        how: dict[str, Any] = {"device": p.device, "compiled": p.compiled, "force": force, "fail_fast": fail_fast}
+        how: dict[str, Any] = {"device": p.device, "force": force, "fail_fast": fail_fast}
         how["watch"] = watch
         failures = execute(p.cases, p.methods, p.model, p.setting, p.store, report, **how)
         cases = keeping_pictures(p.store, p.cases, p.model, p.setting.weights_digest, force=force)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,33 +13,7 @@ from xaibench.data.regions import superpixels
 from xaibench.scorer.near import Box
 from xaibench.scorer.scorer import Scorer
 
-VALUES = 2**23  # of the pictures that are made at a time, 32 MB, so that a thousand coalitions need no gigabytes
-
 Game = Callable[[np.ndarray], np.ndarray]
-
-
-def scores(scorer: Scorer, pictures: Iterable[Tensor]) -> np.ndarray:
-    """The score of each picture; no more of them exist at a time than fill 32 MB or one pass of the network.
-
-    Args:
-        scorer: network and target.
-        pictures: (3, H, W) each, made as they are asked for.
-
-    Returns:
-        (N,) float64 mean logits.
-    """
-    values: list[float] = []
-    pictures = iter(pictures)
-    while part := list(islice(pictures, _at_a_time(scorer))):
-        values.extend(scorer.together(part))
-    return np.array(values)
-
-
-def _at_a_time(scorer: Scorer) -> int:
-    """How many pictures: whole micro-batches, since what is left over goes through the network one by one."""
-    micro = scorer.engine.micro_batch if scorer.engine else 1
-    count = VALUES // (3 * scorer.target.mask.numel())
-    return max(micro, count - count % micro, 1)
 
 
 def game(scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -> Game:
@@ -63,6 +36,7 @@ def game(scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -
     differs = (image != reference).any(0).cpu().numpy()
     places = find_objects(np.where(differs, labels + 1, 0), max_label=int(labels.max()) + 1)
     known: dict[bytes, float] = {}
+    place = torch.empty_like(image)
 
     def value(coalitions: np.ndarray) -> np.ndarray:
         rows = np.asarray(coalitions, bool)
@@ -82,9 +56,10 @@ def game(scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -
                     local[key] = box, torch.where(present, image[inside], reference[inside])
             known.update(zip(local, scorer.together_near(picture, local.values()), strict=True))
         rest = {key: row for key, row in new.items() if key not in known}
-        masks = (torch.from_numpy(row).to(scorer.device)[where] for row in rest.values())
-        pictures = (torch.where(mask, image, reference) for mask in masks)
-        known.update(zip(rest, scores(scorer, pictures).tolist(), strict=True))
+        # A weight of 0 or 1 gives exactly the one or the other picture, several times faster than a choice does.
+        masks = (torch.from_numpy(row).to(image)[where] for row in rest.values())
+        pictures = (torch.lerp(reference, image, mask, out=place) for mask in masks)
+        known.update(zip(rest, scorer.together(pictures), strict=True))
         return np.array([known[key] for key in keys])
 
     return value

@@ -80,27 +80,32 @@ def crop_for(box: Box, reach: Reach, size: tuple[int, int]) -> tuple[Box, Box] |
     return Box(top, left, bottom, right), Box(first, begin, last, end)
 
 
+@dataclass(frozen=True)
+class Through:
+    """A network as it is at the moment.
+
+    Attributes:
+        forward: (N, 3, h, w) to (N, 1, h, w) logits, for any size.
+        joined: whether (N, 3, h, w) crops may go through it together; by default they never do.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    joined: Callable[[Tensor], bool] = lambda parts: False
+
+
 class Near:
     """The logits of pictures that differ from one picture in a box.
 
     Args:
         image: (3, H, W), the picture, on the network's device.
-        forward: (N, 3, h, w) to (N, 1, h, w) logits, for any size.
+        ready: gives the network; asked once for all pictures that are scored together.
         reach: of the network; None if it is not local, or not to be taken for it.
-        joined: whether (N, 3, h, w) crops may go through the network together; by default they never do.
     """
 
-    def __init__(
-        self,
-        image: Tensor,
-        forward: Callable[[Tensor], Tensor],
-        reach: Reach | None,
-        joined: Callable[[Tensor], bool] = lambda parts: False,
-    ) -> None:
+    def __init__(self, image: Tensor, ready: Callable[[], Through], reach: Reach | None) -> None:
         self.image = image
-        self._forward = forward
+        self._ready = ready
         self._reach = reach
-        self._joined = joined
         self._logits: Tensor | None = None
         self._buffer: Tensor | None = None
         self._digest: bytes | None = None
@@ -121,7 +126,7 @@ class Near:
     def logits(self) -> Tensor:
         """(1, 1, H, W) of the picture itself; one pass on first use."""
         if self._logits is None:
-            self._logits = self._forward(self.image[None])
+            self._logits = self._ready().forward(self.image[None])
         return self._logits
 
     def helps(self, box: Box) -> bool:
@@ -139,18 +144,19 @@ class Near:
         A few crops of one size go through the network together: one alone is so small that what happens between its
         layers takes as long as they do.
         """
+        through = self._ready()
         waiting: list[tuple[Box, Tensor, tuple[Box, Box]]] = []
         for box, content in changes:
             found = None if self._reach is None else crop_for(box, self._reach, self.size)
             if waiting and (found is None or not self._joins(found[1], waiting[0][2][1], len(waiting))):
-                yield from self._by_crops(waiting)
+                yield from self._by_crops(waiting, through)
                 waiting = []
             if found is None:
-                yield self._whole(box, content)
+                yield self._whole(box, content, through)
             else:
                 waiting.append((box, content, found))
         if waiting:
-            yield from self._by_crops(waiting)
+            yield from self._by_crops(waiting, through)
 
     def _joins(self, crop: Box, first: Box, count: int) -> bool:
         """Whether a crop can go with others that wait: all together hold no more than the picture does."""
@@ -158,24 +164,24 @@ class Near:
         most = min(TOGETHER, self.size[0] * self.size[1] // (height * width))
         return crop.size == first.size and count < most
 
-    def _by_crops(self, changes: list[tuple[Box, Tensor, tuple[Box, Box]]]) -> Iterator[Tensor]:
+    def _by_crops(self, changes: list[tuple[Box, Tensor, tuple[Box, Box]]], through: Through) -> Iterator[Tensor]:
         parts = torch.stack([self.image[(..., *crop.slices)] for _box, _content, (_felt, crop) in changes])
         for part, (box, content, (_felt, crop)) in zip(parts, changes, strict=True):
             part[(..., *box.within(crop))] = content
-        together = len(parts) > 1 and self._joined(parts)
-        every = self._forward(parts) if together else (self._forward(part[None])[0] for part in parts)
+        together = len(parts) > 1 and through.joined(parts)
+        every = through.forward(parts) if together else (through.forward(part[None])[0] for part in parts)
         for seen, (_box, _content, (felt, crop)) in zip(every, changes, strict=True):
             logits = self.logits.clone()
             logits[(0, ..., *felt.slices)] = seen[(..., *felt.within(crop))]
             yield logits
 
-    def _whole(self, box: Box, content: Tensor) -> Tensor:
+    def _whole(self, box: Box, content: Tensor, through: Through) -> Tensor:
         """By a full pass; one buffer serves all pictures."""
         if self._buffer is None:
             self._buffer = self.image[None].clone(memory_format=torch.channels_last)
         place = (0, ..., *box.slices)
         self._buffer[place] = content
-        logits = self._forward(self._buffer)
+        logits = through.forward(self._buffer)
         self._buffer[place] = self.image[(..., *box.slices)]
         return logits
 
@@ -219,7 +225,7 @@ def alike_together(model: nn.Module, parts: Tensor) -> bool:
 
 
 def _agrees(model: nn.Module, image: Tensor, reach: Reach) -> bool:
-    near = Near(image, model, reach)
+    near = Near(image, lambda: Through(model), reach)
     height, width = near.size
     side = min(8, height, width)
     top, left = (height - side) // 2, (width - side) // 2

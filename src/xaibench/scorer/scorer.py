@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from xaibench.data.reference import reference_image
 from xaibench.errors import UserError
 from xaibench.model.weights_file import weights_digest
-from xaibench.scorer.compiled import Forward, is_hooked
-from xaibench.scorer.engine import Engine, evaluating, keep_memory, tune
-from xaibench.scorer.near import Box, Near, alike_together, digest, trusted_reach
+from xaibench.scorer.engine import FORMATS, Engine, evaluating, keep_memory, tune
+from xaibench.scorer.folded import folded
+from xaibench.scorer.near import LEAST, Box, Near, Through, alike_together, digest, trusted_reach
 from xaibench.scorer.target import Target
 
 T = TypeVar("T")
@@ -34,8 +34,6 @@ class Scorer:
         device: where to compute.
         engine: micro-batch and memory format; measured on first use if None.
         local: whether pictures that differ little from one another may be scored by crops; equal up to rounding.
-        compiled: the network's forward pass for whole pictures without gradients, see
-            :func:`~xaibench.scorer.compiled.compile_network`; equal up to rounding.
     """
 
     def __init__(
@@ -46,7 +44,6 @@ class Scorer:
         device: str | torch.device = "cpu",
         engine: Engine | None = None,
         local: bool = True,
-        compiled: Forward | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device)
@@ -55,12 +52,12 @@ class Scorer:
         self.watch: Callable[[int], object] | None = None
         self._engine = engine
         self._local = local
-        self._compiled = compiled
         self._pixels = torch.nonzero((target.mask & target.fov).flatten()).squeeze(1).to(self.device)
         self._shared: dict[Any, Any] = {}
         self._common: dict[Any, Any] = {}
         self._family = [self]  # the scorers of this network and image for several targets
         self._kept: dict[bytes, list[float]] = {}  # by picture: the score of each of the family
+        self._batch: Tensor | None = None  # of pictures that wait for their pass
         if self.device.type == "cpu":
             keep_memory()
 
@@ -93,35 +90,46 @@ class Scorer:
         """
         image = image.detach().to(self.device)
         self._tune(image)
-        return Near(image, self._forward, trusted_reach(self.model, image) if self._local else None, self._joined)
+        return Near(image, self._ready, trusted_reach(self.model, image) if self._local else None)
 
     def about(self, target: Target) -> Scorer:
         """The same network asked about another target; it counts its own passes.
 
         The two are of one family: what one of them has to have scored by :meth:`together`, the other need not.
         """
-        how: dict[str, Any] = {"engine": self._engine, "local": self._local, "compiled": self._compiled}
-        other = Scorer(self.model, target, device=self.device, **how)
+        other = Scorer(self.model, target, device=self.device, engine=self._engine, local=self._local)
         other.watch = self.watch
         other._family, other._kept, other._common = self._family, self._kept, self._common
         self._family.append(other)
         return other
 
-    def together(self, pictures: Sequence[Tensor]) -> list[float]:
+    def together(self, pictures: Iterable[Tensor]) -> list[float]:
         """The scores of (3, H, W) pictures, for methods that have the same ones scored whatever the target is.
 
         The first of the family that asks for a picture pays the pass; the others find their score. It holds only as
-        long as nothing was done to the network in between, which the caller must see to.
+        long as nothing was done to the network in between, which the caller must see to. Each picture is copied as it
+        comes, so that they may all be made in the same place, and no more of them exist than go through the network at
+        a time.
         """
-        if len(self._family) == 1:
-            return [float(v) for v in self(torch.stack(list(pictures)))]
-        keys = [digest(p) for p in pictures]
-        new = {k: p for k, p in zip(keys, pictures, strict=True) if not self._knows(k)}
-        if new:
-            for key, logits in zip(new, self.plain(torch.stack(list(new.values()))), strict=True):
-                self._keep(key, logits[None])
+        shared = len(self._family) > 1
+        kept: dict[Any, list[float]] = self._kept if shared else {}
+        names: list[Any] = []
+        waiting: list[Any] = []
+        for i, picture in enumerate(pictures):
+            self._check(picture[None])
+            names.append(digest(picture) if shared else i)
+            if names[-1] in waiting or (shared and self._knows(names[-1])):
+                continue
+            batch = self._room(picture)
+            batch[len(waiting)] = picture
+            waiting.append(names[-1])
+            if len(waiting) == len(batch):
+                kept.update(self._scored(waiting, batch))
+                waiting = []
+        if self._batch is not None:
+            kept.update(self._scored(waiting, self._batch))
         place = self._family.index(self)
-        return [self._kept[k][place] for k in keys]
+        return [kept[name][place] for name in names]
 
     def together_near(self, near: Near, changes: Iterable[tuple[Box, Tensor]]) -> list[float]:
         """As :meth:`together`, of pictures in which a box holds other content, see :meth:`Near.changed_each`."""
@@ -178,38 +186,68 @@ class Scorer:
         if self.watch is not None:
             self.watch(pictures)
 
+    def _room(self, picture: Tensor) -> Tensor:
+        """(micro-batch, 3, H, W), where pictures wait for their pass."""
+        if self._batch is None:
+            engine = self._tune(picture.detach().to(self.device))
+            shape = (engine.micro_batch, *picture.shape)
+            self._batch = torch.empty(shape, device=self.device, memory_format=FORMATS[engine.memory_format])
+        return self._batch
+
+    def _scored(self, names: list[Any], batch: Tensor) -> dict[Any, list[float]]:
+        """By name, the scores that each of the family gives to the first pictures of the batch."""
+        logits = self.plain(batch[: len(names)]) if names else ()
+        return {name: self._of_all(each[None]) for name, each in zip(names, logits, strict=True)}
+
+    def _of_all(self, logits: Tensor) -> list[float]:
+        return [float(member.reduce(logits)[0]) for member in self._family]
+
     def _knows(self, key: bytes) -> bool:
         return len(self._kept.get(key, ())) == len(self._family)
 
     def _keep(self, key: bytes, logits: Tensor) -> None:
-        self._kept[key] = [float(member.reduce(logits)[0]) for member in self._family]
+        self._kept[key] = self._of_all(logits)
 
     def _each(self, images: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
         self._check(images)
         images = images.detach().to(self.device)
+        batches = self._tune(images[0]).batches(images)
         with torch.inference_mode(), evaluating(self.model):
-            forward = self.model if self._compiled is None or is_hooked(self.model) else self._compiled
-            scores = [reduce(forward(part)) for part in self._tune(images[0]).batches(images)]
+            network = self._network()
+            scores = [reduce(network(part)) for part in batches]
         self._count(len(images))
         return torch.cat(scores).clone()  # outside inference mode, so that callers may use it anywhere
+
+    def _network(self) -> nn.Module:
+        """What passes without gradients go through; on small pictures it would take longer to ask than it saves."""
+        return folded(self.model) if min(self.target.mask.shape) >= LEAST else self.model
 
     def _tune(self, image: Tensor) -> Engine:
         if self._engine is None:
             with torch.inference_mode(), evaluating(self.model):
-                self._engine = tune(self.model, image, weights_digest(self.model))
+                network = self._network()
+                name = weights_digest(self.model) + (" folded" if network is not self.model else "")
+                self._engine = tune(network, image, name)
         return self._engine
 
-    def _forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, h, w) of any size to (N, 1, h, w) logits, without gradients."""
-        self._count(len(pictures))
+    def _ready(self) -> Through:
+        """The network as it is now, for pictures of any size without gradients."""
         with torch.inference_mode(), evaluating(self.model):
-            logits: Tensor = self.model((self._engine or Engine()).laid_out(pictures))
-        return logits.clone()
+            network = self._network()
+        engine = self._engine or Engine()
 
-    def _joined(self, pictures: Tensor) -> bool:
-        """Whether pictures of this size and number may share a pass; to find out is charged to nobody."""
-        with torch.inference_mode(), evaluating(self.model):
-            return alike_together(self.model, (self._engine or Engine()).laid_out(pictures))
+        def forward(pictures: Tensor) -> Tensor:
+            self._count(len(pictures))
+            with torch.inference_mode(), evaluating(self.model):
+                logits: Tensor = network(engine.laid_out(pictures))
+            return logits.clone()
+
+        def joined(pictures: Tensor) -> bool:
+            # To find out is charged to nobody.
+            with torch.inference_mode(), evaluating(self.model):
+                return alike_together(network, engine.laid_out(pictures))
+
+        return Through(forward, joined)
 
     def _check(self, images: Tensor) -> None:
         size = tuple(self.target.mask.shape)

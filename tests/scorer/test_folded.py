@@ -1,0 +1,138 @@
+"""A folded network says what the network says, and stands aside where it could not know."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from made_up import PlainCNN, make_network, target_on
+from nets import MAKERS, make
+from torch import Tensor, fx, nn
+from torch.overrides import TorchFunctionMode
+
+from xaibench import registry
+from xaibench.data.case import Case
+from xaibench.data.phantom import draw_phantom
+from xaibench.model.load import load_model
+from xaibench.scorer import Scorer
+from xaibench.scorer.engine import Engine
+from xaibench.scorer.folded import folded
+
+BUNDLED = registry.names("model")
+
+
+def noise(*size: int) -> Tensor:
+    return torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(5))
+
+
+def norms(model: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+@pytest.mark.parametrize("size", [(64, 96), (75, 133), (300, 200)])
+@pytest.mark.parametrize("name", [*MAKERS, *BUNDLED])
+def test_it_agrees_with_the_network_on_pictures_of_any_size(name: str, size: tuple[int, int]) -> None:
+    model = load_model(name) if name in BUNDLED else make(name)
+    before = copy.deepcopy(model.state_dict())
+    with torch.inference_mode():
+        given, found = model(noise(*size)), folded(model)(noise(*size))
+    torch.testing.assert_close(found, given, rtol=1e-5, atol=1e-5 * float(given.abs().max()))
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["own", "plain", "pooling", *BUNDLED])
+def test_no_batch_norm_of_these_is_left(name: str) -> None:
+    model = load_model(name) if name in BUNDLED else make(name)
+    assert norms(model) > 0
+    found = folded(model)
+    assert isinstance(found, fx.GraphModule)
+    assert not any("norm" in str(node.target) or "adn" in str(node.target).split(".")[-1] for node in found.graph.nodes)
+    assert folded(model) is found
+
+
+class Shared(nn.Module):
+    """Its convolution is read by two, its batch norm stands twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.again = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm, self.head = nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1)
+        self.free, self.freed = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.conv(images)
+        x = x + self.norm(x).relu()
+        x = self.norm(self.again(self.again(x)))
+        logits: Tensor = self.head(self.freed(self.free(x)))
+        return logits
+
+
+def test_what_others_read_or_use_again_is_not_folded() -> None:
+    torch.manual_seed(0)
+    model = Shared()
+    for norm in (model.norm, model.freed):
+        norm.running_mean.uniform_(-1, 1), norm.running_var.uniform_(0.5, 2)
+    found = folded(model.eval())
+    assert isinstance(found, fx.GraphModule)
+    assert sum(node.target == "norm" for node in found.graph.nodes) == 2  # only freed is gone
+    with torch.inference_mode():
+        torch.testing.assert_close(found(noise(40, 40)), model(noise(40, 40)), rtol=1e-5, atol=1e-5)
+
+
+class TwoFaced(PlainCNN):
+    """Another function to whoever follows its steps."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * (1.0 if isinstance(images, Tensor) else 1.001)
+
+
+class Wayward(PlainCNN):
+    """Its way depends on what it sees."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) if images.mean() > 0 else images[:, :1]
+
+
+@pytest.mark.parametrize("kind", [TwoFaced, Wayward])
+def test_a_network_whose_steps_can_not_be_followed_is_taken_as_it_is(kind: type[nn.Module]) -> None:
+    model = kind().eval()
+    assert folded(model) is model
+
+
+def test_it_stands_aside_as_long_as_the_weights_are_others() -> None:
+    model = make_network()
+    found, weight = folded(model), next(model.parameters())
+    assert found is not model
+    kept = weight.detach().clone()
+    for change in (lambda: weight.data.mul_(1.0001), lambda: weight.data.neg_()):  # which no counter of torch sees
+        change()
+        assert folded(model) is model
+        weight.data.copy_(kept)
+        assert folded(model) is found
+    model.net.model[0].conv.unit0.adn.N.running_mean += 1
+    assert folded(model) is model
+
+
+def test_it_stands_aside_while_someone_listens_in() -> None:
+    model = make_network()
+    found = folded(model)
+    handle = model.head.register_forward_hook(lambda module, given, out: out + 1)
+    assert folded(model) is model
+    handle.remove()
+    with TorchFunctionMode():
+        assert folded(model) is model
+    assert folded(model) is found
+
+
+def test_a_scorer_uses_it_for_large_pictures_without_gradients(eye: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(model: nn.Module) -> nn.Module:
+        return lambda images: torch.full_like(images[:, :1], 7.0)
+
+    monkeypatch.setattr("xaibench.scorer.scorer.folded", asked)
+    network, large = make_network(), draw_phantom(0, (256, 260))
+    assert float(Scorer(network, target_on(eye), engine=Engine())(eye.image[None])) != 7
+    scorer = Scorer(network, target_on(large), engine=Engine())
+    assert scorer(large.image[None]).tolist() == scorer.together([large.image]) == [7.0]
+    assert float(scorer.near(large.image).logits.mean()) == 7
+    assert scorer(large.image[None].clone().requires_grad_()).tolist() != [7]
