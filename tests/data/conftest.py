@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import zipfile
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+HRF_KINDS = ("h", "dr", "g")
 HEIGHT, WIDTH = 60, 72  # unlike, so that a transposed picture is noticed
 
 
@@ -65,6 +67,32 @@ def write_chase(root: Path, children: Iterable[int]) -> Path:
     return root
 
 
+def write_stare(root: Path, numbers: Iterable[int], unlabelled: Iterable[int] = (), zipped: bool = False) -> Path:
+    """As it is packed: three folders of portable pixmaps, perhaps each compressed by itself."""
+    for n in [*numbers, *unlabelled]:
+        eye = draw_eye(n)
+        files = {f"stare-images/im{n:04d}.ppm": eye.image}
+        if n in numbers:
+            files[f"labels-ah/im{n:04d}.ah.ppm"] = eye.vessels
+            files[f"labels-vk/im{n:04d}.vk.ppm"] = np.roll(eye.vessels, 1, 0)
+        for name, picture in files.items():
+            save(root / name, picture)
+            if zipped:
+                (root / f"{name}.gz").write_bytes(gzip.compress((root / name).read_bytes()))
+                (root / name).unlink()
+    return root
+
+
+def write_hrf(root: Path, numbers: Iterable[int], kinds: Iterable[str] = HRF_KINDS) -> Path:
+    for kind in kinds:
+        for n in numbers:
+            eye = draw_eye(3 * n + HRF_KINDS.index(kind))
+            Image.fromarray(eye.image).save(_made(root / "images") / f"{n:02d}_{kind}.JPG", quality=95)
+            save(root / "manual1" / f"{n:02d}_{kind}.tif", eye.vessels)
+            save(root / "mask" / f"{n:02d}_{kind}_mask.tif", np.repeat(eye.fov[..., None], 3, 2))
+    return root
+
+
 def write_folder(root: Path, names: Iterable[str], labels: str = "masks", fov: str = "fov") -> Path:
     for n, name in enumerate(names):
         eye = draw_eye(n)
@@ -103,6 +131,8 @@ class Make(NamedTuple):
     save: Callable[..., None]
     drive: Callable[..., Path]
     chase: Callable[..., Path]
+    stare: Callable[..., Path]
+    hrf: Callable[..., Path]
     folder: Callable[..., Path]
     pack: Callable[..., Path]
     cut: Callable[..., None]
@@ -110,7 +140,7 @@ class Make(NamedTuple):
 
 @pytest.fixture
 def make() -> Make:
-    return Make(draw_eye, save, write_drive, write_chase, write_folder, pack, cut)
+    return Make(draw_eye, save, write_drive, write_chase, write_stare, write_hrf, write_folder, pack, cut)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,9 @@ from xaibench.errors import UserError
 
 def configure_check(parser: Parser) -> None:
     """The options of ``data check``."""
-    parser.add_argument("folder", metavar="FOLDER", help="DRIVE, CHASE_DB1, or a folder or zip of images and masks")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="DRIVE, CHASE_DB1, STARE, HRF, or a folder or zip of images and masks"
+    )
 
 
 def execute_check(args: argparse.Namespace, console: Console) -> int:

@@ -85,19 +85,15 @@ def _devices() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from xaibench.data.chase import chase_items
-    from xaibench.data.drive import drive_items
     from xaibench.data.files import open_source
+    from xaibench.data.layouts import LAYOUTS
     from xaibench.data.named import data_place
 
-    known = (
-        ("DRIVE", "XAIBENCH_DRIVE", lambda source: [i for part in drive_items(source) for i in part]),
-        ("CHASE_DB1", "XAIBENCH_CHASE", chase_items),
-    )
-    for title, variable, items in known:
+    for layout in LAYOUTS.values():
+        title, variable = layout.title, layout.variable
         place = data_place(variable, title)
         try:
-            labelled = sum(bool(i.image and i.vessels) for i in items(open_source(place)))
+            labelled = sum(bool(i.image and i.vessels) for i in layout.items(open_source(place)))
         except UserError:
             labelled = 0
         if labelled:

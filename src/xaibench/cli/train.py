@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TERMS = {
     "drive": "weights only; DRIVE's terms forbid redistribution of images and labels",
     "chase": "CHASE_DB1 is under CC BY 4.0: name Fraz 2012",
+    "stare": "STARE comes without a licence: name Hoover 2000",
+    "hrf": "HRF is under CC BY 4.0: name Budai 2013",
     "phantom": "none: the images are synthetic",
 }
 _AT_LEAST_ONE = ("steps", "batch", "crop", "validate_every")

@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xaibench.data.caliber import caliber_map, fov_scale, is_thin
-from xaibench.data.chase import chase_items
 from xaibench.data.drive import drive_items
 from xaibench.data.files import Source, open_source, read_image, read_mask
 from xaibench.data.folder import read_folder
 from xaibench.data.fov import estimate_fov
 from xaibench.data.item import Item
-from xaibench.data.load import recognise
+from xaibench.data.layouts import LAYOUTS, recognise
 from xaibench.errors import UserError
 
-TITLES = {"drive": "DRIVE", "chase": "CHASE_DB1", "folder": "images with masks"}
 INVERTED = 0.5  # vessels cover an eighth of a retina; more than half of it is background painted white
 
 
@@ -52,7 +50,7 @@ def check_folder(path: str | os.PathLike[str]) -> Report:
     """Read every picture of a folder or zip archive and report what is there and what is wrong.
 
     Args:
-        path: DRIVE, CHASE_DB1, or a folder of images and masks.
+        path: DRIVE, CHASE_DB1, STARE, HRF, or a folder of images and masks.
 
     Raises:
         UserError: if there is no such folder or archive.
@@ -68,8 +66,8 @@ def check_folder(path: str | os.PathLike[str]) -> Report:
             return Report([f"{len(source.files)} pictures"], [*problems, str(error)])
         items = folder.items
         problems += [error.message for error in folder.problems]
-    elif layout == "chase":
-        items = chase_items(source)
+    elif layout != "drive":
+        items = LAYOUTS[layout].items(source)
     else:
         training, test = drive_items(source)
         if test and not any(item.vessels for item in test):
@@ -81,7 +79,8 @@ def check_folder(path: str | os.PathLike[str]) -> Report:
         problems += _check_item(source, item, tally)
     if any(item.fov for item in items):
         problems += [f"{item.image} has no field-of-view mask." for item in items if item.image and not item.fov]
-    return Report([f"layout: {TITLES[layout]}", *_counts(items), *notes, *_figures(tally)], problems)
+    title = LAYOUTS[layout].title if layout in LAYOUTS else "images with masks"
+    return Report([f"layout: {title}", *_counts(items), *notes, *_figures(tally)], problems)
 
 
 def _check_item(source: Source, item: Item, tally: _Tally) -> list[str]:

@@ -9,10 +9,9 @@ from typing import Any
 
 from xaibench import registry
 from xaibench.data.case import Cases
-from xaibench.data.chase import chase, chase_items
-from xaibench.data.drive import drive, drive_items
-from xaibench.data.files import Source, open_source
+from xaibench.data.files import open_source
 from xaibench.data.folder import folder_cases
+from xaibench.data.layouts import LAYOUTS, recognise
 from xaibench.errors import UserError
 
 
@@ -20,8 +19,8 @@ def load_cases(data: str | os.PathLike[str], *, split: str = "test", count: int 
     """The cases of a dataset by name, or of a folder or zip archive; each is read when it is asked for.
 
     Args:
-        data: ``"phantom"``, ``"drive[root=…]"`` and so on, or a path to DRIVE, CHASE_DB1 or a folder of images and
-            masks. A bare word that names a dataset is the dataset, also where a folder has the same name.
+        data: ``"phantom"``, ``"drive[root=…]"`` and so on, or a path to DRIVE, CHASE_DB1, STARE, HRF or a folder of
+            images and masks. A bare word that names a dataset is the dataset, also where a folder has the same name.
         split: which part; a plain folder has none and gives all its images.
         count: at most so many cases, the first ones.
 
@@ -34,23 +33,12 @@ def load_cases(data: str | os.PathLike[str], *, split: str = "test", count: int 
     return cases if count is None else cases[:count]
 
 
-def recognise(source: Source) -> str:
-    """The layout of a source: ``"drive"``, ``"chase"`` or ``"folder"``."""
-    training, test = drive_items(source)
-    if any(item.image and item.vessels for item in training + test):
-        return "drive"
-    if any(item.image and item.vessels for item in chase_items(source)):
-        return "chase"
-    return "folder"
-
-
 def _from_path(path: Path, split: str) -> Cases:
     source = open_source(path)
     layout = recognise(source)
     if layout == "folder":
         return folder_cases(source, split)
-    cases: Cases = {"drive": drive, "chase": chase}[layout](split=split, root=str(path))
-    return cases
+    return LAYOUTS[layout].load(split=split, root=str(path))
 
 
 def _from_name(text: str, split: str) -> Cases:
