@@ -8,8 +8,10 @@ where s_end has everything removed, and both endpoints are kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -96,6 +98,17 @@ def removal_orders(attribution: np.ndarray, fov: np.ndarray, shuffle: np.ndarray
     return pixels[np.argsort(-values, kind="stable")], pixels[np.argsort(values, kind="stable")]
 
 
+def tie_order(fov: np.ndarray, seed: int) -> np.ndarray:
+    """(n,) the permutation of the field of view's n pixels that orders ties."""
+    return np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
+
+
+def seeded_fill(case: Case, fill: str, seed: int) -> Filler:
+    """The fill of that name, whose noise the seed decides; see :func:`~xaibench.metrics.fills.prepare_fill`."""
+    rng = np.random.default_rng([seed, 0])
+    return prepare_fill(fill, case.image.numpy(), case.fov.numpy(), scale=case.scale, rng=rng)
+
+
 def removal_curves(
     attribution: np.ndarray, case: Case, scorer: Scorer, fill: str, rng: np.random.Generator, steps: int = STEPS
 ) -> Curves:
@@ -110,7 +123,7 @@ def removal_curves(
     def compute() -> Curves:
         fov, over = case.fov.numpy(), fractions(steps)
         ends = removal_ends(case, scorer, fill, seed)
-        shuffle = np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
+        shuffle = tie_order(fov, seed)
         bounds = [round(q * len(shuffle)) for q in over[:-1]]
         most, least = (
             removed_in_order([order[a:b] for a, b in pairwise(bounds)], case, scorer, fill, seed)
@@ -162,22 +175,33 @@ def removed_in_order(groups: Sequence[np.ndarray], case: Case, scorer: Scorer, f
         fill: see :func:`~xaibench.metrics.fills.prepare_fill`.
         seed: of the fill's noise.
     """
-    filler, fov = _filler(case, scorer, fill, seed), case.fov.numpy()
-    removed, picture = np.zeros(fov.shape, bool), case.image.numpy().copy()
-    name, seen = hashlib.sha1(f"removed {fill} {seed}".encode(), usedforsecurity=False), []
-
-    def logits() -> Tensor:
-        if filler.values is None:
-            picture[:] = filler(removed)
-        return _logits(picture, removed, filler, case, scorer, lambda: _emptied(case, scorer, fill, seed))
-
+    filler, removed = _filler(case, scorer, fill, seed), np.zeros(tuple(case.fov.shape), bool)
+    name, masks = hashlib.sha1(f"removed {fill} {seed}".encode(), usedforsecurity=False), dict[bytes, np.ndarray]()
+    names = []
     for group in groups:
         removed.ravel()[group] = True
-        if filler.values is not None:
-            picture.reshape(3, -1)[:, group] = filler.values.reshape(3, -1)[:, group]
         name.update(group.tobytes())
-        seen.append(_see(name.digest(), logits, case, scorer))
-    return Seen(*(np.array(each) for each in zip(*seen, strict=True))) if seen else Seen(np.empty(0), np.empty(0))
+        names.append(name.digest())
+        masks[names[-1]] = removed.copy()
+    pictures = _ahead(filler, [mask for name, mask in masks.items() if not scorer.knows(name)])
+
+    def logits(mask: np.ndarray) -> Tensor:
+        return _logits(next(pictures), mask, filler, case, scorer, lambda: _emptied(case, scorer, fill, seed))
+
+    seen = {name: _see(name, partial(logits, mask), case, scorer) for name, mask in masks.items()}
+    return Seen(*np.array([seen[name] for name in names]).reshape(-1, 2).T)
+
+
+def _ahead(make: Callable[[np.ndarray], np.ndarray], masks: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """A picture for each mask, of which the next is made while the network is busy with the last."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = None
+        for mask in masks:
+            last, coming = coming, pool.submit(make, mask)
+            if last is not None:
+                yield last.result()
+        if coming is not None:
+            yield coming.result()
 
 
 def _logits(
@@ -238,8 +262,4 @@ def _emptied(case: Case, scorer: Scorer, fill: str, seed: int) -> Near:
 
 
 def _filler(case: Case, scorer: Scorer, fill: str, seed: int) -> Filler:
-    def prepare() -> Filler:
-        rng = np.random.default_rng([seed, 0])
-        return prepare_fill(fill, case.image.numpy(), case.fov.numpy(), scale=case.scale, rng=rng)
-
-    return scorer.common(("fill", fill, seed), prepare)
+    return scorer.common(("fill", fill, seed), lambda: seeded_fill(case, fill, seed))

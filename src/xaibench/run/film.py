@@ -14,8 +14,7 @@ from torch.nn.functional import interpolate
 from xaibench.data.case import Case, Cases
 from xaibench.data.load import load_cases
 from xaibench.errors import Skipped, UserError
-from xaibench.metrics.fills import prepare_fill
-from xaibench.metrics.removal import fractions, removal_orders
+from xaibench.metrics.removal import fractions, removal_orders, seeded_fill, tie_order
 from xaibench.model.load import load_model
 from xaibench.model.precision import PRECISIONS, in_precision
 from xaibench.model.weights_file import weights_digest
@@ -44,10 +43,8 @@ def film_of(
         steps: between nothing and everything removed.
     """
     seed = int(rng.integers(2**63))
-    image, fov = case.image.numpy(), case.fov.numpy()
-    filler = prepare_fill(fill, image, fov, scale=case.scale, rng=np.random.default_rng([seed, 0]))
-    shuffle = np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
-    order, _ = removal_orders(np.asarray(attribution, np.float32), fov, shuffle)
+    fov, filler = case.fov.numpy(), seeded_fill(case, fill, seed)
+    order, _ = removal_orders(np.asarray(attribution, np.float32), fov, tie_order(fov, seed))
     shares = fractions(steps)
     pictures, predictions, probability = [], [], []
     for share in shares:

@@ -118,7 +118,7 @@ class Scorer:
         for i, picture in enumerate(pictures):
             self._check(picture[None])
             names.append(digest(picture) if shared else i)
-            if names[-1] in waiting or (shared and self._knows(names[-1])):
+            if names[-1] in waiting or self.knows(names[-1]):
                 continue
             batch = self._room(picture)
             batch[len(waiting)] = picture
@@ -137,7 +137,7 @@ class Scorer:
             return [float(self.reduce(logits)[0]) for logits in near.changed_each(changes)]
         listed = list(changes)
         keys = [near.digest + repr(box).encode() + digest(content) for box, content in listed]
-        new = {key: change for key, change in zip(keys, listed, strict=True) if not self._knows(key)}
+        new = {key: change for key, change in zip(keys, listed, strict=True) if not self.knows(key)}
         for key, logits in zip(new, near.changed_each(new.values()), strict=True):
             self._keep(key, logits)
         place = self._family.index(self)
@@ -152,9 +152,13 @@ class Scorer:
         if len(self._family) == 1:
             return float(self.reduce(logits())[0])
         name = key()
-        if not self._knows(name):
+        if not self.knows(name):
             self._keep(name, logits())
         return self._kept[name][self._family.index(self)]
+
+    def knows(self, key: bytes) -> bool:
+        """Whether :meth:`once` has a score of that key, so that it would ask for no logits."""
+        return len(self._family) > 1 and len(self._kept.get(key, ())) == len(self._family)
 
     def forget(self) -> None:
         """Forget the scores kept for the family."""
@@ -202,9 +206,6 @@ class Scorer:
     def _of_all(self, logits: Tensor) -> list[float]:
         return [float(member.reduce(logits)[0]) for member in self._family]
 
-    def _knows(self, key: bytes) -> bool:
-        return len(self._kept.get(key, ())) == len(self._family)
-
     def _keep(self, key: bytes, logits: Tensor) -> None:
         self._kept[key] = self._of_all(logits)
 
@@ -219,15 +220,11 @@ class Scorer:
         return torch.cat(scores).clone()  # outside inference mode, so that callers may use it anywhere
 
     def _network(self) -> nn.Module:
-        """What passes without gradients go through; on small pictures it would take longer to ask than it saves."""
-        return folded(self.model) if min(self.target.mask.shape) >= LEAST else self.model
+        return _for_passes(self.model, self.target.mask)
 
     def _tune(self, image: Tensor) -> Engine:
         if self._engine is None:
-            with torch.inference_mode(), evaluating(self.model):
-                network = self._network()
-                name = weights_digest(self.model) + (" folded" if network is not self.model else "")
-                self._engine = tune(network, image, name)
+            self._engine = engine_for(self.model, image)
         return self._engine
 
     def _ready(self) -> Through:
@@ -256,6 +253,23 @@ class Scorer:
                 f"The scorer got images of shape {tuple(images.shape)} for a target of {size[0]} × {size[1]} px.",
                 f"Give (N, 3, {size[0]}, {size[1]}).",
             )
+
+
+def engine_for(model: nn.Module, image: Tensor) -> Engine:
+    """The engine that scorers of pictures of this size take, see :func:`~xaibench.scorer.engine.tune`.
+
+    Args:
+        model: on the image's device.
+        image: (3, H, W).
+    """
+    with torch.inference_mode(), evaluating(model):
+        network = _for_passes(model, image)
+        return tune(network, image, weights_digest(model) + (" folded" if network is not model else ""))
+
+
+def _for_passes(model: nn.Module, picture: Tensor) -> nn.Module:
+    """What passes without gradients go through; on small pictures it would take longer to ask than it saves."""
+    return folded(model) if min(picture.shape[-2:]) >= LEAST else model
 
 
 def _once(known: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
