@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from xaibench.data.picture import FAILURES, grey_pixels, rgb_pixels
+from xaibench.data.picture import Unreadable, grey_pixels, rgb_pixels
 
 SIDES = st.sampled_from([1, 2, 3, 7, 13, 31, 53])
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "I;16", "F")
@@ -115,7 +115,7 @@ def test_decimals_are_of_one() -> None:
         np.testing.assert_array_equal(rgb_pixels(tiff(values.astype(dtype), photometric="rgb")), noise(5, 7))
     for bad in (-0.1, 1.5, np.nan, np.inf):
         values[2, 3, 1] = bad
-        with pytest.raises(FAILURES):
+        with pytest.raises(Unreadable):
             rgb_pixels(tiff(values, photometric="rgb"))
 
 
@@ -188,7 +188,7 @@ def test_damage_is_an_expected_failure_or_a_picture(form: str, share: float, fli
         content[int(where * len(content))] = value
     try:
         pixels = rgb_pixels(bytes(content))
-    except FAILURES:
+    except Unreadable:
         return
     assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size
 
@@ -198,7 +198,7 @@ def test_half_a_file_is_no_picture(form: str) -> None:
     pixels = noise(64, 64)
     whole = DEEP[form](pixels.astype(np.uint16) * 257) if form in DEEP else saved(Image.fromarray(pixels), form)
     rgb_pixels(whole)
-    with pytest.raises(FAILURES):
+    with pytest.raises(Unreadable):
         rgb_pixels(whole[: len(whole) // 2])
 
 
@@ -207,10 +207,10 @@ def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     rgb_pixels(saved(Image.fromarray(noise(25, 40)), "PNG"))
     for side in (32, 64):  # Pillow warns of the one and refuses the other
         for content in (saved(Image.fromarray(noise(side, side)), "PNG"), tiff(noise(side, side, 1, np.uint16))):
-            with pytest.raises((Image.DecompressionBombWarning, Image.DecompressionBombError)):
+            with pytest.raises(Unreadable, match="million pixels"):
                 rgb_pixels(content)
 
 
 def test_postscript_is_not_run() -> None:
-    with pytest.raises(FAILURES):
+    with pytest.raises(Unreadable):
         rgb_pixels(saved(Image.fromarray(noise(8, 8)), "EPS"))

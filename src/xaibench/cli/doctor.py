@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from xaibench import registry
 from xaibench.cli.console import Console, count
 from xaibench.cli.parser import Parser
+from xaibench.disk import is_there
 from xaibench.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ def _data() -> Iterator[Finding]:
 
     for layout in LAYOUTS.values():
         title, variable = layout.title, layout.variable
-        place = data_place(variable, title)
+        try:
+            place = data_place(variable, title)
+        except UserError as error:  # a name that no file can have
+            yield Finding("data", f"{title}: {variable}: {error.message}", ok=False)
+            continue
         try:
             labelled = sum(bool(i.image and i.vessels) for i in layout.items(open_source(place)))
         except UserError:
@@ -99,7 +104,7 @@ def _data() -> Iterator[Finding]:
         if labelled:
             yield Finding("data", f"{title}: {count(labelled, 'labelled image')} in {place}")
         elif os.environ.get(variable):
-            what = "holds no labelled images" if place.exists() else "does not exist"
+            what = "holds no labelled images" if is_there(place) else "does not exist"
             yield Finding("data", f"{title}: {variable} is {place}, which {what}", ok=False)
         else:
             yield Finding("data", f"{title}: not in {place} (set {variable} to where it is)")

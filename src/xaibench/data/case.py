@@ -85,17 +85,19 @@ def make_case(
         observer2: (H, W) bool or None.
 
     Raises:
-        UserError: if the shapes do not agree or the field of view is empty.
+        UserError: if the image is none, the shapes do not agree, a mask is not of bool, the field of view is empty, or
+            a size is not finite and positive.
     """
     labelled = vessels is not None
-    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
-        image = image.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise UserError(f"Case {id}: the image has shape {image.shape}, not (3, H, W).", "Give an RGB image.")
+    image = _image(id, image)
     size = image.shape[1:]
     if fov is None:
         fov = estimate_fov(np.rint(image * 255).clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
     for name, mask in (("vessel mask", vessels), ("field-of-view mask", fov), ("second mask", observer2)):
+        if mask is not None and mask.dtype != bool:
+            raise UserError(f"Case {id}: the {name} is of {mask.dtype}, not of bool.", "Give `mask > 127`, say.")
+        if mask is not None and mask.ndim != 2:
+            raise UserError(f"Case {id}: the {name} has shape {mask.shape}, not (H, W).", "Give one channel of it.")
         if mask is not None and mask.shape != size:
             raise UserError(
                 f"Case {id}: the {name} is {mask.shape[1]} × {mask.shape[0]} px "
@@ -107,6 +109,10 @@ def make_case(
             f"Case {id}: the field-of-view mask is empty.", "Check that it is white inside and black outside."
         )
     vessels = np.zeros(size, bool) if vessels is None else vessels & fov
+    if caliber is not None and (caliber.shape != size or not (np.isfinite(caliber).all() and (caliber >= 0).all())):
+        raise UserError(f"Case {id}: the caliber is no radius in px for each pixel.", "Leave it out to have it measured.")
+    if scale is not None and not 0 < scale < np.inf:
+        raise UserError(f"Case {id}: the scale {scale} is no size of a pixel.", "Leave it out to have it measured.")
     radius = caliber_map(vessels) if caliber is None else np.where(vessels, caliber, 0)
     return Case(
         id=id,
@@ -118,6 +124,22 @@ def make_case(
         observer2=None if observer2 is None else torch.from_numpy(np.ascontiguousarray(observer2 & fov, dtype=bool)),
         labelled=labelled,
     )
+
+
+def _image(id: str, image: np.ndarray) -> np.ndarray:
+    """(3, H, W) float32 in [0, 1]."""
+    how = "Give (H, W, 3) of uint8, or (3, H, W) of decimals in [0, 1]."
+    if image.dtype == np.uint8:
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise UserError(f"Case {id}: the image has shape {image.shape}, not (H, W, 3).", how)
+        return image.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    if image.dtype.kind != "f":
+        raise UserError(f"Case {id}: the image is of {image.dtype}.", how)
+    if image.ndim != 3 or image.shape[0] != 3 or not image.size:
+        raise UserError(f"Case {id}: the image has shape {image.shape}, not (3, H, W).", how)
+    if not (image.min() >= 0 and image.max() <= 1):  # which NaN is not either
+        raise UserError(f"Case {id}: the image has values outside [0, 1] or that are no numbers.", how)
+    return image
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from xaibench.data.case import Cases
 from xaibench.data.files import Source, open_source
 from xaibench.data.item import Item, item_cases
 from xaibench.data.named import data_place, split_name
+from xaibench.disk import is_there
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -40,7 +41,7 @@ def drive(*, split: str = "test", root: str = "") -> Cases:
     """
     split = split_name("drive", split, SPLITS)
     place = data_place("XAIBENCH_DRIVE", "DRIVE", root)
-    if not place.exists():
+    if not is_there(place):
         raise UserError(f"DRIVE is not in {place}: there is nothing of that name.", HINT)
     source = open_source(place)
     training, test = drive_items(source)
@@ -89,8 +90,8 @@ def drive_items(source: Source) -> tuple[list[Item], list[Item]]:
 
 def find_drive() -> Path | None:
     """Where DRIVE is: ``XAIBENCH_DRIVE``, else ``data/DRIVE`` in the working directory; None if it is not there."""
-    place = data_place("XAIBENCH_DRIVE", "DRIVE")
     try:
+        place = data_place("XAIBENCH_DRIVE", "DRIVE")
         training, test = drive_items(open_source(place))
     except UserError:
         return None

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import os
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from xaibench.data.picture import FAILURES, grey_pixels, rgb_pixels
-from xaibench.errors import UserError
+from xaibench.data import archive
+from xaibench.data.picture import Unreadable, grey_pixels, rgb_pixels
+from xaibench.disk import is_file, is_folder, is_there, named, read_bounded
+from xaibench.errors import UserError, first_line
 
 PICTURES = (".tif", ".tiff", ".gif", ".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp")
-_DEPTH = 5  # folders, and zips within zips, below the root: downloads nest four at most, a home folder without end
-_FAILURES = (*FAILURES, zipfile.BadZipFile)  # of damaged, encrypted or oversized content
+_ENTRIES = 200_000  # files and folders that are looked at: no dataset has so many, a whole disk does
 
 
 @dataclass(frozen=True)
@@ -44,39 +41,37 @@ class Source:
         """
         path, members = self.files[name]
         try:
-            if not members:
-                return path.read_bytes()
-            with _archive(path, members[:-1]) as archive:
-                return archive.read(members[-1])
-        except _FAILURES as error:
+            return archive.read(path, members) if members else read_bounded(path)
+        except Exception as error:  # a damaged archive can make it fail in any way at all
             raise _unreadable(self, name, error) from error
 
 
 def open_source(path: str | os.PathLike[str]) -> Source:
-    """List the pictures of a folder or zip archive, up to five levels down; hidden files are passed over.
+    """List the pictures of a folder or zip archive, up to five levels down.
+
+    Hidden files are passed over, and so is what is no file, such as a named pipe.
 
     Raises:
-        UserError: if there is nothing of that name, or it is a file but no zip archive.
+        UserError: if there is nothing of that name, it is a file but no zip archive, or holds a whole disk.
     """
-    root = Path(path).expanduser()
-    root = root.resolve() if ".." in root.parts else root.absolute()  # a link keeps the name that the user knows
-    if not root.exists():
+    root = _rooted(named(path))
+    if not is_there(root):
         raise UserError(f"There is no folder or zip archive {root}.", "Check the path.")
-    if root.is_file() and root.suffix.lower() != ".zip":
+    if not is_folder(root) and not (is_file(root) and root.suffix.lower() == ".zip"):
         hint = "Give the folder that the pictures are in"
         one = f", or explain one picture with `xaibench explain {root}`" if root.suffix.lower() in PICTURES else ""
         raise UserError(f"{root} is neither a folder nor a zip archive.", f"{hint}{one}.")
     plain: dict[str, tuple[Path, tuple[str, ...]]] = {}
     zipped: dict[str, tuple[Path, tuple[str, ...]]] = {}
     broken: list[str] = []
-    for name, file in [("", root)] if root.is_file() else _walk(root):
+    for name, file in _walk(root) if is_folder(root) else [("", root)]:
         if file.suffix.lower() != ".zip":
             plain[name] = (file, ())
             continue
         try:
-            zipped |= {inner: (file, members) for inner, members in _members(file, (), name[:-4])}
-        except _FAILURES as error:
-            broken.append(f"{file} is not a readable zip archive: {_reason(error)}.")
+            zipped |= {inner: (file, members) for inner, members in archive.members(file, PICTURES, name[:-4]).items()}
+        except Exception as error:  # a damaged archive can make it fail in any way at all
+            broken.append(f"{file} is not a readable zip archive: {first_line(error)}.")
     return Source(root, plain | {k: v for k, v in zipped.items() if k not in plain}, tuple(broken))
 
 
@@ -108,57 +103,50 @@ def read_mask(source: Source, name: str) -> np.ndarray:
 def _pixels(source: Source, name: str, read: Callable[[bytes], np.ndarray]) -> np.ndarray:
     try:
         return read(source.read(name))
-    except _FAILURES as error:
+    except Unreadable as error:
         raise _unreadable(source, name, error) from error
 
 
 def _unreadable(source: Source, name: str, error: Exception) -> UserError:
-    return UserError(f"{name} in {source.root} cannot be read: {_reason(error)}.", "Download or export it anew.")
+    return UserError(f"{name} in {source.root} cannot be read: {first_line(error)}.", "Download or export it anew.")
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"it has more than the {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels that are read"
-    text = (str(error).splitlines() or [""])[0].rstrip(".: ")
-    if "cannot identify" in text:
-        return "it is no picture, or its beginning is damaged"  # Pillow's own text shows a memory address
-    return text or type(error).__name__
-
-
-def _walk(root: Path, prefix: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, Path]]:
+def _rooted(path: Path) -> Path:
+    """The path from the root on; a link keeps the name that the user knows."""
     try:
-        entries = sorted(root.iterdir())
-    except OSError as error:
-        raise UserError(f"The folder {root} cannot be read: {error.strerror}.", "Check its permissions.") from error
-    for entry in entries:
-        if entry.name.startswith((".", "__MACOSX")):
-            continue
-        if entry.is_dir():
-            if depth > 1:
-                yield from _walk(entry, f"{prefix}{entry.name}/", depth - 1)
-        elif entry.suffix.lower() in (*PICTURES, ".zip"):
-            yield prefix + entry.name, entry
+        return path.resolve() if ".." in path.parts else path.absolute()
+    except (OSError, RuntimeError):  # links that lead to each other
+        return path.absolute()
 
 
-def _members(path: Path, within: tuple[str, ...], prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Names and members of the pictures in a zip and in the zips inside it."""
-    with _archive(path, within) as archive:
-        for member in sorted(archive.namelist()):
-            parts = member.replace("\\", "/").split("/")
-            if any(p.startswith((".", "__MACOSX")) for p in parts):
+def _walk(root: Path) -> Iterator[tuple[str, Path]]:
+    """Relative name and path of the pictures and archives below a folder, in alphabetical order."""
+    left = _ENTRIES
+
+    def below(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, Path]]:
+        nonlocal left
+        try:
+            entries = sorted(folder.iterdir())
+            status = folder.stat()
+        except OSError as error:
+            raise UserError(
+                f"The folder {folder} cannot be read: {error.strerror}.", "Check its permissions."
+            ) from error
+        left -= len(entries)
+        if left < 0:
+            raise UserError(
+                f"There are more than {_ENTRIES} files below {root}.", "Give the folder that the pictures are in."
+            )
+        here = (status.st_dev, status.st_ino)
+        if here in above:  # a link back to where we came from
+            return
+        for entry in entries:
+            if entry.name.startswith((".", "__MACOSX")):
                 continue
-            name = "/".join([prefix, *parts] if prefix else parts)
-            if name.lower().endswith(PICTURES):
-                yield name, (*within, member)
-            elif name.lower().endswith(".zip") and len(within) < _DEPTH:
-                yield from _members(path, (*within, member), name[:-4])
+            if is_folder(entry):
+                if len(above) + 1 < archive.DEPTH:
+                    yield from below(entry, f"{prefix}{entry.name}/", (*above, here))
+            elif entry.suffix.lower() in (*PICTURES, ".zip") and is_file(entry):
+                yield prefix + entry.name, entry
 
-
-def _archive(path: Path, within: tuple[str, ...]) -> zipfile.ZipFile:
-    return zipfile.ZipFile(io.BytesIO(_nested(path, within, path.stat().st_mtime_ns)) if within else path)
-
-
-@lru_cache(maxsize=2)  # unpacking a nested archive anew for each of its pictures would take most of the time
-def _nested(path: Path, within: tuple[str, ...], changed: int) -> bytes:
-    with _archive(path, within[:-1]) as archive:
-        return archive.read(within[-1])
+    return below(root, "", ())

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from xaibench.data.case import Cases
 from xaibench.data.files import Source
 from xaibench.data.item import Item, item_cases
-from xaibench.errors import UserError
+from xaibench.errors import UserError, one_line
 
 LABELS = ("masks", "labels", "1st_manual", "manual1", "manual")
 FOVS = ("fov", "mask")
@@ -49,7 +49,7 @@ def folder_cases(source: Source, split: str) -> Cases:
     for item in folder.items:
         if item.gap:
             raise UserError(f"{item.gap[:-1]} in {source.root}.", HINT)
-    name = source.root.name.removesuffix(".zip")
+    name = one_line(source.root.name).removesuffix(".zip")
     note = f"{name} has no splits of its own: all {len(folder.items)} images are used."
     return item_cases(name, split, source, folder.items, note)
 

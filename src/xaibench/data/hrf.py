@@ -8,6 +8,7 @@ from xaibench.data.case import Cases
 from xaibench.data.files import Source, open_source
 from xaibench.data.item import Item, item_cases
 from xaibench.data.named import data_place, split_name
+from xaibench.disk import is_there
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -38,7 +39,7 @@ def hrf(*, split: str = "test", root: str = "") -> Cases:
     """
     split = split_name("hrf", split, SPLITS)
     place = data_place("XAIBENCH_HRF", "HRF", root)
-    if not place.exists():
+    if not is_there(place):
         raise UserError(f"HRF is not in {place}: there is nothing of that name.", HINT)
     source = open_source(place)
     items = hrf_items(source)

@@ -8,18 +8,25 @@ from functools import partial
 
 from xaibench.data.case import Case, Cases, make_case
 from xaibench.data.files import Source, read_image, read_mask
-from xaibench.errors import UserError
+from xaibench.errors import UserError, one_line
 
 
 @dataclass(frozen=True)
 class Item:
-    """The names of one case's files within a source; None for what is not there."""
+    """The names of one case's files within a source; None for what is not there.
+
+    Attributes:
+        id: the case's name, which unlike a file's is always printable.
+    """
 
     id: str
     image: str | None = None
     vessels: str | None = None
     fov: str | None = None
     observer2: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", one_line(self.id))
 
     @property
     def gap(self) -> str:

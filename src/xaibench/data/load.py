@@ -12,6 +12,7 @@ from xaibench.data.case import Cases
 from xaibench.data.files import open_source
 from xaibench.data.folder import folder_cases
 from xaibench.data.layouts import LAYOUTS, recognise
+from xaibench.disk import is_there
 from xaibench.errors import UserError
 
 
@@ -62,4 +63,4 @@ def _is_path(data: str | os.PathLike[str]) -> bool:
     name = data.partition("[")[0].strip()
     if name in registry.names("dataset") or not data.strip():
         return False
-    return bool(re.match(r"[./~\\]|[A-Za-z]:[\\/]", data)) or data.lower().endswith(".zip") or Path(data).exists()
+    return bool(re.match(r"[./~\\]|[A-Za-z]:[\\/]", data)) or data.lower().endswith(".zip") or is_there(Path(data))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from xaibench.disk import is_there, named
 from xaibench.errors import UserError
 
 
@@ -38,10 +39,13 @@ def data_place(variable: str, folder: str, root: str = "") -> Path:
 
     Returns:
         An absolute path, which need not exist.
+
+    Raises:
+        UserError: if what was given, or the variable, is no name that a file can have.
     """
     given = root or os.environ.get(variable, "")
     if given:
-        return Path(given).expanduser().absolute()
+        return named(given).absolute()
     standard = Path("data", folder).absolute()
     archive = standard.with_name(f"{folder}.zip")
-    return archive if archive.exists() and not standard.exists() else standard
+    return archive if is_there(archive) and not is_there(standard) else standard

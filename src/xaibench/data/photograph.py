@@ -10,7 +10,8 @@ from xaibench.data.caliber import fov_scale
 from xaibench.data.case import Case, make_case
 from xaibench.data.files import PICTURES, Source, read_image
 from xaibench.data.fov import estimate_fov
-from xaibench.errors import UserError
+from xaibench.disk import is_folder, is_there, named
+from xaibench.errors import UserError, one_line
 
 
 def load_image(path: str | os.PathLike[str]) -> Case:
@@ -38,27 +39,34 @@ def load_image(path: str | os.PathLike[str]) -> Case:
         >>> case.id, tuple(case.image.shape), bool(case.fov.all()), case.scale, case.labelled
         ('grey.png', (3, 30, 40), True, 1.0, False)
     """
-    file = Path(path).expanduser()
-    if file.is_dir():
-        inside = sorted(p.name for p in file.iterdir() if p.suffix.lower() in PICTURES)
+    file = named(path)
+    if is_folder(file):
+        inside = sorted(_pictures(file))
         raise UserError(
             f"{file} is a folder, not a picture.",
             f"Give one of those in it, such as {file / inside[0]}." if inside else "Give the name of a file.",
         )
-    if not file.exists():
+    if not is_there(file):
         raise UserError(f"There is no file {file}.", _near(file))
     image = read_image(Source(file.parent.absolute(), {file.name: (file, ())}), file.name)
     fov = estimate_fov(image)
     scale = max(1.0, fov_scale(fov)) if fov.all() else None
-    return make_case(file.name, image, fov=fov, scale=scale)
+    return make_case(one_line(file.name), image, fov=fov, scale=scale)
 
 
 def _near(file: Path) -> str:
     """What may have been meant."""
-    try:
-        names = [p.name for p in file.parent.iterdir() if p.suffix.lower() in PICTURES]
-    except OSError:
+    if not is_folder(file.parent):
         return f"There is no folder {file.parent} either."
+    names = _pictures(file.parent)
     near = difflib.get_close_matches(file.name, names, n=1, cutoff=0.6)
     near = near or [n for n in names if Path(n).stem == file.stem][:1]
     return f"Did you mean {file.parent / near[0]}?" if near else "Check the path."
+
+
+def _pictures(folder: Path) -> list[str]:
+    """The names of the pictures in a folder; none if it is closed."""
+    try:
+        return [p.name for p in folder.iterdir() if p.suffix.lower() in PICTURES]
+    except OSError:
+        return []

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
 
-FAILURES = (  # whatever Pillow raises for content that is damaged, too large or no picture
-    OSError,
-    EOFError,
-    ValueError,
-    SyntaxError,
-    RuntimeError,
-    MemoryError,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+from xaibench.disk import MOST
+from xaibench.errors import first_line
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
 # Not all that Pillow knows: for PostScript it would start another program, and some formats have no signature.
 _FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "PPM", "BMP", "WEBP", "JPEG2000")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # photometric interpretations of TIFF 6.0
+_NONE, _DEFLATE = 1, (8, 32946)  # compressions of TIFF
 # What each value of EXIF's orientation asks for: the axes exchanged, then these steps along rows and columns.
 _UPRIGHT = {
     2: (False, 1, -1),
@@ -34,6 +34,10 @@ _UPRIGHT = {
     7: (True, -1, -1),
     8: (True, -1, 1),
 }
+
+
+class Unreadable(ValueError):
+    """The content of a file is no picture, damaged, or larger than is read; the text is the reason."""
 
 
 def rgb_pixels(content: bytes) -> np.ndarray:
@@ -50,34 +54,53 @@ def rgb_pixels(content: bytes) -> np.ndarray:
         (H, W, 3) uint8.
 
     Raises:
-        OSError, ValueError …: one of ``FAILURES``, if it is no picture, damaged, or of more than 89 million pixels.
+        Unreadable: if it is no picture, damaged, or of more than 89 million pixels.
     """
-    if (deep := _deep_tiff(content)) is not None:
-        return deep
-    picture = _opened(content)
-    if picture.mode.startswith(("I", "F")):
-        return np.repeat(_eight_bits(np.asarray(picture))[..., None], 3, axis=2)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture)
-    return np.asarray(picture.convert("RGB"))
+    with _reasoned():
+        if (deep := _deep_tiff(content)) is not None:
+            return deep
+        picture = _opened(content)
+        if picture.mode.startswith(("I", "F")):
+            return np.repeat(_eight_bits(np.asarray(picture))[..., None], 3, axis=2)
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture)
+        return np.asarray(picture.convert("RGB"))
 
 
 def grey_pixels(content: bytes) -> np.ndarray:
     """The first picture of a file of 8 bits in grey, turned as its EXIF orientation says: (H, W) uint8.
 
     Raises:
-        OSError, ValueError …: one of ``FAILURES``; also if it has more than 8 bits.
+        Unreadable: as :func:`rgb_pixels`; also if it has more than 8 bits.
     """
-    picture = _opened(content)
-    if picture.mode.startswith(("I", "F")):
-        raise ValueError("it has more than 8 bits per pixel, so it is not clear what is white")
-    return np.asarray(picture.convert("L"))
+    with _reasoned():
+        picture = _opened(content)
+        if picture.mode.startswith(("I", "F")):
+            raise Unreadable("it has more than 8 bits per pixel, so it is not clear what is white")
+        return np.asarray(picture.convert("L"))
+
+
+@contextmanager
+def _reasoned() -> Iterator[None]:
+    """Turns whatever a decoder raises, which of a damaged file can be anything at all, into a reason."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise Unreadable(f"it has more than the {most:.0f} million pixels that are read") from error
+    except Exception as error:
+        reason = first_line(error)
+        if "cannot identify" in reason:  # Pillow's own text shows a memory address
+            reason = "it is no picture, or its beginning is damaged"
+        raise Unreadable(reason) from error
 
 
 def _opened(content: bytes) -> Image.Image:
     if not content:
-        raise ValueError("the file is empty")
+        raise Unreadable("the file is empty")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, which changes no pixel
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -106,12 +129,16 @@ def _deep_tiff(content: bytes) -> np.ndarray | None:
             ends = (start + size for start, size in zip(page.dataoffsets, page.databytecounts, strict=True))
             if max(ends, default=0) > len(content):
                 return None  # it is truncated, which Pillow will say
+            if page.nbytes > MOST or not _unpacks_to_its_size(page, content):
+                raise Unreadable("it unpacks to more than a picture of its size holds")
             pixels = page.asarray()
             if page.axes == "SYX":
                 pixels = np.moveaxis(pixels, 0, 2)
             inverted, alpha = page.photometric == _WHITE_IS_ZERO, bool(page.extrasamples)
             tag = page.tags.get("Orientation")
             orientation = int(tag.value) if tag is not None else 1
+    except Unreadable:
+        raise
     except Exception:  # a damaged file can make it fail in any way at all
         return None
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
@@ -125,15 +152,28 @@ def _deep_tiff(content: bytes) -> np.ndarray | None:
     return _upright(np.broadcast_to(colour, (*colour.shape[:2], 3)), orientation)
 
 
+def _unpacks_to_its_size(page: TiffPage, content: bytes) -> bool:
+    """Whether each strip or tile unpacks to no more than it should, which tifffile does not ask."""
+    most = math.prod(page.chunks) * -(-page.bitspersample // 8)
+    if most * len(page.dataoffsets) > 2 * MOST:
+        return False
+    if page.compression == _NONE:
+        return True
+    if page.compression not in _DEFLATE:
+        raise ValueError("only Pillow can unpack it")
+    parts = (content[start : start + size] for start, size in zip(page.dataoffsets, page.databytecounts, strict=True))
+    return all(len(zlib.decompressobj().decompress(part, most + 1)) <= most for part in parts)
+
+
 def _eight_bits(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and values.min(initial=0) >= 0 and values.max(initial=0) <= 1):
-            raise ValueError("it has decimal values outside 0 … 1, so it is not clear what is white")
+            raise Unreadable("it has decimal values outside 0 … 1, so it is not clear what is white")
         full: np.ndarray = np.rint(values * 255)
         return full.astype(np.uint8)
     low, top = int(values.min(initial=0)), int(values.max(initial=0))
     if low < 0 or top > 65535:
-        raise ValueError(f"it has values from {low} to {top}, so it is not clear what is white")
+        raise Unreadable(f"it has values from {low} to {top}, so it is not clear what is white")
     eight: np.ndarray = values >> (0 if top < 1 << 8 else 4 if top < 1 << 12 else 8)
     return eight.astype(np.uint8)
 

@@ -8,6 +8,7 @@ from xaibench.data.case import Cases
 from xaibench.data.files import Source, open_source
 from xaibench.data.item import Item, item_cases
 from xaibench.data.named import data_place, split_name
+from xaibench.disk import is_there
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -40,7 +41,7 @@ def stare(*, split: str = "test", root: str = "") -> Cases:
     """
     split = split_name("stare", split, SPLITS)
     place = data_place("XAIBENCH_STARE", "STARE", root)
-    if not place.exists():
+    if not is_there(place):
         raise UserError(f"STARE is not in {place}: there is nothing of that name.", HINT)
     source = open_source(place)
     items = stare_items(source)

@@ -1,0 +1,125 @@
+"""Files as they come: a name can be of anything or of nothing, and a file or a member of an archive of any size."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+from xaibench.errors import UserError
+
+MOST = 1 << 30  # bytes of one file: 89 million pixels, which is what Pillow reads, of three decimal colours
+_BOMB = 64 << 20, 200  # what is larger than this and packed more than so many times over is meant to fill a memory
+_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def named(path: str | os.PathLike[str]) -> Path:
+    """The path that a user typed, a leading ``~`` replaced by the home folder; there may be nothing there.
+
+    Raises:
+        UserError: if no file can have that name.
+    """
+    text = os.fspath(path)
+    if "\0" in text:
+        raise UserError(f"{text!r} holds a zero character, so no file has that name.", "Check the path.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{text} begins with ~ and a user who has no home folder here.", "Write it out.") from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of that name; of one that is too long, or beyond a folder that is closed, there is not.
+
+    Example:
+        >>> is_there(Path("x" * 5000)), is_there(Path("."))
+        (False, True)
+    """
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of that name that can be read to its end: no folder, pipe or device."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of that name."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def read_bounded(path: Path, most: int = MOST) -> bytes:
+    """The content of a file; of a named pipe, say, nothing is waited for.
+
+    Args:
+        path: of the file.
+        most: bytes.
+
+    Raises:
+        OSError: if it is absent, no file, larger than ``most`` bytes, or cannot be read.
+    """
+    _plain_file(path.stat().st_mode)  # before it is opened, which can do something to a device
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        _plain_file(os.fstat(file.fileno()).st_mode)
+        if os.fstat(file.fileno()).st_size > most:
+            raise OSError(f"it is larger than the {_size(most)} that are read")
+        content = file.read(most + 1)
+    if len(content) > most:  # as some files of the system, whose size is 0
+        raise OSError(f"it is larger than the {_size(most)} that are read")
+    return content
+
+
+def _plain_file(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        what = next((words for test, words in _KINDS if test(mode)), "something else")
+        raise OSError(f"it is {what}, not a file")
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int = MOST) -> bytes:
+    """What a member of a zip archive unpacks to, and no more of it than the archive declares.
+
+    Args:
+        archive: that it is in.
+        member: which.
+        most: bytes.
+
+    Raises:
+        ValueError: if it declares more than ``most`` bytes, or is packed as only what fills a memory is.
+        Exception: of any kind, if it is damaged, encrypted, or packed in an unknown way.
+    """
+    size, packed = member.file_size, member.compress_size
+    if size > most:
+        raise ValueError(f"it declares {_size(size)}, more than the {_size(most)} that are read")
+    if size > _BOMB[0] and size > _BOMB[1] * packed:
+        raise ValueError(f"it unpacks to {_size(size)} from {_size(packed)}, as only a zip bomb does")
+    # What other ways of packing give for one piece is not limited, so that the pieces must be small.
+    piece = 1 << 20 if member.compress_type in _PLAIN else 1 << 12
+    parts = []
+    with archive.open(member) as file:
+        while part := file.read(piece):
+            parts.append(part)
+    content = b"".join(parts)
+    if len(content) != size:
+        raise ValueError(f"it holds {_size(len(content))} of the {_size(size)} that it declares")
+    return content
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.3g} MB" if count >= 1e5 else f"{count} bytes"
