@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from made_up import PlainCNN, draw_eye, make_network, target_on, unsettle
 from torch import nn
 
@@ -15,6 +17,12 @@ from xaibench.data.case import Case
 from xaibench.model.unet import VesselUNet
 from xaibench.model.weights_file import weights_digest
 from xaibench.scorer import Scorer
+
+# How many inputs a property is tried on; a property that says a number of its own keeps it.
+SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
+settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=SLOW)
+settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=SLOW, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import CodeType, FunctionType
 from typing import Any
 
-from xaibench.errors import UserError
+from xaibench.errors import UserError, first_line
 
 KINDS = {
     "explainer": "xaibench.explainers",
@@ -28,6 +28,7 @@ KINDS = {
     "dataset": "xaibench.datasets",
     "model": "xaibench.models",
 }
+_LARGEST, _LONGEST = 2**63 - 1, 200  # of a number: what libraries can count to, and the characters that it has
 _INJECTED = {"rng", "split", "case", "method"}  # keyword arguments that the caller supplies: no hyper-parameters
 
 
@@ -296,9 +297,9 @@ def get(kind: str, name: str) -> Plugin:
         raise UserError(f"The {kind} {name!r} is registered by both {dists}.", "Uninstall one of them.")
     try:
         plugin = _loaded(points[0])
-    except Exception as error:  # a third party's module may fail in any way at all
+    except (Exception, SystemExit) as error:  # a third party's module may fail in any way at all
         raise UserError(
-            f"The {kind} {name!r} of {_dist(points[0])} does not import: {type(error).__name__}: {error}.",
+            f"The {kind} {name!r} of {_dist(points[0])} does not import: {type(error).__name__}: {first_line(error)}.",
             f"Mend or uninstall {_dist(points[0])}.",
         ) from error
     if not isinstance(plugin, Plugin) or plugin.kind != kind:
@@ -350,6 +351,8 @@ def parse(kind: str, text: str | Plugin | Callable[..., Any]) -> Spec:
             raise UserError(f"{plugin.name} has no parameter {key!r}.", f"Its parameters: {known}.")
         if not equals:
             raise UserError(f"{plugin.name}: {key} has no value.", f"Write {plugin.name}[{key}=…].")
+        if key in given:
+            raise UserError(f"{plugin.name} is given {key} twice.", f"Write {plugin.name}[{key}=…] with one of them.")
         given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, _type_of(defaults[key])))
     return _complete(Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k])))
 
@@ -388,18 +391,30 @@ def _type_of(default: Any) -> Any:
 
 
 def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:
+    if not raw.isprintable():
+        raise UserError(f"{plugin}: {key}={raw} holds a control character.", f"Write {plugin}[{key}=…] without it.")
     if kind is str or str in typing.get_args(kind):
         return raw
-    try:
-        value: Any = {"true": True, "false": False, "none": None}.get(raw.lower(), ...)
-        if value is ...:
-            value = ast.literal_eval(raw)
-    except (ValueError, SyntaxError):
-        value = raw
     wanted = typing.get_args(kind) or (kind,)
-    if float in wanted and type(value) is int:
+    value = _value(raw)
+    if float in wanted and type(value) is int and abs(value) <= _LARGEST:
         value = float(value)
+    if isinstance(value, int | float) and not abs(value) <= _LARGEST:
+        raise UserError(f"{plugin}: {key}={raw} is more than can be computed with.", f"Write {plugin}[{key}=…] with less.")
     if type(value) not in wanted and Any not in wanted:
         name = " or ".join(getattr(w, "__name__", str(w)) for w in wanted)
         raise UserError(f"{plugin}: {key}={raw} is no {name}.", f"Write {plugin}[{key}=…] with a {name}.")
     return value
+
+
+def _value(raw: str) -> Any:
+    """What Python would read; the text itself where that is nothing."""
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    if raw.lower() in words:
+        return words[raw.lower()]
+    if len(raw) > _LONGEST:
+        return raw
+    try:
+        return ast.literal_eval(raw)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two of a text of brackets or signs alone
+        return raw

@@ -85,9 +85,10 @@ def number(kind: type[int] | type[float], least: float = -math.inf, most: float 
     def convert(text: str) -> Any:
         try:
             value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and least <= value <= most):
+            good = math.isfinite(value) and least <= value <= most
+        except (ValueError, OverflowError):  # no number at all, or a whole one that is larger than any decimal one
+            good = False
+        if not good:
             wanted = " ".join([words, " and ".join(bounds)]).strip()
             raise argparse.ArgumentTypeError(f"it takes a {wanted}, not {text!r}.")
         return value

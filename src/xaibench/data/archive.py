@@ -5,18 +5,18 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from xaibench.disk import MOST, is_file, read_member
+from xaibench.errors import first_line
 
 DEPTH = 5  # folders, and archives within archives, below the root: downloads nest four at most
 _ARCHIVES = 256  # inside one; an archive can hold itself, or sixteen that hold sixteen each, and so on
 _UNPACKED = 4 * MOST  # bytes, of all archives inside one
 
 
-def members(path: Path, endings: tuple[str, ...], prefix: str) -> dict[str, tuple[str, ...]]:
+def members(path: Path, endings: tuple[str, ...], prefix: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Name, with forward slashes and below ``prefix``, to the members that lead to each picture in the archive.
 
     An archive inside counts as a folder of its name. Hidden files, resource forks, links, and whatever would lie
@@ -28,12 +28,16 @@ def members(path: Path, endings: tuple[str, ...], prefix: str) -> dict[str, tupl
         endings: of the pictures' names, in lower case.
         prefix: what the names begin with; may be empty.
 
+    Returns:
+        The pictures, and a sentence on each archive inside that cannot be read.
+
     Raises:
         ValueError: if the archives inside are so many, or so large, that they are meant to fill a memory.
         Exception: of any kind, if the archive is damaged.
     """
-    budget = _Budget()
-    return dict(_members(path, (), endings, prefix, budget))
+    listing = _Listing(path, endings)
+    listing.add((), prefix)
+    return listing.pictures, listing.broken
 
 
 def read(path: Path, chain: tuple[str, ...]) -> bytes:
@@ -46,36 +50,50 @@ def read(path: Path, chain: tuple[str, ...]) -> bytes:
         return read_member(archive, archive.getinfo(chain[-1]))
 
 
-class _Budget:
-    """What listing one archive may cost."""
-
-    def __init__(self) -> None:
-        self.archives = self.unpacked = 0
-
-    def spend(self, size: int) -> None:
-        self.archives += 1
-        self.unpacked += size
-        if self.archives > _ARCHIVES:
-            raise ValueError(f"there are more than {_ARCHIVES} archives in it")
-        if self.unpacked > _UNPACKED:
-            raise ValueError(f"the archives in it unpack to more than {_UNPACKED / 1e9:.1f} GB")
+class _TooMuch(ValueError):
+    """The archives inside are meant to fill a memory."""
 
 
-def _members(
-    path: Path, within: tuple[str, ...], endings: tuple[str, ...], prefix: str, budget: _Budget
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    with _archive(path, within) as archive:
-        for info in sorted(archive.infolist(), key=lambda i: i.filename):
-            parts = [p for p in info.filename.replace("\\", "/").split("/") if p not in ("", ".")]
-            hidden = any(p.startswith((".", "__MACOSX")) for p in parts)
-            if hidden or info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
-                continue
-            name = "/".join([prefix, *parts] if prefix else parts)
-            if name.lower().endswith(endings):
-                yield name, (*within, info.filename)
-            elif name.lower().endswith(".zip") and len(within) < DEPTH:
-                budget.spend(info.file_size)
-                yield from _members(path, (*within, info.filename), endings, name[:-4], budget)
+class _Listing:
+    """What was found so far, and what that has cost."""
+
+    def __init__(self, path: Path, endings: tuple[str, ...]) -> None:
+        self.pictures: dict[str, tuple[str, ...]] = {}
+        self.broken: list[str] = []
+        self._path = path
+        self._endings = endings
+        self._archives = self._unpacked = 0
+
+    def add(self, within: tuple[str, ...], prefix: str) -> None:
+        """The pictures of an archive, reached through others, and of those inside it."""
+        with _archive(self._path, within) as archive:
+            for info in sorted(archive.infolist(), key=lambda i: i.filename):
+                parts = [p for p in info.filename.replace("\\", "/").split("/") if p not in ("", ".")]
+                hidden = any(p.startswith((".", "__MACOSX")) for p in parts)
+                if not parts or hidden or info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
+                    continue
+                name, chain = "/".join([prefix, *parts] if prefix else parts), (*within, info.filename)
+                if name.lower().endswith(self._endings):
+                    self.pictures[name] = chain
+                elif name.lower().endswith(".zip") and len(within) < DEPTH:
+                    self._spend(info.file_size)
+                    self._add_inner(chain, name)
+
+    def _add_inner(self, chain: tuple[str, ...], name: str) -> None:
+        try:
+            self.add(chain, name[:-4])
+        except _TooMuch:
+            raise
+        except Exception as error:  # a damaged archive can make it fail in any way at all
+            self.broken.append(f"{name} in {self._path} is not a readable zip archive: {first_line(error)}.")
+
+    def _spend(self, size: int) -> None:
+        self._archives += 1
+        self._unpacked += size
+        if self._archives > _ARCHIVES:
+            raise _TooMuch(f"there are more than {_ARCHIVES} archives in it")
+        if self._unpacked > _UNPACKED:
+            raise _TooMuch(f"the archives in it unpack to more than {_UNPACKED / 1e9:.1f} GB")
 
 
 def _archive(path: Path, within: tuple[str, ...]) -> zipfile.ZipFile:

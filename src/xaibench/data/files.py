@@ -69,9 +69,11 @@ def open_source(path: str | os.PathLike[str]) -> Source:
             plain[name] = (file, ())
             continue
         try:
-            zipped |= {inner: (file, members) for inner, members in archive.members(file, PICTURES, name[:-4]).items()}
+            found, unreadable = archive.members(file, PICTURES, name[:-4])
         except Exception as error:  # a damaged archive can make it fail in any way at all
-            broken.append(f"{file} is not a readable zip archive: {first_line(error)}.")
+            found, unreadable = {}, [f"{file} is not a readable zip archive: {first_line(error)}."]
+        zipped |= {inner: (file, chain) for inner, chain in found.items()}
+        broken += unreadable
     return Source(root, plain | {k: v for k, v in zipped.items() if k not in plain}, tuple(broken))
 
 

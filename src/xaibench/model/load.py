@@ -11,7 +11,8 @@ from typing import Any
 from torch import nn
 
 from xaibench import registry
-from xaibench.errors import UserError
+from xaibench.disk import is_file
+from xaibench.errors import UserError, first_line
 from xaibench.model.weights_file import load_weights
 
 
@@ -31,7 +32,7 @@ def load_model(name: str | Path | nn.Module) -> nn.Module:
         return load_weights(Path(name))
     if text not in registry.names("model") and ":" in text:
         return _from_factory(text)
-    if text not in registry.names("model") and Path(text).is_file():
+    if text not in registry.names("model") and is_file(Path(text)):
         return load_weights(Path(text))
     return _made(text, registry.get("model", text))
 
@@ -40,12 +41,13 @@ def _from_factory(text: str) -> nn.Module:
     module_name, _, factory_name = text.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # the user's module may fail in any way at all
+    except (Exception, SystemExit) as error:  # the user's module may fail in any way at all, or end the program
         raise UserError(
-            f"The module {module_name!r} of {text!r} does not import: {type(error).__name__}: {error}.",
+            f"The module {module_name!r} of {text!r} does not import: {_told(error)}.",
             "Is it installed, or in the folder Python starts in?",
         ) from error
-    factory: Callable[[], Any] | None = getattr(module, factory_name, None)
+    # Not all that Python lets one write is a name.
+    factory: Callable[[], Any] | None = getattr(module, factory_name, None) if factory_name.isidentifier() else None
     if factory is None:
         near = difflib.get_close_matches(factory_name, dir(module), n=1)
         raise UserError(
@@ -59,8 +61,12 @@ def _made(text: str, factory: Callable[[], Any]) -> nn.Module:
         network = factory()
     except UserError:
         raise
-    except Exception as error:  # the user's factory may fail in any way at all
-        raise UserError(f"The model {text!r} cannot be made: {type(error).__name__}: {error}.", "Mend it.") from error
+    except (Exception, SystemExit) as error:  # the user's factory may fail in any way at all
+        raise UserError(f"The model {text!r} cannot be made: {_told(error)}.", "Mend it.") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"The model {text!r} is a {type(network).__name__}, not a torch.nn.Module.", "Return one.")
     return network.eval()
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"

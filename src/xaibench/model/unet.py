@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ class VesselUNet(nn.Module):
             norm="BATCH",
         )
         self.head = nn.Conv2d(channels[0], 1, kernel_size=1)
-        self.multiple = int(torch.tensor(list(strides)).prod())
+        self.multiple = math.prod(strides)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1))
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
-from xaibench.errors import UserError
+from xaibench.disk import is_file
+from xaibench.errors import UserError, first_line, one_line
 from xaibench.model.unet import VesselUNet
+
+_LEVELS, _COARSEST = 16, 1 << 16  # of a network; the product of its strides
 
 
 def save_weights(model: VesselUNet, path: Path, card: dict[str, Any]) -> None:
@@ -36,9 +41,10 @@ def load_weights(path: Path) -> VesselUNet:
     """Read a file that :func:`save_weights` wrote; the model is in evaluation mode, its card in ``model.card``.
 
     Raises:
-        UserError: if the file is missing, is a pickle, is damaged, or holds other tensors than its card says.
+        UserError: if the file is missing, is a pickle, is damaged, or holds other tensors than its card says, or
+            values that are not finite.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"There is no weights file {path}.", "`xaibench list models` shows the bundled ones.")
     if path.suffix != ".safetensors":
         raise UserError(
@@ -49,25 +55,58 @@ def load_weights(path: Path) -> VesselUNet:
     try:
         with safe_open(path, framework="pt") as file:
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - the handle is no dict
-        model = VesselUNet(**card["architecture"])
+        model = _network(card)
+        _check_same(model, state)
+        model = model.to_empty(device="cpu")
         model.load_state_dict(state)
-    except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path} does not hold a network of this package: {_first_line(error)}.", "Train it anew."
-        ) from error
+    except (SafetensorError, OSError, RuntimeError, TypeError, ValueError, KeyError, OverflowError) as error:
+        raise UserError(f"{path} does not hold a network of this package: {first_line(error)}.", "Train it anew.") from error
     model.card = card
     return model.eval()
 
 
+def _network(card: dict[str, Any]) -> VesselUNet:
+    """The network that a card describes, without memory for its weights: what is declared need not be there."""
+    architecture = card["architecture"]
+    channels, strides = architecture["channels"], architecture["strides"]
+    for numbers in (channels, strides):
+        if not (isinstance(numbers, list) and all(type(n) is int and 0 < n < 1 << 16 for n in numbers)):
+            raise ValueError("its card names no channels and strides")
+    if not (1 < len(channels) <= _LEVELS and len(strides) == len(channels) - 1 and math.prod(strides) <= _COARSEST):
+        raise ValueError(f"its card names {len(channels)} levels and {len(strides)} strides")
+    with torch.device("meta"):
+        return VesselUNet(**architecture)
+
+
+def _check_same(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Refuses tensors that are not the network's, or that no picture can be told anything by."""
+    wanted = model.state_dict()
+    if wrong := sorted(set(wanted) ^ set(state)):
+        what = "lacks" if wrong[0] in wanted else "has a strange"
+        raise ValueError(f"it {what} {one_line(wrong[0])}, and {len(wrong) - 1} more do not fit either")
+    for name, tensor in state.items():
+        if tensor.shape != wanted[name].shape or tensor.dtype != wanted[name].dtype:
+            told, meant = ((tuple(t.shape), str(t.dtype).removeprefix("torch.")) for t in (tensor, wanted[name]))
+            raise ValueError(f"its {name} is {told}, not {meant}")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"its {name} has values that are not finite")
+        if (name.endswith("running_var") and (tensor < 0).any()) or (name == "std" and (tensor <= 0).any()):
+            raise ValueError(f"its {name} is no spread of values")
+
+
 def read_card(path: Path) -> dict[str, Any]:
-    """The card of a weights file, without reading the tensors."""
+    """The card of a weights file, without reading the tensors.
+
+    Raises:
+        UserError: if the file is damaged or has none.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
-            card: dict[str, Any] = json.loads((file.metadata() or {})["card"])
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise UserError(
-            f"{path} is damaged or has no xaibench card: {_first_line(error)}.", "Train it anew."
-        ) from error
+            card = json.loads((file.metadata() or {})["card"])
+    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{path} is damaged or has no xaibench card: {first_line(error)}.", "Train it anew.") from error
+    if not isinstance(card, dict) or not isinstance(card.get("architecture"), dict):
+        raise UserError(f"{path} has a card that names no architecture.", "Train it anew.")
     return card
 
 
@@ -78,7 +117,3 @@ def weights_digest(model: nn.Module) -> str:
         h.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         h.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     return h.hexdigest()[:16]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".:")

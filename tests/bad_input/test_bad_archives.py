@@ -1,0 +1,166 @@
+"""Zip archives that lie, lead elsewhere, or are none, given to what reads data sets from them."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bad_input.archives import declaring, packed
+from bad_input.judge import answer, folder
+from bad_input.pictures import contents, damaged
+from bad_input.test_bad_pictures import EYE, check_case, saved
+from xaibench.data import check_folder, load_cases
+from xaibench.data.chase import chase
+from xaibench.data.drive import drive
+from xaibench.data.files import open_source, read_image
+from xaibench.errors import UserError
+
+LABEL = saved((EYE[..., 0] > 60) & (np.indices((61, 61))[0] % 9 == 4))
+GOOD = {"images/1.png": saved(EYE), "masks/1.png": LABEL}
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+names = st.sampled_from(
+    (
+        *GOOD,
+        "../../evil.png",
+        "/absolute.png",
+        "C:\\windows\\x.png",
+        "images\\1.png",
+        "./images/1.png",
+        "images/../../../1.png",
+        "__MACOSX/._1.png",
+        "images/.DS_Store",
+        "images/._1.png",
+        "a\nb.png",
+        "masks/\x1b[2J.gif",
+        "training/images/21_training.tif",
+        "Image_08L.jpg",
+        "inner.zip",
+        "x/" * 60 + "1.png",
+        "folder.png/",
+        "",
+    )
+)
+good = st.sampled_from(list(GOOD.values()))
+inner = st.builds(packed, st.lists(st.tuples(names, st.one_of(good, contents)), max_size=3), st.sampled_from(METHODS))
+members = st.lists(st.tuples(names, st.one_of(good, good, contents, inner)), max_size=6)
+SETS = (
+    GOOD,
+    {f"training/{k}": v for k, v in zip(("images/21_training.tif", "1st_manual/21_manual1.gif", "mask/21_training_mask.gif"), (saved(EYE), LABEL, saved(EYE[..., 0] > 0)), strict=True)},
+    {"Image_08L.jpg": saved(EYE), "Image_08L_1stHO.png": LABEL},
+    {"eyes.zip": packed(GOOD.items())},
+    {"eyes.zip": packed(GOOD.items()), "broken.zip": b"PK"},
+)
+sound = st.builds(lambda files, how: packed(files.items(), how), st.sampled_from(SETS), st.sampled_from(METHODS))
+honest = st.builds(lambda more, how: packed([*GOOD.items(), *more], how), members, st.sampled_from(METHODS))
+archives = st.one_of(
+    sound,
+    damaged(sound),
+    honest,
+    st.builds(packed, members, st.sampled_from(METHODS)),
+    st.builds(packed, members, st.just(zipfile.ZIP_DEFLATED), st.sampled_from([stat.S_IFLNK | 0o777, stat.S_IFIFO, 0])),
+    damaged(honest),
+    st.builds(
+        lambda archive, size, packed_size, method, flags: declaring(
+            archive, size=size, packed_size=packed_size, method=method, flags=flags
+        ),
+        honest,
+        st.none() | st.sampled_from([0, 1, 2**31, 2**32 - 1]),
+        st.none() | st.sampled_from([0, 1, 2**31, 2**32 - 1]),
+        st.none() | st.sampled_from([0, 8, 9, 12, 14, 95, 99]),
+        st.sampled_from([0, 0, 1, 0x20, 0x40]),
+    ),
+    st.binary(max_size=100),
+    st.binary(max_size=60).map(lambda b: b"PK\x05\x06" + b),
+)
+READERS = {
+    "zip: folder data set": load_cases,
+    "zip: drive": lambda path: drive.function(split="training", root=str(path)),
+    "zip: chase": lambda path: chase.function(split="all", root=str(path)),
+}
+
+
+@given(archives, st.sampled_from(sorted(READERS)))
+def test_an_archive_of_any_content(archive: bytes, reader: str) -> None:
+    with folder() as place:
+        path = place / "eyes.zip"
+        path.write_bytes(archive)
+        found = answer(reader, lambda: list(READERS[reader](path)))
+        for case in [] if isinstance(found, Exception) else found:
+            check_case(case)
+        report = answer("zip: data check", lambda: check_folder(path))
+        assert isinstance(report, UserError) or report.found or report.problems
+        assert [p.name for p in place.iterdir()] == ["eyes.zip"]  # nothing is unpacked to disk
+
+
+@given(st.lists(st.tuples(names, good), max_size=4))
+def test_what_lies_outside_or_is_hidden_is_no_member(members: list[tuple[str, bytes]]) -> None:
+    with folder() as place:
+        (place / "eyes.zip").write_bytes(packed(members))
+        source = open_source(place / "eyes.zip")
+        assert all("inner.zip in" in reason for reason in source.broken)
+        for name in source.files:
+            assert not name.startswith("/") and not {"..", "."} & set(name.split("/")) and "._" not in name
+            assert answer("zip: members", lambda name=name: read_image(source, name)).shape == EYE.shape
+
+
+def test_a_link_in_an_archive_is_not_followed() -> None:
+    with folder() as place:
+        (place / "eyes.zip").write_bytes(packed([("a.png", b"/etc/passwd")], attributes=stat.S_IFLNK | 0o777))
+        assert not open_source(place / "eyes.zip").files
+
+
+def test_of_two_members_of_one_name_the_last_counts() -> None:
+    with folder() as place:
+        (place / "eyes.zip").write_bytes(packed([("a.png", saved(EYE)), ("a.png", saved(255 - EYE))]))
+        np.testing.assert_array_equal(read_image(open_source(place / "eyes.zip"), "a.png"), 255 - EYE)
+
+
+def bomb(how: str) -> bytes:
+    zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = b"".join([zeros.compress(bytes(1 << 20)) for _ in range(300)] + [zeros.flush()])
+    archive = bytearray(declaring(packed([("images/1.png", body)], zipfile.ZIP_STORED), method=8))
+    if how == "lies":
+        return declaring(bytes(archive), size=1000)
+    return declaring(bytes(archive), size={"honest": 300 << 20, "huge": 2**32 - 2}[how])
+
+
+def nested(depth: int, many: int) -> bytes:
+    content = packed([("a.png", b"x")])
+    for _ in range(depth):
+        content = packed([(f"{i}.zip", content) for i in range(many)])
+    return content
+
+
+@pytest.mark.parametrize("how", ["honest", "huge", "lies"])
+def test_a_bomb_is_refused_before_it_takes_memory(how: str) -> None:
+    with folder() as place:
+        (place / "eyes.zip").write_bytes(bomb(how))
+        source = open_source(place / "eyes.zip")
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert isinstance(answer("zip: bombs", lambda: read_image(source, "images/1.png")), UserError)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown < 100_000  # kB
+
+
+def test_archives_within_archives_are_counted() -> None:
+    with folder() as place:
+        (place / "eyes.zip").write_bytes(nested(4, 16))
+        source = answer("zip: bombs", lambda: open_source(place / "eyes.zip"))
+        assert "more than 256 archives" in source.broken[0] and not source.files
+        error = answer("zip: bombs", lambda: load_cases(place / "eyes.zip"))
+        assert isinstance(error, UserError) and "256 archives" in error.message
+
+
+def test_an_archive_that_is_a_pipe_or_a_folder() -> None:
+    with folder() as place:
+        os.mkfifo(place / "eyes.zip")
+        (place / "folder.zip").mkdir()
+        for name in ("eyes.zip", "folder.zip", "gone.zip"):
+            assert isinstance(answer("zip: folder data set", lambda name=name: load_cases(place / name)), UserError)

@@ -1,0 +1,222 @@
+"""Pictures and masks of every kind, whole and damaged, given to everything that reads them."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bad_input.judge import answer, folder
+from bad_input.pictures import SIDES, contents, damaged, pixels, png_of, tiff_of, whole
+from xaibench.data import check_folder, load_cases, load_image
+from xaibench.data.case import Case, make_case
+from xaibench.data.files import Source, open_source, read_mask
+from xaibench.data.picture import Unreadable, grey_pixels, rgb_pixels
+from xaibench.errors import UserError
+
+BOMBS = {
+    "PNG": png_of(50_000, 50_000),
+    "PNG of one line": png_of(2**31 - 1, 1),
+    "TIFF": tiff_of(50_000, 50_000),
+    "TIFF of 16 bits": tiff_of(50_000, 50_000, 16),
+    "TIFF of many samples": tiff_of(9_000, 9_000, 16, 60_000),
+    "TIFF of a packed strip": tiff_of(64, 64, 16, 1, zlib.compress(bytes(400 << 20)), 8),
+    "WebP": b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xff\xff\xff\x0f" + bytes(9),
+    "GIF": b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08\x02\x4c\x01\0;",
+    "PPM": b"P6 50000 50000 255\n\0\0\0",
+    "BMP": b"BM" + bytes(12) + (40).to_bytes(4, "little") + (50_000).to_bytes(4, "little") * 2 + b"\1\0\x18\0" + bytes(24),
+}
+
+
+@given(contents)
+@example(b"")
+@example(tiff_of(3, 2, 16, 1, bytes(12)))
+def test_the_pixels_of_any_content(content: bytes) -> None:
+    for reader, read, channels in (("picture: colour", rgb_pixels, 3), ("picture: grey", grey_pixels, 0)):
+        found = answer(reader, lambda read=read: read(content), Unreadable)
+        if not isinstance(found, Exception):
+            assert found.dtype == np.uint8 and found.shape[2:] == (channels,) * bool(channels) and found.size
+
+
+@pytest.mark.parametrize("form", BOMBS)
+def test_a_bomb_is_refused_before_it_takes_memory(form: str) -> None:
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for read in (rgb_pixels, grey_pixels):
+        if read is grey_pixels and form == "TIFF of a packed strip":
+            continue  # which Pillow reads as far as its size goes
+        assert isinstance(answer("picture: bombs", lambda read=read: read(BOMBS[form]), Unreadable), Unreadable)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown < 100_000  # kB
+
+
+NAMES = st.one_of(
+    st.sampled_from([b"eye.png", b"eye", b"eye.zip", b"eye.jpg.exe", b"\xff\xfe.png", b"a\nb.tif", b"-x.png", b"\x1b[2J.png", b"x" * 250]),
+    st.binary(min_size=1, max_size=30).map(lambda b: b.replace(b"/", b"").replace(b"\0", b"") or b"x").filter(lambda b: b not in (b".", b"..")),
+)
+
+
+@given(contents, NAMES)
+def test_a_photograph_of_any_content_and_name(content: bytes, name: bytes) -> None:
+    with folder() as place:
+        path = place / os.fsdecode(name)
+        path.write_bytes(content)
+        found = answer("load_image", lambda: load_image(path))
+        if isinstance(found, Case):
+            check_case(found)
+            assert not found.labelled
+        else:
+            assert isinstance(found, UserError)
+
+
+@given(st.one_of(st.text(max_size=40), st.sampled_from(["~nobody/x.png", "\0", "x" * 5000, "a/" * 3000, "", ".", "/", "~", "\udcff"])))
+def test_a_photograph_by_any_words(words: str) -> None:
+    answer("load_image: paths", lambda: load_image(words))
+
+
+@given(SIDES, SIDES, st.sampled_from(["uint8", "uint16", "float32", "float64", "bool", "int32", "object", "<U3"]), st.integers(1, 4), st.booleans(), st.sampled_from(["noise", "zero", "nan", "inf", "negative"]), st.sampled_from([None, "bool", "uint8", "float64"]))
+def test_a_case_of_any_arrays(h: int, w: int, dtype: str, channels: int, first: bool, fill: str, mask: str | None) -> None:
+    image = pixels(h, w, channels, "float64", fill, 0).astype(dtype) if dtype in ("object", "<U3") else pixels(h, w, channels, dtype, fill, 0)
+    image = np.moveaxis(image, 2, 0) if first else image
+    vessels = None if mask is None else pixels(h, w, 1, mask, fill, 1)[..., 0]
+    found = answer("make_case", lambda: make_case("a\nb", image, vessels))
+    if isinstance(found, Case):
+        check_case(found)
+
+
+def check_case(case: Case) -> None:
+    """What is read can be worked with."""
+    assert case.image.ndim == 3 and case.image.shape[0] == 3 and case.image.numel()
+    assert 0 <= float(case.image.min()) and float(case.image.max()) <= 1  # which NaN is not
+    assert case.vessels.shape == case.fov.shape == case.caliber.shape == case.image.shape[1:]
+    assert case.fov.any() and 0 < case.scale < 1e6
+    case.id.encode()
+    assert case.id.isprintable() and len(case.digest) == 16
+
+
+def saved(array: np.ndarray, form: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+@st.composite
+def masks(draw: st.DrawFn) -> bytes:
+    h, w = draw(SIDES), draw(SIDES)
+    kind = draw(st.sampled_from(["empty", "full", "vessels", "inverted", "grey", "ones", "dim"]))
+    base = np.random.default_rng(draw(st.integers(0, 9))).random((h, w)) < 0.13
+    values = {
+        "empty": np.zeros((h, w)),
+        "full": np.full((h, w), 255),
+        "vessels": base * 255,
+        "inverted": ~base * 255,
+        "grey": np.arange(h * w).reshape(h, w) % 256,
+        "ones": base,
+        "dim": base * 100,
+    }[kind].astype(np.uint8)
+    form = draw(st.sampled_from(["PNG", "GIF", "TIFF", "BMP", "JPEG", "PPM"]))
+    image = Image.fromarray(values)
+    if form in ("GIF", "PNG") and draw(st.booleans()):
+        image = image.convert("P")
+    buffer = io.BytesIO()
+    image.save(buffer, form)
+    return buffer.getvalue()
+
+
+@given(st.one_of(masks(), damaged(masks()), whole))
+def test_a_mask_of_any_content(content: bytes) -> None:
+    with folder() as place:
+        (place / "mask.png").write_bytes(content)
+        source = Source(place, {"mask.png": (place / "mask.png", ())})
+        found = answer("read_mask", lambda: read_mask(source, "mask.png"))
+        if not isinstance(found, Exception):
+            assert found.dtype == bool and found.ndim == 2 and found.size
+
+
+# One photograph with room for a disc, so that some of the folders are good ones.
+EYE = np.where((np.indices((61, 61)) - 30 < 28).all(0)[..., None], 120, 0).repeat(3, 2).astype(np.uint8)
+PLACES = ("images/1.png", "masks/1.png", "fov/1.png", "1.png", "1_mask.png", "1_fov.png", "images/2.tif", "masks/2.gif", "training/images/21_training.tif", "training/1st_manual/21_manual1.gif", "training/mask/21_training_mask.gif", "Image_01L.jpg", "Image_01L_1stHO.png", "masks/\n.png", "images/\udcff.png", ".hidden/1.png", "__MACOSX/._1.png", "images/.DS_Store", "deep/er/still/images/1.png", "notes.txt")
+good = st.sampled_from([saved(EYE), saved((EYE[..., 0] > 60) & (np.indices((61, 61))[0] % 9 == 4)), saved(EYE[..., 0] > 0)])
+
+
+SETS = (("images/1.png", "masks/1.png"), ("1.png", "1_mask.png", "1_fov.png"), ("Image_08L.jpg", "Image_08L_1stHO.png"))
+sets = st.sampled_from(SETS).flatmap(lambda names: st.fixed_dictionaries(dict.fromkeys(names, st.one_of(good, masks()))))
+anything = st.dictionaries(st.sampled_from(PLACES), st.one_of(good, good, masks(), contents), max_size=6)
+
+
+@given(st.one_of(anything, sets, st.builds(lambda a, b: a | b, anything, sets)))
+def test_a_folder_of_any_files(files: dict[str, bytes]) -> None:
+    with folder() as place:
+        for name, content in files.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(content)
+        found = answer("folder data set", lambda: list(load_cases(place)))
+        for case in [] if isinstance(found, Exception) else found:
+            check_case(case)
+        report = answer("data check", lambda: check_folder(place))
+        assert isinstance(report, UserError) or report.found or report.problems
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop", "self", "folder", "gone", "socket", "huge"])
+def test_what_is_no_file_is_passed_over_and_never_waited_for(kind: str) -> None:
+    with folder() as place:
+        path = place / "images" / "1.png"
+        path.parent.mkdir()
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        elif kind == "loop":
+            path.symlink_to(place / "b.png")
+            (place / "b.png").symlink_to(path)
+        elif kind == "self":
+            path.symlink_to(place)
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "gone":
+            path.symlink_to(place / "nowhere")
+        elif kind == "socket":
+            import socket
+
+            socket.socket(socket.AF_UNIX).bind(str(path))
+        else:
+            path.write_bytes(b"\x89PNG\r\n\x1a\n")
+            os.truncate(path, 1 << 40)
+        for reader, read in (("load_image", load_image), ("folder data set", lambda p: list(load_cases(p.parents[1])))):
+            assert isinstance(answer(reader, lambda read=read: read(path)), UserError)
+
+
+def test_links_that_lead_back_are_followed_once() -> None:
+    with folder() as place:
+        (place / "images").mkdir()
+        (place / "images" / "1.png").write_bytes(saved(EYE))
+        for name in "abcdefgh":
+            (place / name).symlink_to(place)
+            (place / "images" / name).symlink_to(place)
+        assert list(answer("folder data set", lambda: open_source(place)).files) == ["images/1.png"]
+
+
+def test_a_whole_disk_is_no_folder_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xaibench.data.files._ENTRIES", 3)
+    with folder() as place:
+        for name in "abcd":
+            (place / name).mkdir()
+        with pytest.raises(UserError, match="more than 3 files"):
+            open_source(place)
+
+
+def test_a_pipe_that_someone_writes_to_is_not_read() -> None:
+    with folder() as place:
+        os.mkfifo(place / "a.png")
+        writer = threading.Thread(target=lambda: Path(place / "a.png").write_bytes(b"x"), daemon=True)
+        writer.start()
+        assert isinstance(answer("load_image", lambda: load_image(place / "a.png")), UserError)
+        os.close(os.open(place / "a.png", os.O_RDONLY | os.O_NONBLOCK))  # lets the writer go
+        writer.join(5)
