@@ -14,7 +14,7 @@ from PIL import Image
 
 SIDES = st.sampled_from([1, 2, 3, 5, 7, 8, 13, 16, 31, 61, 97])
 MODES = {  # which of Pillow's modes each format takes
-    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I"),
+    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "JPEG": ("L", "RGB", "CMYK", "YCbCr"),
     "TIFF": ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"),
     "GIF": ("1", "L", "P", "RGB"),

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xaibench.errors import one_line
 from xaibench.record import SCHEMA_VERSION, Record, ScoreEntry, map_key, score_key
+from xaibench.record.plain import LARGEST
 
-finite = st.floats(allow_nan=False, allow_infinity=False)
-text = st.text(max_size=8)
-bound = st.floats(allow_nan=False)
+finite = st.floats(-LARGEST, LARGEST)
+text = st.text(max_size=8).map(one_line)  # which is how it is kept
+key = st.text("0123456789abcdef-", min_size=1, max_size=40)
+bound = finite | st.just(-math.inf)
 curves = st.none() | st.lists(st.tuples(finite, finite), max_size=4).map(
     lambda points: {"x": [x for x, _ in points], "y": [y for _, y in points]}
 )
@@ -35,19 +38,19 @@ def entries(draw: st.DrawFn) -> ScoreEntry:
     )
 
 
-entries_ = entries().filter(lambda e: e.low < math.inf)
 records = st.builds(
     Record,
-    **dict.fromkeys(("dataset", "split", "case", "case_digest", "model", "weights_digest", "target"), text),
-    **dict.fromkeys(("method", "params", "spec", "family", "distribution", "version", "reason", "map_key"), text),
+    **dict.fromkeys(("dataset", "split", "case", "model", "target", "method", "params", "spec"), text),
+    **dict.fromkeys(("family", "distribution", "version", "reason"), text),
+    **dict.fromkeys(("case_digest", "weights_digest", "map_key"), key),
     control=st.booleans(),
     signed=st.booleans(),
-    seed=st.integers(),
+    seed=st.integers(0, 2**64),
     status=st.sampled_from(["ok", "skipped", "failed"]),
     seconds=finite,
     passes=st.integers(0, 10**9),
     peak_mb=st.none() | finite,
-    scores=st.lists(entries_, max_size=3),
+    scores=st.lists(entries(), max_size=3),
 )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xaibench.data.caliber import caliber_map, fov_scale, is_thin
 from xaibench.data.fov import estimate_fov
-from xaibench.errors import UserError
+from xaibench.errors import UserError, one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def make_case(
     """Check the arrays, cut the vessels to the field of view, and measure the caliber where it is not given.
 
     Args:
-        id: the case's name.
+        id: the case's name, made :func:`~xaibench.errors.one_line`.
         image: (H, W, 3) uint8, or (3, H, W) float in [0, 1].
         vessels: (H, W) bool, or None without labels: such a case can be explained, and not scored.
         fov: (H, W) bool; found by :func:`~xaibench.data.fov.estimate_fov` if None.
@@ -88,7 +88,7 @@ def make_case(
         UserError: if the image is none, the shapes do not agree, a mask is not of bool, the field of view is empty, or
             a size is not finite and positive.
     """
-    labelled = vessels is not None
+    id, labelled = one_line(id), vessels is not None
     image = _image(id, image)
     size = image.shape[1:]
     if fov is None:

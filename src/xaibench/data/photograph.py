@@ -11,7 +11,7 @@ from xaibench.data.case import Case, make_case
 from xaibench.data.files import PICTURES, Source, read_image
 from xaibench.data.fov import estimate_fov
 from xaibench.disk import is_folder, is_there, named
-from xaibench.errors import UserError, one_line
+from xaibench.errors import UserError
 
 
 def load_image(path: str | os.PathLike[str]) -> Case:
@@ -51,7 +51,7 @@ def load_image(path: str | os.PathLike[str]) -> Case:
     image = read_image(Source(file.parent.absolute(), {file.name: (file, ())}), file.name)
     fov = estimate_fov(image)
     scale = max(1.0, fov_scale(fov)) if fov.all() else None
-    return make_case(one_line(file.name), image, fov=fov, scale=scale)
+    return make_case(file.name, image, fov=fov, scale=scale)
 
 
 def _near(file: Path) -> str:

@@ -6,6 +6,7 @@ Both may show data whose terms forbid redistribution, as the run's maps do.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,12 +71,12 @@ def write_picture(store: Store, key: str, picture: Picture) -> None:
 
 
 def load_picture(store: Store, key: str) -> Picture | None:
-    """The picture of that key; None if it is absent or damaged."""
+    """The picture of that key; None if it is absent, damaged, or of another version."""
     arrays = store.load_arrays("pictures", key)
-    try:
-        return None if arrays is None else Picture(**arrays)
-    except TypeError:  # of another version
-        return None
+    shape = arrays["fov"].shape if arrays and "fov" in arrays else ()
+    kinds = {"image": "u1", "fov": "b", "vessels": "b", "thin": "b", "caliber": "f", "prediction": "u1"}
+    shapes = dict.fromkeys(kinds, shape) | {"image": (*shape, 3)}
+    return Picture(**arrays) if arrays and len(shape) == 2 and _fits(arrays, kinds, shapes) else None
 
 
 def film_key(map_key: str, fill: str, steps: int) -> str:
@@ -89,9 +90,19 @@ def write_film(store: Store, key: str, film: Film) -> None:
 
 
 def load_film(store: Store, key: str) -> Film | None:
-    """The film of that key; None if it is absent or damaged."""
+    """The film of that key; None if it is absent, damaged, or of another version."""
     arrays = store.load_arrays("films", key)
-    try:
-        return None if arrays is None else Film(**arrays)
-    except TypeError:
-        return None
+    shape = arrays["predictions"].shape if arrays and "predictions" in arrays else ()
+    kinds = {"shares": "f", "pictures": "u1", "predictions": "u1", "probability": "f"}
+    shapes = {"shares": shape[:1], "pictures": (*shape, 3), "predictions": shape, "probability": shape[:1]}
+    return Film(**arrays) if arrays and len(shape) == 3 and _fits(arrays, kinds, shapes) else None
+
+
+def _fits(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the arrays are these and no others, none of them empty, and what is decimal is finite."""
+    import numpy as np
+
+    return arrays.keys() == kinds.keys() and all(
+        a.dtype.str[1:].startswith(kinds[name]) and a.shape == shapes[name] and a.size and np.isfinite(a).all()
+        for name, a in arrays.items()
+    )

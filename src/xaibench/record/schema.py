@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from xaibench.errors import one_line
+from xaibench.record import plain
+
 SCHEMA_VERSION = 1
 STATUSES = ("ok", "skipped", "failed")
 BETTER = ("higher", "lower", "zero", "none")
@@ -20,9 +23,9 @@ class ScoreEntry:
 
     Attributes:
         metric: the column's name, such as ``"srg"``, ``"srg[fill=blur]"``, ``"auroc-thin"``.
-        value: a finite number if ``status`` is ``"ok"``, else None.
+        value: a finite number of at most 1e100 if ``status`` is ``"ok"``, else None.
         status: ``"ok"``, ``"skipped"`` or ``"failed"``.
-        reason: why there is no value; empty otherwise.
+        reason: why there is no value; empty otherwise. Kept as one line.
         better: ``"higher"``, ``"lower"``, ``"zero"`` (nearest 0) or ``"none"``.
         low: least value the metric can take, may be ``-inf``.
         high: greatest value the metric can take, may be ``inf``.
@@ -54,20 +57,22 @@ class ScoreEntry:
             raise ValueError(f"{self.metric}: status {self.status!r} is none of {', '.join(STATUSES)}")
         if self.better not in BETTER:
             raise ValueError(f"{self.metric}: better={self.better!r} is none of {', '.join(BETTER)}")
-        if (self.status == "ok") != (self.value is not None and math.isfinite(self.value)):
+        if (self.status == "ok") != (self.value is not None and _finite(self.value) is not None):
             raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
+        if any(_finite(v) is None for v in self.null):
+            raise ValueError(f"{self.metric}: a score by chance is not finite")
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain types; an infinite bound and a curve point that is not finite become None."""
         return {
-            "metric": self.metric,
+            "metric": one_line(self.metric),
             "value": None if self.value is None else float(self.value),
             "status": self.status,
-            "reason": self.reason,
+            "reason": one_line(self.reason),
             "better": self.better,
             "low": _finite(self.low),
             "high": _finite(self.high),
-            "family": self.family,
+            "family": one_line(self.family),
             "key": self.key,
             "curve": None if self.curve is None else {k: [_finite(p) for p in v] for k, v in self.curve.items()},
             "null": [float(v) for v in self.null],
@@ -76,22 +81,30 @@ class ScoreEntry:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ScoreEntry:
-        """The inverse of :meth:`to_json`; raises KeyError, TypeError or ValueError for anything else."""
-        curve = data["curve"]
+        """The inverse of :meth:`to_json`; raises ValueError for anything else."""
         return cls(
-            data["metric"],
-            data["value"],
-            data["status"],
-            data["reason"],
-            data["better"],
-            -math.inf if data["low"] is None else data["low"],
-            math.inf if data["high"] is None else data["high"],
-            data["family"],
-            data["key"],
-            None if curve is None else {k: [math.nan if p is None else p for p in v] for k, v in curve.items()},
-            tuple(data.get("null", ())),
-            data.get("gate"),
+            metric=plain.text(data, "metric"),
+            value=plain.number_or(data, "value", None),
+            status=plain.text(data, "status"),
+            reason=plain.words(data, "reason"),
+            better=plain.text(data, "better"),
+            low=plain.number_or(data, "low", -math.inf),
+            high=plain.number_or(data, "high", math.inf),
+            family=plain.text(data, "family"),
+            key=plain.text(data, "key"),
+            curve=None if data.get("curve") is None else _curve(plain.mapping(data["curve"])),
+            # What older versions did not know.
+            null=tuple(plain.finite(v, "null") for v in plain.items({"null": []} | dict(data), "null")),
+            gate=plain.number_or({"gate": None} | dict(data), "gate", None),
         )
+
+
+def _curve(data: Mapping[str, Any]) -> dict[str, list[float]]:
+    x = [plain.finite_or_nan(v, "x") for v in plain.items(data, "x")]
+    y = [plain.finite_or_nan(v, "y") for v in plain.items(data, "y")]
+    if len(x) != len(y):
+        raise ValueError("its field curve has points without an x or y")
+    return {"x": x, "y": y}
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ class Record:
         version: that distribution's version.
         seed: the run's seed.
         status: ``"ok"``, ``"skipped"`` or ``"failed"``, of the map.
-        reason: why there is no map; empty otherwise.
+        reason: why there is no map; empty otherwise. Kept as one line.
         seconds: wall time of the map.
         passes: network passes of the map, counted in images.
         peak_mb: peak memory in MB, or None where it was not measured.
@@ -160,6 +173,7 @@ class Record:
         return (
             {"schema": SCHEMA_VERSION}
             | {name: getattr(self, name) for name in _PLAIN}
+            | {name: one_line(getattr(self, name)) for name in (*_TEXTS, "reason")}
             | {
                 "seconds": float(self.seconds),
                 "passes": int(self.passes),
@@ -175,22 +189,27 @@ class Record:
         Raises:
             ValueError: if a field is missing or makes no sense, or the schema is another than :data:`SCHEMA_VERSION`.
         """
-        try:
-            if data["schema"] != SCHEMA_VERSION:
-                raise ValueError(f"it has schema {data['schema']}, this version of xaibench reads {SCHEMA_VERSION}")
-            return cls(
-                **{name: data[name] for name in _PLAIN},
-                seconds=float(data["seconds"]),
-                passes=int(data["passes"]),
-                peak_mb=None if data["peak_mb"] is None else float(data["peak_mb"]),
-                scores=[ScoreEntry.from_json(s) for s in data["scores"]],
-            )
-        except KeyError as error:
-            raise ValueError(f"it has no field {error}") from error
-        except (TypeError, AttributeError) as error:
-            raise ValueError("it is not laid out as a record") from error
+        schema = plain.mapping(data).get("schema")
+        if schema != SCHEMA_VERSION:
+            raise ValueError(f"it has schema {str(schema)[:20]!r}, this version of xaibench reads {SCHEMA_VERSION}")
+        return cls(
+            **{name: plain.text(data, name) for name in _TEXTS},
+            **{name: plain.file_name(data, name) for name in _KEYS},
+            control=plain.flag(data, "control"),
+            signed=plain.flag(data, "signed"),
+            seed=plain.whole(data, "seed"),
+            reason=plain.words(data, "reason"),
+            seconds=plain.number(data, "seconds"),
+            passes=plain.whole(data, "passes"),
+            peak_mb=plain.number_or(data, "peak_mb", None),
+            scores=[ScoreEntry.from_json(plain.mapping(s)) for s in plain.items(data, "scores")],
+        )
 
 
+# What a record says of itself; of the last three the names of files are made.
+_TEXTS = ("dataset", "split", "case", "model", "target", "method", "params", "spec", "family", "distribution", "version")
+_TEXTS += ("status",)
+_KEYS = ("case_digest", "weights_digest", "map_key")
 _PLAIN = tuple(n for n in Record.__dataclass_fields__ if n not in ("seconds", "passes", "peak_mb", "scores"))
 
 
@@ -244,6 +263,29 @@ def score_key(map_key: str, *, metric: str, parameters: Mapping[str, Any], versi
     return _digest(["score", map_key, metric, parameters, version])
 
 
+def asked_from_json(data: Any) -> dict[str, Any]:
+    """What ``run.json`` says was asked, with the types that its readers count on; it may lack anything.
+
+    Raises:
+        ValueError: if it says something else.
+    """
+    asked = dict(plain.mapping(data))
+    for name in _ASKED_TEXTS:
+        if asked.get(name) is not None:
+            asked[name] = plain.words(asked, name)
+    for name in _ASKED_LISTS:
+        if name in asked:
+            asked[name] = [plain.text({name: v}, name) for v in plain.items(asked, name)]
+    for name in ("machine", "versions"):
+        pairs = plain.mapping(asked.get(name, {}))
+        asked |= {name: {one_line(k): one_line(str(v)) for k, v in pairs.items()}} if name in asked else {}
+    return asked
+
+
+_ASKED_TEXTS = ("command", "data", "network", "dataset", "split", "note", "model", "weights_digest", "target", "device")
+_ASKED_LISTS = ("cases", "methods", "metrics")
+
+
 def _digest(value: Any) -> str:
     text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -263,4 +305,5 @@ def _canonical(value: Any) -> Any:
 
 
 def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+    """None for what is not finite, or so large that no sum of it is."""
+    return float(value) if abs(value) <= plain.LARGEST else None

@@ -6,15 +6,16 @@ import csv
 import io
 import json
 import secrets
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaibench.errors import UserError
-from xaibench.record.schema import Record
+from xaibench.disk import is_file, is_folder, is_there, named, read_bounded
+from xaibench.errors import UserError, first_line
+from xaibench.record import plain
+from xaibench.record.arrays import unpack
+from xaibench.record.schema import Record, asked_from_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ SCORE_COLUMNS = (
     *("status", "reason", "seconds", "passes", "peak_mb", "seed"),
 )
 
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # what reading an archive can raise
+TEXT = 64 << 20  # bytes of a record
 
 
 class Store:
@@ -47,10 +48,10 @@ class Store:
         Raises:
             UserError: if the folder is not there or holds no run.
         """
-        path = Path(root)
-        if not path.exists():
+        path = named(root)
+        if not is_there(path):
             raise UserError(f"There is no folder {path}.", f"`xaibench run --out {path}` would make it.")
-        if not (path / "run.json").is_file() and not (path / "cells").is_dir():
+        if not is_file(path / "run.json") and not is_folder(path / "cells"):
             raise UserError(
                 f"{path} is not the folder of a run: it has neither run.json nor cells.",
                 "Give the folder that `xaibench run --out` named.",
@@ -69,14 +70,11 @@ class Store:
         """
         path = self.root / "run.json"
         try:
-            asked = json.loads(path.read_bytes())
+            return asked_from_json(plain.parse(read_bounded(path, TEXT)))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}.", "Run the same command again.") from error
-        if not isinstance(asked, dict):
-            raise UserError(f"{path} does not hold what a run asked for.", "Run the same command again.")
-        return asked
+            raise UserError(f"{path} cannot be read: {first_line(error)}.", "Run the same command again.") from error
 
     def cell_path(self, key: str) -> Path:
         """Where the record of that map key is kept."""
@@ -129,8 +127,8 @@ class Store:
     def load_map(self, key: str) -> np.ndarray | None:
         """(H, W) float32, the map as :func:`as_stored` gives it; None if it is absent or damaged."""
         try:
-            return _unpack(self.map_path(key).read_bytes())
-        except _DAMAGE:
+            return _unpack(read_bounded(self.map_path(key)))
+        except (OSError, ValueError):
             return None
 
     def arrays_path(self, kind: str, key: str) -> Path:
@@ -151,12 +149,9 @@ class Store:
 
     def load_arrays(self, kind: str, key: str) -> dict[str, np.ndarray] | None:
         """What :meth:`write_arrays` kept; None if it is absent or damaged."""
-        import numpy as np
-
         try:
-            with np.load(self.arrays_path(kind, key), allow_pickle=False) as file:
-                return dict(file)
-        except _DAMAGE:
+            return unpack(read_bounded(self.arrays_path(kind, key)))
+        except (OSError, ValueError):
             return None
 
     def write_scores(self) -> Path:
@@ -230,7 +225,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _parse(path: Path) -> Record:
-    record = Record.from_json(json.loads(path.read_bytes()))
+    record = Record.from_json(plain.parse(read_bounded(path, TEXT)))
     if record.map_key != path.stem:
         raise ValueError(f"it holds the record of another key, {record.map_key}")
     return record
@@ -266,5 +261,10 @@ def _pack(attribution: np.ndarray) -> bytes:
 def _unpack(content: bytes) -> np.ndarray:
     import numpy as np
 
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return _unscale(file["map"], float(file["scale"]))
+    arrays = unpack(content)
+    scaled, scale = arrays.get("map"), arrays.get("scale")
+    if scaled is None or scale is None or scaled.ndim != 2 or scaled.dtype != np.float16 or scale.size != 1:
+        raise ValueError("it holds no map")
+    if not (scaled.size and np.isfinite(scaled).all() and np.isfinite(scale).all()):
+        raise ValueError("its map is not finite")
+    return _unscale(scaled, float(scale.ravel()[0]))

@@ -1,0 +1,51 @@
+"""Named arrays out of an npz file that somebody else may have written: nothing in it is ever unpickled."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from typing import TYPE_CHECKING
+
+from xaibench.disk import MOST, read_member
+from xaibench.errors import first_line
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_MEMBERS = 32  # a picture has six
+
+
+def unpack(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an npz file.
+
+    What a file declares is believed only where it is there: memory is taken for what it holds, 1 GiB at most.
+
+    Raises:
+        ValueError: if it is no such file, damaged, larger, or holds objects.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            if len(members) > _MEMBERS or sum(m.file_size for m in members) > MOST:
+                raise ValueError("it declares more than a picture has")
+            return {m.filename.removesuffix(".npy"): _array(read_member(archive, m)) for m in members}
+    except Exception as error:  # a damaged archive can make it fail in any way at all
+        raise ValueError(first_line(error)) from error
+
+
+def _array(content: bytes) -> np.ndarray:
+    import numpy as np
+
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"it is of format {version}")
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = header(file)
+    if dtype.hasobject or dtype.kind not in "biuf":
+        raise ValueError(f"it holds values of {dtype.kind!r}, which are no numbers")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(content) - file.tell():
+        raise ValueError("its header does not agree with what it holds")
+    values = np.frombuffer(content, dtype, offset=file.tell())
+    return values.reshape(shape, order="F" if fortran else "C").copy()

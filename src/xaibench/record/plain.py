@@ -1,0 +1,112 @@
+"""JSON that somebody else may have written: read strictly, each value held against what it should be."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from xaibench.errors import one_line
+
+LARGEST = 1e100  # of a number; sums and squares of larger ones are no numbers any more
+LONGEST = 10_000  # items of a list, and characters of a text
+
+
+def parse(content: bytes) -> Any:
+    """The value of a JSON document.
+
+    Raises:
+        ValueError: if it is none, has numbers that JSON has not, or is nested as only what shall break a reader is.
+    """
+    try:
+        return json.loads(content, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"it holds {constant}, which is no JSON")
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object of JSON; ValueError for anything else."""
+    if not isinstance(value, dict):
+        raise ValueError("it is not laid out as a record")
+    return value
+
+
+def items(data: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """The list under a name; ValueError if there is none, or one too long."""
+    value = _there(data, name)
+    if not isinstance(value, list) or len(value) > LONGEST:
+        raise ValueError(f"its field {name} is no list of {LONGEST} values at most")
+    return value
+
+
+def text(data: Mapping[str, Any], name: str) -> str:
+    """The text under a name, printable; ValueError if there is none."""
+    value = _there(data, name)
+    if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST:
+        raise ValueError(f"its field {name} is no text of one line")
+    return value
+
+
+def words(data: Mapping[str, Any], name: str) -> str:
+    """As :func:`text`, of what may hold somebody else's words: made printable."""
+    value = _there(data, name)
+    if not isinstance(value, str):
+        raise ValueError(f"its field {name} is no text")
+    return one_line(value[:LONGEST])
+
+
+def file_name(data: Mapping[str, Any], name: str) -> str:
+    """The text under a name, of which the name of a file is made; ValueError if it could lead out of a folder."""
+    value = text(data, name)
+    if value.startswith(".") or not value or "/" in value or "\\" in value or len(value) > 100:
+        raise ValueError(f"its field {name} is no key")
+    return value
+
+
+def flag(data: Mapping[str, Any], name: str) -> bool:
+    """True or false under a name; ValueError for anything else."""
+    value = _there(data, name)
+    if not isinstance(value, bool):
+        raise ValueError(f"its field {name} is neither true nor false")
+    return value
+
+
+def number(data: Mapping[str, Any], name: str) -> float:
+    """The finite number under a name; ValueError if there is none."""
+    return finite(_there(data, name), name)
+
+
+def number_or(data: Mapping[str, Any], name: str, default: float | None) -> Any:
+    """As :func:`number`, with a default where it is null."""
+    return default if _there(data, name) is None else number(data, name)
+
+
+def whole(data: Mapping[str, Any], name: str) -> int:
+    """The whole number from 0 to 2⁶⁴ under a name; ValueError if there is none."""
+    value = _there(data, name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**64:
+        raise ValueError(f"its field {name} is no whole number of 0 or more")
+    return value
+
+
+def finite(value: Any, name: str) -> float:
+    """The value as a finite number of a size that can be computed with; ValueError if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise ValueError(f"its field {name} is no finite number")
+    return float(value)
+
+
+def finite_or_nan(value: Any, name: str) -> float:
+    """As :func:`finite`, NaN for null."""
+    return math.nan if value is None else finite(value, name)
+
+
+def _there(data: Mapping[str, Any], name: str) -> Any:
+    if name not in data:
+        raise ValueError(f"it has no field {name!r}")
+    return data[name]
