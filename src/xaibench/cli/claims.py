@@ -6,6 +6,7 @@ import argparse
 
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
+from xaibench.errors import one_line
 
 FORMATS = ("table", "markdown", "json")
 EPILOG = """example:
@@ -29,7 +30,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
     claims = read_claims(
         [Store.open(run) for run in args.runs],
-        report=lambda path, reason: console.warn(f"{path} is damaged and left out: {reason}."),
+        report=lambda path, reason: console.warn(one_line(f"{path} is damaged and left out: {reason}.")),
     )
     console.out(render_claims(claims, args.format))
     return 0

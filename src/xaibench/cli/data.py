@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from xaibench.cli.console import Console, count
-from xaibench.cli.parser import Parser, number
-from xaibench.errors import UserError
+from xaibench.cli.parser import SEED, Parser, number
+from xaibench.disk import is_there, named
+from xaibench.errors import UserError, one_line
+
+MOST, LARGEST = 100_000, 8192  # phantoms of one command, and px of their side
 
 
 def configure_check(parser: Parser) -> None:
@@ -23,9 +25,9 @@ def execute_check(args: argparse.Namespace, console: Console) -> int:
 
     report = check_folder(args.folder)
     for line in report.found:
-        console.out(line)
+        console.out(one_line(line))
     for line in report.problems:
-        console.out(f"problem: {line}")
+        console.out(one_line(f"problem: {line}"))
     if report.problems:
         console.warn(f"xaibench: {args.folder} has {count(len(report.problems), 'problem')}. Mend and check again.")
         return 2
@@ -37,9 +39,9 @@ def configure_phantom(parser: Parser) -> None:
     """The options of ``data phantom``."""
     add = parser.add_argument
     add("--out", required=True, metavar="FOLDER", help="gets images/, masks/ and fov/")
-    add("--count", type=number(int, 1), default=20, metavar="N", help="how many (default: 20)")
-    add("--seed", type=number(int, 0), default=0, metavar="N", help="of the first, the next has one more (default: 0)")
-    add("--size", type=number(int, 128), metavar="PX", help="side of a square picture (default: 565 × 584 as DRIVE)")
+    add("--count", type=number(int, 1, MOST), default=20, metavar="N", help="how many (default: 20)")
+    add("--seed", type=SEED, default=0, metavar="N", help="of the first, the next has one more (default: 0)")
+    add("--size", type=number(int, 128, LARGEST), metavar="PX", help="side of a square picture (default: 565 × 584 as DRIVE)")
     add("--force", action="store_true", help="replace files that are there")
 
 
@@ -47,9 +49,9 @@ def execute_phantom(args: argparse.Namespace, console: Console) -> int:
     """Draw and save; returns the exit code."""
     from xaibench.data.phantom import FULL_SIZE, draw_phantom, save_phantom
 
-    out = Path(args.out)
+    out = named(args.out)
     seeds = range(args.seed, args.seed + args.count)
-    there = [p for seed in seeds if (p := out / "images" / f"phantom-{seed:04d}.png").exists()]
+    there = [p for seed in seeds if is_there(p := out / "images" / f"phantom-{seed:04d}.png")]
     if there and not args.force:
         raise UserError(f"{there[0]} exists already.", "Give another --out or --seed, or --force to replace it.")
     with console.bar(args.count, "image") as bar:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from xaibench.cli.console import Console, count
 from xaibench.cli.output import writable
-from xaibench.cli.parser import Parser, check_name, number, one_of, specs
+from xaibench.cli.parser import SEED, Parser, check_name, one_of, specs
 from xaibench.cli.progress import Progress
 from xaibench.cli.run import TARGETS, model_argument
+from xaibench.disk import is_there, named
 from xaibench.errors import Skipped, UserError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def configure(parser: Parser) -> None:
     add("--target", type=one_of(*TARGETS), default="vessels", metavar="vessels|thin|thick", help="what is explained")
     add("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help="the network (default: unet-drive)")
     add("--out", metavar="FILE", help=f"the picture to write, as {', '.join(FORMATS[:4])}; by default IMAGE-METHOD.png")
-    add("--seed", type=number(int, 0), default=0, metavar="N", help="decides all chance (default: 0)")
+    add("--seed", type=SEED, default=0, metavar="N", help="decides all chance (default: 0)")
     add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
     add("--force", action="store_true", help="replace the file if there is one")
 
@@ -61,7 +62,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     """Explain and draw; returns the exit code."""
     for name in args.method:
         check_name("explainer", name)
-    path = Path(args.image).expanduser()
+    path = named(args.image)
     out = _out(args, path)
 
     from xaibench import registry
@@ -94,10 +95,10 @@ def _out(args: argparse.Namespace, image: Path) -> Path:
     Raises:
         UserError: if the format is none that can be written, or the image itself would be replaced.
     """
-    path = Path(args.out).expanduser() if args.out is not None else Path(f"{image.stem}-{_slug(args.method)}.png")
+    path = named(args.out) if args.out is not None else Path(f"{image.stem}-{_slug(args.method)}.png")
     if path.suffix[1:].lower() not in FORMATS:
         raise UserError(f"{path} does not end in {', '.join(f'.{f}' for f in FORMATS[:-1])} or .{FORMATS[-1]}.")
-    if path.exists() and image.exists() and path.samefile(image):
+    if is_there(path) and is_there(image) and path.samefile(image):
         raise UserError(f"{path} is the image itself, which is never replaced.", "Give another --out.")
     return path
 

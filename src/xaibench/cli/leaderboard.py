@@ -6,6 +6,7 @@ import argparse
 
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
+from xaibench.errors import one_line
 
 FORMATS = ("table", "markdown", "csv", "latex", "html", "json")
 
@@ -28,7 +29,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     boards = read_leaderboards(
         [Store.open(run) for run in args.runs],
         target=args.target,
-        report=lambda path, reason: console.warn(f"{path} is damaged and left out: {reason}."),
+        report=lambda path, reason: console.warn(one_line(f"{path} is damaged and left out: {reason}.")),
     )
     if args.metrics:
         console.out(render_metrics(boards, args.format, faint=console.dims))

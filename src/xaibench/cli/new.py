@@ -14,6 +14,7 @@ from string import Template
 from xaibench import registry
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
+from xaibench.disk import named
 from xaibench.errors import UserError
 
 FUNCTIONS = {"explainer": "map", "metric": "score"}  # what a plugin's function gives: its name's second half
@@ -36,7 +37,7 @@ def configure(kind: str, parser: Parser) -> None:
 def execute(kind: str, args: argparse.Namespace, console: Console) -> int:
     """Write the package; returns the exit code."""
     name = _free(kind, args.name)
-    out = Path(args.out or name)
+    out = named(args.out or name)
     _write(plugin_package(kind, name), out)
     console.out(f"The {kind} {name} is in {out}, its function in {out / 'src' / _package(name) / '__init__.py'}.")
     tried = f"--method {name}" if kind == "explainer" else f"--method gradcam --metric {name}"

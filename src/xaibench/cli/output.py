@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from xaibench.disk import is_folder, is_there
 from xaibench.errors import UserError
 
 
@@ -14,9 +15,9 @@ def writable(path: Path, force: bool) -> Path:
     Raises:
         UserError: if not, before the work instead of after it.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise UserError(f"{path} is a folder.", "Give --out the name of a file.")
-    if path.exists() and not force:
+    if is_there(path) and not force:
         raise UserError(f"{path} exists already.", "Give another --out, or --force to replace it.")
     probe = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -96,6 +96,9 @@ def number(kind: type[int] | type[float], least: float = -math.inf, most: float 
     return convert
 
 
+SEED = number(int, 0, 2**63 - 1)
+
+
 def specs(text: str) -> list[str]:
     """A converter to plugins with parameters, separated by commas outside brackets.
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from xaibench.cli.console import Console
 from xaibench.cli.output import writable
 from xaibench.cli.parser import Parser
-from xaibench.errors import UserError
+from xaibench.cli.run import model_argument
+from xaibench.disk import is_folder, is_there, named
+from xaibench.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +33,18 @@ def configure(parser: Parser) -> None:
     add("run", metavar="RUN", help="folder of a run")
     add("--out", metavar="FILE", help="where to write it (default: report.html in the run's folder)")
     add("--no-films", action="store_true", help="no step-by-step pictures of removal, which need the data and network")
+    add(
+        "--model",
+        metavar="NAME|WEIGHTS|MODULE:FACTORY",
+        help="the run's network, for the films (default: the one that the run names, unless that is code)",
+    )
     add("--force", action="store_true", help="replace a file that is no report, too")
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Write the report and say where it is; returns the exit code."""
     store = _open(args.run)
-    out = Path(args.out) if args.out else store.root / "report.html"
+    out = named(args.out) if args.out else store.root / "report.html"
     writable(out, force=args.force or _is_report(out))
 
     from xaibench.leaderboard.claims import claims_on
@@ -48,9 +55,9 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     damaged: list[tuple[str, str]] = []
     results = read_results([store], report=lambda path, reason: damaged.append((path.name, reason)))
     for name, reason in damaged:
-        console.warn(f"{name} is damaged and left out: {reason}.")
+        console.warn(one_line(f"{name} is damaged and left out: {reason}."))
     claims = claims_on([store], [r.board for r in results])
-    why = "they were not asked for (--no-films)." if args.no_films else _films(store, results, console)
+    why = "they were not asked for (--no-films)." if args.no_films else _films(store, results, args.model, console)
     page = render(Source(store, results, claims, damaged, why, console.command))
     write_text(out, page)
     console.out(f"{out} ({len(page.encode()) / 1e6:.1f} MB)")
@@ -65,9 +72,9 @@ def _open(folder: str) -> Store:
         return Store.open(folder)
     except UserError as error:
         path = Path(folder)
-        beside = path.parent if not path.exists() else path
-        runs = sorted(p.parent.name for p in beside.glob("*/run.json")) if beside.is_dir() else []
-        near = difflib.get_close_matches(path.name, runs, n=1) if not path.exists() else runs[:3]
+        beside = path if is_there(path) else path.parent
+        runs = sorted(p.parent.name for p in beside.glob("*/run.json")) if is_folder(beside) else []
+        near = runs[:3] if is_there(path) else difflib.get_close_matches(path.name, runs, n=1)
         hint = f"Did you mean {' or '.join(str(beside / n) for n in near)}?" if near else error.hint
         raise UserError(error.message, hint) from error
 
@@ -81,7 +88,7 @@ def _is_report(path: Path) -> bool:
         return False
 
 
-def _films(store: Store, results: Sequence[Result], console: Console) -> str:
+def _films(store: Store, results: Sequence[Result], model: str | None, console: Console) -> str:
     """Make the films that are missing; why some cannot be had, or ""."""
     from xaibench.report.choice import chosen_cases, film_methods
     from xaibench.report.films import FILL, STEPS, missing_films
@@ -105,7 +112,8 @@ def _films(store: Store, results: Sequence[Result], console: Console) -> str:
             bar.now(film)
             bar.update(free=kept)
 
-        reasons = make_films(store, wanted, fill=FILL, steps=STEPS, report=seen)
+        network = model_argument(model)
+        reasons = make_films(store, wanted, fill=FILL, steps=STEPS, network=network, report=seen)
     for reason in reasons:
         console.warn(f"Without some step-by-step pictures: {reason}")
     return " ".join(reasons)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.cli.console import Console, count
-from xaibench.cli.parser import Parser, check_name, number, one_of, specs
+from xaibench.cli.parser import SEED, Parser, check_name, number, one_of, specs
+from xaibench.disk import is_file, named
 
 if TYPE_CHECKING:
     from xaibench.leaderboard import Leaderboard
@@ -65,7 +66,7 @@ def configure(parser: Parser) -> None:
         help="the suite's by default",
     )
     add("--out", metavar="FOLDER", help="the run's folder; below runs/ by default")
-    add("--seed", type=number(int, 0), default=0, metavar="N", help="decides all chance (default: 0)")
+    add("--seed", type=SEED, default=0, metavar="N", help="decides all chance (default: 0)")
     add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
     how = "of the network: bf16 is faster on some processors, and another network in its last digits (default: float32)"
     add("--precision", type=one_of(*PRECISIONS), default="float32", metavar="|".join(PRECISIONS), help=how)
@@ -95,7 +96,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             target=args.target,
             metrics=metrics,
             suite=args.suite,
-            out=args.out,
+            out=named(args.out) if args.out else None,
             seed=args.seed,
             device=args.device,
             precision=args.precision,
@@ -109,7 +110,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
 def model_argument(text: str | None) -> str | Path | None:
     """What was given with ``--model``: a weights file as a path, so that records carry its name without its folder."""
-    return Path(text) if text is not None and (text.endswith(".safetensors") or Path(text).is_file()) else text
+    return Path(text) if text is not None and (text.endswith(".safetensors") or is_file(Path(text))) else text
 
 
 def _size(prepared: Prepared) -> str:

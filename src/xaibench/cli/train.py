@@ -8,12 +8,12 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.cli.console import Console, count, plain
 from xaibench.cli.output import writable
 from xaibench.cli.parser import Parser, number
+from xaibench.disk import named
 from xaibench.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def configure(parser: Parser) -> None:
     words = _field_words(Recipe)
     for field in fields(Recipe):
         kind = int if isinstance(field.default, int) else float
-        convert = number(kind, 1 if field.name in _AT_LEAST_ONE else 0, 1 if field.name == "average" else float("inf"))
+        most = {"average": 1.0, "seed": 2**63 - 1}
+        convert = number(kind, 1 if field.name in _AT_LEAST_ONE else 0, most.get(field.name, 2**31 - 1))
         text = f"{words.get(field.name, '')} (default: {field.default})".replace("%", "%%")
         option = f"--{field.name.replace('_', '-')}"
         add(option, type=convert, default=field.default, metavar="N" if kind is int else "X", help=text)
@@ -51,7 +52,7 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Train and save; returns the exit code."""
-    out = Path(args.out)
+    out = named(args.out)
     if out.suffix != ".safetensors":
         raise UserError(f"{out} does not end in .safetensors.", f"Give --out {out.with_suffix('.safetensors')}.")
     writable(out, args.force)

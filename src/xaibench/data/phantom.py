@@ -18,7 +18,7 @@ from xaibench.registry import dataset
 FULL_SIZE = (584, 565)  # (H, W) of DRIVE
 SPLITS = {"test": range(0, 20), "validation": range(20, 40), "train": range(1000, 1200)}
 _FILL = 2 * FIELD_RADIUS / FULL_SIZE[1]  # diameter of the field of view as a share of the width
-_SMALLEST = 128
+_SMALLEST, LARGEST = 128, 8192  # px; no fundus camera has more
 
 
 def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
@@ -72,7 +72,7 @@ def phantom(*, split: str = "test", size: int = 0) -> Cases:
         size: side of a square picture in px; 0 for DRIVE's 565 × 584.
 
     Raises:
-        UserError: for an unknown split or too small a size.
+        UserError: for an unknown split, or too small or large a size.
 
     Example:
         >>> cases = phantom.function(split="test", size=128)
@@ -85,6 +85,8 @@ def phantom(*, split: str = "test", size: int = 0) -> Cases:
     shape = (size, size) if size else FULL_SIZE
     if min(shape) < _SMALLEST:
         raise UserError(f"Phantoms of size={size} px are too small.", f"Ask for {_SMALLEST} px or more.")
+    if max(shape) > LARGEST:
+        raise UserError(f"Phantoms of size={size} px are too large.", f"Ask for {LARGEST} px or less.")
     ids = tuple(f"phantom-{seed:04d}" for seed in SPLITS[split])
     return Cases("phantom", split, ids, lambda name: draw_phantom(int(name.rpartition("-")[2]), shape))
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xaibench.errors import UserError
+from xaibench.disk import read_bounded
+from xaibench.errors import UserError, first_line
+from xaibench.record.plain import LARGEST
 
 _WORDS = ("dataset", "case", "model", "target")
 _NUMBERS = ("pixels", "vesselness", "matched")
@@ -44,16 +47,16 @@ def read_components(folder: Path) -> list[Component]:
     path = folder / "false_positives.csv"
     again = "Give the run's command again, which writes it anew."
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            absent = [n for n in (*_WORDS, *_NUMBERS) if n not in (reader.fieldnames or ())]
-            if absent:
-                raise UserError(f"{path} has no column {absent[0]}.", again)
-            return [_component(line, f"line {reader.line_num} of {path}", again) for line in reader]
+        text = read_bounded(path).decode("utf-8")
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        absent = [n for n in (*_WORDS, *_NUMBERS) if n not in (reader.fieldnames or ())]
+        if absent:
+            raise UserError(f"{path} has no column {absent[0]}.", again)
+        return [_component(line, f"line {reader.line_num} of {path}", again) for line in reader]
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read: {error}.", again) from error
+        raise UserError(f"{path} cannot be read: {first_line(error)}.", again) from error
 
 
 def _component(line: dict[str, str | None], where: str, again: str) -> Component:
@@ -61,6 +64,8 @@ def _component(line: dict[str, str | None], where: str, again: str) -> Component
     for name in _NUMBERS:
         try:
             numbers[name] = float(line[name] or "nan")
+            if abs(numbers[name]) > LARGEST:
+                raise ValueError
         except ValueError as error:
             raise UserError(f"{name} is no number but {line[name]!r} in {where}.", again) from error
     dataset, case, model, target = (line[name] or "" for name in _WORDS)

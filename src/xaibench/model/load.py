@@ -15,6 +15,8 @@ from xaibench.disk import is_file
 from xaibench.errors import UserError, first_line
 from xaibench.model.weights_file import load_weights
 
+_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
+
 
 def load_model(name: str | Path | nn.Module) -> nn.Module:
     """A bundled or plugged-in model by name, a weights file, ``package.module:factory``, or a module as it is.
@@ -28,13 +30,21 @@ def load_model(name: str | Path | nn.Module) -> nn.Module:
     if isinstance(name, nn.Module):
         return name.eval()
     text = str(name)
-    if isinstance(name, Path) or text.endswith((".safetensors", ".pt", ".pth", ".ckpt", ".bin")):
+    if isinstance(name, Path) or text.endswith(_FILES):
         return load_weights(Path(name))
-    if text not in registry.names("model") and ":" in text:
+    if names_code(text):
         return _from_factory(text)
     if text not in registry.names("model") and is_file(Path(text)):
         return load_weights(Path(text))
     return _made(text, registry.get("model", text))
+
+
+def names_code(text: str) -> bool:
+    """Whether a model of that name is made by importing and calling code, as ``package.module:factory`` is.
+
+    That is what naming one is for; so no name that somebody else wrote down may be one.
+    """
+    return ":" in text and not text.endswith(_FILES) and text not in registry.names("model")
 
 
 def _from_factory(text: str) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from xaibench.data.case import Case, Cases
 from xaibench.data.load import load_cases
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.removal import fractions, removal_orders, seeded_fill, tie_order
-from xaibench.model.load import load_model
+from xaibench.model.load import load_model, names_code
 from xaibench.model.precision import PRECISIONS, in_precision
 from xaibench.model.weights_file import weights_digest
 from xaibench.record.pictures import Film, film_key, load_film, write_film
@@ -64,6 +65,7 @@ def make_films(
     *,
     fill: str,
     steps: int,
+    network: str | Path | None = None,
     device: str = "cpu",
     report: Callable[[str, bool], object] = lambda film, kept: None,
 ) -> list[str]:
@@ -73,6 +75,7 @@ def make_films(
         store: the run's folder, which says what data and network it was about.
         wanted: whose; a record without a map is passed over.
         fill, steps: see :func:`film_of`.
+        network: names the network; what the run itself names by default, unless that is code.
         device: where to compute.
         report: called with the name of each film when it is there, and whether it was there before.
 
@@ -89,7 +92,7 @@ def make_films(
     if not todo:
         return []
     try:
-        cases, model = _source(store.read_run())
+        cases, model = _source(store.read_run(), network)
     except (UserError, OSError) as error:
         return [str(error)]
     digest = weights_digest(model)
@@ -117,16 +120,25 @@ def _name(r: Record) -> str:
     return f"{r.spec} on {r.case}"
 
 
-def _source(run: dict[str, Any]) -> tuple[Cases, nn.Module]:
+def _source(run: dict[str, Any], network: str | Path | None) -> tuple[Cases, nn.Module]:
     """The data and the network that a run names.
 
     Raises:
-        UserError: if it does not name them, or they are not where it says.
+        UserError: if it does not name them, they are not where it says, or it says to run code: a run's folder can be
+            anyone's.
     """
     data, split, dataset = (str(run.get(name) or "") for name in ("data", "split", "dataset"))
-    if not data or ("network" in run and run["network"] is None):
+    named = network
+    if network is None and not ("network" in run and run["network"] is None):
+        named = str(run.get("network") or default_model(dataset))
+        if names_code(named):
+            raise UserError(
+                f"The run's network is made by code, {named}, which is not run because a folder says so.",
+                f"Give --model {named} if it is yours.",
+            )
+    if not data or named is None:
         raise UserError("The run does not say where its images and network can be had again.")
-    return load_cases(data, split=split or "test"), load_model(str(run.get("network") or default_model(dataset)))
+    return load_cases(data, split=split or "test"), load_model(named)
 
 
 def _network(model: nn.Module, digest: str, r: Record) -> nn.Module:

@@ -1,0 +1,184 @@
+"""Names of methods, metrics and data sets, numbers of the command line, and environment variables: any text at all."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from made_up import draw_eye, make_network, target_on
+
+from bad_input.judge import answer
+from xaibench import registry
+from xaibench.arguments import at_least
+from xaibench.cli.main import COMMANDS
+from xaibench.cli.parser import SEED, Parser, number, specs
+from xaibench.data import find_drive, load_cases
+from xaibench.data.case import Cases
+from xaibench.data.named import data_place
+from xaibench.errors import Skipped, UserError
+from xaibench.explainers.explain import explain
+from xaibench.registry import Spec, parse
+from xaibench.run.memory import allowed_mb
+from xaibench.run.request import chosen_device
+from xaibench.scorer import Scorer
+
+METHODS, MEASURES, SETS = (registry.names(kind) for kind in ("explainer", "metric", "dataset"))
+KEYS = sorted({key for kind in ("explainer", "metric") for p in registry.available(kind)[0] for key in p.parameters})
+NUMBERS = ("-1", "0", "1", "1e9", "1e999", "-1e999", "nan", "inf", "9" * 30, "9" * 5000, "1" + "0" * 400, "True", "None", "0x10", "1_0", "１２", "1j", "3.0")
+ODD = ("", " ", "[", "]", "(" * 200, "-" * 50_000 + "1", "[" * 5000, "'x'", "{}", "a=b", "\x1b[2J", "\udcff", "\xa0", "last", "None", "lambda: 0", "__import__('os').system('false')")
+values = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(ODD), st.text(max_size=12), st.integers().map(str), st.floats().map(str))
+
+
+@st.composite
+def expressions(draw: st.DrawFn, names: list[str], keys: list[str]) -> str:
+    """Nearly ``name[key=value,…]``."""
+    name = draw(st.one_of(st.sampled_from(names), st.sampled_from(names), st.text(max_size=9)))
+    parts = draw(st.lists(st.tuples(st.one_of(st.sampled_from(keys), st.text(max_size=4)), values), max_size=3))
+    inner = draw(st.sampled_from([",", ",,", ";"])).join(f"{k}{draw(st.sampled_from(['=', '=', '=', '==', '', ' = ']))}{v}" for k, v in parts)
+    opening, closing = draw(st.sampled_from([("[", "]"), ("[", "]"), ("[", ""), ("", "]"), ("[[", "]]"), ("(", ")"), ("[", "]x")]))
+    return f"{name}{opening}{inner}{closing}"
+
+
+@given(st.one_of(expressions(METHODS, KEYS), st.text(max_size=60)))
+@example("occlusion[patch=16,patch=32]")
+@example("smoothgrad[noise=1e999]")
+@example("smoothgrad[noise=1" + "0" * 150 + "]")
+@example("occlusion[patch=" + "9" * 30 + "]")
+@example("occlusion[patch=" + "-" * 199 + "1]")
+@example("gradcam[layer=a\xa0b]")
+def test_a_method_of_any_text(text: str) -> None:
+    found = answer("method strings", lambda: parse("explainer", text))
+    if isinstance(found, Spec):
+        check_spec(found)
+        assert str(parse("explainer", str(found))) == str(found)
+
+
+@given(st.one_of(expressions(MEASURES, KEYS), st.text(max_size=60)))
+@example("srg[fill=mean,fill=blur]")
+@example("srg[steps=1e999]")
+def test_a_metric_of_any_text(text: str) -> None:
+    found = answer("metric strings", lambda: parse("metric", text))
+    if isinstance(found, Spec):
+        check_spec(found)
+
+
+def check_spec(spec: Spec) -> None:
+    """What it says can be kept, and computed with."""
+    assert str(spec).isprintable()
+    for value in dict(spec.given).values():
+        assert isinstance(value, str | int | float | bool | None)
+        assert not isinstance(value, int | float) or (math.isfinite(value) and abs(value) < 2**64)
+
+
+@given(st.one_of(expressions(SETS, ["size", "root"]), st.text(max_size=40), st.sampled_from(["phantom[size=0]", "phantom[size=100000]", "phantom[size=-1]", "drive[root=\0]", "drive[root=~nobody]", "x" * 5000, "a/" * 3000, "~nobody/x", "\udcff", "..", "/dev/zero", "/dev/null", "./\0"])), st.sampled_from(["test", "train", "", "\0", "x" * 99]), st.sampled_from([None, 1, 0, -1, 10**30]))
+@example("phantom[size=100000]", "test", None)
+def test_a_data_set_of_any_text(data: str, split: str, count: int | None) -> None:
+    found = answer("data set strings", lambda: load_cases(data, split=split, count=count))
+    assert isinstance(found, UserError) or (isinstance(found, Cases) and len(found))
+
+
+# -------------------------------------------------------------------------------------------------- numbers, options
+
+
+@given(values, st.sampled_from([int, float]), st.sampled_from([(-math.inf, math.inf), (0, math.inf), (1, 10), (0, 1)]))
+@example("1" + "0" * 400, int, (0, math.inf))
+def test_a_number_of_any_text(text: str, kind: type, bounds: tuple[float, float]) -> None:
+    def read() -> Any:
+        parser = Parser("xaibench x", "")
+        parser.add_argument("--n", type=number(kind, *bounds))
+        return parser.parse([f"--n={text}"]).n
+
+    found = answer("numbers of the command line", read)
+    assert isinstance(found, UserError) or (type(found) is kind and bounds[0] <= found <= bounds[1])
+
+
+@given(st.one_of(values, expressions(METHODS, KEYS)))
+def test_a_list_of_plugins_of_any_text(text: str) -> None:
+    parser = Parser("xaibench x", "")
+    parser.add_argument("--method", type=specs)
+    found = answer("lists of plugins", lambda: parser.parse([f"--method={text}"]).method)
+    assert isinstance(found, UserError) or (all(found) and isinstance(found, list))
+
+
+words = st.one_of(
+    st.sampled_from(["--cases", "--seed", "--device", "--target", "--data", "--method", "--out", "--size", "--count", "--force", "--json", "-q", "--", "-", "x", "-1", "1e9", "--cases=-1", "--format=x", "--threshold=nan"]),
+    st.text(max_size=10).map(lambda t: f"--{t}"),
+    values,
+)
+
+
+@given(st.sampled_from(sorted(COMMANDS)), st.lists(words, max_size=6))
+def test_options_of_any_text(command: str, argv: list[str]) -> None:
+    if {"-h", "--help"} & set(argv):
+        return
+    parser = Parser(f"xaibench {command}", "")
+    COMMANDS[command].configure(parser)
+    answer("options", lambda: parser.parse(argv))
+
+
+@given(st.one_of(st.text(max_size=12), st.sampled_from(["cuda:99", "cuda:-1", "cuda:99999999999999999999", "cuda", "cpu:7", "meta", "mps", "xla", "privateuseone", "", "\0", "CPU", "cuda:x", "\udcff"])))
+def test_a_device_of_any_text(text: str) -> None:
+    found = answer("devices", lambda: chosen_device(text))
+    assert isinstance(found, UserError) or found.startswith(("cpu", "cuda"))
+
+
+environment = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
+odd_places = st.sampled_from(["~nobody", "~", "/", "/dev/zero", "/proc/self/mem", "x" * 5000, "a/" * 3000, "\udcff", ".", "..", "\n", "/nowhere"])
+
+
+@given(st.one_of(environment, odd_places))
+def test_a_place_of_drive_of_any_text(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XAIBENCH_DRIVE", text)
+        patch.setattr("xaibench.data.files._ENTRIES", 2000)  # a whole disk is told sooner
+        answer("XAIBENCH_DRIVE: data_place", lambda: data_place("XAIBENCH_DRIVE", "DRIVE"))
+        assert answer("XAIBENCH_DRIVE: find_drive", find_drive) is None
+        assert isinstance(answer("XAIBENCH_DRIVE: drive", lambda: load_cases("drive")), UserError)
+
+
+@given(st.one_of(values.filter(lambda v: "\0" not in v), environment))
+def test_an_allowance_of_memory_of_any_text(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XAIBENCH_MEMORY", text)
+        found = answer("XAIBENCH_MEMORY", allowed_mb)
+        assert isinstance(found, UserError) or found > 0
+
+
+@given(values)
+def test_a_seed_of_any_text(text: str) -> None:
+    def read() -> Any:
+        parser = Parser("xaibench x", "")
+        parser.add_argument("--seed", type=SEED)
+        return parser.parse([f"--seed={text}"]).seed
+
+    found = answer("seeds", read)
+    assert isinstance(found, UserError) or 0 <= found < 2**63
+
+
+# ------------------------------------------------------------------------------- what lets itself be written, is run
+
+EYE, NETWORK = draw_eye(), make_network()
+LOW = [
+    (name, f"{name}[{key}={value}]")
+    for name in METHODS
+    for plugin in [registry.get("explainer", name)]
+    for key, default in plugin.parameters.items()
+    if isinstance(default, int | float) and not isinstance(default, bool)
+    for value in (-1, 0)
+]
+
+
+@pytest.mark.parametrize("text", [text for _, text in LOW])
+def test_a_count_or_size_that_makes_no_sense_is_refused_or_bears_a_map(text: str) -> None:
+    scorer = Scorer(NETWORK, target_on(EYE))
+    found = answer("parameters of methods", lambda: explain(scorer, EYE.image, method=text, case=EYE), Skipped)
+    if not isinstance(found, Exception):
+        assert found.shape == EYE.fov.shape
+
+
+def test_a_bound_says_the_name() -> None:
+    with pytest.raises(UserError, match="patch=0"):
+        at_least(1, "patch", 0)
