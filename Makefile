@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench install results clean
+.PHONY: demo test nightly audit bench install results clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,16 @@ test: $(VENV)/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+# Every reader on two thousand bad inputs each, half an hour: pictures, archives, weights, words, the folders of runs.
+nightly: $(VENV)/installed-test
+	HYPOTHESIS_PROFILE=nightly OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/bad_input --durations=20
+
+# Known vulnerabilities of what is installed. The exit code is pip-audit's, also where it reaches no advisory database.
+audit: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[audit]'
+	$(BIN)/pip-audit --local --skip-editable || { code=$$?; echo "Not passed: a vulnerability stands above, or why \
+	nothing could be audited."; exit $$code; }
 
 # Cost of every explainer and metric, and of the same work elsewhere, as ratios; alone on the machine, for half an hour.
 # Quantus asks for packages that it does not need here, so it is installed without them; where it can't be, it is skipped.

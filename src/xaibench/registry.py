@@ -400,7 +400,9 @@ def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:
     if float in wanted and type(value) is int and abs(value) <= _LARGEST:
         value = float(value)
     if isinstance(value, int | float) and not abs(value) <= _LARGEST:
-        raise UserError(f"{plugin}: {key}={raw} is more than can be computed with.", f"Write {plugin}[{key}=…] with less.")
+        raise UserError(
+            f"{plugin}: {key}={raw} is more than can be computed with.", f"Write {plugin}[{key}=…] with less."
+        )
     if type(value) not in wanted and Any not in wanted:
         name = " or ".join(getattr(w, "__name__", str(w)) for w in wanted)
         raise UserError(f"{plugin}: {key}={raw} is no {name}.", f"Write {plugin}[{key}=…] with a {name}.")

@@ -34,7 +34,14 @@ def _entries(archive: bytes) -> Iterable[tuple[int, int]]:
         start += 46 + sum(struct.unpack("<3H", archive[start + 28 : start + 34]))
 
 
-def declaring(archive: bytes, *, size: int | None = None, packed_size: int | None = None, method: int | None = None, flags: int = 0) -> bytes:
+def declaring(
+    archive: bytes,
+    *,
+    size: int | None = None,
+    packed_size: int | None = None,
+    method: int | None = None,
+    flags: int = 0,
+) -> bytes:
     """The archive with other words about its members."""
     changed = bytearray(archive)
     for entry, local in _entries(archive):

@@ -117,7 +117,9 @@ def damaged(whole: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
         st.builds(lambda c, share: c[: int(len(c) * share)], whole, st.floats(0, 1)),
         st.builds(_flipped, whole, places),
         st.builds(_flipped, whole, st.lists(st.tuples(st.floats(0, 0.05), st.integers(0, 255)), min_size=1)),
-        st.builds(lambda c, at, more: c[: int(len(c) * at)] + more + c[int(len(c) * at) :], whole, st.floats(0, 1), RAW),
+        st.builds(
+            lambda c, at, more: c[: int(len(c) * at)] + more + c[int(len(c) * at) :], whole, st.floats(0, 1), RAW
+        ),
     )
 
 
@@ -130,7 +132,16 @@ def _flipped(content: bytes, places: list[tuple[float, int]]) -> bytes:
 
 
 RAW = st.binary(max_size=64)
-SIGNATURES = (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\x00", b"MM\x00*", b"II+\x00\x08\x00\x00\x00", b"GIF89a", b"P6\n")
+SIGNATURES = (
+    b"",
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff\xe0",
+    b"II*\x00",
+    b"MM\x00*",
+    b"II+\x00\x08\x00\x00\x00",
+    b"GIF89a",
+    b"P6\n",
+)
 SIGNATURES += (b"BM", b"RIFF\x20\x00\x00\x00WEBPVP8L", b"\xff\x4f\xff\x51", b"P5\n9 9\n70000\n", b"PK\x03\x04")
 garbage = st.builds(lambda signature, rest: signature + rest, st.sampled_from(SIGNATURES), st.binary(max_size=200))
 whole = st.one_of(by_pillow(), by_tifffile())
@@ -147,7 +158,9 @@ def png_of(width: int, height: int, packed: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", packed or zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
 
 
-def tiff_of(width: int, height: int, bits: int = 8, samples: int = 1, strip: bytes = b"\0", compression: int = 1) -> bytes:
+def tiff_of(
+    width: int, height: int, bits: int = 8, samples: int = 1, strip: bytes = b"\0", compression: int = 1
+) -> bytes:
     """A little-endian TIFF of one strip that declares a size and holds whatever it holds."""
     many = samples > 2
     more = struct.pack(f"<{samples}H", *[bits] * samples) if many else b""

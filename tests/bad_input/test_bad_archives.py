@@ -53,7 +53,14 @@ inner = st.builds(packed, st.lists(st.tuples(names, st.one_of(good, contents)), 
 members = st.lists(st.tuples(names, st.one_of(good, good, contents, inner)), max_size=6)
 SETS = (
     GOOD,
-    {f"training/{k}": v for k, v in zip(("images/21_training.tif", "1st_manual/21_manual1.gif", "mask/21_training_mask.gif"), (saved(EYE), LABEL, saved(EYE[..., 0] > 0)), strict=True)},
+    {
+        f"training/{k}": v
+        for k, v in zip(
+            ("images/21_training.tif", "1st_manual/21_manual1.gif", "mask/21_training_mask.gif"),
+            (saved(EYE), LABEL, saved(EYE[..., 0] > 0)),
+            strict=True,
+        )
+    },
     {"Image_08L.jpg": saved(EYE), "Image_08L_1stHO.png": LABEL},
     {"eyes.zip": packed(GOOD.items())},
     {"eyes.zip": packed(GOOD.items()), "broken.zip": b"PK"},

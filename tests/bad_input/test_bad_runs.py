@@ -82,9 +82,37 @@ def _edited(value: Any, path: tuple[Any, ...], put: Any) -> Any:
 
 # Of the right type, so that a reader lets them pass and what follows must bear them.
 legal = st.one_of(
-    st.sampled_from([0, 1, -1, 1e100, -1e100, 1e-300, 1e99, 2**64, True, False, None, [], [0.0] * 40, "ok", "failed", "skipped"]),
-    st.sampled_from(["", " ", "=1+1", "a|b", "$x_2$", "<b>", "a,b", "gradcam[layer=x]", "srg", "[", "]", "x" * 3000, "\\", "%s", "{}", " @"]),
-    st.sampled_from([{"x": [1.0, 0.0], "y": [0, 1]}, {"x": [None, 1], "y": [1, None]}, {"x": [], "y": []}, {"x": [1e100] * 2, "y": [1e100] * 2}]),
+    st.sampled_from(
+        [0, 1, -1, 1e100, -1e100, 1e-300, 1e99, 2**64, True, False, None, [], [0.0] * 40, "ok", "failed", "skipped"]
+    ),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "=1+1",
+            "a|b",
+            "$x_2$",
+            "<b>",
+            "a,b",
+            "gradcam[layer=x]",
+            "srg",
+            "[",
+            "]",
+            "x" * 3000,
+            "\\",
+            "%s",
+            "{}",
+            " @",
+        ]
+    ),
+    st.sampled_from(
+        [
+            {"x": [1.0, 0.0], "y": [0, 1]},
+            {"x": [None, 1], "y": [1, None]},
+            {"x": [], "y": []},
+            {"x": [1e100] * 2, "y": [1e100] * 2},
+        ]
+    ),
 )
 edits = st.lists(st.tuples(st.integers(0, 10**6), st.one_of(legal, legal, anything, st.just(...))), max_size=4)
 
@@ -102,16 +130,33 @@ def _cells(changes: list[tuple[int, list[tuple[int, Any]]]]) -> list[Any]:
 cells = st.lists(st.tuples(st.integers(0, 8), edits), max_size=5).map(_cells)
 runs = st.one_of(
     st.just(RUN),
-    st.builds(lambda where, put: _edited(RUN, _paths(RUN)[where % len(_paths(RUN))], put), st.integers(0, 99), st.one_of(legal, anything)),
+    st.builds(
+        lambda where, put: _edited(RUN, _paths(RUN)[where % len(_paths(RUN))], put),
+        st.integers(0, 99),
+        st.one_of(legal, anything),
+    ),
     anything,
 )
 DEEP = b"[" * 100_000 + b"]" * 100_000
-raw = st.one_of(st.binary(max_size=40), st.sampled_from([DEEP, b'{"a":' * 50_000, b"NaN", b"1e999", b"9" * 5000, b"\xff\xfe{}", b'"\\ud800"', b""]))
+raw = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from([DEEP, b'{"a":' * 50_000, b"NaN", b"1e999", b"9" * 5000, b"\xff\xfe{}", b'"\\ud800"', b""]),
+)
 csvs = st.one_of(
     st.binary(max_size=80),
     st.text(max_size=80).map(lambda t: t.encode("utf-8", "surrogatepass")),
-    st.lists(st.lists(st.one_of(st.sampled_from(["00", "drive", "net", "vessels", "nan", "1e999", "-1", "", "x"]), st.text(max_size=4)), max_size=9), max_size=4).map(
-        lambda lines: ("dataset,case,model,target,pixels,vesselness,matched\n" + "\n".join(map(",".join, lines))).encode("utf-8", "replace")
+    st.lists(
+        st.lists(
+            st.one_of(
+                st.sampled_from(["00", "drive", "net", "vessels", "nan", "1e999", "-1", "", "x"]), st.text(max_size=4)
+            ),
+            max_size=9,
+        ),
+        max_size=4,
+    ).map(
+        lambda lines: (
+            "dataset,case,model,target,pixels,vesselness,matched\n" + "\n".join(map(",".join, lines))
+        ).encode("utf-8", "replace")
     ),
 )
 
@@ -154,7 +199,10 @@ def test_what_was_asked_of_any_content(content: bytes) -> None:
         asked = answer("record: run.json", store.read_run)
         if not isinstance(asked, UserError):
             json.dumps(asked, allow_nan=False).encode()
-            assert sorted({*asked.get("cases", ())}) is not None and list(dict.fromkeys(asked.get("methods", ()))) is not None
+            assert (
+                sorted({*asked.get("cases", ())}) is not None
+                and list(dict.fromkeys(asked.get("methods", ()))) is not None
+            )
 
 
 @given(cells, runs, st.none() | csvs)
@@ -167,7 +215,10 @@ def test_a_leaderboard_of_any_records(cells: list[Any], run: Any, csv: bytes | N
         if csv is not None:
             (place / "false_positives.csv").write_bytes(csv)
         left_out: list[str] = []
-        boards = answer("leaderboard", lambda: read_leaderboards([store], report=lambda p, r: left_out.append(one_line(f"{p}: {r}"))))
+        boards = answer(
+            "leaderboard",
+            lambda: read_leaderboards([store], report=lambda p, r: left_out.append(one_line(f"{p}: {r}"))),
+        )
         for line in left_out:
             check_sentence(line)
         answer("false_positives.csv", lambda: read_components(place))
@@ -213,16 +264,29 @@ def npy(header: str, data: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
 SOUND = npz(map=np.eye(7, dtype=np.float16), scale=np.float64(2))
 shapes = st.lists(st.sampled_from([0, 1, 2, 7, 10**6, 10**12]), max_size=4).map(tuple)
 headers = st.one_of(
-    st.builds(lambda descr, order, shape: str({"descr": descr, "fortran_order": order, "shape": shape}), st.sampled_from(["<f2", "<f8", "|O", "<U9", "<c16", "|b1", "|V8", "<M8[s]", "x", "", [("a", "<f8")]]), st.sampled_from([False, True, 3]), shapes),
+    st.builds(
+        lambda descr, order, shape: str({"descr": descr, "fortran_order": order, "shape": shape}),
+        st.sampled_from(["<f2", "<f8", "|O", "<U9", "<c16", "|b1", "|V8", "<M8[s]", "x", "", [("a", "<f8")]]),
+        st.sampled_from([False, True, 3]),
+        shapes,
+    ),
     st.text(max_size=60),
     st.sampled_from(["(" * 3000, "{'descr': '<f2', 'fortran_order': False, 'shape': (-1,)}", "__import__('os')"]),
 )
-members = st.one_of(st.builds(npy, headers, st.binary(max_size=200), st.sampled_from([b"\x01\x00", b"\x02\x00", b"\x09\x00"])), st.binary(max_size=60))
+members = st.one_of(
+    st.builds(npy, headers, st.binary(max_size=200), st.sampled_from([b"\x01\x00", b"\x02\x00", b"\x09\x00"])),
+    st.binary(max_size=60),
+)
 arrays = st.one_of(
     damaged(st.just(SOUND)),
     st.builds(lambda a, b: packed([("map.npy", a), ("scale.npy", b)]), members, members),
     st.builds(lambda name, content: packed([(name, content)] * 2), st.text(max_size=9), members),
-    st.builds(lambda dtype, shape, scale: npz(map=np.ones(shape, dtype), scale=scale), st.sampled_from(["f2", "f8", "i4", "?", "c8", "S3"]), st.lists(st.integers(0, 4), max_size=4), st.sampled_from([1.0, math.nan, math.inf, [1.0], [1.0, 2.0], -1, 1e308])),
+    st.builds(
+        lambda dtype, shape, scale: npz(map=np.ones(shape, dtype), scale=scale),
+        st.sampled_from(["f2", "f8", "i4", "?", "c8", "S3"]),
+        st.lists(st.integers(0, 4), max_size=4),
+        st.sampled_from([1.0, math.nan, math.inf, [1.0], [1.0, 2.0], -1, 1e308]),
+    ),
     st.builds(lambda size: declaring(SOUND, size=size), st.sampled_from([0, 1, 2**31, 2**32 - 2])),
     st.binary(max_size=60),
     st.builds(lambda a: npy(*a), st.tuples(headers, st.binary(max_size=60))),

@@ -78,7 +78,9 @@ headers = st.one_of(
     anything.map(lambda v: json.dumps(v).encode()),
     st.dictionaries(
         st.text(max_size=5),
-        st.fixed_dictionaries({"dtype": st.sampled_from(["F32", "I64", "X"]), "shape": numbers, "data_offsets": numbers}),
+        st.fixed_dictionaries(
+            {"dtype": st.sampled_from(["F32", "I64", "X"]), "shape": numbers, "data_offsets": numbers}
+        ),
         max_size=3,
     ).map(lambda v: json.dumps(v).encode()),
     st.binary(max_size=60),
@@ -177,8 +179,12 @@ names = st.one_of(
     st.text(max_size=30).map(_nowhere),
     st.builds(lambda a, b: f"{_nowhere(a)}:{b}", st.text(max_size=9), st.text(max_size=9)),
     st.text(max_size=12).map(lambda t: f"xaibench.errors:{t}"),
-    st.sampled_from(["", ":", "::", ".:x", "..a:b", "xaibench.errors:", "xaibench:\udcff", "\udcff:x", "\0", "\0:\0", "x" * 5000]),
-    st.sampled_from(["xaibench.errors:UserError", "~nobody/w.safetensors", "a\n.safetensors", "/dev/zero", "/", "unet-phantom[x=1]"]),
+    st.sampled_from(
+        ["", ":", "::", ".:x", "..a:b", "xaibench.errors:", "xaibench:\udcff", "\udcff:x", "\0", "\0:\0", "x" * 5000]
+    ),
+    st.sampled_from(
+        ["xaibench.errors:UserError", "~nobody/w.safetensors", "a\n.safetensors", "/dev/zero", "/", "unet-phantom[x=1]"]
+    ),
 )
 
 

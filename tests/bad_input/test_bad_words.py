@@ -27,18 +27,68 @@ from xaibench.scorer import Scorer
 
 METHODS, MEASURES, SETS = (registry.names(kind) for kind in ("explainer", "metric", "dataset"))
 KEYS = sorted({key for kind in ("explainer", "metric") for p in registry.available(kind)[0] for key in p.parameters})
-NUMBERS = ("-1", "0", "1", "1e9", "1e999", "-1e999", "nan", "inf", "9" * 30, "9" * 5000, "1" + "0" * 400, "True", "None", "0x10", "1_0", "１２", "1j", "3.0")
-ODD = ("", " ", "[", "]", "(" * 200, "-" * 50_000 + "1", "[" * 5000, "'x'", "{}", "a=b", "\x1b[2J", "\udcff", "\xa0", "last", "None", "lambda: 0", "__import__('os').system('false')")
-values = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(ODD), st.text(max_size=12), st.integers().map(str), st.floats().map(str))
+NUMBERS = (
+    "-1",
+    "0",
+    "1",
+    "1e9",
+    "1e999",
+    "-1e999",
+    "nan",
+    "inf",
+    "9" * 30,
+    "9" * 5000,
+    "1" + "0" * 400,
+    "True",
+    "None",
+    "0x10",
+    "1_0",
+    "１２",
+    "1j",
+    "3.0",
+)
+ODD = (
+    "",
+    " ",
+    "[",
+    "]",
+    "(" * 200,
+    "-" * 50_000 + "1",
+    "[" * 5000,
+    "'x'",
+    "{}",
+    "a=b",
+    "\x1b[2J",
+    "\udcff",
+    "\xa0",
+    "last",
+    "None",
+    "lambda: 0",
+    "__import__('os').system('false')",
+)
+values = st.one_of(
+    st.sampled_from(NUMBERS), st.sampled_from(ODD), st.text(max_size=12), st.integers().map(str), st.floats().map(str)
+)
+
+
+OWN = {p.name: sorted(p.parameters) for kind in registry.KINDS for p in registry.available(kind)[0]}
 
 
 @st.composite
 def expressions(draw: st.DrawFn, names: list[str], keys: list[str]) -> str:
-    """Nearly ``name[key=value,…]``."""
+    """Nearly ``name[key=value,…]``, and now and then just that."""
     name = draw(st.one_of(st.sampled_from(names), st.sampled_from(names), st.text(max_size=9)))
+    own = OWN.get(name, [])
+    if own and draw(st.booleans()):
+        key = draw(st.sampled_from(own))
+        return f"{name}[{key}={draw(st.one_of(values, st.sampled_from(['0.5', '16', '300', 'mean', 'last'])))}]"
     parts = draw(st.lists(st.tuples(st.one_of(st.sampled_from(keys), st.text(max_size=4)), values), max_size=3))
-    inner = draw(st.sampled_from([",", ",,", ";"])).join(f"{k}{draw(st.sampled_from(['=', '=', '=', '==', '', ' = ']))}{v}" for k, v in parts)
-    opening, closing = draw(st.sampled_from([("[", "]"), ("[", "]"), ("[", ""), ("", "]"), ("[[", "]]"), ("(", ")"), ("[", "]x")]))
+    inner = draw(st.sampled_from([",", ",,", ";"])).join(
+        f"{k}{draw(st.sampled_from(['=', '=', '=', '==', '', ' = ']))}{v}" for k, v in parts
+    )
+    opening, closing = draw(
+        st.sampled_from([("[", "]"), ("[", "]"), ("[", ""), ("", "]"), ("[[", "]]"), ("(", ")"), ("[", "]x")])
+    )
     return f"{name}{opening}{inner}{closing}"
 
 
@@ -73,7 +123,34 @@ def check_spec(spec: Spec) -> None:
         assert not isinstance(value, int | float) or (math.isfinite(value) and abs(value) < 2**64)
 
 
-@given(st.one_of(expressions(SETS, ["size", "root"]), st.text(max_size=40), st.sampled_from(["phantom[size=0]", "phantom[size=100000]", "phantom[size=-1]", "drive[root=\0]", "drive[root=~nobody]", "x" * 5000, "a/" * 3000, "~nobody/x", "\udcff", "..", "/dev/zero", "/dev/null", "./\0"])), st.sampled_from(["test", "train", "", "\0", "x" * 99]), st.sampled_from([None, 1, 0, -1, 10**30]))
+@given(
+    st.one_of(
+        expressions(SETS, ["size", "root"]),
+        st.text(max_size=40),
+        st.sampled_from(
+            [
+                "phantom",
+                "phantom[size=128]",
+                "phantom[size=8192]",
+                "phantom[size=0]",
+                "phantom[size=100000]",
+                "phantom[size=-1]",
+                "drive[root=\0]",
+                "drive[root=~no-such-user]",
+                "x" * 5000,
+                "a/" * 3000,
+                "~no-such-user/x",
+                "\udcff",
+                "..",
+                "/dev/zero",
+                "/dev/null",
+                "./\0",
+            ]
+        ),
+    ),
+    st.sampled_from(["test", "test", "train", "", "\0", "x" * 99]),
+    st.sampled_from([None, 1, 3, 0, -1, 10**30]),
+)
 @example("phantom[size=100000]", "test", None)
 def test_a_data_set_of_any_text(data: str, split: str, count: int | None) -> None:
     found = answer("data set strings", lambda: load_cases(data, split=split, count=count))
@@ -104,7 +181,30 @@ def test_a_list_of_plugins_of_any_text(text: str) -> None:
 
 
 words = st.one_of(
-    st.sampled_from(["--cases", "--seed", "--device", "--target", "--data", "--method", "--out", "--size", "--count", "--force", "--json", "-q", "--", "-", "x", "-1", "1e9", "--cases=-1", "--format=x", "--threshold=nan"]),
+    st.sampled_from(
+        [
+            "--cases",
+            "--seed",
+            "--device",
+            "--target",
+            "--data",
+            "--method",
+            "--out",
+            "--size",
+            "--count",
+            "--force",
+            "--json",
+            "-q",
+            "--",
+            "-",
+            "x",
+            "-1",
+            "1e9",
+            "--cases=-1",
+            "--format=x",
+            "--threshold=nan",
+        ]
+    ),
     st.text(max_size=10).map(lambda t: f"--{t}"),
     values,
 )
@@ -119,14 +219,51 @@ def test_options_of_any_text(command: str, argv: list[str]) -> None:
     answer("options", lambda: parser.parse(argv))
 
 
-@given(st.one_of(st.text(max_size=12), st.sampled_from(["cuda:99", "cuda:-1", "cuda:99999999999999999999", "cuda", "cpu:7", "meta", "mps", "xla", "privateuseone", "", "\0", "CPU", "cuda:x", "\udcff"])))
+@given(
+    st.one_of(
+        st.text(max_size=12),
+        st.sampled_from(
+            [
+                "cuda:99",
+                "cuda:-1",
+                "cuda:99999999999999999999",
+                "cuda",
+                "cpu:7",
+                "meta",
+                "mps",
+                "xla",
+                "privateuseone",
+                "",
+                "\0",
+                "CPU",
+                "cuda:x",
+                "\udcff",
+            ]
+        ),
+    )
+)
 def test_a_device_of_any_text(text: str) -> None:
     found = answer("devices", lambda: chosen_device(text))
     assert isinstance(found, UserError) or found.startswith(("cpu", "cuda"))
 
 
 environment = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
-odd_places = st.sampled_from(["~nobody", "~", "/", "/dev/zero", "/proc/self/mem", "x" * 5000, "a/" * 3000, "\udcff", ".", "..", "\n", "/nowhere"])
+odd_places = st.sampled_from(
+    [
+        "~no-such-user",
+        "~",
+        "/",
+        "/dev/zero",
+        "/proc/self/mem",
+        "x" * 5000,
+        "a/" * 3000,
+        "\udcff",
+        ".",
+        "..",
+        "\n",
+        "/nowhere",
+    ]
+)
 
 
 @given(st.one_of(environment, odd_places))

@@ -11,7 +11,9 @@ scalars = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=8),
-    st.sampled_from([10**400, -(2**63), 1e308, -0.0, "", "../../../etc/passwd", "/", "\x1b[2J", "a\nb", "\ud800", "NaN"]),
+    st.sampled_from(
+        [10**400, -(2**63), 1e308, -0.0, "", "../../../etc/passwd", "/", "\x1b[2J", "a\nb", "\ud800", "NaN"]
+    ),
 )
 anything = st.recursive(
     scalars,

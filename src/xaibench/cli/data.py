@@ -41,7 +41,12 @@ def configure_phantom(parser: Parser) -> None:
     add("--out", required=True, metavar="FOLDER", help="gets images/, masks/ and fov/")
     add("--count", type=number(int, 1, MOST), default=20, metavar="N", help="how many (default: 20)")
     add("--seed", type=SEED, default=0, metavar="N", help="of the first, the next has one more (default: 0)")
-    add("--size", type=number(int, 128, LARGEST), metavar="PX", help="side of a square picture (default: 565 × 584 as DRIVE)")
+    add(
+        "--size",
+        type=number(int, 128, LARGEST),
+        metavar="PX",
+        help="side of a square picture (default: 565 × 584 as DRIVE)",
+    )
     add("--force", action="store_true", help="replace files that are there")
 
 

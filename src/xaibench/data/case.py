@@ -110,7 +110,9 @@ def make_case(
         )
     vessels = np.zeros(size, bool) if vessels is None else vessels & fov
     if caliber is not None and (caliber.shape != size or not (np.isfinite(caliber).all() and (caliber >= 0).all())):
-        raise UserError(f"Case {id}: the caliber is no radius in px for each pixel.", "Leave it out to have it measured.")
+        raise UserError(
+            f"Case {id}: the caliber is no radius in px for each pixel.", "Leave it out to have it measured."
+        )
     if scale is not None and not 0 < scale < np.inf:
         raise UserError(f"Case {id}: the scale {scale} is no size of a pixel.", "Leave it out to have it measured.")
     radius = caliber_map(vessels) if caliber is None else np.where(vessels, caliber, 0)

@@ -60,7 +60,9 @@ def load_weights(path: Path) -> VesselUNet:
         model = model.to_empty(device="cpu")
         model.load_state_dict(state)
     except (SafetensorError, OSError, RuntimeError, TypeError, ValueError, KeyError, OverflowError) as error:
-        raise UserError(f"{path} does not hold a network of this package: {first_line(error)}.", "Train it anew.") from error
+        raise UserError(
+            f"{path} does not hold a network of this package: {first_line(error)}.", "Train it anew."
+        ) from error
     model.card = card
     return model.eval()
 

@@ -206,9 +206,11 @@ class Record:
         )
 
 
-# What a record says of itself; of the last three the names of files are made.
-_TEXTS = ("dataset", "split", "case", "model", "target", "method", "params", "spec", "family", "distribution", "version")
-_TEXTS += ("status",)
+# What a record says of itself; of the keys the names of files are made.
+_TEXTS = (
+    *("dataset", "split", "case", "model", "target", "method", "params", "spec"),
+    *("family", "distribution", "version", "status"),
+)
 _KEYS = ("case_digest", "weights_digest", "map_key")
 _PLAIN = tuple(n for n in Record.__dataclass_fields__ if n not in ("seconds", "passes", "peak_mb", "scores"))
 

@@ -99,8 +99,8 @@ def make_films(
     for (_, name), records in todo.items():
         try:
             case = _case(cases, records[0])
-            network = _network(model, digest, records[0])
-            scorer = Scorer(network, target(name, network, case), device=device)
+            precise = _network(model, digest, records[0])
+            scorer = Scorer(precise, target(name, precise, case), device=device)
         except (UserError, Skipped) as error:
             reasons[str(error)] = None
             continue
