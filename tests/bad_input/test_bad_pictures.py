@@ -286,5 +286,7 @@ def test_a_pipe_that_someone_writes_to_is_not_read() -> None:
         writer = threading.Thread(target=write, daemon=True)
         writer.start()
         assert isinstance(answer("load_image", lambda: load_image(place / "a.png")), UserError)
-        os.close(os.open(place / "a.png", os.O_RDONLY | os.O_NONBLOCK))  # lets the writer go
+        reader = os.open(place / "a.png", os.O_RDONLY | os.O_NONBLOCK)  # lets the writer go
         writer.join(5)
+        os.close(reader)
+        assert not writer.is_alive()
