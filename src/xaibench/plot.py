@@ -193,6 +193,8 @@ def overlay(run: Run, method: str, case: str, *, target: str | None = None, ax: 
     picture = load_picture(store, picture_key(record.case_digest, record.weights_digest))
     if picture is None:
         raise UserError(f"The run keeps no picture of {case}.", "Give the run's command again, which adds it.")
+    if picture.fov.shape != attribution.shape:
+        raise UserError(f"The run's map of {method} is of another size than its picture of {case}.", "Run it anew.")
     shown = drawn(picture.image, attribution * picture.fov, signed=record.signed)
     with _styled():
         ax = _axes(ax, (4, 4))

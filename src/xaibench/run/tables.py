@@ -22,9 +22,11 @@ from torch import nn
 
 from xaibench.data.case import Case
 from xaibench.data.segments import Segments, vessel_segments
+from xaibench.disk import read_bounded
 from xaibench.metrics.false_positives import Comparison, FalsePositives, compare, false_positives
 from xaibench.metrics.response import relative
 from xaibench.model.evaluate import predict
+from xaibench.record import plain
 from xaibench.record.schema import Record
 from xaibench.record.store import Store, write_text
 from xaibench.registry import Spec
@@ -176,10 +178,15 @@ def _path(store: Store, about: About) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     """What is kept of a case; empty if it is absent or damaged, which is the same."""
     try:
-        content = json.loads(path.read_bytes())
+        content = dict(plain.mapping(plain.parse(read_bounded(path))))
+        maps = plain.mapping(content.get("maps"))
+        for part, (_, columns) in FILES.items():
+            for row in plain.items(content, part):
+                if not plain.mapping(row).keys() <= {*columns, *maps}:
+                    raise ValueError(f"its field {part} has columns of its own")
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:

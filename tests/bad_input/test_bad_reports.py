@@ -1,0 +1,143 @@
+"""A page made of what somebody else's folder holds: maps and pictures that fit nothing, and names that are markup.
+
+A page takes a second, so there are fewer of them than of other inputs.
+"""
+
+from __future__ import annotations
+
+import os
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bad_input.judge import answer, folder
+from bad_input.test_bad_runs import CELLS, FILM, PICTURE, RUN, arrays, cells, csvs, dumped, runs, write
+from xaibench.data.case import make_case
+from xaibench.errors import UserError
+from xaibench.leaderboard.claims import claims_on
+from xaibench.leaderboard.results import read_results
+from xaibench.plot import overlay
+from xaibench.record import Store
+from xaibench.record.pictures import Film, Picture, film_key, picture_key, write_film, write_picture
+from xaibench.report.films import FILL, STEPS
+from xaibench.report.html import Source, render
+from xaibench.run.tables import FILES, _read
+
+FEW = settings(max_examples=max(5, settings().max_examples // 20))
+maps = st.one_of(
+    st.builds(np.ones, st.tuples(st.integers(1, 9), st.integers(1, 9))),
+    st.just(np.full((5, 4), 3e38)),
+    st.just(np.zeros((5, 4))),
+    st.just(np.arange(20.0).reshape(5, 4)),
+    arrays,
+)
+
+
+class Balanced(HTMLParser):
+    """Counts what a page that was made of text only cannot have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.scripts += tag == "script"
+        assert not any(name.startswith("onerror") for name, _ in attrs)
+
+
+def fill(store: Store, cells: list[Any], maps: list[Any], whole: bool) -> None:
+    for record, put in zip(CELLS, [*maps, *[None] * len(CELLS)], strict=False):
+        key = record["map_key"]
+        if isinstance(put, np.ndarray):
+            store.write_arrays("maps", key, {"map": put.astype(np.float16), "scale": np.float64(put.max())})
+        elif put is not None:
+            path = store.map_path(key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(put)
+        if whole:
+            write_picture(store, picture_key(record["case_digest"], record["weights_digest"]), Picture(**PICTURE))
+            write_film(store, film_key(key, FILL, STEPS), Film(**FILM))
+
+
+@FEW
+@given(cells, st.just(RUN) | runs, st.lists(maps, max_size=9), st.sampled_from([None] * 3) | csvs, st.booleans())
+def test_a_report_of_any_folder(cells: list[Any], run: Any, maps: list[Any], csv: bytes | None, whole: bool) -> None:
+    with folder() as place:
+        store = write(place, cells, dumped(run))
+        fill(store, cells, maps, whole)
+        if csv is not None:
+            (place / "false_positives.csv").write_bytes(csv)
+
+        def page() -> str:
+            damaged: list[tuple[str, str]] = []
+            results = read_results([store], report=lambda path, reason: damaged.append((path.name, reason)))
+            claims = claims_on([store], [r.board for r in results])
+            return render(Source(store, results, claims, damaged, "", "xaibench report"))
+
+        text = answer("report", page)
+        if not isinstance(text, UserError):
+            text.encode()
+            parser = Balanced()
+            parser.feed(text)
+
+
+@FEW
+@given(st.lists(maps, min_size=1, max_size=9))
+def test_an_overlay_of_any_map(maps: list[Any]) -> None:
+    from matplotlib import pyplot as plt
+
+    with folder() as place:
+        store = write(place, CELLS)
+        fill(store, CELLS, maps, True)
+        for record in CELLS[: len(maps)]:
+            axes = answer("plot.overlay", lambda record=record: overlay(store, record["spec"], record["case"]))
+            assert isinstance(axes, UserError) or axes.images
+        plt.close("all")
+
+
+rows = st.one_of(
+    st.just({"maps": {}, "segments": [], "components": []}),
+    st.dictionaries(
+        st.sampled_from(["maps", "segments", "components"]),
+        st.one_of(
+            st.none(),
+            st.integers(),
+            st.lists(st.dictionaries(st.sampled_from(["segment", "y", "dataset", "x\n"]), st.integers())),
+        ),
+    ),
+)
+
+
+@given(st.one_of(rows.map(dumped), st.binary(max_size=30), st.just(b"[" * 100_000)))
+def test_the_rows_of_a_case_of_any_content(content: bytes) -> None:
+    with folder() as place:
+        (place / "rows.json").write_bytes(content)
+        found = answer("tables", lambda: _read(place / "rows.json"))
+        for part, (_, columns) in FILES.items():
+            assert all(set(row) <= {*columns, *found["maps"]} for row in found.get(part, ()))
+
+
+def test_rows_that_are_a_pipe() -> None:
+    with folder() as place:
+        os.mkfifo(place / "rows.json")
+        assert answer("tables", lambda: _read(place / "rows.json")) == {}
+
+
+def test_a_sound_folder_has_a_page() -> None:
+    with folder() as place:
+        store = write(place, CELLS)
+        fill(store, CELLS, [np.arange(20.0).reshape(5, 4)] * 9, True)
+        results = read_results([store])
+        page = render(Source(store, results, claims_on([store], [r.board for r in results])))
+        assert page.count('class="film"') and len(results) == 1
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2Jb", "a\nb", "\udcff"])
+def test_the_name_of_a_case_is_printable(name: str, tmp_path: Path) -> None:
+    case = make_case(name, np.full((9, 9, 3), 100, np.uint8))
+    assert case.id.isprintable() and dumped(RUN | {"cases": [case.id]}).decode().isprintable()
