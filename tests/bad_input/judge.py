@@ -66,6 +66,25 @@ def answer(reader: str, read: Callable[[], Any], *refusals: type[Exception]) -> 
             return error
 
 
+@contextlib.contextmanager
+def within(megabytes: float) -> Iterator[None]:
+    """Memory may grow by no more than this in the block, not even for a moment."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before = _memory("VmRSS")
+    yield
+    assert _memory("VmHWM") - before < megabytes
+
+
+def _memory(what: str) -> float:
+    """Memory of this process, MB; 0 on a system that does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith(f"{what}:"))
+
+
 def check_sentence(text: str) -> None:
     """One line that says something, that any terminal shows and any file can hold."""
     assert text.strip() and text.isprintable(), text

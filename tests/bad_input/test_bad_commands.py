@@ -6,16 +6,18 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from made_up import make_network
 from PIL import Image
 
 from bad_input.archives import packed
-from bad_input.judge import check_sentence, folder, snapshot, soon
-from bad_input.pictures import png_of, tiff_of
+from bad_input.judge import answer, check_sentence, folder, refused, snapshot, soon
+from bad_input.pictures import contents, png_of, tiff_of
 from bad_input.test_bad_pictures import EYE, saved
 from bad_input.test_bad_runs import CELLS, RUN, dumped, write
 from bad_input.test_bad_weights import WHOLE
@@ -65,6 +67,7 @@ PICTURES = {
     "bomb": (png_of(50_000, 50_000), "million pixels"),
     "TIFF bomb": (tiff_of(50_000, 50_000, 16), "million pixels"),
     "NaN": (deep_tiff(), "not clear what is white"),
+    "half a TIFF": (saved(EYE, "TIFF", compression="tiff_deflate")[:-40], "cannot be read"),
     "zip": (packed([("a.png", saved(EYE))]), "no picture"),
 }
 
@@ -100,6 +103,27 @@ def test_explain_a_picture_that_is_odd(pixels: np.ndarray, place: Path, capfd: p
         )
     err = capfd.readouterr().err
     assert (code == 0 and not err and (place / "out.png").is_file()) or (code == 2 and "nothing to explain" in err)
+
+
+FEW = settings(max_examples=max(10, settings().max_examples // 10))
+
+
+@FEW
+@given(contents)
+def test_explain_any_content(content: bytes) -> None:
+    with folder() as place, redirect_stderr(io.StringIO()) as err, redirect_stdout(io.StringIO()) as out:
+        (place / "eye.png").write_bytes(content)
+        save_weights(make_network(), place / "w.safetensors", {})
+        argv = ["explain", str(place / "eye.png"), "--method", "saliency", "--model", str(place / "w.safetensors")]
+        code = answer("explain", lambda: main([*argv, "--out", str(place / "out.png"), "-q"]))
+        if code == 0:
+            assert (
+                err.getvalue() == "" and out.getvalue().startswith("Written to") and (place / "out.png").stat().st_size
+            )
+        else:
+            assert code == 2 and out.getvalue() == "" and not (place / "out.png").exists()
+            refused["explain"] += 1
+            check_sentence(err.getvalue().removesuffix("\n"))
 
 
 @pytest.mark.parametrize(

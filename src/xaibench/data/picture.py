@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import math
+import os
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 # Not all that Pillow knows: for PostScript it would start another program, and some formats have no signature.
 _FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "PPM", "BMP", "WEBP", "JPEG2000")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # photometric interpretations of TIFF 6.0
+_TIFF = (b"II", b"MM")  # what such a file begins with
 _NONE, _DEFLATE = 1, (8, 32946)  # compressions of TIFF
+_ONE_AT_A_TIME = threading.Lock()  # of threads that redirect the process's stderr
 # What each value of EXIF's orientation asks for: the axes exchanged, then these steps along rows and columns.
 _UPRIGHT = {
     2: (False, 1, -1),
@@ -104,9 +108,24 @@ def _opened(content: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, which changes no pixel
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        picture = Image.open(io.BytesIO(content), formats=_FORMATS)
-        picture.load()
+        with _silent() if content[:2] in _TIFF else nullcontext():
+            picture = Image.open(io.BytesIO(content), formats=_FORMATS)
+            picture.load()
         return ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What libtiff writes to the process's stderr of a damaged file goes nowhere: it is raised as an error, too."""
+    with _ONE_AT_A_TIME, ExitStack() as undone:
+        with suppress(OSError):  # a process without a stderr
+            kept = os.dup(2)
+            undone.callback(os.close, kept)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            undone.callback(os.close, nowhere)
+            os.dup2(nowhere, 2)
+            undone.callback(os.dup2, kept, 2)
+        yield
 
 
 def _deep_tiff(content: bytes) -> np.ndarray | None:
@@ -114,7 +133,7 @@ def _deep_tiff(content: bytes) -> np.ndarray | None:
 
     Pillow 13 mixes up the pixels of one whose colours lie in planes of their own, and reads no decimal colours.
     """
-    if content[:2] not in (b"II", b"MM"):
+    if content[:2] not in _TIFF:
         return None
     from tifffile import TiffFile
 
