@@ -12,6 +12,8 @@ from xaibench.errors import UserError
 MOST = 1 << 30  # bytes of one file: 89 million pixels, which is what Pillow reads, of three decimal colours
 _BOMB = 64 << 20, 200  # what is larger than this and packed more than so many times over is meant to fill a memory
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# Not all systems have both: a pipe is not waited for, and no byte is changed.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -76,7 +78,7 @@ def read_bounded(path: Path, most: int = MOST) -> bytes:
         OSError: if it is absent, no file, larger than ``most`` bytes, or cannot be read.
     """
     _plain_file(path.stat().st_mode)  # before it is opened, which can do something to a device
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
         _plain_file(os.fstat(file.fileno()).st_mode)
         if os.fstat(file.fileno()).st_size > most:
             raise OSError(f"it is larger than the {_size(most)} that are read")
