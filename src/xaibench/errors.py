@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+_LONGEST = 1000  # characters of a sentence
+
 
 class UserError(Exception):
     """Bad input, told in one sentence with its cause, and the next thing to do.
 
     Args:
-        message: one sentence that names the user's own thing and the cause; made :func:`one_line`.
+        message: one sentence that names the user's own thing and the cause; made :func:`one_line`, and shortened where
+            what the user typed would fill a screen.
         hint: what to type or change next; empty if the message says it all.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
-        message, hint = one_line(message), one_line(hint)
+        message, hint = _short(one_line(message)), _short(one_line(hint))
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
@@ -38,6 +41,11 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _short(text: str) -> str:
+    """The beginning and the end of a text that is longer than any sentence."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def first_line(error: BaseException) -> str:

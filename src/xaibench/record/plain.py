@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from xaibench.errors import one_line
 
 LARGEST = 1e100  # of a number; sums and squares of larger ones are no numbers any more
-LONGEST = 10_000  # items of a list, and characters of a text
+LONGEST = 10_000  # characters of a text
 
 
 def parse(content: bytes) -> Any:
@@ -36,11 +36,11 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def items(data: Mapping[str, Any], name: str) -> Sequence[Any]:
-    """The list under a name; ValueError if there is none, or one too long."""
+def items(data: Mapping[str, Any], name: str, most: int | None = None) -> Sequence[Any]:
+    """The list under a name; ValueError if there is none, or it has more than ``most`` values."""
     value = _there(data, name)
-    if not isinstance(value, list) or len(value) > LONGEST:
-        raise ValueError(f"its field {name} is no list of {LONGEST} values at most")
+    if not isinstance(value, list) or (most is not None and len(value) > most):
+        raise ValueError(f"its field {name} is no list" + (f" of {most} values at most" if most is not None else ""))
     return value
 
 

@@ -14,6 +14,7 @@ from xaibench.record import plain
 
 SCHEMA_VERSION = 1
 STATUSES = ("ok", "skipped", "failed")
+_TURNS = 1000  # scores by chance of one map; a leaderboard holds them for all maps at once
 BETTER = ("higher", "lower", "zero", "none")
 
 
@@ -94,7 +95,7 @@ class ScoreEntry:
             key=plain.text(data, "key"),
             curve=None if data.get("curve") is None else _curve(plain.mapping(data["curve"])),
             # What older versions did not know.
-            null=tuple(plain.finite(v, "null") for v in plain.items({"null": []} | dict(data), "null")),
+            null=tuple(plain.finite(v, "null") for v in plain.items({"null": []} | dict(data), "null", _TURNS)),
             gate=plain.number_or({"gate": None} | dict(data), "gate", None),
         )
 
