@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from xaibench.errors import one_line
 
+_NUMBERS = {int, float}
 LARGEST = 1e100  # of a number; sums and squares of larger ones are no numbers any more
 LONGEST = 10_000  # characters of a text
 
@@ -52,12 +53,24 @@ def text(data: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def texts(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """As :func:`text` of each name, checked in one go: a run has a hundred thousand of them."""
+    try:
+        values = [data[name] for name in names]
+        together = "".join(values)
+    except (KeyError, TypeError):
+        together = "\n"
+    if together.isprintable() and len(together) <= LONGEST:
+        return values
+    return [text(data, name) for name in names]  # which names the one that is none
+
+
 def words(data: Mapping[str, Any], name: str) -> str:
     """As :func:`text`, of what may hold somebody else's words: made printable."""
     value = _there(data, name)
     if not isinstance(value, str):
         raise ValueError(f"its field {name} is no text")
-    return one_line(value[:LONGEST])
+    return one_line(value[:LONGEST]) if value else value
 
 
 def file_name(data: Mapping[str, Any], name: str) -> str:
@@ -83,6 +96,9 @@ def number(data: Mapping[str, Any], name: str) -> float:
 
 def number_or(data: Mapping[str, Any], name: str, default: float | None) -> Any:
     """As :func:`number`, with a default where it is null."""
+    value = data.get(name, ...)
+    if type(value) is float and -LARGEST <= value <= LARGEST:
+        return value
     return default if _there(data, name) is None else number(data, name)
 
 
@@ -101,9 +117,26 @@ def finite(value: Any, name: str) -> float:
     return float(value)
 
 
-def finite_or_nan(value: Any, name: str) -> float:
-    """As :func:`finite`, NaN for null."""
-    return math.nan if value is None else finite(value, name)
+def numbers(data: Mapping[str, Any], name: str, most: int | None = None, *, gaps: bool = False) -> list[float]:
+    """The list of finite numbers under a name; ValueError if there is none.
+
+    Args:
+        data: where.
+        name: of the list.
+        most: how many there may be.
+        gaps: whether null stands for NaN.
+    """
+    values = items(data, name, most)
+    if all_finite(values):
+        return list(map(float, values))
+    return [math.nan if gaps and value is None else finite(value, name) for value in values]
+
+
+def all_finite(values: Sequence[Any]) -> bool:
+    """Whether all are finite numbers of a size that can be computed with; without a step of Python for each."""
+    return not values or (
+        set(map(type, values)) <= _NUMBERS and max(map(abs, values)) <= LARGEST and math.isfinite(sum(values))
+    )
 
 
 def _there(data: Mapping[str, Any], name: str) -> Any:

@@ -14,6 +14,7 @@ from xaibench.record import plain
 
 SCHEMA_VERSION = 1
 STATUSES = ("ok", "skipped", "failed")
+_SCORE_TEXTS = ("metric", "status", "better", "family", "key")
 _TURNS = 1000  # scores by chance of one map; a leaderboard holds them for all maps at once
 BETTER = ("higher", "lower", "zero", "none")
 
@@ -60,7 +61,7 @@ class ScoreEntry:
             raise ValueError(f"{self.metric}: better={self.better!r} is none of {', '.join(BETTER)}")
         if (self.status == "ok") != (self.value is not None and _finite(self.value) is not None):
             raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
-        if any(_finite(v) is None for v in self.null):
+        if not plain.all_finite(self.null):
             raise ValueError(f"{self.metric}: a score by chance is not finite")
 
     def to_json(self) -> dict[str, Any]:
@@ -83,26 +84,26 @@ class ScoreEntry:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ScoreEntry:
         """The inverse of :meth:`to_json`; raises ValueError for anything else."""
+        metric, status, better, family, key = plain.texts(data, _SCORE_TEXTS)
         return cls(
-            metric=plain.text(data, "metric"),
-            value=plain.number_or(data, "value", None),
-            status=plain.text(data, "status"),
-            reason=plain.words(data, "reason"),
-            better=plain.text(data, "better"),
-            low=plain.number_or(data, "low", -math.inf),
-            high=plain.number_or(data, "high", math.inf),
-            family=plain.text(data, "family"),
-            key=plain.text(data, "key"),
-            curve=None if data.get("curve") is None else _curve(plain.mapping(data["curve"])),
+            metric,
+            plain.number_or(data, "value", None),
+            status,
+            plain.words(data, "reason"),
+            better,
+            plain.number_or(data, "low", -math.inf),
+            plain.number_or(data, "high", math.inf),
+            family,
+            key,
+            None if data.get("curve") is None else _curve(plain.mapping(data["curve"])),
             # What older versions did not know.
-            null=tuple(plain.finite(v, "null") for v in plain.items({"null": []} | dict(data), "null", _TURNS)),
-            gate=plain.number_or({"gate": None} | dict(data), "gate", None),
+            tuple(plain.numbers(data, "null", _TURNS)) if "null" in data else (),
+            plain.number_or(data, "gate", None) if "gate" in data else None,
         )
 
 
 def _curve(data: Mapping[str, Any]) -> dict[str, list[float]]:
-    x = [plain.finite_or_nan(v, "x") for v in plain.items(data, "x")]
-    y = [plain.finite_or_nan(v, "y") for v in plain.items(data, "y")]
+    x, y = (plain.numbers(data, name, gaps=True) for name in "xy")
     if len(x) != len(y):
         raise ValueError("its field curve has points without an x or y")
     return {"x": x, "y": y}
@@ -194,7 +195,7 @@ class Record:
         if schema != SCHEMA_VERSION:
             raise ValueError(f"it has schema {str(schema)[:20]!r}, this version of xaibench reads {SCHEMA_VERSION}")
         return cls(
-            **{name: plain.text(data, name) for name in _TEXTS},
+            **dict(zip(_TEXTS, plain.texts(data, _TEXTS), strict=True)),
             **{name: plain.file_name(data, name) for name in _KEYS},
             control=plain.flag(data, "control"),
             signed=plain.flag(data, "signed"),
