@@ -15,7 +15,7 @@ from xaibench.disk import is_file, is_folder, is_there, named, read_bounded
 from xaibench.errors import UserError, first_line
 
 PICTURES = (".tif", ".tiff", ".gif", ".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp")
-_ENTRIES = 200_000  # files and folders that are looked at: no dataset has so many, a whole disk does
+_ENTRIES = 100_000  # files and folders that are looked at: no dataset has so many, a whole disk does
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
     def below(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, Path]]:
         nonlocal left
         try:
-            entries = sorted(folder.iterdir())
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
             status = folder.stat()
         except OSError as error:
             raise UserError(
@@ -145,10 +146,18 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
         for entry in entries:
             if entry.name.startswith((".", "__MACOSX")):
                 continue
-            if is_folder(entry):
-                if len(above) + 1 < archive.DEPTH:
-                    yield from below(entry, f"{prefix}{entry.name}/", (*above, here))
-            elif entry.suffix.lower() in (*PICTURES, ".zip") and is_file(entry):
-                yield prefix + entry.name, entry
+            kind = _kind(entry)
+            if kind == "folder" and len(above) + 1 < archive.DEPTH:
+                yield from below(folder / entry.name, f"{prefix}{entry.name}/", (*above, here))
+            elif kind == "file" and Path(entry.name).suffix.lower() in (*PICTURES, ".zip"):
+                yield prefix + entry.name, folder / entry.name
 
     return below(root, "", ())
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """``"folder"``, ``"file"``, or nothing for a pipe, a device, or links that lead to each other."""
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else ""
+    except OSError:
+        return ""
