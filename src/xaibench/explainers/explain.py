@@ -47,7 +47,7 @@ def explain(
     check_labels(spec, case)
     labels: dict[str, Any] = {"case": case} if spec.plugin.traits["sees_labels"] else {}
     rng = map_rng(seed, spec, image)
-    with _global_chance(int(rng.spawn(1)[0].integers(2**32))):
+    with global_chance(int(rng.spawn(1)[0].integers(2**32))):
         # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
         result = spec.plugin(scorer, image.detach().clone(), rng=rng, **dict(spec.given), **labels)
     map_ = torch.as_tensor(result).detach().to("cpu", torch.float32)
@@ -77,7 +77,7 @@ def map_rng(seed: int, spec: Spec, image: Tensor) -> np.random.Generator:
 
 
 @contextmanager
-def _global_chance(seed: int) -> Iterator[None]:
+def global_chance(seed: int) -> Iterator[None]:
     """Seeds the global generators, which some libraries draw from, and undoes afterwards what was done to them."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is the global state that is kept
     with torch.random.fork_rng():

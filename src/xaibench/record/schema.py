@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UNCHECKED = (1,)  # versions that are read, too, of which nothing says whether they are as they were written
 STATUSES = ("ok", "skipped", "failed")
 BETTER = ("higher", "lower", "zero", "none")
 
@@ -122,6 +123,8 @@ class Record:
         peak_mb: peak memory in MB, or None where it was not measured.
         map_key: see :func:`map_key`; also the record's own name in the store.
         scores: one entry per column.
+        map_digest: of the map as it is kept, set by the store; empty without a map, or where it is not known. Two
+            records that differ in this alone are equal.
 
     Raises:
         ValueError: for a status that does not exist.
@@ -150,6 +153,7 @@ class Record:
     peak_mb: float | None
     map_key: str
     scores: list[ScoreEntry] = field(default_factory=list)
+    map_digest: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -164,6 +168,7 @@ class Record:
                 "seconds": float(self.seconds),
                 "passes": int(self.passes),
                 "peak_mb": None if self.peak_mb is None else float(self.peak_mb),
+                "map_digest": self.map_digest,
                 "scores": [s.to_json() for s in self.scores],
             }
         )
@@ -173,10 +178,11 @@ class Record:
         """The inverse of :meth:`to_json`.
 
         Raises:
-            ValueError: if a field is missing or makes no sense, or the schema is another than :data:`SCHEMA_VERSION`.
+            ValueError: if a field is missing or makes no sense, or the schema is neither :data:`SCHEMA_VERSION` nor one
+                of :data:`UNCHECKED`.
         """
         try:
-            if data["schema"] != SCHEMA_VERSION:
+            if data["schema"] not in (SCHEMA_VERSION, *UNCHECKED):
                 raise ValueError(f"it has schema {data['schema']}, this version of xaibench reads {SCHEMA_VERSION}")
             return cls(
                 **{name: data[name] for name in _PLAIN},
@@ -184,6 +190,7 @@ class Record:
                 passes=int(data["passes"]),
                 peak_mb=None if data["peak_mb"] is None else float(data["peak_mb"]),
                 scores=[ScoreEntry.from_json(s) for s in data["scores"]],
+                map_digest=str(data.get("map_digest") or ""),
             )
         except KeyError as error:
             raise ValueError(f"it has no field {error}") from error
@@ -191,7 +198,8 @@ class Record:
             raise ValueError("it is not laid out as a record") from error
 
 
-_PLAIN = tuple(n for n in Record.__dataclass_fields__ if n not in ("seconds", "passes", "peak_mb", "scores"))
+_OTHER = ("seconds", "passes", "peak_mb", "scores", "map_digest")
+_PLAIN = tuple(n for n in Record.__dataclass_fields__ if n not in _OTHER)
 
 
 def map_key(
