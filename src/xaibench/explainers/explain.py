@@ -40,7 +40,7 @@ def explain(
 
     Raises:
         UserError: for an unknown method or parameter, or a control that needs labels without a case.
-        ValueError: if the method returned a map of another size, or values that are not finite.
+        ValueError: if the method returned a map of another size, or values that are complex or not finite.
         Skipped: if the method cannot work on this network or target.
     """
     spec = method if isinstance(method, Spec) else parse("explainer", method)
@@ -50,7 +50,10 @@ def explain(
     with global_chance(int(rng.spawn(1)[0].integers(2**32))):
         # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
         result = spec.plugin(scorer, image.detach().clone(), rng=rng, **dict(spec.given), **labels)
-    map_ = torch.as_tensor(result).detach().to("cpu", torch.float32)
+    given = torch.as_tensor(result)
+    if given.is_complex():
+        raise ValueError(f"{spec} returned complex numbers, of which no order is known")
+    map_ = given.detach().to("cpu", torch.float32)
     if map_.shape != image.shape[1:]:
         raise ValueError(f"{spec} returned a map of shape {tuple(map_.shape)}, not {tuple(image.shape[1:])}")
     if not torch.isfinite(map_).all():
