@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import errno
+import itertools
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,15 +117,15 @@ def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
         time.sleep(0.005)
 
 
-def complete(out: Path) -> dict[Path, int]:
-    """The cells that are finished, map and all scores, and when each was written."""
+def complete(out: Path, scores: int = len(METRICS)) -> dict[Path, int]:
+    """The cells that are finished, map and so many scores, and when each was written."""
     found = {}
     for path in out.glob("cells/??/[!.]*.json"):
         try:
             record = json.loads(path.read_bytes())
         except ValueError:
             continue
-        done = record["status"] == "skipped" or len(record["scores"]) == len(METRICS)
+        done = record["status"] == "skipped" or len(record["scores"]) == scores
         if done and record["status"] != "failed":
             found[path] = path.stat().st_mtime_ns
     return found
@@ -158,8 +160,31 @@ def numbers(out: Path) -> dict[str, Any]:
             found[name] = [{k: v for k, v in line.items() if k not in TIMES} for line in csv.DictReader(file)]
     for name in ("segments.csv", "false_positives.csv"):
         found[name] = (out / name).read_text()
-    found["leaderboard.md"] = re.sub(r"[\d.]+ (m?s|MB)", "", (out / "leaderboard.md").read_text()).splitlines()[:3]
     return found
+
+
+@contextmanager
+def failing(name: str, at: int) -> Iterator[None]:
+    """Every write of this process from that one on fails, as on a full disk.
+
+    Args:
+        name: ``"write_bytes"``, which gets half of it there, or ``"replace"``.
+        at: from 1.
+    """
+    real, count = getattr(Path, name), itertools.count(1)
+
+    def call(self: Path, *args: Any) -> Any:
+        if next(count) < at:
+            return real(self, *args)
+        if name == "write_bytes":
+            real(self, args[0][: len(args[0]) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    setattr(Path, name, call)
+    try:
+        yield
+    finally:
+        setattr(Path, name, real)
 
 
 @dataclass
@@ -186,20 +211,10 @@ def kill_often(lab: Lab, out: Path, times: int, delay: Callable[[], float]) -> T
     """
     tally, folder, finished, called = Tally(), out, dict[Path, int](), 0
     while True:
-        process = lab.start(folder) if tally.injected < times else None
-        if process is not None:
-            begun = folder / "run.json"
-            before = begun.stat().st_mtime_ns if begun.exists() else 0
-            wait_for(lambda: process.poll() is not None or (begun.exists() and begun.stat().st_mtime_ns != before))
-            time.sleep(delay())
-            process.kill()
-            process.communicate()
-            tally.injected += process.returncode == -signal.SIGKILL
-            ended = process.returncode == 0
-        else:
-            code, _, said = lab.run(folder)
-            assert code == 0, said
-            ended = True
+        last = tally.injected == times
+        code = lab.run(folder)[0] if last else _killed(lab, folder, delay())
+        assert code in (0, -signal.SIGKILL), code
+        tally.injected += code == -signal.SIGKILL
         now = complete(folder)
         tally.lost += sum(path not in now for path in finished)
         tally.twice += sum(now.get(path, at) != at for path, at in finished.items())
@@ -208,10 +223,22 @@ def kill_often(lab: Lab, out: Path, times: int, delay: Callable[[], float]) -> T
         maps = _logged(folder, finished)
         tally.twice += sum(image in maps for image in lab.calls[called:])
         finished, called = now, len(lab.calls)
-        if ended and process is None:
+        if last:
             return tally
-        if ended:
+        if code == 0:
             folder, finished = folder.with_name(f"{folder.name}+"), {}
+
+
+def _killed(lab: Lab, out: Path, delay: float) -> int:
+    """The exit code of a run that is killed so many seconds after it began to write, if it was not faster."""
+    begun = out / "run.json"
+    before = begun.stat().st_mtime_ns if begun.exists() else 0
+    process = lab.start(out)
+    wait_for(lambda: process.poll() is not None or (begun.exists() and begun.stat().st_mtime_ns != before))
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    return process.returncode
 
 
 def _logged(out: Path, finished: dict[Path, int]) -> set[str]:

@@ -24,7 +24,7 @@ from xaibench.scorer.scorer import Scorer
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _PARTS = ("_modules",)
 _TENSORS = ("_parameters", "_buffers")
-_ATTRIBUTES = ("model", "target", "device", "_local", "_compiled", "_pixels")  # of a scorer
+_ATTRIBUTES = ("model", "target", "device", "_local", "_pixels")  # of a scorer
 _EVERYWHERE = tuple(  # hooks on all modules that there are
     hooks
     for name in ("forward", "forward_pre", "backward", "backward_pre")
