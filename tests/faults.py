@@ -140,11 +140,11 @@ def damage(out: Path) -> list[Path]:
     for record in good:
         if record.status == "ok" and store.load_map(record) is None:
             bad.append(store.map_path(record.map_key))
-    for name in ("run.json", *(str(p.relative_to(out)) for p in out.glob("tables/[!.]*.json"))):
+    for path in (*out.glob("run.json"), *out.glob("tables/[!.]*.json")):
         try:
-            json.loads((out / name).read_bytes())
+            json.loads(path.read_bytes())
         except ValueError:
-            bad.append(out / name)
+            bad.append(path)
     return bad
 
 

@@ -126,7 +126,7 @@ def test_a_write_that_fails(lab: Lab, here: Callable[[Path], int], ledger: Ledge
             assert code == 2 and not list(out.rglob("*.tmp"))
             tally.injected += 1
             kept = account(tally, out, kept)
-            at += 3 if name == "write_bytes" else 5
+            at += 2
         ledger(words, tally)
         assert numbers(out) == whole
 

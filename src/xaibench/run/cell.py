@@ -21,6 +21,7 @@ from xaibench.record.schema import Record, ScoreEntry
 from xaibench.record.store import Store
 from xaibench.registry import Spec, takes_method
 from xaibench.run.guard import guarded, leaving_alone, reason
+from xaibench.run.leaks import refuse_what_keeps_memory
 from xaibench.run.memory import refuse_what_does_not_fit
 from xaibench.run.plan import Cell, Setting
 from xaibench.scorer import Scorer
@@ -89,6 +90,7 @@ def _compute_map(cell: Cell, context: Context, scores: list[ScoreEntry]) -> tupl
             raise scorer
         refuse_what_does_not_fit(cell.spec, case, scorer, setting.seed)
         with guarded(scorer, case, setting.seed), measured(scorer) as cost:
+            refuse_what_keeps_memory(str(cell.spec), case.fov.numel())
             attribution = _map(setting.seed, scorer, case.image, cell.spec, case).numpy()
         record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)
     except Skipped as why:
