@@ -248,19 +248,29 @@ def test_bad_metrics_fail_alone(tmp_path: Path, undisturbed: dict[Any, Any], tur
     }
 
 
-def test_a_metric_that_asks_for_more_maps_notices_a_method_that_spoils_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda s, i: in_place(i), "the image that it was given"),
+        (lambda s, i: weights(s, i), "the network's weights and buffers"),
+        (lambda s, i: in_place(s.target.fov), "the labels"),
+    ],
+)
+def test_a_metric_that_asks_for_more_maps_notices_a_method_that_spoils_them(
+    tmp_path: Path, spoil: Callable[[Scorer, Tensor], Any], words: str
+) -> None:
     calls: list[int] = []
 
     def later(scorer: Scorer, image: Tensor) -> None:
         calls.append(1)
         if len(calls) > 1:
-            in_place(image)
+            spoil(scorer, image)
 
     function = method("later", later).function
     twice = Plugin("explainer", "later", function, "cam", parse("explainer", "saliency").plugin.traits)
     records = compute(tmp_path, [twice], ["max-sensitivity[draws=1]", "auroc-vessels"])
     scores = {s.metric: s for s in records["later", "0"].scores}
-    assert "the image that it was given" in scores["max-sensitivity[draws=1]"].reason
+    assert words in scores["max-sensitivity[draws=1]"].reason
     assert scores["auroc-vessels"].status == "ok"
 
 

@@ -87,7 +87,9 @@ def global_chance(seed: int) -> Iterator[None]:
         try:
             random.seed(seed)
             np.random.seed(seed)  # noqa: NPY002
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # what torch.manual_seed does, without devices not in use
+            if torch.cuda.is_initialized():
+                torch.cuda.manual_seed_all(seed)
             yield
         finally:
             random.setstate(python)

@@ -126,7 +126,9 @@ def _compute_scores(
         try:
             rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
             given = dict(metric.given) | ({"method": method} if takes_method(metric) else {})
-            with guarded(scorer, case, setting.seed):
+            # That our own ones leave all as it was is tested of each; most of them take less time than to look at it.
+            ours = metric.plugin.distribution[0] == "xaibench" and not takes_method(metric)
+            with guarded(scorer, case, setting.seed, trusted=ours):
                 if metric.plugin.traits["measures"] == "cost":
                     score: Score = metric.plugin(cost, **dict(metric.given))
                 else:
