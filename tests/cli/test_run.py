@@ -39,7 +39,7 @@ def test_a_run_from_data_to_summary(xaibench: Run, small: Sequence[str]) -> None
     names = {p.name for p in Path("first").iterdir() if p.name != "tables"}
     assert names == {
         *("run.json", "cells", "maps", "pictures", "scores.csv", "segments.csv", "false_positives.csv"),
-        *("leaderboard.csv", "leaderboard.md", "metrics.csv"),
+        *("leaderboard.csv", "leaderboard.md", "metrics.csv", ".lock"),
     }
 
 

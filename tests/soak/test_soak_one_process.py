@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import run.test_survive_methods as bad
 from faults import Lab, Tally, complete, damage, failing, kill_often, numbers, wait_for
 
 from xaibench.cli.main import main
@@ -193,3 +194,31 @@ def test_damaged_files(lab: Lab, here: Callable[[Path], int], ledger: Ledger, ca
 
 def maps_of(cell: Path) -> Path:
     return cell.parents[2] / "maps" / cell.parent.name / f"{cell.stem}.npz"
+
+
+def test_methods_and_metrics_that_misbehave(tmp_path: Path, ledger: Ledger) -> None:
+    """All of them between good ones, in random orders; a number of a good one that changes is lost."""
+    chance, methods, metrics = random.Random(4), Tally(), Tally()
+    wanted = bad.numbers(tmp_path / "good", bad.compute(tmp_path / "good", bad.GOOD))
+    harmless = [bad.method(name, do) for name, do in bad.HARMLESS.items()]
+    spoilers = [*bad.bad_methods(), *harmless]
+    for i in range(5):
+        order = [*bad.GOOD, *spoilers]
+        chance.shuffle(order)
+        records = bad.compute(tmp_path / f"methods {i}", order, force=True)
+        found = bad.numbers(tmp_path / f"methods {i}", records)
+        methods.injected += 2 * len(spoilers)
+        methods.lost += sum(found[key] != value for key, value in wanted.items())
+        assert sum(r.status == "failed" for r in records.values()) == 2 * (len(spoilers) - len(harmless))
+    for i in range(3):
+        scores = [*bad.METRICS, *(bad.own_metric(f"bad-{name}", do) for name, (do, _) in bad.BAD_METRICS.items())]
+        chance.shuffle(scores)
+        records = bad.compute(tmp_path / f"metrics {i}", bad.GOOD, scores)
+        for key, value in bad.numbers(tmp_path / f"metrics {i}", records).items():
+            mine = (*value[:3], [s for s in value[3] if s[0] in bad.METRICS])
+            metrics.lost += mine != wanted[key]
+            failed = {s.metric for s in records[key].scores if s.status == "failed"}
+            assert failed == {f"bad-{name}" for name in bad.BAD_METRICS}
+        metrics.injected += len(bad.BAD_METRICS) * len(wanted)
+    ledger("a method that misbehaves", methods)
+    ledger("a metric that misbehaves", metrics)
