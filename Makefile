@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test nightly audit bench install results clean
+.PHONY: demo test soak nightly audit bench install results clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,11 @@ audit: $(VENV)/installed
 	$(BIN)/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > $(VENV)/audit.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r $(VENV)/audit.txt || { code=$$?; \
 		echo "Not passed: a vulnerability stands above, or why nothing could be audited."; exit $$code; }
+
+# What is done to runs, many times over: kills, interruptions, full disks, damaged files. It ends with a table of what
+# was lost, which must be nothing; in twenty minutes at most.
+soak: $(VENV)/installed-test
+	timeout 1200 $(BIN)/python -m pytest -m soak tests
 
 # Cost of every explainer and metric, and of the same work elsewhere, as ratios; alone on the machine, for half an hour.
 # Quantus asks for packages that it does not need here, so it is installed without them; where it can't be, it is skipped.

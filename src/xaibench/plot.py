@@ -187,7 +187,7 @@ def overlay(run: Run, method: str, case: str, *, target: str | None = None, ax: 
         raise UserError("A map lies in a run's folder.", "Give the folder instead of what was read from it.")
     store = run if isinstance(run, Store) else Store.open(Path(run))
     record = read(store, target).record(method, case)
-    attribution = store.load_map(record.map_key) if record is not None else None
+    attribution = store.load_map(record) if record is not None else None
     if record is None or attribution is None:
         raise UserError(f"The run has no map of {method} on {case}.", "`xaibench leaderboard` shows what it has.")
     picture = load_picture(store, picture_key(record.case_digest, record.weights_digest))

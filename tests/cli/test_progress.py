@@ -130,7 +130,7 @@ def test_a_note_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_interrupted_run_leaves_the_terminal_clean(tmp_path: Path, weights: Path) -> None:
-    """Ctrl-C in a real terminal: the bar is gone, the cursor at the beginning of a line, and how to resume is said."""
+    """Ctrl-C twice in a real terminal: the bar is gone, the cursor at a line's beginning, how to resume is said."""
     ours, theirs = pty.openpty()
     argv = ["run", "--method", "rise[samples=100000]", "--data", "phantom[size=128]", "--cases", "1"]
     argv += ["--model", str(weights), "--metric", "passes", "--out", str(tmp_path / "run")]
@@ -140,7 +140,7 @@ def test_an_interrupted_run_leaves_the_terminal_clean(tmp_path: Path, weights: P
         [sys.executable, "-c", code, *argv], stdout=theirs, stderr=theirs, stdin=theirs, env=environment
     )
     os.close(theirs)
-    text, asked, end = "", False, time.monotonic() + 60
+    text, asked, end = "", 0, time.monotonic() + 60
     while time.monotonic() < end:
         if select.select([ours], [], [], 0.5)[0]:
             try:
@@ -152,13 +152,16 @@ def test_an_interrupted_run_leaves_the_terminal_clean(tmp_path: Path, weights: P
             text += part.decode(errors="replace")
         if not asked and re.search(r"rise\[samples=100000\] on \S+: [1-9]\d* passes", text):
             process.send_signal(signal.SIGINT)
-            asked = True
+            asked = 1
+        elif asked == 1 and "stops at once." in text:
+            process.send_signal(signal.SIGINT)
+            asked = 2
         if process.poll() is not None and not select.select([ours], [], [], 0)[0]:
             break
     process.kill()
     code_given = process.wait()
     os.close(ours)
-    assert asked and code_given == 130, text[-2000:]
+    assert asked == 2 and code_given == 130, text[-2000:]
     after = text[[m.end() for m in re.finditer(r"\d pass(es)?\]", text)][-1] :]
     said = after.replace("\r\n", "\n").split("\r")
     assert not said[-2].strip() and said[-1].startswith("xaibench: Interrupted after "), after

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from xaibench.conformance.explainers import agreement
-from xaibench.conformance.state import changed, in_use, snapshot
 from xaibench.conformance.subjects import (
     LEVEL,
     PLANTED_SIZE,
@@ -74,13 +73,3 @@ def test_the_subjects_have_the_layers_of_the_bundled_networks() -> None:
     for layer in ours:
         map_ = explain(scorer_of(planted_network(WINDOWS[0]), case), case.image, method=f"gradcam[layer={layer}]")
         assert map_.shape == PLANTED_SIZE and map_.max() > 0
-
-
-def test_the_snapshot_sees_what_there_is() -> None:
-    case = picture()
-    scorer = scorer_of(in_use(random_network()), case)
-    before = snapshot(scorer, case)
-    assert changed(before, snapshot(scorer, case)) == []
-    next(scorer.model.buffers()).add_(1)
-    case.vessels[0, 0] ^= True
-    assert set(changed(before, snapshot(scorer, case))) == {"the network's weights and buffers", "the labels"}

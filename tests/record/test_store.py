@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from xaibench.errors import UserError
 from xaibench.record import SCORE_COLUMNS, Record, ScoreEntry, Store, as_stored, tidy
+from xaibench.record.seal import seal, unseal
 
 
 def record(key: str = "ab" * 12, **changed: Any) -> Record:
@@ -142,6 +144,33 @@ def test_truncated_and_foreign_cells_count_as_absent_and_are_named(store: Store)
     assert all(reason for _, reason in damaged)
     assert "another key" in damaged[2][1]
     assert [store.read(k * 12) for k in ("aa", "bb", "cc")] == [None] * 3
+
+
+@given(st.integers(0), st.integers(1, 255), st.floats(0, 1))
+def test_no_byte_of_a_sealed_file_can_change_unseen(place: int, bits: int, value: float) -> None:
+    """But for those by which it is known that there is a seal: of a record the store asks for it."""
+    raw = seal({"schema": 2, "value": value}).encode()
+    first = raw.index(b":") + 2
+    at = first + place % (len(raw) - first)
+    changed = raw[:at] + bytes([raw[at] ^ bits]) + raw[at + 1 :]
+    for damaged in (changed, raw[:at]):
+        with pytest.raises(ValueError, match=r"not as it was written|JSON|codec|char"):
+            unseal(damaged)
+
+
+def test_a_damaged_file_is_told_once_and_a_copy_of_the_store_tells_by_itself(store: Store) -> None:
+    told: list[tuple[Path, str]] = []
+    store.report = lambda path, reason: told.append((path, reason))
+    store.write(record(), np.eye(3))
+    other = store.write(record("cd" * 12), np.ones((3, 3)))
+    path = store.map_path("ab" * 12)
+    path.write_bytes(store.map_path("cd" * 12).read_bytes())
+    kept = store.read("cd" * 12)
+    assert kept is not None and kept.map_digest == other.map_digest != ""
+    assert [store.read("ab" * 12), store.load_map(store.scan()[0][0])] == [None, None]
+    assert told == [(path, "it is not the map that was written (wrong checksum)")]
+    copy = pickle.loads(pickle.dumps(store))
+    assert copy.root == store.root and copy.read("ab" * 12) is None and len(told) == 1
 
 
 @pytest.mark.parametrize("keep", [0, 10, 100, -30])

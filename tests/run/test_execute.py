@@ -16,8 +16,9 @@ from xaibench.data.case import Case, Cases
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.score import Score
+from xaibench.record.maps import as_stored
 from xaibench.record.schema import Record
-from xaibench.record.store import Store, as_stored
+from xaibench.record.store import Store
 from xaibench.registry import Spec, explainer, metric, parse
 from xaibench.run.execute import Event, Step, execute
 from xaibench.run.plan import Setting
@@ -108,7 +109,7 @@ def content(store: Store) -> dict[str, Any]:
             found[name] = kept.tobytes()
         elif path.suffix == ".json":
             record = json.loads(path.read_text())
-            record |= {"seconds": 0, "peak_mb": 0}
+            record |= {"seconds": 0, "peak_mb": 0, "checksum": ""}
             record["scores"] = [s for s in record["scores"] if s["metric"] not in ("seconds", "peak-mb")]
             found[name] = record
     return found

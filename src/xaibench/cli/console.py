@@ -49,12 +49,15 @@ class Console:
             self.warn(text)
 
     def warn(self, text: str) -> None:
-        """Say what must be known, also with ``-q``."""
+        """Say what must be known, also with ``-q``; where nobody reads any more, the work goes on in silence."""
         bars = sys.modules.get("tqdm")
-        if bars is None:
-            print(text, file=sys.stderr, flush=True)
-        else:
-            bars.tqdm.write(text, file=sys.stderr)
+        try:
+            if bars is None:
+                print(text, file=sys.stderr, flush=True)
+            else:
+                bars.tqdm.write(text, file=sys.stderr)
+        except BrokenPipeError:
+            silence(sys.stderr)
 
     def bar(self, total: int, unit: str) -> Progress:
         """Progress on stderr, nothing with ``-q``."""

@@ -90,7 +90,10 @@ class Progress:
             self._bar.set_postfix_str(_fitted(self._text, self._detail, room), refresh=False)
             self._bar.refresh()
         elif self._bar is None and silent >= max(_SILENCE, gone / _SPARSE):
-            print(self._line(gone), file=sys.stderr, flush=True)
+            try:
+                print(self._line(gone), file=sys.stderr, flush=True)
+            except BrokenPipeError:  # nobody reads any more, which is no reason to end what is being done
+                self._logs = False
         else:
             return
         self._shown = time_now

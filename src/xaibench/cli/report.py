@@ -53,9 +53,13 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.report.html import Source, render
 
     damaged: list[tuple[str, str]] = []
-    results = read_results([store], report=lambda path, reason: damaged.append((path.name, reason)))
-    for name, reason in damaged:
-        console.warn(one_line(f"{name} is damaged and left out: {reason}."))
+
+    def leave_out(path: Path, reason: str) -> None:
+        damaged.append((path.name, reason))
+        console.warn(one_line(f"{path} is damaged and left out: {reason}."))
+
+    store.report = leave_out  # of maps, which are read when the page is made
+    results = read_results([store], report=leave_out)
     claims = claims_on([store], [r.board for r in results])
     why = "they were not asked for (--no-films)." if args.no_films else _films(store, results, args.model, console)
     page = render(Source(store, results, claims, damaged, why, console.command))

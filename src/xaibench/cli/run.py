@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import shlex
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from xaibench.cli.console import Console, count
 from xaibench.cli.parser import SEED, Parser, check_name, number, one_of, specs
+from xaibench.cli.stop import Stop
 from xaibench.disk import is_file, named
+from xaibench.errors import UserError
 
 if TYPE_CHECKING:
     from xaibench.leaderboard import Leaderboard
@@ -102,10 +105,14 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             precision=args.precision,
         )
     )
+    prepared.store.report = lambda path, reason: console.warn(f"{path} is damaged and counts as missing: {reason}.")
     say = console.note if args.json else console.out
     for line in filter(None, (prepared.why, prepared.cases.note)):
         say(line)
-    return _dry(prepared, args, console) if args.dry_run else _compute(prepared, args, console)
+    if args.dry_run:
+        return _dry(prepared, args, console)
+    with prepared.store.locked(console.warn):
+        return _compute(prepared, args, console)
 
 
 def model_argument(text: str | None) -> str | Path | None:
@@ -148,19 +155,26 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
     # Each map's memory is measured after garbage is collected: what the imports made need not be searched each time.
     gc.freeze()
     watch = _Watch(console, len(prepared.cases) * len(prepared.methods))
-    try:
-        with watch.bar:
-            how = {"force": args.force, "fail_fast": args.fail_fast}
-            failures = run_prepared(prepared, console.command, watch, watch=watch.step, **how)
-    except KeyboardInterrupt:
-        words = [w for w in shlex.split(console.command) if w != "--force"]  # which would begin anew
-        console.warn(
-            f"xaibench: Interrupted after {watch.done} of {watch.total} cells, which are kept in {root}. "
-            f"Resume with: {shlex.join(words)}"
-        )
-        return 130
+    with watch.stop:
+        try:
+            with watch.bar:
+                how = {"force": args.force, "fail_fast": args.fail_fast}
+                failures = run_prepared(prepared, console.command, watch, watch=watch.step, **how)
+            watch.stop.check()
+        except KeyboardInterrupt:
+            # Of what is there, unless there is nothing, or no time: Ctrl-C was pressed twice.
+            with contextlib.suppress(UserError, KeyboardInterrupt):
+                if watch.stop.presses < 2:
+                    write_leaderboard(prepared.store, seed=args.seed)
+            words = [w for w in shlex.split(console.command) if w != "--force"]  # which would begin anew
+            console.warn(
+                f"xaibench: Interrupted after {watch.done} of {watch.total} cells, which are kept in {root}. "
+                f"Resume with: {shlex.join(words)}"
+            )
+            return 130
     paths = write_leaderboard(prepared.store, seed=args.seed)
-    boards = [b for b in read_leaderboards([prepared.store], seed=args.seed) if _is_of(b, prepared)]
+    found = read_leaderboards([prepared.store], seed=args.seed, report=prepared.store.damaged)
+    boards = [b for b in found if _is_of(b, prepared)]
     lost = _lost(prepared)
     counts = {status: watch.statuses[status] for status in ("ok", "kept", "skipped", "failed")}
     summary = [line for board in boards for line in summarise(board)]
@@ -202,6 +216,8 @@ class _Watch:
         self.done = 0
         self.statuses: Counter[str] = Counter()
         self.bar = console.bar(total, "cell")
+        self.stop = Stop(lambda: self._now)
+        self._now = "what is being done"
         self._console = console
 
     def __call__(self, event: Event) -> None:
@@ -212,9 +228,11 @@ class _Watch:
             self._console.warn(f"{event.cell} failed: {event.reason}")
             if self._console.verbose and event.trace:
                 self._console.warn(event.trace)
+        self.stop.check()
 
     def step(self, step: Step) -> None:
         """Show what the cell is at."""
+        self._now = step.cell
         parts = [step.part] if step.part != "map" else []
         parts += [count(step.passes, "pass", "es")] if step.passes else []
         self.bar.now(step.cell, ", ".join(parts))

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xaibench.conformance.state import changed, in_use, snapshot
 from xaibench.conformance.subjects import (
     PLANTED_SIZE,
     SIZES,
@@ -18,6 +17,7 @@ from xaibench.conformance.subjects import (
     OneByOne,
     blank_picture,
     blind_network,
+    in_use,
     picture,
     planted_network,
     random_network,
@@ -30,6 +30,7 @@ from xaibench.errors import Skipped
 from xaibench.metrics.cost import measured
 from xaibench.model.bundled import unet_phantom
 from xaibench.scorer import Scorer, target
+from xaibench.scorer.state import Settings, State
 
 CLEARLY = 0.5  # s.d. of the map, by which its mean where the evidence lies is above its mean elsewhere
 SAME_ON_GPU = 0.02  # norm of the difference of two maps, relative to the map's
@@ -147,13 +148,14 @@ def state(trial: Trial) -> str:
     ):
         mine = replace(case, image=case.image.clone())
         scorer = scorer_of(network, mine)
-        before = snapshot(scorer, mine)
+        before, settings = State(scorer, mine), Settings()
         try:
             trial.map(scorer, mine, seed)
         except (NoMap, Skipped):
             if not when:
                 raise
-        found = changed(before, snapshot(scorer, mine))
+        found = [*before.changed(), *settings.changed()]
+        settings.restore()
         found += ["the image that it was given"] * (not trial.seen.image_kept)
         found += ["whether gradients are recorded"] * (not trial.seen.gradients_kept)
         if found:

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xaibench.conformance.metric_subjects import asked, emptied, eye, maps, method, mirrored, zeros
-from xaibench.conformance.state import changed, snapshot
 from xaibench.conformance.trial import CheckFailed, NoMap, told
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
@@ -19,6 +18,7 @@ from xaibench.metrics.cost import Cost
 from xaibench.metrics.score import Score
 from xaibench.registry import Spec, takes_method
 from xaibench.scorer import Scorer
+from xaibench.scorer.state import Settings, State
 
 GRAINS = 1e-4  # relative, by which rounding and nothing else may change a value
 PART = {"vessels": "the true vessels", "thin": "the true thin vessels", "thick": "the true thick vessels"}
@@ -155,9 +155,12 @@ def state(trial: MetricTrial) -> str:
     """Map, case, target and network are as they were."""
     _not_of_cost(trial)
     case, scorer = eye(), asked(eye())
-    before = snapshot(scorer, case)
+    before, settings = State(scorer, case), Settings()
     trial.score(maps()["a fairly good signed map"], scorer=scorer)
-    if found := changed(before, snapshot(scorer, case)):
+    found = [*before.changed(), *settings.changed()]
+    settings.restore()
+    before.restore()
+    if found:
         raise CheckFailed(f"it changes {', '.join(found)}")
     return "untouched"
 

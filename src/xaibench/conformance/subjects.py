@@ -202,3 +202,13 @@ def scorer_of(
     # Copies, so that what a method does to its target spoils no other check's.
     asked = Target("conformance", mask, case.fov.clone(), mask.float(), case.scale)
     return Scorer(network, asked, device=device, engine=Engine(micro_batch))
+
+
+def in_use(network: SmallUNet) -> SmallUNet:
+    """The network in the middle of training: one module is evaluating, a weight is frozen, a gradient is being kept."""
+    network.train()
+    network.bottleneck.eval()
+    frozen, learning, *_ = network.parameters()
+    frozen.requires_grad_(False)
+    learning.grad = torch.ones_like(learning)
+    return network

@@ -24,6 +24,7 @@ from xaibench.errors import Skipped
 from xaibench.explainers.explain import explain
 from xaibench.registry import Spec
 from xaibench.scorer import Scorer
+from xaibench.scorer.state import same
 
 
 class CheckFailed(Exception):
@@ -146,7 +147,7 @@ def _watched(function: Callable[..., Any], seen: Seen) -> Callable[..., Any]:
         try:
             seen.raw = function(scorer, image, **others)
         finally:
-            seen.image_kept = not image.requires_grad and image.grad is None and torch.equal(image, before)
+            seen.image_kept = not image.requires_grad and image.grad is None and same(image, before)
             seen.gradients_kept = torch.is_grad_enabled() == gradients
             seen.chance = _chance()
         return seen.raw

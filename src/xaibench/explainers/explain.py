@@ -40,17 +40,20 @@ def explain(
 
     Raises:
         UserError: for an unknown method or parameter, or a control that needs labels without a case.
-        ValueError: if the method returned a map of another size, or values that are not finite.
+        ValueError: if the method returned a map of another size, or values that are complex or not finite.
         Skipped: if the method cannot work on this network or target.
     """
     spec = method if isinstance(method, Spec) else parse("explainer", method)
     check_labels(spec, case)
     labels: dict[str, Any] = {"case": case} if spec.plugin.traits["sees_labels"] else {}
     rng = map_rng(seed, spec, image)
-    with _global_chance(int(rng.spawn(1)[0].integers(2**32))):
+    with global_chance(int(rng.spawn(1)[0].integers(2**32))):
         # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
         result = spec.plugin(scorer, image.detach().clone(), rng=rng, **dict(spec.given), **labels)
-    map_ = torch.as_tensor(result).detach().to("cpu", torch.float32)
+    given = torch.as_tensor(result)
+    if given.is_complex():
+        raise ValueError(f"{spec} returned complex numbers, of which no order is known")
+    map_ = given.detach().to("cpu", torch.float32)
     if map_.shape != image.shape[1:]:
         raise ValueError(f"{spec} returned a map of shape {tuple(map_.shape)}, not {tuple(image.shape[1:])}")
     if not torch.isfinite(map_).all():
@@ -77,14 +80,16 @@ def map_rng(seed: int, spec: Spec, image: Tensor) -> np.random.Generator:
 
 
 @contextmanager
-def _global_chance(seed: int) -> Iterator[None]:
+def global_chance(seed: int) -> Iterator[None]:
     """Seeds the global generators, which some libraries draw from, and undoes afterwards what was done to them."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is the global state that is kept
     with torch.random.fork_rng():
         try:
             random.seed(seed)
             np.random.seed(seed)  # noqa: NPY002
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # what torch.manual_seed does, without devices not in use
+            if torch.cuda.is_initialized():
+                torch.cuda.manual_seed_all(seed)
             yield
         finally:
             random.setstate(python)

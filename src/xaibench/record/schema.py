@@ -12,7 +12,8 @@ from typing import Any
 from xaibench.errors import one_line
 from xaibench.record import plain
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UNCHECKED = (1,)  # versions that are read, too, of which nothing says whether they are as they were written
 STATUSES = ("ok", "skipped", "failed")
 _SCORE_TEXTS = ("metric", "status", "better", "family", "key")
 _TURNS = 1000  # scores by chance of one map; a leaderboard holds them for all maps at once
@@ -137,6 +138,8 @@ class Record:
         peak_mb: peak memory in MB, or None where it was not measured.
         map_key: see :func:`map_key`; also the record's own name in the store.
         scores: one entry per column.
+        map_digest: of the map as it is kept, set by the store; empty without a map, or where it is not known. Two
+            records that differ in this alone are equal.
 
     Raises:
         ValueError: for a status that does not exist.
@@ -165,6 +168,7 @@ class Record:
     peak_mb: float | None
     map_key: str
     scores: list[ScoreEntry] = field(default_factory=list)
+    map_digest: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -180,6 +184,7 @@ class Record:
                 "seconds": float(self.seconds),
                 "passes": int(self.passes),
                 "peak_mb": None if self.peak_mb is None else float(self.peak_mb),
+                "map_digest": self.map_digest,
                 "scores": [s.to_json() for s in self.scores],
             }
         )
@@ -189,10 +194,11 @@ class Record:
         """The inverse of :meth:`to_json`.
 
         Raises:
-            ValueError: if a field is missing or makes no sense, or the schema is another than :data:`SCHEMA_VERSION`.
+            ValueError: if a field is missing or makes no sense, or the schema is neither :data:`SCHEMA_VERSION` nor one
+                of :data:`UNCHECKED`.
         """
         schema = plain.mapping(data).get("schema")
-        if schema != SCHEMA_VERSION:
+        if schema not in (SCHEMA_VERSION, *UNCHECKED):
             raise ValueError(f"it has schema {str(schema)[:20]!r}, this version of xaibench reads {SCHEMA_VERSION}")
         return cls(
             **dict(zip(_TEXTS, plain.texts(data, _TEXTS), strict=True)),
@@ -205,6 +211,7 @@ class Record:
             passes=plain.whole(data, "passes"),
             peak_mb=plain.number_or(data, "peak_mb", None),
             scores=[ScoreEntry.from_json(plain.mapping(s)) for s in plain.items(data, "scores")],
+            map_digest=plain.text(data, "map_digest") if data.get("map_digest") else "",
         )
 
 
@@ -214,7 +221,8 @@ _TEXTS = (
     *("family", "distribution", "version", "status"),
 )
 _KEYS = ("case_digest", "weights_digest", "map_key")
-_PLAIN = tuple(n for n in Record.__dataclass_fields__ if n not in ("seconds", "passes", "peak_mb", "scores"))
+_OTHER = ("seconds", "passes", "peak_mb", "scores", "map_digest")
+_PLAIN = tuple(n for n in Record.__dataclass_fields__ if n not in _OTHER)
 
 
 def map_key(

@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.disk import is_file, is_folder, is_there, named, read_bounded
 from xaibench.errors import UserError, first_line
+from xaibench.record import arrays as packed
 from xaibench.record import plain
-from xaibench.record.arrays import unpack
-from xaibench.record.schema import Record, asked_from_json
+from xaibench.record.lock import locked
+from xaibench.record.maps import pack, unpack
+from xaibench.record.schema import UNCHECKED, Record, asked_from_json
+from xaibench.record.seal import seal, unseal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,12 +40,22 @@ class Store:
     ``run.json`` holds what was asked. Of its fields this side reads ``dataset`` and ``cases`` (a list of case ids), so
     that a case which no cell has reached yet counts as missing instead of not at all.
 
+    Every record says what it was written as, and what map it was written with; a file that is not as it was written is
+    damaged. To whoever looks it up it is as if it were absent, and ``report`` is told.
+
     Args:
         root: the folder; it need not exist before something is written.
+        report: called once with each file that is found damaged, and the reason; by default a warning is logged.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, report: Callable[[Path, str], object] | None = None) -> None:
         self.root = Path(root)
+        self.report = report or _log
+        self._told: set[Path] = set()
+        self._locks = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.root,)  # in another process nobody listens, and no lock is held
 
     @classmethod
     def open(cls, root: str | Path) -> Store:
@@ -57,6 +73,28 @@ class Store:
                 "Give the folder that `xaibench run --out` named.",
             )
         return cls(path)
+
+    @contextmanager
+    def locked(self, say: Callable[[str], object] = lambda words: None) -> Iterator[None]:
+        """Keep other runs out of the folder while the block lasts; a block inside another is entered at once.
+
+        See :func:`~xaibench.record.lock.locked`.
+        """
+        self._locks += 1
+        try:
+            if self._locks > 1:
+                yield
+            else:
+                with locked(self.root / ".lock", say):
+                    yield
+        finally:
+            self._locks -= 1
+
+    def damaged(self, path: Path, reason: object) -> None:
+        """Tell ``report`` of a damaged file, unless it was told before."""
+        if path not in self._told:
+            self._told.add(path)
+            self.report(path, str(reason).rstrip(".") or type(reason).__name__)
 
     def write_run(self, asked: dict[str, Any]) -> None:
         """Write ``run.json``: what was asked, in plain JSON types."""
@@ -84,7 +122,7 @@ class Store:
         """Where the map of that key is kept."""
         return self.root / "maps" / key[:2] / f"{key}.npz"
 
-    def write(self, record: Record, attribution: np.ndarray | None = None) -> None:
+    def write(self, record: Record, attribution: np.ndarray | None = None) -> Record:
         """Keep a record and its map, replacing what was there.
 
         The map goes first: whoever finds the record finds its map.
@@ -93,22 +131,40 @@ class Store:
             record: kept under ``record.map_key``.
             attribution: (H, W) finite real numbers, or None to leave a map that is already there as it is.
 
+        Returns:
+            The record as it is kept, with the digest of its map.
+
         Raises:
             ValueError: if the map is not two-dimensional or not finite.
             UserError: if the folder cannot be written.
         """
         if attribution is not None:
-            _write(self.map_path(record.map_key), _pack(attribution))
-        text = json.dumps(record.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        write_text(self.cell_path(record.map_key), text)
+            content, digest = pack(attribution)
+            _write(self.map_path(record.map_key), content)
+            record = replace(record, map_digest=digest)
+        write_text(self.cell_path(record.map_key), seal(record.to_json()))
+        return record
 
     def read(self, key: str) -> Record | None:
-        """The record of that map key; None if it is absent or damaged, which to a run is the same."""
+        """The record of that map key; None if it is absent or damaged, which to a run is the same.
+
+        Nor is there a record if its map was changed: maps are not all read, only those that are newer than the record.
+        """
         path = self.cell_path(key)
         try:
-            return _parse(path)
-        except (OSError, ValueError):
+            record = _parse(path)
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError) as error:
+            self.damaged(path, error)
+            return None
+        return None if self._newer(key) and self.load_map(record) is None else record
+
+    def _newer(self, key: str) -> bool:
+        try:
+            return self.map_path(key).stat().st_mtime_ns > self.cell_path(key).stat().st_mtime_ns
+        except OSError:  # no map: it may have been removed for its size
+            return False
 
     def scan(self) -> tuple[list[Record], list[tuple[Path, str]]]:
         """All records in the order of their keys, and each damaged file with the reason."""
@@ -124,11 +180,20 @@ class Store:
         """The undamaged records in the order of their keys."""
         return iter(self.scan()[0])
 
-    def load_map(self, key: str) -> np.ndarray | None:
-        """(H, W) float32, the map as :func:`as_stored` gives it; None if it is absent or damaged."""
+    def load_map(self, of: Record | str) -> np.ndarray | None:
+        """(H, W) float32, the map as :func:`as_stored` gives it; None if it is absent or damaged.
+
+        Args:
+            of: the record whose map it is, or its key alone: then any undamaged map of that name will do.
+        """
+        key, digest = (of, "") if isinstance(of, str) else (of.map_key, of.map_digest)
+        path = self.map_path(key)
         try:
-            return _unpack(read_bounded(self.map_path(key)))
-        except (OSError, ValueError):
+            return unpack(read_bounded(path), digest)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self.damaged(path, error)
             return None
 
     def arrays_path(self, kind: str, key: str) -> Path:
@@ -149,9 +214,13 @@ class Store:
 
     def load_arrays(self, kind: str, key: str) -> dict[str, np.ndarray] | None:
         """What :meth:`write_arrays` kept; None if it is absent or damaged."""
+        path = self.arrays_path(kind, key)
         try:
-            return unpack(read_bounded(self.arrays_path(kind, key)))
-        except (OSError, ValueError):
+            return packed.unpack(read_bounded(path))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self.damaged(path, error)
             return None
 
     def write_scores(self) -> Path:
@@ -183,22 +252,6 @@ def tidy(records: Iterable[Record]) -> list[dict[str, Any]]:
     return lines
 
 
-def as_stored(attribution: np.ndarray) -> np.ndarray:
-    """The map as it will be read back: (H, W) float32.
-
-    Scoring this instead of the original makes a score the same whether it is computed at once or from the stored map.
-    Maps are kept as float16 of a / max|a| with the scale beside it, since float16 alone would lose a gradient of 1e-9.
-    The error is below 2⁻¹¹ |a|, and below 2⁻²⁵ max|a| where |a| is less than 2⁻¹⁴ of the maximum.
-
-    Example:
-        >>> import numpy as np
-        >>> as_stored(np.array([[1e-9, -4e-9]])).tolist() == np.array([[1e-9, -4e-9]], np.float32).tolist()
-        True
-    """
-    scaled, scale = _scale(attribution)
-    return _unscale(scaled, scale)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all.
 
@@ -225,46 +278,14 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _parse(path: Path) -> Record:
-    record = Record.from_json(plain.parse(read_bounded(path, TEXT)))
+    content = unseal(read_bounded(path, TEXT))
+    record = Record.from_json(content)
+    if content["schema"] not in UNCHECKED and "checksum" not in content:
+        raise ValueError("it has lost its checksum")
     if record.map_key != path.stem:
         raise ValueError(f"it holds the record of another key, {record.map_key}")
     return record
 
 
-def _scale(attribution: np.ndarray) -> tuple[np.ndarray, float]:
-    import numpy as np
-
-    a = np.asarray(attribution, np.float32).astype(np.float64)
-    if a.ndim != 2:
-        raise ValueError(f"a map has two dimensions, not the shape {a.shape}")
-    if not np.isfinite(a).all():
-        raise ValueError("a map that is not finite everywhere cannot be kept")
-    scale = float(np.abs(a).max(initial=0.0))
-    return (a / (scale or 1.0)).astype(np.float16), scale
-
-
-def _unscale(scaled: np.ndarray, scale: float) -> np.ndarray:
-    import numpy as np
-
-    return (scaled.astype(np.float64) * scale).astype(np.float32)
-
-
-def _pack(attribution: np.ndarray) -> bytes:
-    import numpy as np
-
-    scaled, scale = _scale(attribution)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, map=scaled, scale=np.float64(scale))
-    return buffer.getvalue()
-
-
-def _unpack(content: bytes) -> np.ndarray:
-    import numpy as np
-
-    arrays = unpack(content)
-    scaled, scale = arrays.get("map"), arrays.get("scale")
-    if scaled is None or scale is None or scaled.ndim != 2 or scaled.dtype != np.float16 or scale.size != 1:
-        raise ValueError("it holds no map")
-    if not (scaled.size and np.isfinite(scaled).all() and np.isfinite(scale).all()):
-        raise ValueError("its map is not finite")
-    return _unscale(scaled, float(scale.ravel()[0]))
+def _log(path: Path, reason: str) -> None:
+    logging.getLogger("xaibench").warning("%s is damaged and counts as missing: %s.", path, reason)

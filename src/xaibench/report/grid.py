@@ -104,7 +104,7 @@ def _map(
 ) -> dict[str, Any]:
     board = result.board
     record = result.record(method, chosen.case)
-    attribution = store.load_map(record.map_key) if record is not None and record.status == "ok" else None
+    attribution = store.load_map(record) if record is not None and record.status == "ok" else None
     if record is None or attribution is None:
         reason = "not computed" if record is None else f"{record.status}: {record.reason}" if record.reason else "lost"
         return {"source": "", "reason": reason}

@@ -20,6 +20,8 @@ from xaibench.metrics.score import Score
 from xaibench.record.schema import Record, ScoreEntry
 from xaibench.record.store import Store
 from xaibench.registry import Spec, takes_method
+from xaibench.run.guard import guarded, leaving_alone, reason
+from xaibench.run.leaks import refuse_what_keeps_memory
 from xaibench.run.memory import refuse_what_does_not_fit
 from xaibench.run.plan import Cell, Setting
 from xaibench.scorer import Scorer
@@ -68,7 +70,7 @@ def compute_cell(cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, 
         record, todo = None, cell.scores
     # A run that asks only for what is read off further maps, such as the truth metrics, needs no map of the image.
     needed = not todo or any(metric.plugin.traits["measures"] != "method" for metric in todo.values())
-    there = record is not None and context.store.load_map(record.map_key) is not None
+    there = record is not None and context.store.load_map(record) is not None
     if isinstance(context.scorer, Skipped) or (needed and not there):
         scores = [] if record is None else record.scores
         context.begin("map")
@@ -87,20 +89,20 @@ def _compute_map(cell: Cell, context: Context, scores: list[ScoreEntry]) -> tupl
         if isinstance(scorer, Skipped):
             raise scorer
         refuse_what_does_not_fit(cell.spec, case, scorer, setting.seed)
-        with measured(scorer) as cost:
-            attribution = explain(scorer, case.image, method=cell.spec, seed=setting.seed, case=case).numpy()
+        with guarded(scorer, case, setting.seed), measured(scorer) as cost:
+            refuse_what_keeps_memory(str(cell.spec), case.fov.numel())
+            attribution = _map(setting.seed, scorer, case.image, cell.spec, case).numpy()
         record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)
-    except Skipped as reason:
-        record = replace(record, status="skipped", reason=str(reason))
+    except Skipped as why:
+        record = replace(record, status="skipped", reason=str(why))
     except UserError:
         raise
     except Exception as error:  # a third party's method may fail in any way; the run goes on
         if context.fail_fast:
             raise
-        record = replace(record, status="failed", reason=_reason(error))
+        attribution, record = None, replace(record, status="failed", reason=reason(error))
         trace = traceback.format_exc()
-    context.store.write(record, attribution)
-    return record, trace
+    return context.store.write(record, attribution), trace
 
 
 def _compute_scores(
@@ -108,8 +110,12 @@ def _compute_scores(
 ) -> tuple[Record, str]:
     case, setting, store = context.case, context.setting, context.store
     # What is scored is the map as it is kept, so that a score added later agrees with one computed at once.
-    attribution = store.load_map(record.map_key)
-    if attribution is None:  # then every metric is read off further maps
+    attribution = store.load_map(record)
+    if attribution is None:
+        if any(metric.plugin.traits["measures"] == "map" for metric in todo.values()):
+            path = store.map_path(record.map_key)
+            raise UserError(f"{path} cannot be read back.", "Check the disk, then give the same command again.")
+        # No metric looks at it: they are read off further maps, or off the cost.
         attribution = np.zeros(tuple(case.fov.shape), np.float32)
     method = Method(spec, partial(_map, setting.seed))
     cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
@@ -118,35 +124,49 @@ def _compute_scores(
         entry = _entry(metric, key)
         context.begin(str(metric))
         try:
-            if metric.plugin.traits["measures"] == "cost":
-                score: Score = metric.plugin(cost, **dict(metric.given))
-            else:
-                rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
-                given = dict(metric.given) | ({"method": method} if takes_method(metric) else {})
-                # A copy, so that a metric which works in place spoils nobody else's.
-                score = metric.plugin(attribution.copy(), case, scorer, rng=rng, **given)
-            curve = None if score.curve is None else {"x": list(score.curve[0]), "y": list(score.curve[1])}
-            if not np.isfinite(score.value):
-                raise ValueError(f"{metric} gave {score.value}")
-            found = replace(entry, value=float(score.value), status="ok", reason="", curve=curve)
-            entries.append(replace(found, null=tuple(map(float, score.null))))
-        except Skipped as reason:
-            entries.append(replace(entry, status="skipped", reason=str(reason)))
+            rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
+            given = dict(metric.given) | ({"method": method} if takes_method(metric) else {})
+            # That our own ones leave all as it was is tested of each; most of them take less time than to look at it.
+            ours = metric.plugin.distribution[0] == "xaibench" and not takes_method(metric)
+            with guarded(scorer, case, setting.seed, trusted=ours):
+                if metric.plugin.traits["measures"] == "cost":
+                    score: Score = metric.plugin(cost, **dict(metric.given))
+                else:
+                    # A copy, so that a metric which works in place spoils nobody else's.
+                    score = metric.plugin(attribution.copy(), case, scorer, rng=rng, **given)
+            entries.append(_scored(entry, score))
+        except Skipped as why:
+            entries.append(replace(entry, status="skipped", reason=str(why)))
         except UserError:
             raise
         except Exception as error:
             if context.fail_fast:
                 raise
-            entries.append(replace(entry, status="failed", reason=_reason(error)))
+            entries.append(replace(entry, status="failed", reason=reason(error)))
             trace = traceback.format_exc()
     kept = [s for s in record.scores if s.key not in todo]
     record = replace(record, scores=sorted([*kept, *entries], key=lambda s: s.metric))
-    store.write(record)
-    return record, trace
+    return store.write(record), trace
+
+
+def _scored(entry: ScoreEntry, score: Score) -> ScoreEntry:
+    """The entry with what a metric gave; raises if that is no score, or cannot be kept."""
+    if not np.isfinite(score.value):
+        raise ValueError(f"{entry.metric} gave {score.value}")
+    curve = None
+    if score.curve is not None:
+        x, y = ([float(v) for v in half] for half in score.curve)
+        if len(x) != len(y):
+            raise ValueError(f"{entry.metric} gave a curve of {len(x)} places and {len(y)} values")
+        curve = {"x": x, "y": y}
+    null = tuple(map(float, score.null))
+    if not np.isfinite(null).all():
+        raise ValueError(f"{entry.metric} gave values by chance that are not finite")
+    return replace(entry, value=float(score.value), status="ok", reason="", curve=curve, null=null)
 
 
 def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
-    return explain(scorer, image, method=spec, seed=seed, case=case)
+    return explain(scorer, image, method=leaving_alone(spec, image), seed=seed, case=case)
 
 
 def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
@@ -193,7 +213,3 @@ def _entry(metric: Spec, key: str) -> ScoreEntry:
         key=key,
         gate=traits["gate"],
     )
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

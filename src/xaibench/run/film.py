@@ -105,7 +105,7 @@ def make_films(
             reasons[str(error)] = None
             continue
         for r in records:
-            attribution = store.load_map(r.map_key)
+            attribution = store.load_map(r)
             if attribution is None:
                 reasons[f"the map of {_name(r)} is lost"] = None
                 continue

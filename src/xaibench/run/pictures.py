@@ -9,7 +9,7 @@ from torch import nn
 
 from xaibench.data.case import Case
 from xaibench.model.evaluate import predict
-from xaibench.record.pictures import Picture, picture_key, write_picture
+from xaibench.record.pictures import Picture, load_picture, picture_key, write_picture
 from xaibench.record.store import Store
 from xaibench.scorer.engine import evaluating
 
@@ -45,7 +45,7 @@ def keeping_pictures(
     """
     for case in cases:
         key = picture_key(case.digest, weights_digest)
-        if force or not store.arrays_path("pictures", key).is_file():
+        if force or load_picture(store, key) is None:
             write_picture(store, key, picture_of(case, model))
         yield case
 

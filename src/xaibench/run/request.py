@@ -189,7 +189,8 @@ def run(
     import pandas as pd
 
     prepared = prepare(Request(methods, **asked))
-    run_prepared(prepared, " ".join(sys.argv), report, force=force, fail_fast=fail_fast)
+    with prepared.store.locked():
+        run_prepared(prepared, " ".join(sys.argv), report, force=force, fail_fast=fail_fast)
     keys = {c.key for case in prepared.cases for c in plan_case(case, prepared.methods, prepared.setting)}
     wanted = [r for r in prepared.store.records() if r.map_key in keys]
     return pd.DataFrame(tidy(wanted), columns=list(SCORE_COLUMNS))

@@ -28,6 +28,7 @@ from xaibench.metrics.response import relative
 from xaibench.model.evaluate import predict
 from xaibench.record import plain
 from xaibench.record.schema import Record
+from xaibench.record.seal import seal, unseal
 from xaibench.record.store import Store, write_text
 from xaibench.registry import Spec
 from xaibench.run.plan import Setting, plan_case
@@ -132,9 +133,9 @@ def write_tables(
         keys |= {str(cell.spec): cell.key for cell in plan_case(case, methods, setting) if cell.key in there}
         path = _path(store, about)
         if keys and (force or _read(path).get("maps") != keys):
-            loaded = {spec: store.load_map(key) for spec, key in keys.items()}
+            loaded = {spec: store.load_map(there[key]) for spec, key in keys.items()}
             maps = {spec: a for spec, a in loaded.items() if a is not None}
-            write_text(path, json.dumps({"maps": keys} | _compute(case, model, setting.seed, maps), allow_nan=False))
+            write_text(path, seal({"maps": keys} | _compute(case, model, setting.seed, maps)))
     kept = {about: _read(_path(store, about)) for about in sorted(records)}
     specs = sorted({spec for content in kept.values() for spec in content.get("maps", ())})
     for part, (name, columns) in FILES.items():
@@ -178,7 +179,7 @@ def _path(store: Store, about: About) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     """What is kept of a case; empty if it is absent or damaged, which is the same."""
     try:
-        content = dict(plain.mapping(plain.parse(read_bounded(path))))
+        content = unseal(read_bounded(path))
         maps = plain.mapping(content.get("maps"))
         for part, (_, columns) in FILES.items():
             for row in plain.items(content, part):

@@ -1,0 +1,317 @@
+"""Files that are damaged, disks that are full or read-only, and two runs in one folder."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from faults import Lab, complete, damage, failing, numbers
+
+from cli.said import Run
+from xaibench.errors import UserError
+from xaibench.record import Record, Store
+from xaibench.record import lock as lock_room
+from xaibench.record.lock import locked
+
+
+@pytest.fixture
+def run(finished: Path) -> Store:
+    """A copy of a finished run, to be damaged."""
+    shutil.copytree(finished, "run")
+    return Store("run")
+
+
+@pytest.fixture
+def command(small: Sequence[str]) -> tuple[str, ...]:
+    return ("run", *small, "--out", "run")
+
+
+def one(store: Store, spec: str = "gradcam") -> Record:
+    return next(r for r in store.records() if r.spec == spec)
+
+
+def cell(store: Store) -> Path:
+    return store.cell_path(one(store).map_key)
+
+
+def truncated(store: Store) -> Path:
+    path = cell(store)
+    path.write_bytes(path.read_bytes()[:-40])
+    return path
+
+
+def emptied(store: Store) -> Path:
+    path = cell(store)
+    path.write_bytes(b"")
+    return path
+
+
+def edited(store: Store) -> Path:
+    path = cell(store)
+    text = path.read_text()
+    start = text.index('"value":') + len('"value":')
+    path.write_text(f"{text[:start]}0.999{text[text.index(',', start) :]}")
+    return path
+
+
+def laid_out_anew(store: Store) -> Path:
+    path = cell(store)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 0.001}, indent=1))
+    return path
+
+
+def without_checksum(store: Store) -> Path:
+    path = cell(store)
+    record = json.loads(path.read_text())
+    del record["checksum"]
+    path.write_text(json.dumps(record))
+    return path
+
+
+def of_another(store: Store) -> Path:
+    path = cell(store)
+    shutil.copy(store.cell_path(one(store, "random").map_key), path)
+    return path
+
+
+def map_truncated(store: Store) -> Path:
+    path = store.map_path(one(store).map_key)
+    path.write_bytes(path.read_bytes()[:-100])
+    return path
+
+
+def map_of_another(store: Store) -> Path:
+    path = store.map_path(one(store).map_key)
+    path.write_bytes(store.map_path(one(store, "random").map_key).read_bytes())
+    return path
+
+
+def map_scaled(store: Store) -> Path:
+    path = store.map_path(one(store).map_key)
+    with np.load(path) as file:
+        content = dict(file)
+    np.savez_compressed(path, map=content["map"], scale=content["scale"] * 2)
+    return path
+
+
+CELLS = (truncated, emptied, edited, laid_out_anew, without_checksum, of_another)
+MAPS = (map_truncated, map_of_another, map_scaled)
+Damage = Callable[[Store], Path]
+
+
+def some(first: Sequence[Damage], every: Sequence[Damage]) -> list[Any]:
+    """All of them, of which others than the first ones take their time."""
+    return [d if d in first else pytest.param(d, marks=pytest.mark.soak) for d in every]
+
+
+@pytest.mark.parametrize("break_", some((edited, map_of_another), (*CELLS, *MAPS)))
+def test_what_is_damaged_is_said_and_computed_again(
+    xaibench: Run, run: Store, command: Sequence[str], finished: Path, break_: Damage
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in run.root.glob("cells/*/*.json")}
+    key = one(run).map_key
+    path = break_(run)
+    said = xaibench(*command)
+    assert said.code == 0 and said.err.count(f"{path} is damaged and counts as missing: ") == 1
+    assert "1 computed, 19 kept, 0 skipped, 0 failed" in said.err
+    assert damage(run.root) == [] and numbers(run.root) == numbers(finished)
+    changed = {p.stem for p, at in before.items() if p.stat().st_mtime_ns != at}
+    assert changed == {key}
+    assert "damaged" not in xaibench(*command).err
+
+
+@pytest.mark.parametrize("break_", CELLS)
+def test_a_damaged_record_is_never_averaged_in(xaibench: Run, run: Store, break_: Damage) -> None:
+    path = break_(run)
+    said = xaibench("leaderboard", "run", "--format", "json")
+    (line,) = (line for line in json.loads(said.out) if line["method"] == "gradcam")
+    assert line["auroc-vessels"] is None and line["rank"] is None and line["coverage"] == 0.5
+    assert said.code == 0 and said.err.startswith(f"{path} is damaged and left out: ")
+
+
+@pytest.mark.parametrize("break_", some((map_of_another,), MAPS))
+def test_a_damaged_map_is_not_shown(xaibench: Run, run: Store, break_: Damage) -> None:
+    path = break_(run)
+    said = xaibench("report", "run", "--no-films")
+    assert said.code == 0 and said.err.count(f"{path} is damaged and left out: ") == 1
+    assert path.name in Path("run/report.html").read_text("utf-8")
+
+
+def test_a_damaged_map_is_not_scored(xaibench: Run, run: Store, command: Sequence[str]) -> None:
+    """Also where the file's time does not tell: it is read, and it is another map than the record says."""
+    path = map_of_another(run)
+    at = run.cell_path(path.stem).stat().st_mtime_ns
+    os.utime(path, ns=(at - 1, at - 1))
+    kept = one(run).map_digest
+    said = xaibench(*command, "--metric", "mass-vessels")
+    assert said.code == 0 and f"{path} is damaged" in said.err and damage(run.root) == []
+    assert one(run).map_digest == kept and {s.metric for s in one(run).scores} == {"auroc-vessels", "mass-vessels"}
+
+
+def test_a_run_of_the_version_before_is_read_unchecked(
+    xaibench: Run, run: Store, command: Sequence[str], finished: Path
+) -> None:
+    for path in run.root.glob("cells/*/*.json"):
+        record = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("checksum", "map_digest")}
+        path.write_text(json.dumps(record | {"schema": 1}))
+    for path in run.root.glob("tables/*.json"):
+        content = {k: v for k, v in json.loads(path.read_text()).items() if k != "checksum"}
+        path.write_text(json.dumps(content))
+    now, before = (xaibench("leaderboard", str(folder), "--format", "csv") for folder in ("run", finished))
+    assert now == before and now.code == 0
+    said = xaibench(*command)
+    assert said.code == 0 and "20 kept" in said.err and "damaged" not in said.err
+    assert all(run.load_map(r) is not None for r in run.records() if r.status == "ok")
+
+
+def test_a_table_of_segments_that_was_edited_is_made_again(xaibench: Run, run: Store, command: Sequence[str]) -> None:
+    before = (run.root / "segments.csv").read_text()
+    for path in run.root.glob("tables/*.json"):
+        path.write_text(path.read_text().replace('"caliber":', '"caliber":9', 1))
+    assert xaibench(*command).code == 0 and (run.root / "segments.csv").read_text() == before
+
+
+def test_a_damaged_picture_is_made_again(xaibench: Run, run: Store, command: Sequence[str]) -> None:
+    path = next(run.root.glob("pictures/*/*.npz"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-50])
+    said = xaibench(*command)
+    assert said.code == 0 and f"{path} is damaged" in said.err and path.read_bytes() == whole
+
+
+@pytest.fixture
+def disk() -> Iterator[Callable[[str], Path]]:
+    """A small file system in memory of its own, which can be mounted again with other options."""
+    folder = Path("disk").resolve()
+    folder.mkdir()
+    mounted: list[str] = []
+
+    def mount(options: str) -> Path:
+        again = ["-o", f"remount,{options}"] if mounted else ["-o", options]
+        done = subprocess.run(["mount", "-t", "tmpfs", *again, "tmpfs", str(folder)], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        mounted.append(options)
+        return folder
+
+    yield mount
+    if mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_costs_nothing_that_was_finished(
+    xaibench: Run, small: Sequence[str], finished: Path, disk: Callable[[str], Path]
+) -> None:
+    kept: dict[Path, int] = {}
+    for size in (60, 200, 340):
+        out = disk(f"size={size}k") / "run"
+        said = xaibench("run", *small, "--out", str(out))
+        assert said.code == 2 and "cannot be written: No space left on device. Free the space" in said.err
+        now = complete(out, scores=1)
+        assert damage(out) == [] and not list(out.rglob("*.tmp"))
+        assert {p: at for p, at in now.items() if p in kept} == kept
+        kept = now
+    out = disk("size=10m") / "run"
+    assert xaibench("run", *small, "--out", str(out)).code == 0 and len(kept) > 5
+    assert {p: at for p, at in complete(out, scores=1).items() if p in kept} == kept
+    assert numbers(out) == numbers(finished)
+
+
+def test_a_disk_that_became_read_only(
+    xaibench: Run, small: Sequence[str], finished: Path, disk: Callable[[str], Path]
+) -> None:
+    out = disk("size=10m") / "run"
+    shutil.copytree(finished, out)
+    truncated(Store(out))
+    disk("ro")
+    said = xaibench("run", *small, "--out", str(out))
+    assert said.code == 2 and f"{out}" in said.err and "cannot be written: Read-only file system" in said.err
+    assert xaibench("leaderboard", str(out)).code == 0  # what is there can be read
+    disk("rw")
+    assert xaibench("run", *small, "--out", str(out)).code == 0 and numbers(out) == numbers(finished)
+
+
+def test_a_folder_that_may_not_be_changed(xaibench: Run, run: Store, command: Sequence[str], finished: Path) -> None:
+    path = truncated(run)
+    if subprocess.run(["chattr", "+i", str(path.parent)], capture_output=True).returncode:
+        pytest.skip("the file system does not know chattr +i, or it needs more rights")
+    try:
+        said = xaibench(*command)
+        assert said.code == 2 and f"{path} cannot be written: Operation not permitted" in said.err
+    finally:
+        subprocess.run(["chattr", "-i", str(path.parent)], check=True)
+    assert xaibench(*command).code == 0 and numbers(run.root) == numbers(finished)
+
+
+def test_a_write_that_fails_half_way(xaibench: Run, small: Sequence[str], finished: Path) -> None:
+    for name, at in (("write_bytes", 12), ("replace", 15)):
+        with failing(name, at):
+            assert xaibench("run", *small, "--out", "run").code == 2
+        kept = complete(Path("run"), scores=1)
+        assert damage(Path("run")) == [] and not list(Path("run").rglob("*.tmp"))
+    assert xaibench("run", *small, "--out", "run").code == 0 and len(kept) > 4
+    assert {p: at for p, at in complete(Path("run"), scores=1).items() if p in kept} == kept
+    assert numbers(Path("run")) == numbers(finished)
+
+
+def test_two_runs_of_one_folder_take_turns(tmp_path: Path, weights: Path) -> None:
+    lab, out = Lab(tmp_path, weights), tmp_path / "run"
+    one_, two = lab.start(out), lab.start(out)
+    said = [p.communicate(timeout=200)[1] for p in (one_, two)]
+    assert (one_.returncode, two.returncode) == (0, 0), said
+    assert len(lab.calls) == lab.cases  # nothing was computed twice
+    assert sum(f"Waiting for another run in {out} to end (process " in text for text in said) == 1
+    assert damage(out) == [] and len(complete(out)) == lab.cases * 11
+    assert {"logged", "saliency", "random"} <= {line["method"] for line in numbers(out)["leaderboard.csv"]}
+
+
+def test_a_lock_ends_with_its_process_and_not_before(tmp_path: Path) -> None:
+    path, words = tmp_path / "run" / ".lock", list[str]()
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom xaibench.record.lock import locked\n"
+        "with locked(Path(sys.argv[1]), print):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+
+    def end(text: str) -> None:
+        words.append(text)
+        holder.kill()
+
+    with locked(path, end):
+        assert words == [
+            f"Waiting for another run in {path.parent} to end (process {holder.pid} on {os.uname().nodename}) …"
+        ]
+    holder.stdout.close()
+    holder.wait()
+    assert path.exists()  # what was written there says who had it last, and stops nobody
+    with locked(path, words.append):
+        assert len(words) == 1
+
+
+def test_where_there_are_no_locks_it_says_so_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock_room.fcntl, "flock", none)
+    words: list[str] = []
+    with locked(tmp_path / ".lock", words.append):
+        assert words == [f"{tmp_path} cannot be locked (No locks available): let no other run write there meanwhile."]
+
+
+def test_a_block_inside_another_of_one_store_does_not_wait(tmp_path: Path) -> None:
+    store, words = Store(tmp_path / "run"), list[str]()
+    with store.locked(words.append), store.locked(words.append):
+        pass
+    with pytest.raises(UserError, match="cannot be written"), Store("/dev/null/run").locked():
+        pass
+    assert words == []

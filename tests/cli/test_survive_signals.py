@@ -1,0 +1,129 @@
+"""Real processes that are killed and interrupted. Many more of them are in tests/soak."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import Lab, complete, damage, kill_often, numbers, wait_for
+
+LONG = "logged[seconds=2.5]"
+
+
+@pytest.fixture
+def lab(tmp_path: Path, weights: Path) -> Lab:
+    return Lab(tmp_path, weights)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Any:
+    lab = Lab(tmp_path_factory.mktemp("undisturbed"), weights)
+    code, _, said = lab.run(lab.folder / "run")
+    assert code == 0, said
+    return numbers(lab.folder / "run")
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(lab: Lab, undisturbed: Any) -> None:
+    chance = random.Random(0)
+    tally = kill_often(lab, lab.folder / "run", 2, lambda: chance.uniform(0.3, 0.8))
+    assert (tally.injected, tally.lost, tally.twice, tally.corrupt) == (2, 0, 0, 0)
+    assert numbers(lab.folder / "run") == undisturbed
+
+
+def interrupt_in_a_long_cell(lab: Lab, out: Path, **how: Any) -> subprocess.Popen[str]:
+    lab.methods = (LONG,)
+    process = lab.start(out, **how)
+    wait_for(lambda: lab.calls or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    return process
+
+
+def resumed(lab: Lab, out: Path, err: str) -> None:
+    """Going on as the last line says leaves a complete run."""
+    command = shlex.split(err.partition("Resume with: ")[2])
+    assert command == ["xaibench", *lab.argv(out)[3:]]
+    before = complete(out)
+    lab.methods, quick = ("sobel",), lab.methods  # enough to see what is kept, and to end soon
+    code, _, said = lab.run(out)
+    assert code == 0 and damage(out) == [], said
+    assert {p: at for p, at in complete(out).items() if p in before} == before
+    lab.methods = quick
+
+
+def test_control_c_once_finishes_the_cell(lab: Lab) -> None:
+    out = lab.folder / "run"
+    process = interrupt_in_a_long_cell(lab, out)
+    pressed = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert "Stopping when logged[seconds=2.5] on phantom-0000 is finished; Ctrl-C again stops at once." in err
+    assert err.splitlines()[-1].startswith(f"xaibench: Interrupted after 1 of 20 cells, which are kept in {out}.")
+    assert time.monotonic() - pressed > 1  # it was in the middle of the cell
+    assert len(complete(out)) == 1 and damage(out) == [] and not list(out.rglob("*.tmp"))
+    assert "logged" in (out / "leaderboard.md").read_text() and "logged" in (out / "scores.csv").read_text()
+    resumed(lab, out, err)
+
+
+def test_control_c_twice_stops_at_once(lab: Lab) -> None:
+    out = lab.folder / "run"
+    process = interrupt_in_a_long_cell(lab, out)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    pressed = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - pressed < 1.5  # seconds before the cell would have been finished
+    assert process.returncode == 130 and "Traceback" not in err
+    assert "Interrupted after 0 of 20 cells" in err.splitlines()[-1]
+    assert complete(out) == {} and damage(out) == [] and not list(out.rglob("*.tmp"))
+
+
+@pytest.mark.soak
+def test_a_method_that_swallows_it_is_not_gone_on_with(lab: Lab) -> None:
+    lab.methods = ("deaf",)
+    out = lab.folder / "run"
+    process = lab.start(out)
+    wait_for(lambda: lab.calls or process.poll() is not None)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Interrupted after 0 of 20 cells" in err.splitlines()[-1]
+    assert complete(out) == {} and damage(out) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("leaves", [False, True], ids=["who reads on", "who leaves"])
+def test_control_c_for_the_whole_pipe(lab: Lab, leaves: bool) -> None:
+    """A terminal sends it to all processes of a pipe: the reader may be gone before the last words."""
+    lab.methods, out = (LONG,), lab.folder / "run"
+    reader, writer = os.pipe()
+    process = lab.start(out, stdout=writer, stderr=writer)
+    os.close(writer)
+    wait_for(lambda: lab.calls or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    if leaves:
+        os.close(reader)
+    assert process.wait(timeout=60) == 130
+    if not leaves:
+        with os.fdopen(reader) as pipe:
+            assert "Resume with: xaibench run" in pipe.read().splitlines()[-1]
+    assert len(complete(out)) == 1 and damage(out) == []
+    assert (out / "leaderboard.csv").exists()
+
+
+@pytest.mark.soak
+def test_a_process_that_was_told_to_ignore_it_goes_on(lab: Lab) -> None:
+    """As in ``nohup`` or a background job of a script."""
+    lab.methods, lab.cases = ("logged[seconds=0.5]",), 1
+    script = f"trap '' INT; exec {shlex.join(lab.argv(lab.folder / 'run', '-q'))}"
+    process = subprocess.Popen(["sh", "-c", script], env=lab.env, cwd=lab.folder, stdout=subprocess.DEVNULL)
+    wait_for(lambda: lab.calls or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
