@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -18,11 +19,20 @@ from xaibench.metrics.cost import Cost, measured
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
 from xaibench.record.schema import Record, ScoreEntry
-from xaibench.record.store import Store
 from xaibench.registry import Spec, takes_method
 from xaibench.run.memory import refuse_what_does_not_fit
 from xaibench.run.plan import Cell, Setting
 from xaibench.scorer import Scorer
+
+
+class Keeping(Protocol):
+    """What a cell asks of where it is kept: a :class:`~xaibench.record.store.Store`, or something in memory."""
+
+    def load_map(self, key: str) -> np.ndarray | None:
+        """(H, W) float32 as it was kept; None if it is not there."""
+
+    def write(self, record: Record, attribution: np.ndarray | None = None) -> None:
+        """Keep a record, and its map if there is a new one."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Context:
     case: Case
     scorer: Scorer | Skipped
     setting: Setting
-    store: Store
+    store: Keeping
     fail_fast: bool
     begin: Callable[[str], None]
 
@@ -143,6 +153,24 @@ def _compute_scores(
     record = replace(record, scores=sorted([*kept, *entries], key=lambda s: s.metric))
     store.write(record)
     return record, trace
+
+
+def lost_cell(
+    cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, case: Case, setting: Setting, reason: str
+) -> Record:
+    """What is kept of a cell whose computation was ended from outside: what was missing of it has failed.
+
+    Args:
+        cell, kept, todo: as for :func:`compute_cell`.
+        case: the image.
+        setting: the rest of what decides the cell.
+        reason: why it was ended.
+    """
+    if kept is None or todo is None:
+        return replace(_blank(cell, case, setting), status="failed", reason=reason)
+    done = [s for s in kept.scores if s.key not in todo]
+    failed = [replace(_entry(metric, key), reason=reason) for key, metric in todo.items()]
+    return replace(kept, scores=sorted([*done, *failed], key=lambda s: s.metric))
 
 
 def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
