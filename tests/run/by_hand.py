@@ -69,7 +69,8 @@ class ByHand:
 
 def environment(path: Sequence[Path] = ()) -> dict[str, Any]:
     """Of a process that finds these sources and no others of the same name."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([SOURCES, *map(str, path)]), "OMP_NUM_THREADS": "1"}
+    paths = os.pathsep.join([SOURCES, *map(str, path)])
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
