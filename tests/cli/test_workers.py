@@ -136,7 +136,8 @@ def test_ctrl_c_ends_all_processes_and_the_run_resumes(
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             time.sleep(0.3)
         _out, err = process.communicate(timeout=30)
-        assert process.returncode == 130, err
+        # The second one may find the run ended, and Python at its own end.
+        assert process.returncode == 130 or (times == 2 and process.returncode == -signal.SIGINT), err
         assert "Interrupted after" in err and "Traceback" not in err and "distributed" not in err
         resume = shlex.split(err.partition("Resume with: ")[2].splitlines()[0])
         wait_gone = time.monotonic() + 10
