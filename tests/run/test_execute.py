@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -426,3 +427,22 @@ def test_a_network_that_cannot_take_the_image_is_the_users_error(tmp_path: Path)
     with pytest.raises(UserError, match=r"cannot take an image of shape \(1, 3, "):
         execute(bench.cases, [parse("explainer", "random")], grey, bench.setting(), bench.store, lambda event: None)
     assert not list(tmp_path.glob("cells/*"))
+
+
+def test_a_cell_that_takes_too_long_has_failed_and_the_next_ones_go_on(bench: Bench) -> None:
+    def hangs(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+        CALLS.append("map")
+        while len(CALLS) < 3:
+            time.sleep(1)
+        return 1 - image[1]
+
+    assert bench(hangs, "vessels-oracle", timeout=0.5) == 2
+    assert bench.statuses() == ["failed", "ok"] * 2
+    record = bench.records()["hangs", "0"]
+    assert record.status == "failed" and record.reason == "it took longer than 0.5 s (--timeout)" and not record.scores
+    CALLS.append("let it pass")
+    assert bench(hangs, "vessels-oracle", timeout=60) == 0  # what has failed is computed again
+    assert bench.statuses() == ["ok", "kept"] * 2
+    CALLS.clear()
+    with pytest.raises(TimeoutError, match="longer than"):
+        bench(hangs, timeout=0.2, force=True, fail_fast=True)

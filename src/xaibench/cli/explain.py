@@ -69,7 +69,8 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.data import load_image
     from xaibench.explainers.explain import check_labels
     from xaibench.model.load import load_model
-    from xaibench.run.request import chosen_device, default_model
+    from xaibench.run.devices import chosen_device
+    from xaibench.run.request import default_model
 
     chosen = list({str(s): s for s in (registry.parse("explainer", m) for m in args.method)}.values())
     case = load_image(path)

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xaibench.cli import run_options
 from xaibench.cli.console import Console, count
 from xaibench.cli.parser import SEED, Parser, check_name, number, one_of, specs
 from xaibench.cli.stop import Stop
@@ -73,6 +74,7 @@ def configure(parser: Parser) -> None:
     add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
     how = "of the network: bf16 is faster on some processors, and another network in its last digits (default: float32)"
     add("--precision", type=one_of(*PRECISIONS), default="float32", metavar="|".join(PRECISIONS), help=how)
+    run_options.configure(parser)
     add("--force", action="store_true", help="compute also what is there already")
     add("--dry-run", action="store_true", help="say what would be computed, and compute and write nothing")
     add("--fail-fast", action="store_true", help="end with the first failure")
@@ -103,12 +105,15 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             seed=args.seed,
             device=args.device,
             precision=args.precision,
+            **run_options.asked(args),
         )
     )
     prepared.store.report = lambda path, reason: console.warn(f"{path} is damaged and counts as missing: {reason}.")
     say = console.note if args.json else console.out
     for line in filter(None, (prepared.why, prepared.cases.note)):
         say(line)
+    for line in prepared.cautions():
+        console.warn(f"xaibench: {line}")
     if args.dry_run:
         return _dry(prepared, args, console)
     with prepared.store.locked(console.warn):
@@ -148,6 +153,7 @@ def _dry(prepared: Prepared, args: argparse.Namespace, console: Console) -> int:
 
 def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> int:
     from xaibench.leaderboard import read_leaderboards, render, summarise, write_leaderboard
+    from xaibench.run.cluster import ClusterLost
     from xaibench.run.request import run_prepared
 
     root = prepared.store.root
@@ -159,19 +165,18 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
         try:
             with watch.bar:
                 how = {"force": args.force, "fail_fast": args.fail_fast}
-                failures = run_prepared(prepared, console.command, watch, watch=watch.step, **how)
+                failures = run_prepared(prepared, console.command, watch, watch=watch.step, say=console.note, **how)
             watch.stop.check()
         except KeyboardInterrupt:
             # Of what is there, unless there is nothing, or no time: Ctrl-C was pressed twice.
             with contextlib.suppress(UserError, KeyboardInterrupt):
                 if watch.stop.presses < 2:
                     write_leaderboard(prepared.store, seed=args.seed)
-            words = [w for w in shlex.split(console.command) if w != "--force"]  # which would begin anew
-            console.warn(
-                f"xaibench: Interrupted after {watch.done} of {watch.total} cells, which are kept in {root}. "
-                f"Resume with: {shlex.join(words)}"
-            )
+            console.warn(f"xaibench: Interrupted after {_resumable(watch, root, console)}")
             return 130
+        except ClusterLost as gone:
+            console.warn(f"xaibench: {gone.message} It was after {_resumable(watch, root, console)}")
+            return 1
     paths = write_leaderboard(prepared.store, seed=args.seed)
     found = read_leaderboards([prepared.store], seed=args.seed, report=prepared.store.damaged)
     boards = [b for b in found if _is_of(b, prepared)]
@@ -206,6 +211,11 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
     if failures:
         console.warn(f"xaibench: {count(failures, 'cell')} failed. The same command computes only these again.")
     return int(bool(failures))
+
+
+def _resumable(watch: _Watch, root: Path, console: Console) -> str:
+    words = [w for w in shlex.split(console.command) if w != "--force"]  # which would begin anew
+    return f"{watch.done} of {watch.total} cells, which are kept in {root}. Resume with: {shlex.join(words)}"
 
 
 class _Watch:

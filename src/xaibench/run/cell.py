@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -18,13 +19,22 @@ from xaibench.metrics.cost import Cost, measured
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
 from xaibench.record.schema import Record, ScoreEntry
-from xaibench.record.store import Store
 from xaibench.registry import Spec, takes_method
 from xaibench.run.guard import guarded, leaving_alone, reason
 from xaibench.run.leaks import refuse_what_keeps_memory
 from xaibench.run.memory import refuse_what_does_not_fit
 from xaibench.run.plan import Cell, Setting
 from xaibench.scorer import Scorer
+
+
+class Keeping(Protocol):
+    """What a cell asks of where it is kept: a :class:`~xaibench.record.store.Store`, or something in memory."""
+
+    def load_map(self, of: Record) -> np.ndarray | None:
+        """(H, W) float32, the record's map as it was kept; None if it is not there."""
+
+    def write(self, record: Record, attribution: np.ndarray | None = None) -> Record:
+        """Keep a record, and its map if there is a new one; returns it as it is kept."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Context:
     case: Case
     scorer: Scorer | Skipped
     setting: Setting
-    store: Store
+    store: Keeping
     fail_fast: bool
     begin: Callable[[str], None]
 
@@ -113,8 +123,8 @@ def _compute_scores(
     attribution = store.load_map(record)
     if attribution is None:
         if any(metric.plugin.traits["measures"] == "map" for metric in todo.values()):
-            path = store.map_path(record.map_key)
-            raise UserError(f"{path} cannot be read back.", "Check the disk, then give the same command again.")
+            where = f"the map of {record.spec} on {record.case}"
+            raise UserError(f"What was just kept as {where} cannot be read back.", "Check the disk, then go on.")
         # No metric looks at it: they are read off further maps, or off the cost.
         attribution = np.zeros(tuple(case.fov.shape), np.float32)
     method = Method(spec, partial(_map, setting.seed))
@@ -163,6 +173,24 @@ def _scored(entry: ScoreEntry, score: Score) -> ScoreEntry:
     if not np.isfinite(null).all():
         raise ValueError(f"{entry.metric} gave values by chance that are not finite")
     return replace(entry, value=float(score.value), status="ok", reason="", curve=curve, null=null)
+
+
+def lost_cell(
+    cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, case: Case, setting: Setting, reason: str
+) -> Record:
+    """What is kept of a cell whose computation was ended from outside: what was missing of it has failed.
+
+    Args:
+        cell, kept, todo: as for :func:`compute_cell`.
+        case: the image.
+        setting: the rest of what decides the cell.
+        reason: why it was ended.
+    """
+    if kept is None or todo is None:
+        return replace(_blank(cell, case, setting), status="failed", reason=reason)
+    done = [s for s in kept.scores if s.key not in todo]
+    failed = [replace(_entry(metric, key), reason=reason) for key, metric in todo.items()]
+    return replace(kept, scores=sorted([*done, *failed], key=lambda s: s.metric))
 
 
 def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:

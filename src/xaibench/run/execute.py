@@ -11,11 +11,14 @@ from torch import nn
 from xaibench.data.case import Case, Cases
 from xaibench.errors import Skipped
 from xaibench.metrics.method import scorer_about
+from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import Spec
-from xaibench.run.cell import Context, compute_cell
-from xaibench.run.plan import Setting, missing_scores, plan_case
+from xaibench.run.cell import Context, compute_cell, lost_cell
+from xaibench.run.limit import OutOfTime, time_limit, too_long
+from xaibench.run.plan import Cell, Setting, missing_scores, plan_case
 from xaibench.scorer import Scorer, target
+from xaibench.scorer.engine import Engine
 
 Report = Callable[["Event"], None]
 Watch = Callable[["Step"], None]
@@ -68,6 +71,7 @@ def execute(
     device: str = "cpu",
     force: bool = False,
     fail_fast: bool = False,
+    timeout: float | None = None,
 ) -> int:
     """Compute what is missing and keep it in the store.
 
@@ -82,6 +86,7 @@ def execute(
         device: where to compute.
         force: compute also what is there.
         fail_fast: end with the first failure instead of recording it and going on.
+        timeout: seconds after which a cell has failed, see :func:`~xaibench.run.limit.time_limit`.
 
     Returns:
         The number of cells with a failure in them.
@@ -89,7 +94,7 @@ def execute(
     Raises:
         UserError: if a method or target is asked for something that does not exist.
     """
-    total, done, failures = len(cases) * len(methods), 0, 0
+    tally = Tally(len(cases) * len(methods), report)
     for case in cases:
         scorer: Scorer | Skipped | None = None
         for cell in plan_case(case, methods, setting):
@@ -98,18 +103,44 @@ def execute(
             if kept is not None and todo == {}:
                 record, trace = kept, ""
             else:
-                scorer = scorer or _scorer(model, setting, case, device)
+                scorer = scorer or make_scorer(model, setting, case, device)
                 begin = _watched(watch, f"{cell.spec} on {case.id}", scorer)
                 context = Context(case, scorer, setting, store, fail_fast, begin)
-                record, trace = compute_cell(cell, kept, todo, context)
-            failed = [record.reason] if record.status == "failed" else []
-            failed += [s.reason for s in record.scores if s.status == "failed" and s.key in cell.scores]
-            failures += bool(failed)
-            done += 1
-            status = "failed" if failed else "kept" if record is kept else record.status
-            reason = failed[0] if failed else record.reason
-            report(Event(done, total, f"{cell.spec} on {case.id}", status, reason, trace))
-    return failures
+                try:
+                    with time_limit(timeout):
+                        record, trace = compute_cell(cell, kept, todo, context)
+                except OutOfTime as end:
+                    reason = too_long(timeout or 0.0)
+                    if fail_fast:
+                        raise TimeoutError(reason) from end
+                    record, trace = lost_cell(cell, kept, todo, case, setting, reason), ""
+                    store.write(record)
+                    scorer = None  # which may have been left in the middle of something
+            tally.finished(cell, case.id, record, trace, kept=record is kept)
+    return tally.failures
+
+
+class Tally:
+    """Tells of each cell that is finished, and counts those with a failure in them.
+
+    Args:
+        total: all cells.
+        report: called after each cell.
+    """
+
+    def __init__(self, total: int, report: Report) -> None:
+        self.total, self.done, self.failures = total, 0, 0
+        self._report = report
+
+    def finished(self, cell: Cell, case: str, record: Record, trace: str = "", *, kept: bool = False) -> None:
+        """A cell is there; ``kept`` if it was before."""
+        failed = [record.reason] if record.status == "failed" else []
+        failed += [s.reason for s in record.scores if s.status == "failed" and s.key in cell.scores]
+        self.failures += bool(failed)
+        self.done += 1
+        status = "failed" if failed else "kept" if kept else record.status
+        reason = failed[0] if failed else record.reason
+        self._report(Event(self.done, self.total, f"{cell.spec} on {case}", status, reason, trace))
 
 
 def _watched(watch: Watch | None, cell: str, scorer: Scorer | Skipped) -> Callable[[str], None]:
@@ -132,9 +163,16 @@ def _watched(watch: Watch | None, cell: str, scorer: Scorer | Skipped) -> Callab
     return begin
 
 
-def _scorer(model: nn.Module, setting: Setting, case: Case, device: str) -> Scorer | Skipped:
+def make_scorer(
+    model: nn.Module,
+    setting: Setting,
+    case: Case,
+    device: str,
+    engine: Engine | None = None,
+) -> Scorer | Skipped:
+    """What the cells of a case see of the network, or why they cannot; see :class:`~xaibench.scorer.Scorer`."""
     try:
-        scorer = Scorer(model, target(setting.target, model, case), device=device)
+        scorer = Scorer(model, target(setting.target, model, case), device=device, engine=engine)
         # What the first scored pass has to find out (micro-batch, memory format, how far the network sees) is not to be
         # charged to one method.
         scorer.near(case.image)

@@ -17,6 +17,7 @@ from torch import Tensor
 from xaibench.data.case import Case
 from xaibench.explainers.explain import global_chance
 from xaibench.registry import Spec
+from xaibench.run.limit import OutOfTime
 from xaibench.scorer import Scorer
 from xaibench.scorer.state import Settings, State, same
 
@@ -43,6 +44,7 @@ def guarded(scorer: Scorer, case: Case, chance: int, *, trusted: bool = False) -
 
     Raises:
         Misbehaved: if something was changed, or the block ended with what is no ``Exception``, such as ``SystemExit``.
+        OutOfTime: if the time of the cell was up.
         KeyboardInterrupt: if the user interrupted, be it that the block took no notice.
     """
     state: State = scorer.shared(("state",), lambda: State(scorer, case))
@@ -53,6 +55,8 @@ def guarded(scorer: Scorer, case: Case, chance: int, *, trusted: bool = False) -
                 yield
         except BaseException as error:
             ended = error
+            if isinstance(error, OutOfTime):
+                raise
             if any(pressed) or (pressed and isinstance(error, KeyboardInterrupt)):
                 raise KeyboardInterrupt from error
             if not isinstance(error, Exception):
@@ -65,7 +69,7 @@ def guarded(scorer: Scorer, case: Case, chance: int, *, trusted: bool = False) -
             found += [] if trusted else state.changed()
             if found:
                 state.restore()
-                if not any(pressed):
+                if not any(pressed) and not isinstance(ended, OutOfTime):
                     also = "" if ended is None else f", after {reason(ended)}"
                     raise Misbehaved(f"it changed {' and '.join(found)}, which was put back{also}") from ended
     if any(pressed):

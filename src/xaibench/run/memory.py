@@ -20,6 +20,7 @@ LARGE = 1_500_000  # pixels, four times a DRIVE image; what is smaller needs no 
 PROBE = 384  # px, side of the window on which a method's need is measured
 FREE = 0.9  # of the memory that is free, which a map may take
 MOST = 12.0  # GB, which a map may take unless the environment's XAIBENCH_MEMORY says another number
+_limit: float | None = None  # MB, of this process; None if it may take all that is free
 
 
 def refuse_what_does_not_fit(spec: Spec, case: Case, scorer: Scorer, seed: int) -> None:
@@ -91,6 +92,14 @@ def allowed_mb() -> float:
 
 
 def free_mb(device: torch.device) -> float:
-    """Memory that is free on the device, MB."""
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return free / 1e6
+    """Memory that is free on the device, or that this process may still take, MB."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] / 1e6
+    free = psutil.virtual_memory().available / 1e6
+    return free if _limit is None else min(free, _limit - psutil.Process().memory_info().rss / 1e6)
+
+
+def limit_to(most: float | None) -> None:
+    """Say what this process may take at most, MB: a worker is one of several."""
+    global _limit
+    _limit = most

@@ -7,6 +7,7 @@ import difflib
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,10 +26,14 @@ from xaibench.model.precision import PRECISIONS, in_precision
 from xaibench.model.weights_file import weights_digest
 from xaibench.record.store import SCORE_COLUMNS, Store, tidy
 from xaibench.registry import Plugin, Spec
+from xaibench.run.cluster import Cluster, cluster_of
+from xaibench.run.devices import chosen_device
 from xaibench.run.execute import Report, Watch, execute
+from xaibench.run.limit import can_limit
 from xaibench.run.pictures import keeping_pictures
 from xaibench.run.plan import SUITES, Setting, chosen_methods, chosen_metrics, missing_scores, plan_case, run_name
 from xaibench.run.tables import write_tables
+from xaibench.run.threads import computing_with, threads_here
 from xaibench.scorer import TARGETS
 
 if TYPE_CHECKING:
@@ -57,6 +62,11 @@ class Request:
         device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
         precision: ``"float32"``, or ``"bf16"``: another, faster network for all that is said of it, see
             :func:`~xaibench.model.precision.in_precision`.
+        threads: that each process computes with; PyTorch's own choice if None. Another number may round differently.
+        timeout: seconds after which a cell has failed; None for no limit.
+        workers, scheduler, scheduler_file, tls_ca, tls_cert, tls_key, worker_memory: compute on so many processes of
+            this machine, or on a Dask cluster, see :class:`~xaibench.run.cluster.Cluster`; in this process if all are
+            None. A script that asks for workers must be guarded by ``if __name__ == "__main__":``.
     """
 
     methods: Sequence[str | Plugin | Callable[..., Any]] = ()
@@ -71,6 +81,32 @@ class Request:
     seed: int = 0
     device: str = "auto"
     precision: str = "float32"
+    threads: int | None = None
+    timeout: float | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    scheduler_file: str | os.PathLike[str] | None = None
+    tls_ca: str | os.PathLike[str] | None = None
+    tls_cert: str | os.PathLike[str] | None = None
+    tls_key: str | os.PathLike[str] | None = None
+    worker_memory: float | None = None
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """Where to compute, None for this process.
+
+        Raises:
+            UserError: if it contradicts itself, or a file is not there.
+        """
+        return cluster_of(
+            workers=self.workers,
+            scheduler=self.scheduler,
+            scheduler_file=self.scheduler_file,
+            tls_ca=self.tls_ca,
+            tls_cert=self.tls_cert,
+            tls_key=self.tls_key,
+            memory=self.worker_memory,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +118,9 @@ class Prepared:
         why: one sentence on which data is used and why.
         data: what names the data, to be read again.
         network: what names the model, to be loaded again; None where it was given as an object.
+        threads: that each process computes with; None for PyTorch's own choice.
+        timeout: seconds after which a cell has failed.
+        cluster: where to compute; None for this process.
     """
 
     cases: Cases
@@ -93,6 +132,23 @@ class Prepared:
     why: str
     data: str
     network: str | None
+    threads: int | None = None
+    timeout: float | None = None
+    cluster: Cluster | None = None
+
+    def cautions(self) -> list[str]:
+        """Sentences that the user should know before anything is computed."""
+        found = [self.cluster.caution()] if self.cluster is not None else []
+        known: dict[str, Any] = {}
+        with contextlib.suppress(UserError):
+            known = self.store.read_run()
+        before, now = known.get("machine", {}).get("threads"), self.threads or torch.get_num_threads()
+        if before is not None and before != now:
+            found.append(
+                f"What is kept in {self.store.root} was computed with {before} threads, and now there are {now}, which "
+                f"can change the last digits: --threads {before} would not."
+            )
+        return [sentence for sentence in found if sentence]
 
     def remaining(self, force: bool = False) -> dict[str, int]:
         """How many cells there are, are kept, need scores only, and need a map; reads the cases, computes nothing."""
@@ -126,11 +182,12 @@ class Prepared:
             "target": self.setting.target,
             "seed": self.setting.seed,
             "device": self.device,
+            "cluster": None if self.cluster is None else self.cluster.to_json(),
             "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
             "machine": {
                 "system": platform.system(),
                 "processor": platform.processor() or platform.machine(),
-                "threads": torch.get_num_threads(),
+                "threads": self.threads or torch.get_num_threads(),
             },
         }
 
@@ -144,6 +201,16 @@ def prepare(request: Request) -> Prepared:
     _check("suite", request.suite, SUITES)
     _check("target", request.target, TARGETS)
     _check("precision", request.precision, PRECISIONS)
+    cluster = request.cluster
+    if request.timeout is not None and not request.timeout > 0:
+        raise UserError(f"{request.timeout:g} s is no time to compute in.", "Give a --timeout above 0.")
+    if request.timeout is not None and cluster is None and not can_limit():
+        raise UserError(
+            "The time of a cell can be limited in the main thread of a POSIX process only, or with workers.",
+            "Give workers=1.",
+        )
+    if request.threads is not None and request.threads < 1:
+        raise UserError(f"{request.threads} threads can compute nothing.", "Give --threads 1 or more.")
     suite = SUITES[request.suite]
     methods = chosen_methods(request.methods, suite)
     metrics = chosen_metrics(request.metrics, suite)
@@ -159,8 +226,20 @@ def prepare(request: Request) -> Prepared:
     setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
     out = request.out or Path("runs") / run_name(str(data), label, request.target)
     network = None if isinstance(name, nn.Module) else str(name)
-    device = chosen_device(request.device)
-    return Prepared(cases, methods, model, setting, Store(out), device, why, str(data), network)
+    return Prepared(
+        cases,
+        methods,
+        model,
+        setting,
+        Store(out),
+        chosen_device(request.device, cluster),
+        why,
+        str(data),
+        network,
+        threads=request.threads,
+        timeout=request.timeout,
+        cluster=cluster,
+    )
 
 
 def run(
@@ -189,6 +268,8 @@ def run(
     import pandas as pd
 
     prepared = prepare(Request(methods, **asked))
+    for caution in prepared.cautions():
+        warnings.warn(caution, stacklevel=2)
     with prepared.store.locked():
         run_prepared(prepared, " ".join(sys.argv), report, force=force, fail_fast=fail_fast)
     keys = {c.key for case in prepared.cases for c in plan_case(case, prepared.methods, prepared.setting)}
@@ -204,6 +285,7 @@ def run_prepared(
     watch: Watch | None = None,
     force: bool = False,
     fail_fast: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> int:
     """Execute and keep what was prepared; ``scores.csv`` is written also after an interruption.
 
@@ -211,6 +293,7 @@ def run_prepared(
         prepared: what.
         command: kept in ``run.json``.
         report, watch, force, fail_fast: see :func:`xaibench.run.execute.execute`.
+        say: called with what may be of use to know of workers.
 
     Returns:
         The number of cells with a failure in them.
@@ -218,12 +301,19 @@ def run_prepared(
     p = prepared
     p.store.write_run(p.run_json(command))
     try:
-        how: dict[str, Any] = {"device": p.device, "force": force, "fail_fast": fail_fast}
-        how["watch"] = watch
-        failures = execute(p.cases, p.methods, p.model, p.setting, p.store, report, **how)
-        cases = keeping_pictures(p.store, p.cases, p.model, p.setting.weights_digest, force=force)
-        write_tables(p.store, cases, p.methods, p.model, p.setting, force=force)
-        return failures
+        with computing_with(p.threads):
+            how: dict[str, Any] = {"device": p.device, "force": force, "fail_fast": fail_fast}
+            how |= {"watch": watch, "timeout": p.timeout}
+            if p.cluster is None:
+                failures = execute(p.cases, p.methods, p.model, p.setting, p.store, report, **how)
+            else:
+                from xaibench.run.distribute import distribute  # and with it Dask
+
+                what = (p.cluster, p.cases, p.methods, p.model, p.setting, p.store, report)
+                failures = distribute(*what, threads=threads_here(), say=say, **how)
+            cases = keeping_pictures(p.store, p.cases, p.model, p.setting.weights_digest, force=force)
+            write_tables(p.store, cases, p.methods, p.model, p.setting, force=force)
+            return failures
     finally:
         p.store.write_scores()
 
@@ -251,22 +341,3 @@ def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], 
     looked = f"XAIBENCH_DRIVE is {set_to}, which holds no labelled DRIVE" if set_to else "DRIVE was not found"
     why = f"Data: built-in phantoms, since {looked} (set XAIBENCH_DRIVE to its folder, or give --data)."
     return SMALL_PHANTOMS, SMALL_COUNT if request.cases is None else request.cases, why
-
-
-def chosen_device(asked: str) -> str:
-    """The device that ``auto``, ``cpu`` or ``cuda:N`` stands for on this machine.
-
-    Raises:
-        UserError: if there is no such device.
-    """
-    if asked == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(asked)
-    except RuntimeError as error:
-        raise UserError(f"{asked!r} is no device.", "Give auto, cpu or cuda:N.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"{asked!r} is a device that this version does not compute on.", "Give auto, cpu or cuda:N.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"{asked} was asked for, and there are {torch.cuda.device_count()} CUDA devices.", "Give cpu.")
-    return asked

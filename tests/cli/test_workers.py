@@ -1,0 +1,176 @@
+"""``xaibench run`` on workers: with processes that are really started, interrupted and killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cli.said import Run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "run"))
+from by_hand import ByHand, end_group, environment
+
+DIFFERENT = ("seconds", "peak_mb")  # from run to run
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ByHand]:
+    hand = ByHand(tmp_path_factory.mktemp("by-hand"))
+    hand.worker()
+    yield hand
+    hand.end()
+
+
+def scores(folder: Path) -> list[dict[str, str]]:
+    with (folder / "scores.csv").open() as file:
+        return [{k: v for k, v in line.items() if k not in DIFFERENT} for line in csv.DictReader(file)]
+
+
+def in_a_process(*argv: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "xaibench", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate(timeout=10)
+        time.sleep(0.05)
+
+
+def cells(folder: str) -> int:
+    return len(list(Path(folder).glob("cells/*/*.json")))
+
+
+def of_session(leader: int) -> list[int]:
+    """The processes that one with a session of its own has left behind."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except (ProcessLookupError, psutil.NoSuchProcess, PermissionError):
+            continue
+    return found
+
+
+def test_two_processes_give_the_table_of_one(xaibench: Run, small: Sequence[str], finished: Path) -> None:
+    said = xaibench("run", *small, "--workers", "2", "--out", "there")
+    assert said.code == 0 and "2 workers on this machine" in said.err
+    assert scores(Path("there")) == scores(finished) and len(scores(finished)) == 20
+    assert "18 computed, 0 kept, 2 skipped" in said.err
+    again = xaibench("run", *small, "--workers", "2", "--out", "there")
+    assert again.code == 0 and "0 computed, 20 kept" in again.err and "2 workers" not in again.err
+
+
+def test_a_cluster_is_joined_by_file_or_address(
+    xaibench: Run, small: Sequence[str], finished: Path, there: ByHand
+) -> None:
+    for way in (("--scheduler-file", str(there.file), "--cases", "1"), ("--scheduler", there.address)):
+        said = xaibench("run", *small, *way, "--out", "there")
+        assert said.code == 0 and f"Workers of {there.address}" in said.err and "not encrypted" not in said.err
+    assert scores(Path("there")) == scores(finished)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--workers", "0"), "--workers: it takes a whole number of 1 or more, not '0'."),
+        (("--workers", "2", "--scheduler", "h:1"), "--workers and --scheduler are two places to compute in."),
+        (("--scheduler", "tcp://127.0.0.1:9"), "The scheduler tcp://127.0.0.1:9 cannot be reached"),
+        (("--scheduler-file", "absent.json"), "The scheduler file absent.json cannot be read: No such file"),
+        (("--timeout", "0"), "--timeout: it takes a number of 0.001 or more, not '0'."),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(xaibench: Run, small: Sequence[str], options: Sequence[str], said: str) -> None:
+    answer = xaibench("run", *small, "--out", "nowhere", *options)
+    assert answer.code == 2 and f"xaibench: {said}" in answer.err and "Traceback" not in answer.err
+
+
+def test_an_open_way_to_a_cluster_is_warned_of(xaibench: Run, small: Sequence[str]) -> None:
+    answer = xaibench("run", *small, "--scheduler", "tcp://192.0.2.1:8786", "--dry-run", "-q")
+    assert answer.code == 0 and "The way to tcp://192.0.2.1:8786 is not encrypted" in answer.err
+
+
+def test_another_number_of_threads_is_warned_of(xaibench: Run, small: Sequence[str], finished: Path) -> None:
+    before = json.loads((finished / "run.json").read_text())["machine"]["threads"]
+    answer = xaibench("run", *small, "--threads", str(before + 1), "--out", str(finished), "--dry-run")
+    assert f"was computed with {before} threads, and now there are {before + 1}" in answer.err
+    assert f"--threads {before}" in answer.err
+    same = xaibench("run", *small, "--threads", str(before), "--out", str(finished), "--dry-run")
+    assert "threads" not in same.err
+
+
+def test_one_process_needs_no_dask() -> None:
+    code = "import sys, xaibench.run.request, xaibench.cli.main; print('distributed' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
+    assert said.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.soak)])
+def test_ctrl_c_ends_all_processes_and_the_run_resumes(
+    xaibench: Run, small: Sequence[str], finished: Path, times: int
+) -> None:
+    process = in_a_process("run", *small, "--workers", "2", "--out", "there")
+    try:
+        wait_for(lambda: cells("there") > 1, process)
+        for _ in range(times):
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            time.sleep(0.3)
+        _out, err = process.communicate(timeout=30)
+        # The second one may find the run ended, and Python at its own end.
+        assert process.returncode == 130 or (times == 2 and process.returncode == -signal.SIGINT), err
+        assert "Interrupted after" in err and "Traceback" not in err and "distributed" not in err
+        resume = shlex.split(err.partition("Resume with: ")[2].splitlines()[0])
+        wait_gone = time.monotonic() + 10
+        while of_session(process.pid) and time.monotonic() < wait_gone:
+            time.sleep(0.1)
+        assert not of_session(process.pid)
+    finally:
+        end_group(process)
+    assert 1 < cells("there") < 20
+    assert xaibench(*resume[1:]).code == 0
+    assert scores(Path("there")) == scores(finished)
+
+
+def test_a_killed_scheduler_ends_the_run_and_it_resumes(
+    xaibench: Run, small: Sequence[str], finished: Path, tmp_path: Path
+) -> None:
+    hand = ByHand(tmp_path)
+    process: Any = None
+    try:
+        hand.worker()
+        process = in_a_process("run", *small, "--scheduler-file", str(hand.file), "--out", "there")
+        wait_for(lambda: cells("there") > 1, process)
+        hand.scheduler.kill()
+        _out, err = process.communicate(timeout=30)
+        assert process.returncode == 1, err
+        assert f"The scheduler {hand.address} is gone" in err and "Resume with: xaibench run" in err
+        assert "Traceback" not in err
+    finally:
+        hand.end()
+        if process is not None:
+            end_group(process)
+    kept = cells("there")
+    assert 1 < kept < 20
+    said = xaibench("run", *small, "--out", "there")
+    assert said.code == 0 and f"{kept} kept" in said.err
+    assert scores(Path("there")) == scores(finished)
