@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.errors import UserError
+from xaibench.record.index import Index
 from xaibench.record.schema import Record
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+        self.index = Index(self.root, _parse)
 
     @classmethod
     def open(cls, root: str | Path) -> Store:
@@ -103,6 +105,7 @@ class Store:
             _write(self.map_path(record.map_key), _pack(attribution))
         text = json.dumps(record.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         write_text(self.cell_path(record.map_key), text)
+        self.index.note(record.map_key)
 
     def read(self, key: str) -> Record | None:
         """The record of that map key; None if it is absent or damaged, which to a run is the same."""

@@ -14,7 +14,7 @@ from xaibench.metrics.method import scorer_about
 from xaibench.record.store import Store
 from xaibench.registry import Spec
 from xaibench.run.cell import Context, compute_cell
-from xaibench.run.plan import Setting, missing_scores, plan_case
+from xaibench.run.plan import Kept, Plan, Setting, missing_scores
 from xaibench.scorer import Scorer, target
 
 Report = Callable[["Event"], None]
@@ -90,9 +90,15 @@ def execute(
         UserError: if a method or target is asked for something that does not exist.
     """
     total, done, failures = len(cases) * len(methods), 0, 0
+    plan = Plan(methods, setting)
+    finished = Kept(store, plan)
     for case in cases:
         scorer: Scorer | Skipped | None = None
-        for cell in plan_case(case, methods, setting):
+        for cell in plan.cells(case.digest):
+            if not force and finished.complete(cell):
+                done += 1
+                report(Event(done, total, f"{cell.spec} on {case.id}", "kept"))
+                continue
             kept = store.read(cell.key)
             todo = missing_scores(cell, kept, force)
             if kept is not None and todo == {}:
