@@ -21,7 +21,15 @@ from xaibench.record.store import Store
 from xaibench.registry import Spec
 from xaibench.run.plan import SUITES, Plan, Setting, chosen_metrics
 
-CURVES = ("srg", "deletion", "insertion", "srg-thin[steps=10]", "srg-thick[steps=10]", "dice-deletion", "irof[steps=10]")
+CURVES = (
+    "srg",
+    "deletion",
+    "insertion",
+    "srg-thin[steps=10]",
+    "srg-thick[steps=10]",
+    "dice-deletion",
+    "irof[steps=10]",
+)
 CURVES += ("caliber-response", "contrast-response")
 POINTS = 21
 TURNS = 7  # chance scores of each overlap metric
@@ -116,6 +124,11 @@ class _Template:
         return "".join(parts).encode()
 
 
+def _bound(metric: Spec, end: int) -> float | None:
+    bound = float(metric.plugin.traits["range"][end])
+    return bound if np.isfinite(bound) else None
+
+
 def _template(spec: Spec, setting: Setting, plan: Plan) -> _Template:
     """The words are case, its digest, map key, score keys."""
     rng = np.random.default_rng(0)
@@ -126,7 +139,7 @@ def _template(spec: Spec, setting: Setting, plan: Plan) -> _Template:
             "status": "ok",
             "reason": "",
             "better": m.plugin.traits["better"],
-            **{k: float(v) if np.isfinite(v) else None for k, v in zip(("low", "high"), m.plugin.traits["range"])},
+            **{end: _bound(m, i) for i, end in enumerate(("low", "high"))},
             "family": m.plugin.family,
             "key": f"@word{3 + i}",
             "curve": {axis: rng.uniform(size=POINTS).tolist() for axis in "xy"} if str(m) in CURVES else None,

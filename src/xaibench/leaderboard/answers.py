@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaibench.leaderboard import statistics
-from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.text import listed, probability, with_interval
 
 ALL, THIN, THICK = "all vessels", "thin vessels", "thick vessels"

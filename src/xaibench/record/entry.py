@@ -27,7 +27,7 @@ _CHECKED = 12  # where the checksum begins
 _KEY = 12  # bytes
 CODES = {status: i for i, status in enumerate(STATUSES)}
 FAILED = CODES["failed"]
-_ABOUT = (
+ABOUT = (
     *("dataset", "split", "case", "case_digest", "model", "weights_digest", "target", "method", "params", "spec"),
     *("family", "control", "signed", "distribution", "version", "seed", "reason", "seconds", "passes", "peak_mb"),
 )
@@ -110,12 +110,18 @@ def pack(record: Record, stamp: Stamp, identities: Mapping[str, frozenset[str]])
         values.append(float("nan") if s.value is None else s.value)
         nulls += s.null
     layout = Layout(tuple(described))
-    about = [getattr(record, name) for name in _ABOUT]
+    about = [getattr(record, name) for name in ABOUT]
     text = json.dumps([*about, {str(i): s.reason for i, s in enumerate(record.scores) if s.reason}]).encode()
     codes = bytes(CODES[s.status] for s in record.scores)
     try:
         body = b"".join(
-            (codes, bytes(counts), struct.pack(f"<{len(values)}d", *values), *raw, struct.pack(f"<{len(nulls)}d", *nulls))
+            (
+                codes,
+                bytes(counts),
+                struct.pack(f"<{len(values)}d", *values),
+                *raw,
+                struct.pack(f"<{len(nulls)}d", *nulls),
+            )
         )
         sizes = len(values), len(raw), len(nulls), len(text)
         length = HEAD.size + len(body) + len(text)
@@ -190,7 +196,7 @@ class Entry:
         return bytes(HEAD.unpack_from(self.data)[3]).hex()
 
     def about(self) -> tuple[list[Any], dict[str, str]]:
-        """The record's fields in the order of :data:`_ABOUT`, and the reasons of its scores by their places."""
+        """The record's fields in the order of :data:`ABOUT`, and the reasons of its scores by their places."""
         *fields, reasons = json.loads(self.data[len(self.data) - self._text :])
         return fields, reasons
 
@@ -217,7 +223,7 @@ class Entry:
                 )
                 first += n
         status = STATUSES[self.map_code]
-        return Record(**dict(zip(_ABOUT, fields, strict=True)), status=status, map_key=key, scores=entries)
+        return Record(**dict(zip(ABOUT, fields, strict=True)), status=status, map_key=key, scores=entries)
 
 
 def _key(text: str) -> bytes:

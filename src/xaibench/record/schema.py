@@ -230,8 +230,16 @@ def map_key(
         >>> len(map_key(parameters={}, **same))
         24
     """
-    about = dict(distribution=distribution, version=version, weights_digest=weights_digest, target=target, seed=seed)
-    return map_keys(method=method, parameters=parameters, **about)(case_digest)
+    keys = map_keys(
+        method=method,
+        parameters=parameters,
+        distribution=distribution,
+        version=version,
+        weights_digest=weights_digest,
+        target=target,
+        seed=seed,
+    )
+    return keys(case_digest)
 
 
 def map_keys(
