@@ -96,7 +96,7 @@ def paired(board: Leaderboard, column: Column, i: int, j: int) -> tuple[float, f
     """
     scores = column.orient(board.scores(column))
     difference = (scores[i] - scores[j])[None]
-    low, high = statistics.bootstrap_interval(difference, board.counts)
+    low, high = statistics.weighted_interval(difference, board.weights)
     return float(difference.mean()), float(low[0]), float(high[0])
 
 
