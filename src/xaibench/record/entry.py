@@ -11,9 +11,9 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from xaibench.record.schema import STATUSES, Record, ScoreEntry, identified
@@ -109,27 +109,49 @@ def pack(record: Record, stamp: Stamp, identities: Mapping[str, frozenset[str]])
         counts.append(len(s.null))
         values.append(float("nan") if s.value is None else s.value)
         nulls += s.null
-    layout = Layout(tuple(described))
+    layout = _layout(tuple(described))
     about = [getattr(record, name) for name in ABOUT]
-    text = json.dumps([*about, {str(i): s.reason for i, s in enumerate(record.scores) if s.reason}]).encode()
+    reasons = {str(i): s.reason for i, s in enumerate(record.scores) if s.reason}
     codes = bytes(CODES[s.status] for s in record.scores)
+    body = codes + bytes(counts) + doubles(values) + b"".join(raw) + doubles(nulls)
     try:
-        body = b"".join(
-            (
-                codes,
-                bytes(counts),
-                struct.pack(f"<{len(values)}d", *values),
-                *raw,
-                struct.pack(f"<{len(nulls)}d", *nulls),
-            )
-        )
-        sizes = len(values), len(raw), len(nulls), len(text)
-        length = HEAD.size + len(body) + len(text)
-        fields = (key, *stamp, layout.digest, CODES[record.status], *sizes)
-        checked = HEAD.pack(_MAGIC, length, 0, *fields)[_CHECKED:] + body + text
-        return struct.pack("<4sII", _MAGIC, length, zlib.crc32(checked)) + checked, layout
+        return assemble(
+            key, stamp, layout, CODES[record.status], body, (len(raw), len(nulls)), [*about, reasons]
+        ), layout
     except struct.error as error:
         raise ValueError(f"it is too large for an entry: {error}") from error
+
+
+def doubles(values: Sequence[float]) -> bytes:
+    """Little-endian float64."""
+    return struct.pack(f"<{len(values)}d", *values)
+
+
+def assemble(
+    key: bytes, stamp: Stamp, layout: Layout, code: int, body: bytes, counts: tuple[int, int], about: list[Any]
+) -> bytes:
+    """An entry of its parts.
+
+    Args:
+        key, stamp, layout: of the record.
+        code: the place of the map's status.
+        body: codes, numbers of chance scores, values, keys without an identity, chance scores.
+        counts: how many keys, and how many chance scores.
+        about: the fields :data:`ABOUT` and the scores' reasons by their places.
+
+    Raises:
+        struct.error: if anything is too large.
+    """
+    text = json.dumps(about).encode()
+    length = HEAD.size + len(body) + len(text)
+    fields = (key, *stamp, layout.digest, code, len(layout.scores), *counts, len(text))
+    checked = HEAD.pack(_MAGIC, length, 0, *fields)[_CHECKED:] + body + text
+    return struct.pack("<4sII", _MAGIC, length, zlib.crc32(checked)) + checked
+
+
+@lru_cache(maxsize=256)
+def _layout(scores: tuple[Described, ...]) -> Layout:
+    return Layout(scores)
 
 
 def spans(log: bytes) -> Iterator[tuple[bytes, Stamp, bytes, int, int]]:
