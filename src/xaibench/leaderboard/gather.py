@@ -14,7 +14,7 @@ import numpy as np
 
 from xaibench.leaderboard.batch import Batch, Kind
 from xaibench.leaderboard.board import Column
-from xaibench.record.entry import ABOUT, CODES
+from xaibench.record.entry import ABOUT, CODES, OK, SKIPPED
 
 # What a reader looks at first, in this order. The first of all columns that has a better end and is no gate ranks the
 # methods.
@@ -24,7 +24,6 @@ MAIN_COLUMNS = (
 )
 _FEWER_STEPS = re.compile(r"\[steps=\d+\]$")
 _COST = ("seconds", "passes")  # these stand at the end of a row and are read off the record itself
-_OK, _SKIPPED = CODES["ok"], CODES["skipped"]
 _PLACE = {name: i for i, name in enumerate(ABOUT)}
 _STATUS = {code: status for status, code in CODES.items()}
 
@@ -189,18 +188,18 @@ class Gathering:
                 column = self._column.get(s.metric)
                 if column is not None:
                     code = block.codes[part, j]
-                    ok = code == _OK
+                    ok = code == OK
                     values[at[ok], column] = block.values[part[ok], j]
-                    skipped[at[code == _SKIPPED], column] = True
+                    skipped[at[code == SKIPPED], column] = True
                     if self._places.primary is not None and s.metric == self._places.primary.name:
-                        new = (primary[at] < 0) & (codes[at] == _OK)
+                        new = (primary[at] < 0) & (codes[at] == OK)
                         primary[at[new]], status[at[new]] = j, code[new]
                     if turns:
                         t = self._turn[s.metric]
                         drawn[at, t] = np.nan
                         drawn[at, t, :turns] = block.nulls[part, first : first + turns]
                 first += turns
-        skipped |= (codes == _SKIPPED)[:, None]
+        skipped |= (codes == SKIPPED)[:, None]
         if self._several:
             np.add.at(self._total, cell, values)
             np.add.at(self._drawn, cell, drawn)
@@ -211,8 +210,8 @@ class Gathering:
             self._drawn[cell] += drawn
             self._seen[cell] += 1
             self._skipped[cell] |= skipped
-        for i in np.nonzero(status != _OK)[0].tolist() if self._places.primary is not None else ():
-            reason = batch.reason(int(mine[i]), int(primary[i]) if codes[i] == _OK else None)
+        for i in np.nonzero(status != OK)[0].tolist() if self._places.primary is not None else ():
+            reason = batch.reason(int(mine[i]), int(primary[i]) if codes[i] == OK else None)
             word = _STATUS[int(status[i])]
             self._reasons[int(cell[0][i]), int(cell[1][i])] = f"{word}: {reason}" if reason else word
 

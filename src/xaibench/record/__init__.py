@@ -1,7 +1,8 @@
 """What is kept of a run. The computing side writes it, the reading side reads it, and neither imports the other."""
 
 from xaibench.record.schema import SCHEMA_VERSION, Record, ScoreEntry, map_key, score_key
-from xaibench.record.store import SCORE_COLUMNS, Store, as_stored, tidy, write_text
+from xaibench.record.scores import SCORE_COLUMNS, tidy
+from xaibench.record.store import Store, as_stored, write_text
 
 __all__ = [
     "SCHEMA_VERSION",

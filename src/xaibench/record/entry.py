@@ -11,7 +11,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ _MAGIC = b"xbi1"
 _CHECKED = 12  # where the checksum begins
 _KEY = 12  # bytes
 CODES = {status: i for i, status in enumerate(STATUSES)}
-FAILED = CODES["failed"]
+OK, SKIPPED, FAILED = (CODES[status] for status in ("ok", "skipped", "failed"))
 ABOUT = (
     *("dataset", "split", "case", "case_digest", "model", "weights_digest", "target", "method", "params", "spec"),
     *("family", "control", "signed", "distribution", "version", "seed", "reason", "seconds", "passes", "peak_mb"),
@@ -222,27 +222,28 @@ class Entry:
         *fields, reasons = json.loads(self.data[len(self.data) - self._text :])
         return fields, reasons
 
-    def record(self, *, scores: bool = True) -> Record:
-        """The record without its curves, and without any score if these are not wanted."""
+    def record(self, scores: Callable[[int], bool] = lambda code: True) -> Record:
+        """The record without its curves, and with those scores only whose status, by its place, is wanted."""
         fields, reasons = self.about()
         key = self.map_key
         entries = []
-        if scores:
+        if any(map(scores, set(self.codes))):
             values = struct.unpack(f"<{self.count}d", self.value_bytes)
             nulls = struct.unpack(f"<{self.nulls}d", self.null_bytes)
             raw = iter(self.raw_keys)
             first = 0
             for i, (s, code, n) in enumerate(zip(self.layout.scores, self.codes, self.null_counts, strict=True)):
-                status = STATUSES[code]
-                entries.append(
-                    ScoreEntry(
-                        *(s.metric, values[i] if status == "ok" else None, status, reasons.get(str(i), "")),
-                        *(s.better, s.low, s.high, s.family),
-                        key=identified(key, s.identity) if s.identity else next(raw),
-                        null=nulls[first : first + n],
-                        gate=s.gate,
+                score = "" if s.identity else next(raw)
+                if scores(code):
+                    entries.append(
+                        ScoreEntry(
+                            *(s.metric, values[i] if code == OK else None, STATUSES[code], reasons.get(str(i), "")),
+                            *(s.better, s.low, s.high, s.family),
+                            key=score or identified(key, s.identity),
+                            null=nulls[first : first + n],
+                            gate=s.gate,
+                        )
                     )
-                )
                 first += n
         status = STATUSES[self.map_code]
         return Record(**dict(zip(ABOUT, fields, strict=True)), status=status, map_key=key, scores=entries)

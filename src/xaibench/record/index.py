@@ -17,6 +17,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from xaibench.record.entry import Entry, Layout, Stamp, pack, spans
@@ -44,10 +45,18 @@ class Folder:
     odd: list[Record] = field(default_factory=list)
     damaged: list[tuple[Path, str]] = field(default_factory=list)
 
-    def records(self, *, scores: bool = True) -> list[Record]:
-        """All its records in the order of their keys, without curves, and without scores if these are not wanted."""
-        found = [e.record(scores=scores) for e in self.entries]
-        return sorted(found + self.odd, key=lambda r: r.map_key) if self.odd else found
+    def records(
+        self, wanted: Callable[[str], bool] = lambda key: True, scores: Callable[[int], bool] = lambda code: True
+    ) -> list[Record]:
+        """Its records in the order of their keys, without curves.
+
+        Args:
+            wanted: whether the record of a key is.
+            scores: whether those of a status are, by its place in ``STATUSES``; ``odd`` records have all of theirs.
+        """
+        found = [e.record(scores) for e in self.entries if wanted(e.map_key)]
+        found += [r for r in self.odd if wanted(r.map_key)]
+        return sorted(found, key=attrgetter("map_key"))
 
 
 class Index:

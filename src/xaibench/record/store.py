@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import secrets
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.errors import UserError
 from xaibench.record.index import Index
 from xaibench.record.schema import Record
+from xaibench.record.scores import csv_parts
 
 if TYPE_CHECKING:
     import numpy as np
-
-SCORE_COLUMNS = (
-    *("dataset", "case", "model", "target", "method", "params", "metric", "value"),
-    *("status", "reason", "seconds", "passes", "peak_mb", "seed"),
-)
 
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # what reading an archive can raise
 
@@ -164,31 +158,9 @@ class Store:
 
     def write_scores(self) -> Path:
         """Write ``scores.csv``, one line per score with the columns :data:`SCORE_COLUMNS`; returns its path."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, SCORE_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(tidy(self.records()))
         path = self.root / "scores.csv"
-        write_text(path, text.getvalue())
+        write_text(path, csv_parts(self.index))
         return path
-
-
-def tidy(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """One dictionary per score with the keys :data:`SCORE_COLUMNS`, sorted by what they are about.
-
-    A record without any score gives one line whose metric is empty, so that a failed map stays visible.
-    """
-    lines = []
-    about_first = attrgetter("dataset", "case", "model", "target", "method", "params", "seed", "map_key")
-    for r in sorted(records, key=about_first):
-        about = {n: getattr(r, n) for n in ("dataset", "case", "model", "target", "method", "params")}
-        cost = {n: getattr(r, n) for n in ("seconds", "passes", "peak_mb", "seed")}
-        scores = [(s.metric, s.value, s.status, s.reason) for s in r.scores] or [("", None, r.status, r.reason)]
-        lines += [
-            about | {"metric": metric, "value": value, "status": status, "reason": reason} | cost
-            for metric, value, status, reason in scores
-        ]
-    return lines
 
 
 def as_stored(attribution: np.ndarray) -> np.ndarray:
@@ -207,22 +179,26 @@ def as_stored(attribution: np.ndarray) -> np.ndarray:
     return _unscale(scaled, scale)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all.
+def write_text(path: Path, text: str | Iterable[str]) -> None:
+    """Write a UTF-8 text file, given whole or in parts, whole or not at all.
 
     Raises:
         UserError: if the folder cannot be written.
     """
-    _write(path, text.encode())
+    _write(path, text.encode() if isinstance(text, str) else (part.encode() for part in text))
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
     # The name is unique among processes and machines that share the folder, and its leading dot hides it from scan().
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(content)
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                with temporary.open("wb") as file:
+                    file.writelines(content)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -23,7 +23,8 @@ from xaibench.errors import UserError
 from xaibench.model.load import load_model
 from xaibench.model.precision import PRECISIONS, in_precision
 from xaibench.model.weights_file import weights_digest
-from xaibench.record.store import SCORE_COLUMNS, Store, tidy
+from xaibench.record.scores import SCORE_COLUMNS, tidy
+from xaibench.record.store import Store
 from xaibench.registry import Plugin, Spec
 from xaibench.run.execute import Report, Watch, execute
 from xaibench.run.pictures import keeping_pictures
@@ -194,7 +195,7 @@ def run(
     run_prepared(prepared, " ".join(sys.argv), report, force=force, fail_fast=fail_fast)
     plan = Plan(prepared.methods, prepared.setting)
     keys = {cell.key for case in prepared.cases for cell in plan.cells(case.digest)}
-    wanted = [r for folder in prepared.store.index.folders() for r in folder.records() if r.map_key in keys]
+    wanted = [r for folder in prepared.store.index.folders() for r in folder.records(keys.__contains__)]
     return pd.DataFrame(tidy(wanted), columns=list(SCORE_COLUMNS))
 
 
