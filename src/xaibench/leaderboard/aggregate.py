@@ -16,6 +16,7 @@ from xaibench.leaderboard.gather import (
     Gathered,
     Gathering,
     Group,
+    Key,
     MethodKey,
     Places,
     Source,
@@ -46,9 +47,9 @@ def leaderboards(
     return _leaderboards(lambda: [batch] if len(batch) else [], target, seed, asked)
 
 
-def grouped(records: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
+def grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
     """The merged records by what one leaderboard is about: dataset, split, model, weights digest and target."""
-    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    groups: dict[Key, list[Record]] = defaultdict(list)
     for r in merge(records):
         groups[r.dataset, r.split, r.model, r.weights_digest, r.target].append(r)
     return {key: groups[key] for key in sorted(groups, key=_order)}
@@ -114,7 +115,7 @@ def _leaderboards(
     return [_board(drafts.pop(number), seed) for number in order]
 
 
-def _order(key: tuple[str, ...]) -> tuple[object, ...]:
+def _order(key: Key) -> tuple[object, ...]:
     return (*key[:-1], key[-1] != "vessels", key[-1])
 
 

@@ -145,7 +145,8 @@ def read_batches(stores: Sequence[Store], report: Report | None = None) -> Itera
         folders = [store.index.read(prefix) for store in stores]
         for i, folder in enumerate(folders):
             damaged[i] += folder.damaged
-        items: list[Entry | Record] = [item for f in folders for item in (*f.entries, *f.odd)]
+        items: list[Entry | Record] = [e for f in folders for e in f.entries]
+        items += [r for f in folders for r in f.odd]
         if len(stores) > 1 or folders[0].odd:
             items = _merged(items)
         if items:

@@ -27,7 +27,7 @@ _COST = ("seconds", "passes")  # these stand at the end of a row and are read of
 _PLACE = {name: i for i, name in enumerate(ABOUT)}
 _STATUS = {code: status for status, code in CODES.items()}
 
-Key = tuple[str, ...]  # dataset, split, model, weights digest, target
+Key = tuple[str, str, str, str, str]  # dataset, split, model, weights digest, target
 MethodKey = tuple[str, str, str]  # spec, distribution, version: what makes two records of one method
 Image = tuple[str, str]  # id and digest: one id with two contents is two images
 Source = Callable[[], Iterable[Batch]]  # the same batches each time
@@ -121,7 +121,7 @@ def survey(batches: Iterable[Batch]) -> tuple[dict[Key, Group], list[tuple[np.nd
         seen: set[tuple[int, int]] = set()  # a kind is long to hash
         for i, (kind, code) in enumerate(zip(batch.kinds, batch.codes.tolist(), strict=True)):
             f = batch.about(i)
-            key = tuple([f[n] for n in about])
+            key = f[about[0]], f[about[1]], f[about[2]], f[about[3]], f[about[4]]
             group = groups.get(key)
             if group is None:
                 group, numbers[key] = groups.setdefault(key, Group(key)), len(groups) - 1

@@ -97,7 +97,11 @@ def pack(record: Record, stamp: Stamp, identities: Mapping[str, frozenset[str]])
         ValueError: for what an entry cannot say exactly, such as a key that is not 24 hex digits.
     """
     key = _key(record.map_key)
-    described, raw, counts, values, nulls = [], [], [], [], []
+    described: list[Described] = []
+    raw: list[bytes] = []
+    counts: list[int] = []
+    values: list[float] = []
+    nulls: list[float] = []
     for s in record.scores:
         found = identities.get(s.metric.partition("[")[0], ())
         identity = next((i for i in found if identified(record.map_key, i) == s.key), "")

@@ -116,8 +116,8 @@ class Index:
         log = self._log(prefix)
         known: dict[bytes, tuple[Stamp, bytes, int, int]] = {}
         whole = 0
-        for key, stamp, layout, start, end in spans(log):
-            known[key] = stamp, layout, start, end
+        for key, stamp, digest, start, end in spans(log):
+            known[key] = stamp, digest, start, end
             whole = end
         folder = Folder(prefix)
         fresh: list[tuple[bytes, Layout]] = []
