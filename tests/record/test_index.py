@@ -16,12 +16,12 @@ import pytest
 
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key
 from xaibench.record import index as index_module
-from xaibench.record.entry import Entry, Stamp, pack, spans
+from xaibench.record.entry import Entry, pack, spans
 from xaibench.record.schema import identified, score_identity
 
 METRICS = {"srg": {"fill": "inpaint"}, "srg[fill=blur]": {"fill": "blur"}, "auroc-thin": {}, "seconds": {}}
 IDENTITIES = {m: score_identity(metric=m.partition("[")[0], parameters=p, version="1") for m, p in METRICS.items()}
-STAMP = Stamp(1, 2, 3)
+STAMP = (1, 2, 3)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from xaibench import registry
-from xaibench.record.entry import ABOUT, CODES, Described, Layout, Stamp, assemble, doubles
+from xaibench.record.entry import ABOUT, CODES, Described, Layout, Stamp, assemble, doubles, stamp_of
 from xaibench.record.schema import identified
 from xaibench.record.store import Store
 from xaibench.registry import Spec
@@ -34,17 +34,20 @@ CURVES = (
     "irof[steps=10]",
 )
 CURVES += ("caliber-response", "contrast-response")
-POINTS = 21
 TURNS = 7  # chance scores of each overlap metric
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What the cells are: methods × models × images, one target, the metrics of the suite ``standard``."""
+    """What the cells are: methods × models × images, one target, the metrics of the suite ``standard``.
+
+    With 21 points on each of nine curves a record takes 20 kB, which is what one of a real run takes.
+    """
 
     methods: int
     models: int
     images: int
+    points: int = 21
 
     @property
     def cells(self) -> int:
@@ -107,7 +110,7 @@ def _write_cases(simulation: Simulation, root: Path, ids: Sequence[str], indexed
     logs: dict[str, list[bytes]] = defaultdict(list)
     for setting in simulation.settings:
         plan = Plan(simulation.specs, setting)
-        templates = [_template(spec, setting, plan) for spec in simulation.specs]
+        templates = [_template(spec, setting, plan, simulation.points) for spec in simulation.specs]
         for case in ids:
             level = int(rng.integers(0, 1000))  # an image is easy or hard for all methods
             for m, (cell, template) in enumerate(zip(plan.cells(digest(case)), templates, strict=True)):
@@ -118,7 +121,7 @@ def _write_cases(simulation: Simulation, root: Path, ids: Sequence[str], indexed
                 os.write(file, content)
                 if indexed:
                     numbers = pool[first : first + template.numbers]
-                    logs[cell.key[:2]].append(template.entry(cell.key, case, Stamp.of(os.fstat(file)), numbers))
+                    logs[cell.key[:2]].append(template.entry(cell.key, case, stamp_of(os.fstat(file)), numbers))
                 os.close(file)
     for prefix, entries in logs.items():
         with (root / "index" / prefix).open("ab", buffering=0) as log:
@@ -173,7 +176,7 @@ def _bound(metric: Spec, end: int) -> float | None:
     return bound if np.isfinite(bound) else None
 
 
-def _template(spec: Spec, setting: Setting, plan: Plan) -> _Template:
+def _template(spec: Spec, setting: Setting, plan: Plan, points: int) -> _Template:
     """The words are case, its digest, map key, score keys."""
     rng = np.random.default_rng(0)
     scores: list[dict[str, Any]] = [
@@ -186,7 +189,7 @@ def _template(spec: Spec, setting: Setting, plan: Plan) -> _Template:
             **{end: _bound(m, i) for i, end in enumerate(("low", "high"))},
             "family": m.plugin.family,
             "key": f"@word{3 + i}",
-            "curve": {axis: rng.uniform(size=POINTS).tolist() for axis in "xy"} if str(m) in CURVES else None,
+            "curve": {axis: rng.uniform(size=points).tolist() for axis in "xy"} if str(m) in CURVES else None,
             "null": ["@number"] * TURNS if m.plugin.traits["mask"] else [],
             "gate": m.plugin.traits["gate"],
         }

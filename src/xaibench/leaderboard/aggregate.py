@@ -86,14 +86,8 @@ def read_leaderboards(
         seed: of the bootstrap.
         report: called with each damaged file and the reason; such a record counts as one that is not there.
     """
-    told = False
-
-    def source() -> Iterable[Batch]:
-        nonlocal told
-        batches, told = read_batches(stores, None if told else report), True
-        return batches
-
-    return _leaderboards(source, target, seed, asked_of(stores))
+    readings = iter([read_batches(stores, report), read_batches(stores, again=True)])
+    return _leaderboards(lambda: next(readings), target, seed, asked_of(stores))
 
 
 def _leaderboards(

@@ -133,16 +133,17 @@ def _nulls(item: Entry | Record) -> bytes:
     )
 
 
-def read_batches(stores: Sequence[Store], report: Report | None = None) -> Iterator[Batch]:
+def read_batches(stores: Sequence[Store], report: Report | None = None, *, again: bool = False) -> Iterator[Batch]:
     """The records of runs taken together, one batch per folder of their indices, in the order of their keys.
 
     Args:
         stores: the runs.
         report: called with each damaged file and the reason, run by run, once all is read.
+        again: these stores were just read, and what has changed since need not be looked for.
     """
     damaged: dict[int, list[tuple[Path, str]]] = defaultdict(list)
     for prefix in sorted({prefix for store in stores for prefix in store.index.prefixes()}):
-        folders = [store.index.read(prefix) for store in stores]
+        folders = [(s.index.read_again if again else s.index.read)(prefix) for s in stores]
         for i, folder in enumerate(folders):
             damaged[i] += folder.damaged
         items: list[Entry | Record] = [e for f in folders for e in f.entries]

@@ -30,7 +30,7 @@ _STATUS = {code: status for status, code in CODES.items()}
 Key = tuple[str, str, str, str, str]  # dataset, split, model, weights digest, target
 MethodKey = tuple[str, str, str]  # spec, distribution, version: what makes two records of one method
 Image = tuple[str, str]  # id and digest: one id with two contents is two images
-Source = Callable[[], Iterable[Batch]]  # the same batches each time
+Source = Callable[[], Iterable[Batch]]  # called twice, for the same batches
 
 
 @dataclass

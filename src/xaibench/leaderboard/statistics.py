@@ -84,7 +84,7 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     if not scores.size:
         return np.zeros(scores.shape)
     # Sorted once, so that a thousand images cost little more than a thousand comparisons each.
-    order = np.argsort(-scores, axis=0, kind="stable")
+    order = np.argsort(-scores, axis=0)
     sorted_scores = np.take_along_axis(scores, order, axis=0)
     place = np.arange(len(scores))[:, None]
     differs = sorted_scores[1:] != sorted_scores[:-1]
@@ -152,10 +152,28 @@ def wilcoxon(differences: np.ndarray) -> float:
     doubled = np.rint(2 * ranks(-np.abs(d)[:, None])[:, 0]).astype(int)  # mean ranks are whole or half
     positive = int(doubled[d > 0].sum())
     total = int(doubled.sum())
-    extreme = min(positive, total - positive)
     if d.size <= _EXACT_UP_TO:
+        extreme = min(positive, total - positive)
         return min(1.0, 2 * float(_signed_rank_cdf(tuple(sorted(doubled.tolist())))[extreme]))
-    deviation = max(total / 2 - extreme - 1, 0) / math.sqrt(float((doubled.astype(float) ** 2).sum()) / 4)
+    return _normal(positive, total, float((doubled.astype(float) ** 2).sum()))
+
+
+def _wilcoxons(differences: np.ndarray) -> np.ndarray:
+    """(pairs,) :func:`wilcoxon` of each row of (pairs, images), those of many images ranked together."""
+    found = np.empty(len(differences))
+    together = (differences != 0).all(1) & (differences.shape[1] > _EXACT_UP_TO)
+    d = differences[together]
+    doubled = np.rint(2 * ranks(-np.abs(d).T)).astype(int)
+    positive, total = (doubled * (d > 0).T).sum(0), doubled.sum(0)
+    squares = (doubled.astype(float) ** 2).sum(0)
+    found[together] = [_normal(*row) for row in zip(positive.tolist(), total.tolist(), squares.tolist(), strict=True)]
+    found[~together] = [wilcoxon(row) for row in differences[~together]]
+    return found
+
+
+def _normal(positive: int, total: int, squares: float) -> float:
+    """The normal approximation of the p-value, from the sums of the doubled ranks and of their squares."""
+    deviation = max(total / 2 - min(positive, total - positive) - 1, 0) / math.sqrt(squares / 4)
     return math.erfc(deviation / math.sqrt(2))
 
 
@@ -275,7 +293,7 @@ def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
     friedman_p = friedman(scores)[1] if k > 2 else None
     upper = np.triu_indices(k, 1)
     p = np.ones((k, k))
-    p[upper] = holm(np.array([wilcoxon(scores[i] - scores[j]) for i, j in zip(*upper, strict=True)]))
+    p[upper] = holm(np.concatenate([_wilcoxons(scores[i] - scores[i + 1 :]) for i in range(k - 1)]))
     p = np.minimum(p, p.T)
     differ = p <= alpha if friedman_p is None or friedman_p <= alpha else np.zeros((k, k), bool)
     order = np.argsort(ranks(scores).mean(1), kind="stable")

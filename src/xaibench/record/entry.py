@@ -1,6 +1,6 @@
 """What the index keeps of a record: all of it but its curves, in bytes that say of themselves whether they are whole.
 
-An entry is about one cell's file as it was at one moment, its :class:`Stamp`. What the scores of many records share
+An entry is about one cell's file as it was at one moment, its stamp. What the scores of many records share
 (names, directions, ranges) is kept once, as a :class:`Layout`.
 """
 
@@ -22,6 +22,7 @@ from xaibench.record.schema import STATUSES, Record, ScoreEntry, identified
 # scores, and bytes of text. Then statuses and numbers of chance scores (one byte per score), values (float64, NaN where
 # there is none), keys of scores without an identity (12 bytes), chance scores (float64), text (JSON).
 HEAD = struct.Struct("<4sII12sqqq8sBxHHHI")
+_decode = json.JSONDecoder().decode
 _MAGIC = b"xbi1"
 _CHECKED = 12  # where the checksum begins
 _KEY = 12  # bytes
@@ -33,17 +34,12 @@ ABOUT = (
 )
 
 
-class Stamp(NamedTuple):
-    """What changes with a file: times of its content and of its inode, ns, and its size."""
+Stamp = tuple[int, int, int]  # what changes with a file: times of its content and of its inode, ns, and its size
 
-    mtime: int
-    ctime: int
-    size: int
 
-    @classmethod
-    def of(cls, stat: os.stat_result) -> Stamp:
-        """That of a file."""
-        return cls(stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+def stamp_of(stat: os.stat_result) -> Stamp:
+    """The stamp of a file."""
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
 
 
 class Described(NamedTuple):
@@ -170,7 +166,7 @@ def spans(log: bytes) -> Iterator[tuple[bytes, Stamp, bytes, int, int]]:
         end = position + length
         if magic != _MAGIC or length < HEAD.size or end > size or zlib.crc32(view[position + _CHECKED : end]) != crc:
             return
-        yield key, Stamp(mtime, ctime, length_of_file), layout, position, end
+        yield key, (mtime, ctime, length_of_file), layout, position, end
         position = end
 
 
@@ -183,6 +179,11 @@ class Entry:
     """
 
     __slots__ = ("_raw", "_text", "count", "data", "layout", "map_code", "nulls")
+
+    @staticmethod
+    def layout_digest(data: bytes) -> bytes:
+        """Of an entry's bytes, the digest of its layout."""
+        return bytes(HEAD.unpack_from(data)[7])
 
     def __init__(self, data: bytes, layout: Layout) -> None:
         *_, self.map_code, self.count, self._raw, self.nulls, self._text = HEAD.unpack_from(data)
@@ -219,11 +220,11 @@ class Entry:
     @property
     def map_key(self) -> str:
         """The record's key."""
-        return bytes(HEAD.unpack_from(self.data)[3]).hex()
+        return self.data[_CHECKED : _CHECKED + _KEY].hex()
 
     def about(self) -> tuple[list[Any], dict[str, str]]:
         """The record's fields in the order of :data:`ABOUT`, and the reasons of its scores by their places."""
-        *fields, reasons = json.loads(self.data[len(self.data) - self._text :])
+        *fields, reasons = _decode(self.data[len(self.data) - self._text :].decode())
         return fields, reasons
 
     def record(self, scores: Callable[[int], bool] = lambda code: True) -> Record:

@@ -14,13 +14,14 @@ import contextlib
 import os
 import secrets
 import time
+from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
-from xaibench.record.entry import Entry, Layout, Stamp, pack, spans
+from xaibench.record.entry import Entry, Layout, Stamp, pack, spans, stamp_of
 from xaibench.record.schema import Record
 
 # A file that changed less than this ago could change again without its times showing it: their steps are some ms on
@@ -71,6 +72,7 @@ class Index:
         self.root = root
         self._parse = parse
         self._waiting: deque[str] = deque()
+        self._seen: dict[str, tuple[Stamp, array[int], Folder]] = {}
         self._layouts: dict[bytes, Layout | None] = {}
         self._identities: dict[str, frozenset[str]] = defaultdict(frozenset)
 
@@ -87,7 +89,7 @@ class Index:
         while self._waiting:
             path = self._cell(self._waiting[0])
             try:
-                stamp = Stamp.of(path.stat())
+                stamp = stamp_of(path.stat())
                 if not _settled(stamp):
                     return
                 self._append(path.parent.name, [pack(self._parse(path), stamp, self._identities)])
@@ -113,7 +115,7 @@ class Index:
         Only the order of the directory's own listing and each file's times and size are asked of the file system for a
         record whose entry holds.
         """
-        log = self._log(prefix)
+        before, log = self._log(prefix)
         known: dict[bytes, tuple[Stamp, bytes, int, int]] = {}
         whole = 0
         for key, stamp, digest, start, end in spans(log):
@@ -122,6 +124,7 @@ class Index:
         folder = Folder(prefix)
         fresh: list[tuple[bytes, Layout]] = []
         kept: list[bytes] = []
+        places = array("Q")
         for name, stamp in self._listing(prefix):
             key = _unhex(name)
             if key in known and known[key][0] == stamp:
@@ -129,6 +132,7 @@ class Index:
                 layout = self._layout(digest)
                 if layout is not None:
                     kept.append(log[start:end])
+                    places.extend((start, end))
                     folder.entries.append(Entry(kept[-1], layout))
                     continue
             self._read_file(folder, self.root / "cells" / prefix / f"{name}.json", stamp, fresh)
@@ -136,7 +140,27 @@ class Index:
             self._rewrite(prefix, kept)
         if fresh:
             self._append(prefix, fresh)
+        rest = Folder(prefix, [], folder.odd, folder.damaged)
+        self._seen.pop(prefix, None)
+        if len(folder.entries) == len(kept) and before is not None:
+            self._seen[prefix] = before, places, rest
         return folder
+
+    def read_again(self, prefix: str) -> Folder:
+        """What :meth:`read` gave, by the index alone as long as that is as it was; else as :meth:`read`."""
+        before, log = self._log(prefix)
+        seen = self._seen.get(prefix)
+        if seen is None or before != seen[0]:
+            return self.read(prefix)
+        entries = []
+        places = iter(seen[1])
+        for start, end in zip(places, places, strict=True):
+            data = log[start:end]
+            layout = self._layout(Entry.layout_digest(data))
+            if layout is None:
+                return self.read(prefix)
+            entries.append(Entry(data, layout))
+        return Folder(prefix, entries, seen[2].odd, seen[2].damaged)
 
     def _read_file(self, folder: Folder, path: Path, stamp: Stamp, fresh: list[tuple[bytes, Layout]]) -> None:
         try:
@@ -160,7 +184,7 @@ class Index:
                 name = file.name
                 if name.endswith(".json") and not name.startswith("."):
                     with contextlib.suppress(OSError):  # it has just been replaced or removed
-                        found.append((name[:-5], Stamp.of(file.stat())))
+                        found.append((name[:-5], stamp_of(file.stat())))
         return sorted(found)
 
     def _cell(self, key: str) -> Path:
@@ -169,11 +193,13 @@ class Index:
     def _path(self, prefix: str) -> Path:
         return self.root / "index" / prefix
 
-    def _log(self, prefix: str) -> bytes:
+    def _log(self, prefix: str) -> tuple[Stamp | None, bytes]:
+        """The entries of a folder, and the stamp of their file if there is one."""
         try:
-            return self._path(prefix).read_bytes()
+            with self._path(prefix).open("rb") as file:
+                return stamp_of(os.fstat(file.fileno())), file.read()
         except OSError:
-            return b""
+            return None, b""
 
     def _layout_path(self, digest: bytes) -> Path:
         return self.root / "index" / "layouts" / f"{digest.hex()}.json"
@@ -211,7 +237,7 @@ class Index:
 
 
 def _settled(stamp: Stamp) -> bool:
-    return max(stamp.mtime, stamp.ctime) < time.time_ns() - SETTLED
+    return max(stamp[:2]) < time.time_ns() - SETTLED
 
 
 def _unhex(name: str) -> bytes:
