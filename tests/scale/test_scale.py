@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from measured import measure, measured
-from simulated import Simulation, write
+from simulated import Simulation, digest, write
 
+from xaibench.record import index as index_module
 from xaibench.record.entry import pack
 from xaibench.record.store import Store
 from xaibench.run.plan import Kept, Plan, missing_scores
@@ -52,49 +53,44 @@ def test_simulated_records_are_what_the_index_would_make_of_them(tmp_path: Path)
     assert 19_000 < size < 22_000  # a standard run's records on phantoms of 128 px: 18.8 to 20.7 kB
 
 
-def test_what_is_missing_is_what_the_records_say(tmp_path: Path) -> None:
-    """By the index with identities, by an index that knows none, and with files changed after it was made."""
+def test_what_is_missing_is_what_the_records_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the run's own index, by one that knows no identity of a score, and by none; with files that were changed."""
+    monkeypatch.setattr(index_module, "SETTLED", -10_000_000_000)
     simulation = Simulation(methods=12, models=1, images=4, points=0)
     store = write(simulation, tmp_path, processes=1)
     (setting,) = simulation.settings
     plan = Plan(simulation.specs, setting)
-    cells = [cell for d in ("0", "1", "2") for cell in plan.cells(d)]
-    from simulated import digest
-
     cells = [cell for i in (*simulation.ids, "never") for cell in plan.cells(digest(i))]
-    changes = ['"status":"ok","reason":"","better"', '"signed":false', '"schema":1', '"family":"overlap","key":"0']
-    for n, (cell, old) in enumerate(zip(cells, changes * 3, strict=False)):
+    time.sleep(0.02)
+    map_ok, score_ok = '"status":"ok","reason":"","map_key"', '"status":"ok","reason":"","better"'
+    changes = [
+        (map_ok, map_ok.replace("ok", "failed")),
+        (map_ok, map_ok.replace("ok", "skipped")),
+        ('null,"status":"skipped"', 'null,"status":"failed"'),
+        ('"key":"', '"key":"0'),  # of no score that is asked for, and no key of the usual form
+        ('"schema":1', '"schema":2'),
+        (score_ok, score_ok.replace("ok", "skipped")),  # with a value, which no record has
+    ]
+    for cell, (old, new) in zip(cells[::3], changes, strict=False):
         path = store.cell_path(cell.key)
-        new = old.replace("signed", f"{(n % 2 and 'un') or ''}signed").replace("schema", "scheme").replace("key", "kez")
-        path.write_text(path.read_text().replace(old, new, 1 + n))
-    store.cell_path(cells[13].key).unlink()
-    text = store.cell_path(cells[14].key).read_text()
-    store.cell_path(cells[14].key).write_text(
-        text.replace('"status":"ok","reason":"","map_key"', '"status":"failed","reason":"x","map_key"')
-    )
-    text = store.cell_path(cells[15].key).read_text()
-    store.cell_path(cells[15].key).write_text(
-        text.replace('"status":"ok","reason":"","map_key"', '"status":"skipped","reason":"x","map_key"')
-    )
-    text = store.cell_path(cells[16].key).read_text()
-    store.cell_path(cells[16].key).write_text(text.replace('null,"status":"skipped"', 'null,"status":"failed"'))
-    for index in ("made by the run", "of no identities", "deleted"):
-        if index == "of no identities":
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+    store.cell_path(cells[1].key).unlink()
+    for index in ("the run's own", "without identities", "none"):
+        if index != "the run's own":
             shutil.rmtree(tmp_path / "index")
+        if index == "without identities":
             list(Store(tmp_path).index.folders())
-        elif index == "deleted":
-            shutil.rmtree(tmp_path / "index")
         kept = Kept(Store(tmp_path), plan)
-        for cell in cells:
-            for force in (False, True):
-                expected = missing_scores(cell, store.read(cell.key), force)
-                found = kept.missing(cell, force)
-                assert found == expected and (found is None or list(found) == list(expected or ()))
-            read = store.read(cell.key)
-            whole = read is not None and read.status == "ok" and missing_scores(cell, read, False) == {}
-            assert kept.complete(cell) == whole
         lacking = [kept.missing(cell) for cell in cells]
-        assert lacking.count(None) > 13 and {} in lacking and any(lacking)
+        for cell, found in zip(cells, lacking, strict=True):
+            record = store.read(cell.key)
+            expected = missing_scores(cell, record, False)
+            assert found == expected and (found is None or list(found) == list(expected or ()))
+            assert kept.missing(cell, force=True) is None
+            assert kept.complete(cell) == (record is not None and record.status == "ok" and expected == {})
+        # never computed, removed, failed, of another schema, not laid out as a record
+        assert lacking.count(None) == 12 + 1 + 1 + 2 and lacking.count({}) == 48 - 4 - 2
 
 
 def test_time_grows_no_faster_than_the_cells(stores: dict[Simulation, Store]) -> None:
