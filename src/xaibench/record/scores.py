@@ -67,7 +67,7 @@ def csv_parts(index: Index, at_once: int = _AT_ONCE) -> Iterator[str]:
         first.clear()
     for start in range(0, len(order), at_once):
         chosen: list[tuple[int, Entry | Record]] = []
-        for item in _items(index) if several else first:
+        for item in _items(index, again=True) if several else first:
             place = order.get(item.map_key, -1)  # what has come since is left out
             if start <= place < start + at_once:
                 chosen.append((place, item))
@@ -75,8 +75,8 @@ def csv_parts(index: Index, at_once: int = _AT_ONCE) -> Iterator[str]:
             yield _text(item)
 
 
-def _items(index: Index) -> Iterator[Entry | Record]:
-    for folder in index.folders():
+def _items(index: Index, *, again: bool = False) -> Iterator[Entry | Record]:
+    for folder in map(index.read_again if again else index.read, index.prefixes()):
         yield from folder.entries
         yield from folder.odd
 
