@@ -155,16 +155,35 @@ class Gathering:
             for s, turns in zip(kind.scores, kind.turns, strict=True):
                 if turns and s.metric in self._column:
                     self._turns[s.metric] = max(self._turns.get(s.metric, 0), turns)
-        self._turn = {name: i for i, name in enumerate(self._turns)}
+        self._routes = {kind: self._route(kind) for kind in group.kinds}
         shape = (int(places.row.max()) + 1, places.images)
         self._total = np.zeros((*shape, len(places.columns)))
         self._seen = np.zeros((*shape, 1))
         self._skipped = np.zeros((*shape, len(places.columns)), bool)
-        self._drawn = np.zeros((*shape, len(self._turns), max(self._turns.values(), default=0)))
+        self._drawn = {name: np.zeros((*shape, n)) for name, n in self._turns.items()}
         self._reasons: dict[tuple[int, int], str] = {}
         # Where several seeds share a cell, they must be added one after the other.
         cells = self._row * places.images + self._where
         self._several = len(np.unique(cells)) < len(cells)
+
+    def _route(self, kind: Kind) -> tuple[list[tuple[np.ndarray, np.ndarray]], int | None]:
+        """Which scores of a kind go to which columns, and which is the primary one.
+
+        Where a record has two scores of one name, the later one goes over the earlier, in a second part.
+        """
+        parts: list[dict[int, int]] = []
+        primary = None
+        for j, s in enumerate(kind.scores):
+            column = self._column.get(s.metric)
+            if column is None:
+                continue
+            part = next((p for p in parts if column not in p), None)
+            if part is None:
+                parts.append(part := {})
+            part[column] = j
+            if primary is None and self._places.primary is not None and s.metric == self._places.primary.name:
+                primary = j
+        return [(np.array(list(p.values())), np.array(list(p))) for p in parts], primary
 
     def add(self, batch: Batch, mine: np.ndarray, which: np.ndarray) -> None:
         """Add records of the group: their places in a batch, and among the group's records."""
@@ -174,40 +193,41 @@ class Gathering:
         local[mine] = np.arange(n)
         values = np.full((n, self._total.shape[2]), np.nan)
         skipped = np.zeros(values.shape, bool)
-        drawn = np.full((n, *self._drawn.shape[2:]), np.nan)
+        drawn = {name: np.full((n, turns), np.nan) for name, turns in self._turns.items()}
         primary = np.full(n, -1)  # the place of the primary score in its record
         codes = batch.codes[mine]
         status = codes.copy()
         for block in batch.blocks:
             part = np.nonzero(local[block.where] >= 0)[0]
-            if not part.size or block.kind not in self._group.kinds:  # it was written anew since the survey
+            if not part.size or block.kind not in self._routes:  # it was written anew since the survey
                 continue
             at = local[block.where[part]]
+            routes, main = self._routes[block.kind]
+            for scores, columns in routes:
+                code = block.codes[np.ix_(part, scores)]
+                to = np.ix_(at, columns)
+                values[to] = np.where(code == OK, block.values[np.ix_(part, scores)], values[to])
+                skipped[to] |= code == SKIPPED
+            if main is not None:
+                primary[at] = main
+                status[at] = np.where(codes[at] == OK, block.codes[part, main], status[at])
             first = 0
-            for j, (s, turns) in enumerate(zip(block.kind.scores, block.kind.turns, strict=True)):
-                column = self._column.get(s.metric)
-                if column is not None:
-                    code = block.codes[part, j]
-                    ok = code == OK
-                    values[at[ok], column] = block.values[part[ok], j]
-                    skipped[at[code == SKIPPED], column] = True
-                    if self._places.primary is not None and s.metric == self._places.primary.name:
-                        new = (primary[at] < 0) & (codes[at] == OK)
-                        primary[at[new]], status[at[new]] = j, code[new]
-                    if turns:
-                        t = self._turn[s.metric]
-                        drawn[at, t] = np.nan
-                        drawn[at, t, :turns] = block.nulls[part, first : first + turns]
+            for s, turns in zip(block.kind.scores, block.kind.turns, strict=True):
+                if turns and s.metric in drawn:
+                    drawn[s.metric][at] = np.nan
+                    drawn[s.metric][at, :turns] = block.nulls[part, first : first + turns]
                 first += turns
         skipped |= (codes == SKIPPED)[:, None]
         if self._several:
             np.add.at(self._total, cell, values)
-            np.add.at(self._drawn, cell, drawn)
+            for name, null in drawn.items():
+                np.add.at(self._drawn[name], cell, null)
             np.add.at(self._seen, cell, 1)
             np.logical_or.at(self._skipped, cell, skipped)
         else:
             self._total[cell] += values
-            self._drawn[cell] += drawn
+            for name, null in drawn.items():
+                self._drawn[name][cell] += null
             self._seen[cell] += 1
             self._skipped[cell] |= skipped
         for i in np.nonzero(status != OK)[0].tolist() if self._places.primary is not None else ():
@@ -221,9 +241,9 @@ class Gathering:
         del self._total, self._drawn, self._seen, self._skipped
         with np.errstate(invalid="ignore"):  # 0 / 0 where there is no record is the NaN that is meant
             total /= seen
-            drawn /= seen[..., None]
-        nulls = {name: drawn[:, :, i, :n] for i, (name, n) in enumerate(self._turns.items())}
-        return Gathered(np.moveaxis(total, -1, 0), np.moveaxis(skipped, -1, 0), nulls, self._reasons)
+            for null in drawn.values():
+                null /= seen
+        return Gathered(np.moveaxis(total, -1, 0), np.moveaxis(skipped, -1, 0), drawn, self._reasons)
 
 
 def gather(source: Source, trace: list[tuple[np.ndarray, list[str]]], wanted: dict[int, Gathering]) -> None:
