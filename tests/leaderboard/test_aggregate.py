@@ -9,7 +9,7 @@ from synthetic import record, records
 
 from xaibench.errors import UserError
 from xaibench.leaderboard import Leaderboard, aggregate, leaderboards, read_leaderboards
-from xaibench.leaderboard.aggregate import merge
+from xaibench.leaderboard.batch import merge
 from xaibench.record import Store
 
 IMAGES = 8

@@ -136,13 +136,14 @@ def entry(key: str, status: str) -> ScoreEntry:
 
 def test_what_is_missing() -> None:
     m = parse("metric", "srg")
-    cell = Cell(parse("explainer", "random"), "k", dict.fromkeys(("a", "b", "c", "d"), m))
+    cell = Cell(parse("explainer", "random"), "k", tuple((name, m) for name in "abcd"))
+    a, b, c, d = cell.scores
     assert missing_scores(cell, None, False) is None
     assert missing_scores(cell, record("failed"), False) is None
     assert missing_scores(cell, record("skipped"), False) == {}
-    partly = record(scores=(entry("a", "ok"), entry("b", "skipped"), entry("c", "failed"), entry("z", "ok")))
-    assert missing_scores(cell, partly, False) == {"c": m, "d": m}
-    assert missing_scores(cell, record(scores=tuple(entry(k, "ok") for k in "abcd")), False) == {}
+    partly = record(scores=(entry(a, "ok"), entry(b, "skipped"), entry(c, "failed"), entry("z", "ok")))
+    assert missing_scores(cell, partly, False) == {c: m, d: m}
+    assert missing_scores(cell, record(scores=tuple(entry(k, "ok") for k in cell.scores)), False) == {}
     for kept in (None, partly, record("skipped")):
         assert missing_scores(cell, kept, True) is None
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xaibench.data import phantom
 from xaibench.errors import UserError
-from xaibench.record.store import SCORE_COLUMNS, Store
+from xaibench.record import SCORE_COLUMNS, Store
 from xaibench.run.execute import Event
 from xaibench.run.plan import plan_case
 from xaibench.run.request import Request, default_model, prepare, run, run_prepared

@@ -141,7 +141,7 @@ def test_what_is_there_is_not_computed_again(store: Store, computed: list[str]) 
 
 def test_what_is_damaged_is(store: Store, computed: list[str]) -> None:
     run(store)
-    for i, path in enumerate(sorted(store.root.glob("tables/*.json"))):
+    for i, path in enumerate(sorted(store.root.glob("tables/*/*.json"))):
         path.write_text(["{", "[]"][i])
     run(store)
     assert computed == ["0", "1", "0", "1"] and len(read(store, "segments.csv")) == 8

@@ -257,13 +257,15 @@ def _is_of(board: Leaderboard, prepared: Prepared) -> bool:
 def _lost(prepared: Prepared) -> list[dict[str, Any]]:
     """What was asked for and is not there, each distinct reason once."""
     from xaibench.leaderboard.results import losses
+    from xaibench.record.entry import OK
 
     asked = {str(m) for m in prepared.setting.metrics}
     specs, ids = {str(m) for m in prepared.methods}, set(prepared.cases.ids)
     names = ("dataset", "split", "model", "weights_digest", "target", "seed")
     mine = [
         r
-        for r in prepared.store.records()
+        for folder in prepared.store.index.folders()
+        for r in folder.records(scores=lambda code: code != OK)
         if all(getattr(r, n) == getattr(prepared.setting, n) for n in names) and r.spec in specs and r.case in ids
     ]
     found = losses(mine, asked.__contains__)

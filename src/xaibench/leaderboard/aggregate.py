@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from xaibench.errors import UserError
 from xaibench.leaderboard import statistics
+from xaibench.leaderboard.batch import Batch, Report, merge, read_batches
 from xaibench.leaderboard.board import Column, Leaderboard, Row
-from xaibench.record import Record, Store
-
-# What a reader looks at first, in this order. The first of all columns that has a better end and is no gate ranks the
-# methods.
-MAIN_COLUMNS = (
-    *("srg", "deletion", "insertion", "auroc-thin", "auroc-thick", "lift-thin", "lift-thick"),
-    *("thin-gap", "thin-gap-matched", "srg-thin", "srg-thick", "fp-lift"),
+from xaibench.leaderboard.gather import (
+    Gathered,
+    Gathering,
+    Group,
+    Key,
+    MethodKey,
+    Places,
+    Source,
+    asked_images,
+    gather,
+    survey,
 )
-_FEWER_STEPS = re.compile(r"\[steps=\d+\]$")
-_COST = ("seconds", "passes")  # these stand at the end of a row and are read off the record itself
-
-Image = tuple[str, str]  # id and digest: one id with two contents is two images
+from xaibench.record import Record, Store
 
 
 def leaderboards(
@@ -43,25 +43,16 @@ def leaderboards(
     Raises:
         UserError: if there is no record, or none of that target.
     """
-    groups = grouped(records)
-    if not groups:
-        raise UserError("The run holds no record yet.", "Give the command it was started with again.")
-    targets = sorted({key[-1] for key in groups})
-    if target is not None and target not in targets:
-        raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(targets)}.")
-    return [
-        _board(group, [case for dataset, case in sorted(asked) if dataset == key[0]], seed)
-        for key, group in groups.items()
-        if target in (None, key[-1])
-    ]
+    batch = Batch(merge(records))
+    return _leaderboards(lambda: [batch] if len(batch) else [], target, seed, asked)
 
 
-def grouped(records: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
+def grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
     """The merged records by what one leaderboard is about: dataset, split, model, weights digest and target."""
-    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    groups: dict[Key, list[Record]] = defaultdict(list)
     for r in merge(records):
         groups[r.dataset, r.split, r.model, r.weights_digest, r.target].append(r)
-    return {key: groups[key] for key in sorted(groups, key=lambda key: (*key[:-1], key[-1] != "vessels", key[-1]))}
+    return {key: groups[key] for key in sorted(groups, key=_order)}
 
 
 def aggregate(
@@ -85,7 +76,7 @@ def read_leaderboards(
     *,
     target: str | None = None,
     seed: int = 0,
-    report: Callable[[Path, str], object] | None = None,
+    report: Report | None = None,
 ) -> list[Leaderboard]:
     """The leaderboards of one run, or of several taken together, see :func:`leaderboards`.
 
@@ -95,18 +86,36 @@ def read_leaderboards(
         seed: of the bootstrap.
         report: called with each damaged file and the reason; such a record counts as one that is not there.
     """
-    records, asked = read_records(stores, report)
-    return leaderboards(records, target=target, seed=seed, asked=asked)
+    readings = iter([read_batches(stores, report), read_batches(stores, again=True)])
+    return _leaderboards(lambda: next(readings), target, seed, asked_of(stores))
 
 
-def read_records(
-    stores: Sequence[Store], report: Callable[[Path, str], object] | None = None
-) -> tuple[list[Record], set[tuple[str, str]]]:
+def _leaderboards(
+    source: Source, target: str | None, seed: int, asked: Collection[tuple[str, str]]
+) -> list[Leaderboard]:
+    groups, trace = survey(source())
+    if not groups:
+        raise UserError("The run holds no record yet.", "Give the command it was started with again.")
+    targets = sorted({key[-1] for key in groups})
+    if target is not None and target not in targets:
+        raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(targets)}.")
+    drafts = {
+        number: _Draft(group, [case for dataset, case in sorted(asked) if dataset == key[0]])
+        for number, (key, group) in enumerate(groups.items())
+        if target in (None, key[-1])
+    }
+    gather(source, trace, {number: draft.gathering for number, draft in drafts.items()})
+    order = sorted(drafts, key=lambda n: _order(drafts[n].group.key))
+    return [_board(drafts.pop(number), seed) for number in order]
+
+
+def _order(key: Key) -> tuple[object, ...]:
+    return (*key[:-1], key[-1] != "vessels", key[-1])
+
+
+def read_records(stores: Sequence[Store], report: Report | None = None) -> tuple[list[Record], set[tuple[str, str]]]:
     """All records, and (dataset, case id) of what was asked for; see :func:`read_leaderboards`."""
-    asked: set[tuple[str, str]] = set()
-    for run in (store.read_run() for store in stores):
-        if isinstance(run.get("cases"), list):
-            asked |= {(str(run.get("dataset")), str(case)) for case in run["cases"]}
+    asked = asked_of(stores)
     records: list[Record] = []
     for store in stores:
         good, damaged = store.scan()
@@ -117,45 +126,51 @@ def read_records(
     return records, asked
 
 
-def merge(records: Iterable[Record]) -> list[Record]:
-    """The records sorted by key, each key once: what is ok goes before what is not, and scores are joined."""
-    found: dict[str, list[Record]] = defaultdict(list)
-    for r in records:
-        found[r.map_key].append(r)
-    return [_joined(found[key]) for key in sorted(found)]
+def asked_of(stores: Sequence[Store]) -> set[tuple[str, str]]:
+    """(dataset, case id) of what the runs asked for."""
+    asked: set[tuple[str, str]] = set()
+    for run in (store.read_run() for store in stores):
+        if isinstance(run.get("cases"), list):
+            asked |= {(str(run.get("dataset")), str(case)) for case in run["cases"]}
+    return asked
 
 
-def _joined(same: list[Record]) -> Record:
-    if len(same) == 1:
-        return same[0]
-    best = [r for r in same if r.status == "ok"] or same
-    scores = sorted((s for r in best for s in r.scores), key=lambda s: (s.metric, s.status == "ok", s.key))
-    base = min(best, key=lambda r: (r.seconds, r.status, r.reason))
-    return dataclasses.replace(base, scores=list({s.metric: s for s in scores}.values()))
+class _Draft:
+    """A leaderboard whose scores are still to come."""
+
+    def __init__(self, group: Group, asked: list[str]) -> None:
+        self.group = group
+        self.labels = _labels(group.methods)
+        self.methods = sorted(set(self.labels.values()))
+        self.images = asked_images(group, asked)
+        columns = group.columns()
+        self.primary = next((c for c in columns if c.better != "none" and c.gate is None), None)
+        row = {label: i for i, label in enumerate(self.methods)}
+        where = {image: i for i, image in enumerate(self.images)}
+        self.places = Places(
+            row=np.array([row[self.labels[m]] for m in group.methods]),
+            where=np.array([where[image] for image in group.images]),
+            images=len(self.images),
+            columns=columns,
+            primary=self.primary,
+        )
+        self.gathering = Gathering(group, self.places)
 
 
-def _board(records: list[Record], asked: list[str], seed: int) -> Leaderboard:
-    about = records[0]
-    known = {r.case for r in records}
-    images = sorted({(r.case, r.case_digest) for r in records} | {(case, "") for case in asked if case not in known})
-    labels = labels_of(records)
-    methods = sorted(set(labels.values()))
-
-    columns = sorted(_columns(records), key=lambda c: (_place(c.name), c.family, c.name))
-    values, skipped, nulls = _gathered(records, columns, methods, images, labels)
-    primary = next((c for c in columns if c.better != "none" and c.gate is None), None)
-    main = values[columns.index(primary)] if primary else np.full((len(methods), len(images)), np.nan)
-
-    rows, order, comparison = _ranked(_rows(records, methods, images, labels), primary, main)
-    gaps = _gaps(records, primary, methods, images, labels, main) if primary else {}
+def _board(draft: _Draft, seed: int) -> Leaderboard:
+    group, columns, primary, images = draft.group, draft.places.columns, draft.primary, draft.images
+    found = draft.gathering.finish()
+    main = found.values[columns.index(primary)] if primary else np.full((len(draft.methods), len(images)), np.nan)
+    rows, order, comparison = _ranked(_rows(draft), primary, main)
+    gaps = _gaps(draft, found, main) if primary else {}
     return Leaderboard(
-        *(about.dataset, about.split, about.model, about.weights_digest, about.target),
+        *group.key,
         cases=tuple(case for case, _ in images),
         rows=tuple(rows),
         columns=tuple(columns),
-        values=values[:, order],
-        skipped=skipped[:, order],
-        nulls={name: null[order] for name, null in nulls.items()},
+        values=found.values[:, order],
+        skipped=found.skipped[:, order],
+        nulls={name: null[order] for name, null in found.nulls.items()},
         primary=primary,
         comparison=comparison,
         gaps={r.method: gaps[r.method] for r in rows if r.method in gaps},
@@ -163,101 +178,44 @@ def _board(records: list[Record], asked: list[str], seed: int) -> Leaderboard:
     )
 
 
-def main_stem(name: str) -> str:
-    """The name of a column without the number of its steps, which does not make it another measure.
-
-    Example:
-        >>> main_stem("srg[steps=10]"), main_stem("srg[fill=blur]")
-        ('srg', 'srg[fill=blur]')
-    """
-    return _FEWER_STEPS.sub("", name)
-
-
-def _place(name: str) -> float:
-    stem = main_stem(name)
-    return MAIN_COLUMNS.index(stem) if stem in MAIN_COLUMNS else len(MAIN_COLUMNS)
-
-
-def method_of(r: Record) -> tuple[str, str, str]:
+def method_of(r: Record) -> MethodKey:
     """What makes two records of one method: its name with parameters, its distribution and that one's version."""
     return r.spec, r.distribution, r.version
 
 
-def labels_of(records: list[Record]) -> dict[tuple[str, str, str], str]:
+def labels_of(records: list[Record]) -> dict[MethodKey, str]:
     """The name of each method's row: what the user typed, with the version where two of them stand side by side."""
-    methods = sorted({method_of(r) for r in records})
+    return _labels({method_of(r) for r in records})
+
+
+def _labels(keys: Collection[MethodKey]) -> dict[MethodKey, str]:
+    methods = sorted(keys)
     specs = [spec for spec, _, _ in methods]
     return {m: m[0] if specs.count(m[0]) == 1 else f"{m[0]} @{m[1]} {m[2]}" for m in methods}
 
 
-def _columns(records: list[Record]) -> list[Column]:
-    found: dict[str, Column] = {}
-    for r in records:
-        for s in r.scores:
-            if s.metric not in found and s.metric not in _COST:
-                found[s.metric] = Column(s.metric, s.better, s.low, s.high, s.family, s.gate)
-    return list(found.values())
-
-
-def _gathered(
-    records: list[Record], columns: list[Column], methods: list[str], images: list[Image], labels: dict
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """What the leaderboard holds as values, skipped and nulls, the rows in the order of ``methods``.
-
-    A value is the mean over seeds, and NaN where any seed's score is missing.
-    """
-    place = {c.name: i for i, c in enumerate(columns)}
-    row = {m: i for i, m in enumerate(methods)}
-    where = {image: i for i, image in enumerate(images)}
-    turns: dict[str, int] = {}
-    for s in (s for r in records for s in r.scores if s.null and s.metric in place):
-        turns[s.metric] = max(turns.get(s.metric, 0), len(s.null))
-    most = max(turns.values(), default=0)
-    shape = (len(methods), len(images))
-    total, seen = np.zeros((*shape, len(columns))), np.zeros((*shape, 1))
-    skipped = np.zeros((*shape, len(columns)), bool)
-    drawn = np.zeros((*shape, len(turns), most))
-    for r in records:
-        cell = row[labels[method_of(r)]], where[r.case, r.case_digest]
-        values = [np.nan] * len(columns)
-        null: dict[str, tuple[float, ...]] = dict.fromkeys(turns, ())
-        for s in r.scores:
-            if s.metric in place:
-                i = place[s.metric]
-                if s.value is not None:
-                    values[i] = s.value
-                elif s.status == "skipped":
-                    skipped[cell][i] = True
-                if s.null:
-                    null[s.metric] = s.null
-        skipped[cell] |= r.status == "skipped"
-        total[cell] += values
-        drawn[cell] += [[*v, *[np.nan] * (most - len(v))] for v in null.values()]
-        seen[cell] += 1
-    with np.errstate(invalid="ignore"):  # 0 / 0 where there is no record is the NaN that is meant
-        total, drawn = total / seen, drawn / seen[..., None]
-    nulls = {name: drawn[:, :, i, :n] for i, (name, n) in enumerate(turns.items())}
-    return np.moveaxis(total, -1, 0), np.moveaxis(skipped, -1, 0), nulls
-
-
-def _rows(records: list[Record], methods: list[str], images: list[Image], labels: dict) -> list[Row]:
-    mine: dict[str, list[Record]] = defaultdict(list)
-    for r in records:
-        mine[labels[method_of(r)]].append(r)
+def _rows(draft: _Draft) -> list[Row]:
+    group, images = draft.group, len(draft.images)
+    row = draft.places.row[np.array(group.method)]
+    image, ok = np.array(group.image), np.array(group.code) == 0
+    seconds, passes = np.array(group.seconds, float), np.array(group.passes)
+    about: dict[str, tuple[str, bool]] = {}  # of the label's first record
+    for method, (_, family, control) in group.methods.items():
+        about.setdefault(draft.labels[method], (family, control))
     rows = []
-    for m in methods:
-        lost = {(r.case, r.case_digest) for r in mine[m] if r.status != "ok"}
-        done = {(r.case, r.case_digest) for r in mine[m]} - lost
+    for i, label in enumerate(draft.methods):
+        mine = row == i
+        done = len(np.setdiff1d(image[mine], image[mine & ~ok]))
         # A run that made no map of the images, such as one of the truth metrics, has no cost to show.
-        complete = len(done) == len(images) and all(r.seconds > 0 for r in mine[m])
+        complete = done == images and bool((seconds[mine] > 0).all())
         rows.append(
             Row(
-                method=m,
-                family=mine[m][0].family,
-                control=mine[m][0].control,
-                coverage=len(done) / len(images),
-                seconds=float(np.mean([r.seconds for r in mine[m]])) if complete else np.nan,
-                passes=float(np.mean([r.passes for r in mine[m]])) if complete else np.nan,
+                method=label,
+                family=about[label][0],
+                control=about[label][1],
+                coverage=done / images,
+                seconds=float(np.mean(seconds[mine])) if complete else np.nan,
+                passes=float(np.mean(passes[mine])) if complete else np.nan,
             )
         )
     return rows
@@ -288,17 +246,9 @@ def _ranked(
     return [rows[i] for i in order], order, comparison
 
 
-def _gaps(
-    records: list[Record], primary: Column, methods: list[str], images: list[Image], labels: dict, main: np.ndarray
-) -> dict[str, list[tuple[str, str]]]:
+def _gaps(draft: _Draft, found: Gathered, main: np.ndarray) -> dict[str, list[tuple[str, str]]]:
     """Per method, (case, reason) of each primary score that is missing."""
-    reasons: dict[tuple[str, Image], str] = {}
-    for r in records:
-        entry = next((s for s in r.scores if s.metric == primary.name), None)
-        status, reason = (entry.status, entry.reason) if r.status == "ok" and entry else (r.status, r.reason)
-        if status != "ok":
-            reasons[labels[method_of(r)], (r.case, r.case_digest)] = f"{status}: {reason}" if reason else status
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for m, i in zip(*np.nonzero(np.isnan(main)), strict=True):
-        found[methods[m]].append((images[i][0], reasons.get((methods[m], images[i]), "not computed")))
-    return found
+    gaps: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for m, i in zip(*(a.tolist() for a in np.nonzero(np.isnan(main))), strict=True):
+        gaps[draft.methods[m]].append((draft.images[i][0], found.reasons.get((m, i), "not computed")))
+    return gaps

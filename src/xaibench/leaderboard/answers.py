@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaibench.leaderboard import statistics
-from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.text import listed, probability, with_interval
 
 ALL, THIN, THICK = "all vessels", "thin vessels", "thick vessels"
@@ -96,7 +96,7 @@ def paired(board: Leaderboard, column: Column, i: int, j: int) -> tuple[float, f
     """
     scores = column.orient(board.scores(column))
     difference = (scores[i] - scores[j])[None]
-    low, high = statistics.bootstrap_interval(difference, board.counts)
+    low, high = statistics.weighted_interval(difference, board.weights)
     return float(difference.mean()), float(low[0]), float(high[0])
 
 

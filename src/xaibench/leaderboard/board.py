@@ -144,10 +144,10 @@ class Leaderboard:
         difference = nemenyi.critical_difference(len(ranked), len(self.cases))
         return tuple(r.method for r in ranked), np.array([r.mean_rank for r in ranked], float), difference
 
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """(resamples, cases) int, the resamples that all methods and columns share."""
-        return statistics.resample_counts(len(self.cases), rng=np.random.default_rng(self.seed))
+    @property
+    def weights(self) -> np.ndarray:
+        """(cases, resamples) float, the resamples that all methods and columns share."""
+        return statistics.resample_weights(len(self.cases), self.seed)
 
     @cached_property
     def _intervals(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -157,7 +157,7 @@ class Leaderboard:
         """(rows,) ends of the 95 % bootstrap interval of :meth:`mean`; NaN with one image only."""
         # Computed when asked for, since a terminal table shows a few columns of many.
         if column.name not in self._intervals:
-            self._intervals[column.name] = statistics.bootstrap_interval(self.scores(column), self.counts)
+            self._intervals[column.name] = statistics.weighted_interval(self.scores(column), self.weights)
         return self._intervals[column.name]
 
     def agreement(self, columns: Sequence[Column]) -> dict[tuple[str, str], float | None]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xaibench.leaderboard.aggregate import MAIN_COLUMNS, main_stem
 from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.gather import MAIN_COLUMNS, main_stem
 from xaibench.leaderboard.meta import FEW, NO, NOISE, TRUTH, WEAK_ALPHA, WRONG, Quality
 from xaibench.leaderboard.text import EMPTY, Sheet, band, number, with_interval
 

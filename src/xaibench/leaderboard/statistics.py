@@ -41,10 +41,25 @@ def bootstrap_interval(
     Returns:
         (M,) lower and (M,) upper ends, NaN where there are fewer than two images.
     """
+    return weighted_interval(values, counts.T / counts.shape[1], confidence)
+
+
+@lru_cache(maxsize=2)
+def resample_weights(images: int, seed: int) -> np.ndarray:
+    """(images, resamples) float: the share of each image in each resample, the same array for all who ask alike."""
+    weights: np.ndarray = resample_counts(images, rng=np.random.default_rng(seed)).T / images
+    weights.flags.writeable = False
+    return weights
+
+
+def weighted_interval(
+    values: np.ndarray, weights: np.ndarray, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`bootstrap_interval`, by the weights that its counts stand for, see :func:`resample_weights`."""
     values = np.asarray(values, float)
     if values.shape[1] < 2:
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
-    means = values @ (counts.T / values.shape[1])
+    means = values @ weights
     last = means.shape[1] - 1
     ends = []
     for q in ((1 - confidence) / 2, (1 + confidence) / 2):
@@ -59,16 +74,27 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     """Rank of each method within each image, 1 for the highest score, ties sharing the mean of their ranks.
 
     Args:
-        scores: (methods, images).
+        scores: (methods, images), no NaN.
 
     Example:
         >>> ranks(np.array([[.9], [.5], [.9]])).ravel().tolist()
         [1.5, 3.0, 1.5]
     """
     scores = np.asarray(scores, float)
-    above: np.ndarray = (scores[None] > scores[:, None]).sum(1)
-    same: np.ndarray = (scores[None] == scores[:, None]).sum(1)
-    return above + (same + 1) / 2
+    if not scores.size:
+        return np.zeros(scores.shape)
+    # Sorted once, so that a thousand images cost little more than a thousand comparisons each.
+    order = np.argsort(-scores, axis=0)
+    sorted_scores = np.take_along_axis(scores, order, axis=0)
+    place = np.arange(len(scores))[:, None]
+    differs = sorted_scores[1:] != sorted_scores[:-1]
+    edge = np.ones((1, scores.shape[1]), bool)
+    first = np.maximum.accumulate(np.where(np.concatenate([edge, differs]), place, 0), axis=0)
+    after = np.where(np.concatenate([differs, edge]), place + 1, len(scores))
+    after = np.minimum.accumulate(after[::-1], axis=0)[::-1]
+    found = np.empty(scores.shape)
+    np.put_along_axis(found, order, first + (after - first + 1) / 2, axis=0)
+    return found
 
 
 def friedman(scores: np.ndarray) -> tuple[float, float]:
@@ -126,10 +152,28 @@ def wilcoxon(differences: np.ndarray) -> float:
     doubled = np.rint(2 * ranks(-np.abs(d)[:, None])[:, 0]).astype(int)  # mean ranks are whole or half
     positive = int(doubled[d > 0].sum())
     total = int(doubled.sum())
-    extreme = min(positive, total - positive)
     if d.size <= _EXACT_UP_TO:
+        extreme = min(positive, total - positive)
         return min(1.0, 2 * float(_signed_rank_cdf(tuple(sorted(doubled.tolist())))[extreme]))
-    deviation = max(total / 2 - extreme - 1, 0) / math.sqrt(float((doubled.astype(float) ** 2).sum()) / 4)
+    return _normal(positive, total, float((doubled.astype(float) ** 2).sum()))
+
+
+def _wilcoxons(differences: np.ndarray) -> np.ndarray:
+    """(pairs,) :func:`wilcoxon` of each row of (pairs, images), those of many images ranked together."""
+    found = np.empty(len(differences))
+    together = (differences != 0).all(1) & (differences.shape[1] > _EXACT_UP_TO)
+    d = differences[together]
+    doubled = np.rint(2 * ranks(-np.abs(d).T)).astype(int)
+    positive, total = (doubled * (d > 0).T).sum(0), doubled.sum(0)
+    squares = (doubled.astype(float) ** 2).sum(0)
+    found[together] = [_normal(*row) for row in zip(positive.tolist(), total.tolist(), squares.tolist(), strict=True)]
+    found[~together] = [wilcoxon(row) for row in differences[~together]]
+    return found
+
+
+def _normal(positive: int, total: int, squares: float) -> float:
+    """The normal approximation of the p-value, from the sums of the doubled ranks and of their squares."""
+    deviation = max(total / 2 - min(positive, total - positive) - 1, 0) / math.sqrt(squares / 4)
     return math.erfc(deviation / math.sqrt(2))
 
 
@@ -249,7 +293,7 @@ def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
     friedman_p = friedman(scores)[1] if k > 2 else None
     upper = np.triu_indices(k, 1)
     p = np.ones((k, k))
-    p[upper] = holm(np.array([wilcoxon(scores[i] - scores[j]) for i, j in zip(*upper, strict=True)]))
+    p[upper] = holm(np.concatenate([_wilcoxons(scores[i] - scores[i + 1 :]) for i in range(k - 1)]))
     p = np.minimum(p, p.T)
     differ = p <= alpha if friedman_p is None or friedman_p <= alpha else np.zeros((k, k), bool)
     order = np.argsort(ranks(scores).mean(1), kind="stable")

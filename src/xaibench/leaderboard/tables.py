@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xaibench.leaderboard.aggregate import main_stem, read_leaderboards
+from xaibench.leaderboard.aggregate import read_leaderboards
 from xaibench.leaderboard.board import Leaderboard
 from xaibench.leaderboard.formats import aligned, html_page, to_latex, to_markdown, to_text, written
+from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.meta import qualities
 from xaibench.leaderboard.meta_tables import render_metrics
 from xaibench.leaderboard.rows import about, csv_text, json_text, plain

@@ -2,7 +2,8 @@
 
 from xaibench.record.maps import as_stored
 from xaibench.record.schema import SCHEMA_VERSION, Record, ScoreEntry, map_key, score_key
-from xaibench.record.store import SCORE_COLUMNS, Store, tidy, write_text
+from xaibench.record.scores import SCORE_COLUMNS, tidy
+from xaibench.record.store import Store, write_text
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from xaibench.record import plain
 
 SCHEMA_VERSION = 2
 UNCHECKED = (1,)  # versions that are read, too, of which nothing says whether they are as they were written
+_DIGITS = 24  # of a key
 STATUSES = ("ok", "skipped", "failed")
 _SCORE_TEXTS = ("metric", "status", "better", "family", "key")
 _TURNS = 1000  # scores by chance of one map; a leaderboard holds them for all maps at once
@@ -260,8 +261,41 @@ def map_key(
         >>> len(map_key(parameters={}, **same))
         24
     """
-    identity = [method, parameters, distribution, version, case_digest, weights_digest, target, seed]
-    return _digest(["map", *identity])
+    keys = map_keys(
+        method=method,
+        parameters=parameters,
+        distribution=distribution,
+        version=version,
+        weights_digest=weights_digest,
+        target=target,
+        seed=seed,
+    )
+    return keys(case_digest)
+
+
+def map_keys(
+    *,
+    method: str,
+    parameters: Mapping[str, Any],
+    distribution: str,
+    version: str,
+    weights_digest: str,
+    target: str,
+    seed: int,
+) -> Callable[[str], str]:
+    """The keys of one method's maps on many cases: a function of the case's digest, see :func:`map_key`.
+
+    What all its cases share is written out and hashed once.
+    """
+    before = hashlib.sha256((_text(["map", method, parameters, distribution, version])[:-1] + ",").encode())
+    after = "," + _text([weights_digest, target, seed])[1:]
+
+    def key(case_digest: str) -> str:
+        digest = before.copy()
+        digest.update((_text(case_digest) + after).encode())
+        return digest.hexdigest()[:_DIGITS]
+
+    return key
 
 
 def score_key(map_key: str, *, metric: str, parameters: Mapping[str, Any], version: str) -> str:
@@ -272,7 +306,7 @@ def score_key(map_key: str, *, metric: str, parameters: Mapping[str, Any], versi
         ...     score_key("0" * 24, metric="srg", parameters={"fill": "mean"}, version="1")
         False
     """
-    return _digest(["score", map_key, metric, parameters, version])
+    return identified(map_key, score_identity(metric=metric, parameters=parameters, version=version))
 
 
 def asked_from_json(data: Any) -> dict[str, Any]:
@@ -298,9 +332,20 @@ _ASKED_TEXTS = ("command", "data", "network", "dataset", "split", "note", "model
 _ASKED_LISTS = ("cases", "methods", "metrics")
 
 
-def _digest(value: Any) -> str:
-    text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+def score_identity(*, metric: str, parameters: Mapping[str, Any], version: str) -> str:
+    """What a score's key says beside its map's: the same text for every map, to be given to :func:`identified`."""
+    return _text([metric, parameters, version])[1:]
+
+
+def identified(map_key: str, identity: str) -> str:
+    """The key of a score of that map with that :func:`score_identity`."""
+    return hashlib.sha256(f'["score",{_text(map_key)},{identity}'.encode()).hexdigest()[:_DIGITS]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value.isascii() and value.isalnum():  # which is its own JSON
+        return f'"{value}"'
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _canonical(value: Any) -> Any:

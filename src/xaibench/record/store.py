@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import logging
@@ -10,7 +9,6 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +16,15 @@ from xaibench.disk import is_file, is_folder, is_there, named, read_bounded
 from xaibench.errors import UserError, first_line
 from xaibench.record import arrays as packed
 from xaibench.record import plain
+from xaibench.record.index import Index
 from xaibench.record.lock import locked
 from xaibench.record.maps import pack, unpack
 from xaibench.record.schema import UNCHECKED, Record, asked_from_json
+from xaibench.record.scores import csv_parts
 from xaibench.record.seal import seal, unseal
 
 if TYPE_CHECKING:
     import numpy as np
-
-SCORE_COLUMNS = (
-    *("dataset", "case", "model", "target", "method", "params", "metric", "value"),
-    *("status", "reason", "seconds", "passes", "peak_mb", "seed"),
-)
 
 TEXT = 64 << 20  # bytes of a record
 
@@ -50,6 +45,7 @@ class Store:
 
     def __init__(self, root: str | Path, report: Callable[[Path, str], object] | None = None) -> None:
         self.root = Path(root)
+        self.index = Index(self.root, _parse)
         self.report = report or _log
         self._told: set[Path] = set()
         self._locks = 0
@@ -143,6 +139,7 @@ class Store:
             _write(self.map_path(record.map_key), content)
             record = replace(record, map_digest=digest)
         write_text(self.cell_path(record.map_key), seal(record.to_json()))
+        self.index.note(record.map_key)
         return record
 
     def read(self, key: str) -> Record | None:
@@ -158,9 +155,10 @@ class Store:
         except (OSError, ValueError) as error:
             self.damaged(path, error)
             return None
-        return None if self._newer(key) and self.load_map(record) is None else record
+        return None if self.map_is_newer(key) and self.load_map(record) is None else record
 
-    def _newer(self, key: str) -> bool:
+    def map_is_newer(self, key: str) -> bool:
+        """Whether a map was written after its record, which no run does."""
         try:
             return self.map_path(key).stat().st_mtime_ns > self.cell_path(key).stat().st_mtime_ns
         except OSError:  # no map: it may have been removed for its size
@@ -225,49 +223,31 @@ class Store:
 
     def write_scores(self) -> Path:
         """Write ``scores.csv``, one line per score with the columns :data:`SCORE_COLUMNS`; returns its path."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, SCORE_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(tidy(self.records()))
         path = self.root / "scores.csv"
-        write_text(path, text.getvalue())
+        write_text(path, csv_parts(self.index))
         return path
 
 
-def tidy(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """One dictionary per score with the keys :data:`SCORE_COLUMNS`, sorted by what they are about.
-
-    A record without any score gives one line whose metric is empty, so that a failed map stays visible.
-    """
-    lines = []
-    about_first = attrgetter("dataset", "case", "model", "target", "method", "params", "seed", "map_key")
-    for r in sorted(records, key=about_first):
-        about = {n: getattr(r, n) for n in ("dataset", "case", "model", "target", "method", "params")}
-        cost = {n: getattr(r, n) for n in ("seconds", "passes", "peak_mb", "seed")}
-        scores = [(s.metric, s.value, s.status, s.reason) for s in r.scores] or [("", None, r.status, r.reason)]
-        lines += [
-            about | {"metric": metric, "value": value, "status": status, "reason": reason} | cost
-            for metric, value, status, reason in scores
-        ]
-    return lines
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all.
+def write_text(path: Path, text: str | Iterable[str]) -> None:
+    """Write a UTF-8 text file, given whole or in parts, whole or not at all.
 
     Raises:
         UserError: if the folder cannot be written.
     """
-    _write(path, text.encode())
+    _write(path, text.encode() if isinstance(text, str) else (part.encode() for part in text))
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
     # The name is unique among processes and machines that share the folder, and its leading dot hides it from scan().
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(content)
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                with temporary.open("wb") as file:
+                    file.writelines(content)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

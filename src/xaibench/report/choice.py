@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.gather import main_stem
 
 MOST = 5  # methods in a figure of curves, beside the controls below
 CONTROLS = ("prediction", "frangi", "random")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.results import Result
 from xaibench.leaderboard.text import number
 from xaibench.report.choice import column_of, shown_methods

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.board import Leaderboard
+from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.results import Result
 from xaibench.leaderboard.text import number
 from xaibench.record import Record, Store

@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.answers import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
 from xaibench.leaderboard.claims import Claim
 from xaibench.leaderboard.claims_tables import claim_sheet
+from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.results import Result, losses
 from xaibench.leaderboard.sheet import subject
 from xaibench.leaderboard.verdict import AGAINST, SUPPORTED

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from xaibench.leaderboard.aggregate import main_stem
 from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.meta import qualities
 from xaibench.leaderboard.sheet import all_columns, condition, notes
 from xaibench.leaderboard.text import EMPTY, band, number, with_interval

@@ -29,7 +29,7 @@ from xaibench.run.execute import Report, Step, Tally, Watch
 from xaibench.run.hands import TICK, Hand, Hands, Image, Todo
 from xaibench.run.limit import too_long
 from xaibench.run.orders import Answer, Job, Order, packed
-from xaibench.run.plan import Setting, missing_scores, plan_case
+from xaibench.run.plan import Kept, Plan, Setting, missing_scores
 from xaibench.run.threads import Threads
 from xaibench.run.worker import forget, work
 from xaibench.scorer.engine import Engine
@@ -78,7 +78,8 @@ def distribute(
         UserError: if a method or target is asked for something that does not exist, or a worker has other versions.
         ClusterLost: if the scheduler or all workers are gone.
     """
-    job = Job(model, packed(methods), replace(setting, metrics=()), packed(setting.metrics), fail_fast)
+    identities = tuple(identity for identity, _ in Plan(methods, setting).metrics)
+    job = Job(model, packed(methods), replace(setting, metrics=()), packed(setting.metrics), identities, fail_fast)
     run = _Run(cases, methods, model, setting, store, Tally(len(cases) * len(methods), report), threads)
     run.watch, run.asked, run.force, run.fail_fast, run.timeout, run.say = watch, device, force, fail_fast, timeout, say
     run.job = _dumped(job, "The network or a method")
@@ -176,9 +177,14 @@ class _Run:
             self._lose(todo, f"its worker process was ended at each of {ATTEMPTS} attempts: {how}")
 
     def _further_images(self, cases: Cases) -> Iterator[Image]:
+        plan = Plan(self.methods, self.setting)
+        finished = Kept(self.store, plan)
         for case in cases:
             image = Image(case)
-            for place, cell in enumerate(plan_case(case, self.methods, self.setting)):
+            for place, cell in enumerate(plan.cells(case.digest)):
+                if not self.force and finished.complete(cell):
+                    self.tally.kept(cell, case.id)
+                    continue
                 kept = self.store.read(cell.key)
                 todo = missing_scores(cell, kept, self.force)
                 if kept is not None and todo == {}:
@@ -237,7 +243,6 @@ class _Run:
             case=todo.image.content if new else None,
             method=todo.method,
             key=todo.cell.key,
-            score_keys=tuple(todo.cell.scores),
             kept=todo.kept,
             attribution=None if todo.todo is None or todo.kept is None else self.store.load_map(todo.kept),
             todo=None if todo.todo is None else tuple(todo.todo),

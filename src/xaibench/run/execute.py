@@ -16,7 +16,7 @@ from xaibench.record.store import Store
 from xaibench.registry import Spec
 from xaibench.run.cell import Context, compute_cell, lost_cell
 from xaibench.run.limit import OutOfTime, time_limit, too_long
-from xaibench.run.plan import Cell, Setting, missing_scores, plan_case
+from xaibench.run.plan import Cell, Kept, Plan, Setting, missing_scores
 from xaibench.scorer import Scorer, target
 from xaibench.scorer.engine import Engine
 
@@ -95,9 +95,14 @@ def execute(
         UserError: if a method or target is asked for something that does not exist.
     """
     tally = Tally(len(cases) * len(methods), report)
+    plan = Plan(methods, setting)
+    finished = Kept(store, plan)
     for case in cases:
         scorer: Scorer | Skipped | None = None
-        for cell in plan_case(case, methods, setting):
+        for cell in plan.cells(case.digest):
+            if not force and finished.complete(cell):
+                tally.kept(cell, case.id)
+                continue
             kept = store.read(cell.key)
             todo = missing_scores(cell, kept, force)
             if kept is not None and todo == {}:
@@ -131,6 +136,11 @@ class Tally:
     def __init__(self, total: int, report: Report) -> None:
         self.total, self.done, self.failures = total, 0, 0
         self._report = report
+
+    def kept(self, cell: Cell, case: str) -> None:
+        """A cell was there, complete."""
+        self.done += 1
+        self._report(Event(self.done, self.total, f"{cell.spec} on {case}", "kept"))
 
     def finished(self, cell: Cell, case: str, record: Record, trace: str = "", *, kept: bool = False) -> None:
         """A cell is there; ``kept`` if it was before."""

@@ -37,6 +37,7 @@ class Job:
         methods: the run's, in order.
         setting: the rest of what decides a cell, with its metrics in :attr:`metrics` instead.
         metrics: the setting's.
+        identities: of the metrics, from which the keys of scores follow.
         fail_fast: raise the first failure instead of recording it.
     """
 
@@ -44,6 +45,7 @@ class Job:
     methods: tuple[Named | Spec, ...]
     setting: Setting
     metrics: tuple[Named | Spec, ...]
+    identities: tuple[str, ...]
     fail_fast: bool
 
 
@@ -60,7 +62,6 @@ class Order:
         case: pickled, if the worker does not have it.
         method: place in the job's methods.
         key: the map's.
-        score_keys: in the order of the job's metrics.
         kept: what is there of the cell.
         attribution: the map that is there.
         todo: the keys of the scores that are missing; None if the map is, too.
@@ -80,7 +81,6 @@ class Order:
     case: bytes | None
     method: int
     key: str
-    score_keys: tuple[str, ...]
     kept: Record | None
     attribution: np.ndarray | None
     todo: tuple[str, ...] | None

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.record.schema import Record, map_key, score_key
+from xaibench.record.entry import FAILED, Entry
+from xaibench.record.schema import STATUSES, Record, identified, map_keys, score_identity
+from xaibench.record.store import Store
 from xaibench.registry import Plugin, Spec
 
 CURVES = ("srg", "deletion", "insertion")
@@ -88,12 +91,110 @@ class Cell:
     Attributes:
         spec: the method.
         key: the map's key, under which the record is kept.
-        scores: score key to metric.
+        metrics: each with its identity, see :func:`~xaibench.record.schema.score_identity`.
     """
 
     spec: Spec
     key: str
-    scores: dict[str, Spec]
+    metrics: tuple[tuple[str, Spec], ...]
+
+    @cached_property
+    def scores(self) -> dict[str, Spec]:
+        """Score key to metric; hashed when first asked for, since most cells of a resumed run never are."""
+        return {identified(self.key, identity): metric for identity, metric in self.metrics}
+
+
+class Plan:
+    """The cells of a run on any case; what all cases share is written out and hashed once.
+
+    Args:
+        methods: explainers, controls among them.
+        setting: the rest of what decides a cell.
+    """
+
+    def __init__(self, methods: Iterable[Spec], setting: Setting) -> None:
+        self.metrics = tuple(
+            (score_identity(metric=m.plugin.name, parameters=m.parameters, version=m.plugin.distribution[1]), m)
+            for m in setting.metrics
+        )
+        self._keys = [
+            (
+                spec,
+                map_keys(
+                    method=spec.plugin.name,
+                    parameters=spec.parameters,
+                    distribution=spec.plugin.distribution[0],
+                    version=spec.plugin.distribution[1],
+                    weights_digest=setting.weights_digest,
+                    target=setting.target,
+                    seed=setting.seed,
+                ),
+            )
+            for spec in methods
+        ]
+
+    def cells(self, case_digest: str) -> list[Cell]:
+        """One per method, in order, for the case of that digest."""
+        return [Cell(spec, key(case_digest), self.metrics) for spec, key in self._keys]
+
+
+class Kept:
+    """What a store holds of a plan, found in its index in one pass.
+
+    Args:
+        store: where records are kept.
+        plan: which scores are asked for.
+    """
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        self._store, self._metrics = store, plan.metrics
+        self._patterns: list[tuple[str, list[tuple[str, Spec]]]] = []  # of each kind of entry its status, what it lacks
+        self._found: dict[str, int] = {}  # key to the place of its pattern
+        self._keys: dict[str, frozenset[str]] = {}  # key to the keys of scores that have no identity
+        self._odd: dict[str, Record] = {}
+        store.index.recognise((m.plugin.name, identity) for identity, m in plan.metrics)
+        places: dict[tuple[int, bytes, bytes], int] = {}
+        for folder in store.index.folders():
+            self._odd |= {r.map_key: r for r in folder.odd}
+            for path, reason in folder.damaged:
+                store.damaged(path, reason)
+            for e in folder.entries:
+                kind = e.map_code, e.layout.digest, e.codes
+                place = places.get(kind)
+                if place is None:
+                    place = places[kind] = len(self._patterns)
+                    self._patterns.append(self._pattern(e))
+                self._found[e.map_key] = place
+                if e.layout.unidentified:
+                    there = zip(e.layout.unidentified, e.raw_keys, strict=True)
+                    self._keys[e.map_key] = frozenset(key for i, key in there if e.codes[i] != FAILED)
+
+    def _pattern(self, entry: Entry) -> tuple[str, list[tuple[str, Spec]]]:
+        scores = zip(entry.layout.scores, entry.codes, strict=True)
+        done = {s.identity for s, code in scores if code != FAILED}
+        return STATUSES[entry.map_code], [(identity, m) for identity, m in self._metrics if identity not in done]
+
+    def complete(self, cell: Cell) -> bool:
+        """Whether the cell has its map and every score, none of them failed; a map that was skipped is left to its
+        record, which has the reason."""
+        place = self._found.get(cell.key)
+        return place is not None and self._patterns[place][0] == "ok" and self.missing(cell) == {}
+
+    def missing(self, cell: Cell, force: bool = False) -> dict[str, Spec] | None:
+        """As :func:`missing_scores` of the cell's record, which need not be read for it."""
+        place = self._found.get(cell.key)
+        if force or place is None:
+            return missing_scores(cell, self._odd.get(cell.key), force)
+        if self._store.map_is_newer(cell.key):
+            return missing_scores(cell, self._store.read(cell.key), force)
+        status, lacking = self._patterns[place]
+        if status == "failed":
+            return None
+        if status == "skipped" or not lacking:
+            return {}
+        there = self._keys.get(cell.key, frozenset())
+        asked = ((identified(cell.key, identity), m) for identity, m in lacking)
+        return {key: m for key, m in asked if key not in there}
 
 
 def chosen_methods(asked: Sequence[str | Plugin | Callable[..., Any]], suite: Suite) -> list[Spec]:
@@ -125,26 +226,8 @@ def chosen_metrics(asked: Sequence[str], suite: Suite) -> tuple[Spec, ...]:
 
 
 def plan_case(case: Case, methods: Iterable[Spec], setting: Setting) -> list[Cell]:
-    """The cells of one case."""
-    cells = []
-    for spec in methods:
-        distribution, version = spec.plugin.distribution
-        key = map_key(
-            method=spec.plugin.name,
-            parameters=spec.parameters,
-            distribution=distribution,
-            version=version,
-            case_digest=case.digest,
-            weights_digest=setting.weights_digest,
-            target=setting.target,
-            seed=setting.seed,
-        )
-        scores = {
-            score_key(key, metric=m.plugin.name, parameters=m.parameters, version=m.plugin.distribution[1]): m
-            for m in setting.metrics
-        }
-        cells.append(Cell(spec, key, scores))
-    return cells
+    """The cells of one case; for many cases see :class:`Plan`."""
+    return Plan(methods, setting).cells(case.digest)
 
 
 def missing_scores(cell: Cell, record: Record | None, force: bool) -> dict[str, Spec] | None:

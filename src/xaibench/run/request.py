@@ -24,14 +24,15 @@ from xaibench.errors import UserError
 from xaibench.model.load import load_model
 from xaibench.model.precision import PRECISIONS, in_precision
 from xaibench.model.weights_file import weights_digest
-from xaibench.record.store import SCORE_COLUMNS, Store, tidy
+from xaibench.record.scores import SCORE_COLUMNS, tidy
+from xaibench.record.store import Store
 from xaibench.registry import Plugin, Spec
 from xaibench.run.cluster import Cluster, cluster_of
 from xaibench.run.devices import chosen_device
 from xaibench.run.execute import Report, Watch, execute
 from xaibench.run.limit import can_limit
 from xaibench.run.pictures import keeping_pictures
-from xaibench.run.plan import SUITES, Setting, chosen_methods, chosen_metrics, missing_scores, plan_case, run_name
+from xaibench.run.plan import SUITES, Kept, Plan, Setting, chosen_methods, chosen_metrics, run_name
 from xaibench.run.tables import write_tables
 from xaibench.run.threads import computing_with, threads_here
 from xaibench.scorer import TARGETS
@@ -153,9 +154,11 @@ class Prepared:
     def remaining(self, force: bool = False) -> dict[str, int]:
         """How many cells there are, are kept, need scores only, and need a map; reads the cases, computes nothing."""
         count = {"cells": 0, "kept": 0, "scores": 0, "maps": 0}
+        plan = Plan(self.methods, self.setting)
+        kept = Kept(self.store, plan)
         for case in self.cases:
-            for cell in plan_case(case, self.methods, self.setting):
-                todo = missing_scores(cell, self.store.read(cell.key), force)
+            for cell in plan.cells(case.digest):
+                todo = kept.missing(cell, force)
                 count["cells"] += 1
                 count["maps" if todo is None else "scores" if todo else "kept"] += 1
         return count
@@ -272,8 +275,9 @@ def run(
         warnings.warn(caution, stacklevel=2)
     with prepared.store.locked():
         run_prepared(prepared, " ".join(sys.argv), report, force=force, fail_fast=fail_fast)
-    keys = {c.key for case in prepared.cases for c in plan_case(case, prepared.methods, prepared.setting)}
-    wanted = [r for r in prepared.store.records() if r.map_key in keys]
+    plan = Plan(prepared.methods, prepared.setting)
+    keys = {cell.key for case in prepared.cases for cell in plan.cells(case.digest)}
+    wanted = [r for folder in prepared.store.index.folders() for r in folder.records(keys.__contains__)]
     return pd.DataFrame(tidy(wanted), columns=list(SCORE_COLUMNS))
 
 

@@ -13,7 +13,7 @@ import json
 import math
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,11 +27,10 @@ from xaibench.metrics.false_positives import Comparison, FalsePositives, compare
 from xaibench.metrics.response import relative
 from xaibench.model.evaluate import predict
 from xaibench.record import plain
-from xaibench.record.schema import Record
 from xaibench.record.seal import seal, unseal
 from xaibench.record.store import Store, write_text
 from xaibench.registry import Spec
-from xaibench.run.plan import Setting, plan_case
+from xaibench.run.plan import Plan, Setting
 from xaibench.scorer.engine import evaluating
 
 ABOUT = ("dataset", "case", "model", "target", "seed")
@@ -113,10 +112,12 @@ def write_tables(
     Raises:
         UserError: if the folder cannot be written.
     """
-    records: dict[About, dict[str, Record]] = defaultdict(dict)
-    for record in store.records():
-        if record.status == "ok":
-            records[About(*(getattr(record, name) for name in About._fields))][record.map_key] = record
+    there: dict[About, dict[str, str]] = defaultdict(dict)  # map key to method
+    for folder in store.index.folders():
+        for record in folder.records(scores=lambda code: False):
+            if record.status == "ok":
+                there[About(*(getattr(record, name) for name in About._fields))][record.map_key] = record.spec
+    plan = Plan(methods, setting)
     for case in cases:
         about = About(
             setting.dataset,
@@ -127,23 +128,25 @@ def write_tables(
             case.digest,
             setting.weights_digest,
         )
-        there = records.get(about, {})
-        keys = {r.spec: key for key, r in sorted(there.items())}
+        known = there.get(about, {})
+        keys = {spec: key for key, spec in sorted(known.items())}
         # Where an edited function has left the map of its former self beside its own, its own counts.
-        keys |= {str(cell.spec): cell.key for cell in plan_case(case, methods, setting) if cell.key in there}
+        keys |= {str(cell.spec): cell.key for cell in plan.cells(case.digest) if cell.key in known}
         path = _path(store, about)
         if keys and (force or _read(path).get("maps") != keys):
-            loaded = {spec: store.load_map(there[key]) for spec, key in keys.items()}
+            records = ((spec, store.read(key)) for spec, key in keys.items())
+            loaded = {spec: store.load_map(record) for spec, record in records if record is not None}
             maps = {spec: a for spec, a in loaded.items() if a is not None}
             write_text(path, seal({"maps": keys} | _compute(case, model, setting.seed, maps)))
-    kept = {about: _read(_path(store, about)) for about in sorted(records)}
-    specs = sorted({spec for content in kept.values() for spec in content.get("maps", ())})
+    # A case's rows are read again for each file: those of all cases together may not fit into memory.
+    order = sorted(there)
+    specs = sorted({spec for about in order for spec in _read(_path(store, about)).get("maps", ())})
     for part, (name, columns) in FILES.items():
-        rows = [
+        rows = (
             dict(zip(ABOUT, about, strict=False)) | row
-            for about, content in kept.items()
-            for row in content.get(part, ())
-        ]
+            for about in order
+            for row in _read(_path(store, about)).get(part, ())
+        )
         write_text(store.root / name, _csv((*ABOUT, *columns, *specs), rows))
 
 
@@ -173,7 +176,8 @@ def _plain(value: Any) -> Any:
 
 
 def _path(store: Store, about: About) -> Path:
-    return store.root / "tables" / f"{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]}.json"
+    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+    return store.root / "tables" / key[:2] / f"{key}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -190,9 +194,13 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:
+def _csv(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    for row in rows:
+        writer.writerow(row)
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()

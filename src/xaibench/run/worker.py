@@ -106,7 +106,8 @@ def fulfil(order: Order, tell: Callable[[dict[str, Any]], None]) -> Answer:
         return Answer(refused=str(error))
     if scorer is None:
         scorer = bench.scorer = make_scorer(bench.job.model, bench.setting, case, order.device, order.engine)
-    cell = Cell(bench.methods[order.method], order.key, dict(zip(order.score_keys, bench.setting.metrics, strict=True)))
+    metrics = tuple(zip(bench.job.identities, bench.setting.metrics, strict=True))
+    cell = Cell(bench.methods[order.method], order.key, metrics)
     todo = None if order.todo is None else {key: cell.scores[key] for key in order.todo}
     keeping = InMemory(order.key, order.attribution)
     begin = _telling(tell, scorer, order.steps)

@@ -1,0 +1,175 @@
+"""Leaderboards are the same bit for bit, however many records they are made of and wherever these are read from."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from plain_loops import _columns, _gaps, _gathered, _rows
+from synthetic import record
+
+from xaibench.leaderboard import Leaderboard, leaderboards, read_leaderboards, statistics
+from xaibench.leaderboard.aggregate import grouped, labels_of
+from xaibench.leaderboard.batch import Batch, read_batches
+from xaibench.leaderboard.tables import render
+from xaibench.record import Record, Store
+from xaibench.record import index as index_module
+
+METRICS = ["srg", "deletion", "thin-gap", "auroc-thin", "mprt", "sparseness", "seconds"]
+
+
+def made_up(seed: int) -> list[Record]:
+    """Records with all that can be missing: cells, maps, scores, chance; with several seeds, versions, models."""
+    rng, found = random.Random(seed), []
+    seeds = rng.choice([1, 1, 2, 4])
+    for model in ["m1", "m2"][: rng.randint(1, 2)]:
+        for target in ["vessels", "thin", "all"][: rng.randint(1, 3)]:
+            for m in range(rng.randint(1, 6)):
+                for version in ["1", "2"][: 1 + (rng.random() < 0.2)]:
+                    for case in range(rng.randint(5, 12) if rng.random() < 0.3 else 9):
+                        about: dict[str, Any] = {"model": model, "weights_digest": model * 8}
+                        about |= {"target": target, "version": version}
+                        found += [
+                            cell(
+                                rng, f"m{m}[x={m}]" if m % 2 else f"m{m}", case, about | {"seed": s, "control": m == 0}
+                            )
+                            for s in range(seeds)
+                            if rng.random() > 0.02
+                        ]
+    return found
+
+
+def cell(rng: random.Random, spec: str, case: int, about: dict[str, Any]) -> Record:
+    scores: dict[str, float | str | None] = {}
+    nulls: dict[str, Sequence[float]] = {}
+    for metric in rng.sample(METRICS, len(METRICS)) if rng.random() < 0.3 else METRICS:
+        q = rng.random()
+        if q > 0.02:
+            value = rng.choice([rng.gauss(0, 1), 0.0, -0.0, 1e-17])
+            scores[metric] = None if q < 0.04 else "skipped" if q < 0.07 else value
+        if metric in ("auroc-thin", "srg"):
+            nulls[metric] = [rng.random() for _ in range(rng.choice([7, 7, 7, 3, 0]))]
+    status = rng.choice(["ok"] * 30 + ["failed", "skipped"])
+    about |= {"status": status, "reason": "" if status == "ok" else rng.choice(["", "why"])}
+    about |= {"seconds": rng.choice([rng.random() + 0.1] * 40 + [0.0]), "passes": rng.randint(0, 9)}
+    about["case_digest"] = f"d{case}" if rng.random() < 0.98 else f"other{case}"
+    return record(spec, f"{case:02d}", scores if status == "ok" or rng.random() < 0.5 else {}, nulls, **about)
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and a.strides == b.strides and a.tobytes() == b.tobytes()
+
+
+def check(board: Leaderboard, records: list[Record]) -> None:
+    """Hold a board against the loops."""
+    labels = labels_of(records)
+    methods = sorted(set(labels.values()))
+    images = sorted({(r.case, r.case_digest) for r in records})
+    columns = {c.name: c for c in _columns(records)}
+    assert set(board.columns) == set(columns.values())
+    values, skipped, nulls = _gathered(records, list(board.columns), methods, images, labels)
+    order = [methods.index(r.method) for r in board.rows]
+    assert same(board.values, values[:, order]) and same(board.skipped, skipped[:, order])
+    assert list(board.nulls) == list(nulls)
+    assert all(same(board.nulls[name], null[order]) for name, null in nulls.items())
+    plain = {r.method: r for r in _rows(records, methods, images, labels)}
+    for row in board.rows:
+        expected = plain[row.method]
+        for name in ("family", "control", "coverage", "seconds", "passes"):
+            assert repr(getattr(row, name)) == repr(getattr(expected, name))
+    assert board.primary is not None
+    main = values[board.columns.index(board.primary)]
+    gaps = _gaps(records, board.primary, methods, images, labels, main)
+    assert board.gaps == gaps
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_boards_are_those_of_plain_loops(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "SETTLED", -10_000_000_000)
+    records = made_up(seed)
+    store = Store(tmp_path)
+    for r in records:
+        store.write(r)
+    by_records = leaderboards(records)
+    twice = grouped(records * 2)  # of two runs taken together, each cell is merged with itself
+    read = (by_records, grouped(records)), (read_leaderboards([store]), grouped(records))
+    for boards, groups in (*read, (read_leaderboards([store, store]), twice)):
+        assert [(b.dataset, b.split, b.model, b.weights_digest, b.target) for b in boards] == list(groups)
+        for board in boards:
+            check(board, groups[board.dataset, board.split, board.model, board.weights_digest, board.target])
+        for form in ("csv", "markdown", "table"):
+            assert render(boards, form) == render(by_records, form)
+
+
+def test_what_comes_or_goes_while_it_is_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    records = [record(f"m{m}", f"{c:02d}", {"srg": m + c / 10}) for m in range(4) for c in range(8)]
+    for r in records:
+        store.write(r)
+    gone, new = records[3], record("m9", "00", {"srg": 0.5})
+    changed = record("m2", "05", {"srg": 0.5, "deletion": 0.1})
+    readings = 0
+
+    def batches(stores: Sequence[Store], report: object = None, *, again: bool = False) -> Iterator[Batch]:
+        nonlocal readings
+        readings += 1
+        if readings == 2:
+            store.cell_path(gone.map_key).unlink()
+            store.write(new)
+            store.write(changed)
+        yield from read_batches(stores)  # again, and noticing all
+
+    module = importlib.import_module("xaibench.leaderboard.aggregate")  # the package has a function of that name
+    monkeypatch.setattr(module, "read_batches", batches)
+    (board,) = read_leaderboards([store])
+    assert readings == 2
+    assert [c.name for c in board.columns] == ["srg"] and {r.method for r in board.rows} == {"m0", "m1", "m2", "m3"}
+    lost = {(board.rows[i].method, board.cases[j]) for i, j in zip(*np.nonzero(np.isnan(board.values[0])), strict=True)}
+    assert lost == {(gone.method, gone.case), ("m2", "05")}
+
+
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_ranks_are_those_of_all_comparisons(levels: int) -> None:
+    scores = np.random.default_rng(levels).integers(-levels, levels, size=(30, 40)) / 4.0
+    scores[0, :5] = -0.0
+    scores[1, :5] = [0.0, np.inf, -np.inf, 0.0, 1.0]
+    above = (scores[None] > scores[:, None]).sum(1)
+    equal = (scores[None] == scores[:, None]).sum(1)
+    assert same(statistics.ranks(scores), above + (equal + 1) / 2)
+    assert statistics.ranks(np.zeros((0, 3))).shape == (0, 3)
+    assert statistics.ranks(scores[:1]).tolist() == [[1.0] * 40]
+
+
+def test_intervals_by_shared_weights_are_those_of_the_counts() -> None:
+    values = np.random.default_rng(0).normal(size=(7, 23))
+    counts = statistics.resample_counts(23, rng=np.random.default_rng(5))
+    found = statistics.weighted_interval(values, statistics.resample_weights(23, 5))
+    for a, b in zip(found, statistics.bootstrap_interval(values, counts), strict=True):
+        assert same(a, b)
+    assert statistics.resample_weights(23, 5) is statistics.resample_weights(23, 5)
+
+
+@pytest.mark.parametrize("images", [20, 50, 51, 200])
+@pytest.mark.parametrize("ties", [True, False])
+def test_pairs_tested_together_are_tested_as_each_alone(images: int, ties: bool) -> None:
+    differences = np.random.default_rng(images).normal(size=(9, images))
+    differences[3:] = np.round(differences[3:], 1 if ties else 9)
+    differences[5] = 0
+    found = statistics._wilcoxons(differences)
+    assert found.tolist() == [statistics.wilcoxon(d) for d in differences]
+    assert statistics._wilcoxons(differences[:0]).shape == (0,)
+
+
+def test_a_hundred_methods_on_a_thousand_images_are_compared_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=1000) + rng.normal(size=(100, 1000)) + np.linspace(0, 2, 100)[:, None]
+    start = time.process_time()
+    comparison = statistics.compare(scores)
+    assert comparison.letters is not None and len(set(comparison.letters)) > 20
+    assert time.process_time() - start < 15  # by comparing every two images of every two methods: 40

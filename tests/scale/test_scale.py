@@ -1,0 +1,150 @@
+"""A run of many cells is planned, resumed and read in the time and memory that a million may take, pro rata."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from measured import measure, measured
+from simulated import Simulation, digest, write
+
+from xaibench.record import index as index_module
+from xaibench.record.entry import pack
+from xaibench.record.store import Store
+from xaibench.run.plan import Kept, Plan, missing_scores
+
+MILLION = Simulation(methods=100, models=10, images=1000)
+LIMITS = {"plan": 30, "resume": 60, "table": 60}  # s for a million cells
+MEMORY = 4  # GB
+ENTRIES = 5000  # of one folder
+
+SMALL = Simulation(methods=40, models=1, images=250, points=0)
+LARGE = Simulation(methods=40, models=1, images=500, points=0)
+
+
+def most_entries(root: Path) -> int:
+    return max(len(folders) + len(files) for _, folders, files in os.walk(root))
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[Simulation, Store]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {s: write(s, folder / str(s.cells), processes=1) for s in (SMALL, LARGE)}
+
+
+def test_simulated_records_are_what_the_index_would_make_of_them(tmp_path: Path) -> None:
+    simulation = Simulation(methods=12, models=2, images=3)
+    store = write(simulation, tmp_path, processes=1)
+    plans = [Plan(simulation.specs, setting) for setting in simulation.settings]
+    identities = {
+        m.plugin.name: frozenset(i for i, o in plans[0].metrics if o.plugin == m.plugin) for _, m in plans[0].metrics
+    }
+    good, damaged = store.scan()
+    assert not damaged and len(good) == simulation.cells
+    entries = {e.map_key: e for folder in store.index.folders() for e in folder.entries}
+    for r in good:
+        stamp = next(s for name, s in store.index._listing(r.map_key[:2]) if name == r.map_key)
+        assert entries[r.map_key].data == pack(r, stamp, identities)[0]
+    size = sum(p.stat().st_size for p in tmp_path.glob("cells/*/*.json")) / simulation.cells
+    assert 19_000 < size < 22_000  # a standard run's records on phantoms of 128 px: 18.8 to 20.7 kB
+
+
+def test_what_is_missing_is_what_the_records_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the run's own index, by one that knows no identity of a score, and by none; with files that were changed."""
+    monkeypatch.setattr(index_module, "SETTLED", -10_000_000_000)
+    simulation = Simulation(methods=12, models=1, images=4, points=0)
+    store = write(simulation, tmp_path, processes=1)
+    (setting,) = simulation.settings
+    plan = Plan(simulation.specs, setting)
+    cells = [cell for i in (*simulation.ids, "never") for cell in plan.cells(digest(i))]
+    time.sleep(0.02)
+    map_ok, score_ok = '"status":"ok","reason":"","map_key"', '"status":"ok","reason":"","better"'
+    changes = [
+        (map_ok, map_ok.replace("ok", "failed")),
+        (map_ok, map_ok.replace("ok", "skipped")),
+        ('null,"status":"skipped"', 'null,"status":"failed"'),
+        ('"key":"', '"key":"0'),  # of no score that is asked for, and no key of the usual form
+        ('"schema":1', '"schema":2'),
+        (score_ok, score_ok.replace("ok", "skipped")),  # with a value, which no record has
+    ]
+    for cell, (old, new) in zip(cells[::3], changes, strict=False):
+        path = store.cell_path(cell.key)
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+    store.cell_path(cells[1].key).unlink()
+    for index in ("the run's own", "without identities", "none"):
+        if index != "the run's own":
+            shutil.rmtree(tmp_path / "index")
+        if index == "without identities":
+            list(Store(tmp_path).index.folders())
+        kept = Kept(Store(tmp_path), plan)
+        lacking = [kept.missing(cell) for cell in cells]
+        for cell, found in zip(cells, lacking, strict=True):
+            record = store.read(cell.key)
+            expected = missing_scores(cell, record, False)
+            assert found == expected and (found is None or list(found) == list(expected or ()))
+            assert kept.missing(cell, force=True) is None
+            assert kept.complete(cell) == (record is not None and record.status == "ok" and expected == {})
+        # never computed, removed, failed, of another schema, not laid out as a record
+        assert lacking.count(None) == 12 + 1 + 1 + 2 and lacking.count({}) == 48 - 4 - 2
+
+
+def test_time_grows_no_faster_than_the_cells(stores: dict[Simulation, Store]) -> None:
+    best = {}
+    for simulation, store in stores.items():
+        runs = [measure(simulation, store.root, ["plan", "resume", "table"]) for _ in range(3)]
+        best[simulation] = {name: min(run[name]["cpu"] for run in runs) for name in LIMITS}
+        assert runs[0]["resume"]["found"] == {"kept": simulation.cells}
+        assert runs[0]["table"]["found"] == [1, 40, simulation.images]
+    for name, limit in LIMITS.items():
+        small, large = best[SMALL][name], best[LARGE][name]
+        # Half a second for what a leaderboard costs that does not depend on the number of cells.
+        assert large < limit * LARGE.cells / 1e6 + 0.5 * (name == "table"), (name, large)
+        assert large < 2.5 * small + 0.02, (name, small, large)
+
+
+def test_no_folder_has_many_entries(stores: dict[Simulation, Store]) -> None:
+    for simulation, store in stores.items():
+        assert most_entries(store.root / "index") <= 257
+        assert most_entries(store.root) < max(300, 1.5 * simulation.cells / 256)
+
+
+def test_scores_csv_is_written_part_by_part(stores: dict[Simulation, Store]) -> None:
+    store = stores[SMALL]
+    start = time.process_time()
+    path = store.write_scores()
+    assert time.process_time() - start < 20
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        abouts = [(line["case"], line["model"], line["method"], line["params"]) for line in reader]
+    assert len(abouts) == 48 * SMALL.cells and abouts == sorted(abouts)
+    path.unlink()
+
+
+@pytest.mark.soak
+def test_a_million_cells(tmp_path: Path) -> None:
+    """Some minutes, 27 GB of disk; prints what it measured."""
+    if shutil.disk_usage(tmp_path).free < 40e9:
+        pytest.skip("this needs 40 GB of free disk")
+    start = time.perf_counter()
+    root = write(MILLION, tmp_path / "run").root
+    print(f"\n{MILLION.cells} cells written in {time.perf_counter() - start:.0f} s")
+    try:
+        print(f"most entries in a folder: {most_entries(root)}")
+        assert most_entries(root) < ENTRIES
+        found = {}
+        for names in (("plan", "resume"), ("table",), ("csv",), ("scores",)):
+            found |= measured(MILLION, root, *names)
+        for name, f in found.items():
+            print(f"{name}: {f['wall']:.1f} s, processor {f['cpu']:.1f} s, peak {f['peak_gb']:.2f} GB; {f['found']}")
+        assert found["resume"]["found"] == {"kept": MILLION.cells}
+        assert found["table"]["found"] == [10, 100, 1000]
+        for name, limit in LIMITS.items():
+            assert found[name]["cpu"] < limit
+        assert all(f["peak_gb"] < MEMORY for f in found.values())
+    finally:
+        shutil.rmtree(root)

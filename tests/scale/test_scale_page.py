@@ -1,0 +1,77 @@
+"""The arithmetic of docs/scale.md, against the figures it cites."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from xaibench.run.plan import SUITES, chosen_methods
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "scale.md").read_text("utf-8")
+ROWS = {
+    cells[0]: cells[1:]
+    for line in PAGE.splitlines()
+    if line.startswith("|") and (cells := [c.strip() for c in line.strip("|").split("|")])
+}
+CELLS = 1_000_000
+
+
+def figure(row: str, column: int = 0) -> float:
+    return float(ROWS[row][column].split()[0])
+
+
+def test_what_the_published_table_took() -> None:
+    text = gzip.decompress((ROOT / "results/drive/scores.csv.gz").read_bytes()).decode()
+    seconds = {
+        (line["case"], line["method"], line["params"]): float(line["seconds"])
+        for line in csv.DictReader(io.StringIO(text))
+    }
+    assert figure("cells of the published table") == len(seconds)
+    assert figure("seconds of a map, mean over these cells") == round(sum(seconds.values()) / len(seconds), 2)
+    assert "about an hour and a half" in (ROOT / "results/README.md").read_text("utf-8")
+    hours = figure("hours that they took")
+    assert hours == 1.5 and figure("seconds of a cell") == hours * 3600 / len(seconds)
+
+
+def test_what_the_standard_suite_takes() -> None:
+    cells = len(chosen_methods([], SUITES["standard"])) * 20
+    assert figure("cells of the standard suite") == cells
+    said = (ROOT / "README.md").read_text("utf-8")
+    assert (
+        re.search(r"the standard suite about three hours for all\s+twenty", said)
+        and figure("hours that they take") == 3
+    )
+    assert figure("seconds of a cell, standard suite") == round(3 * 3600 / cells, 1)
+    assert "| lime | 362.2 |" in (ROOT / "results/bench.md").read_text("utf-8") and "costs 362 passes" in PAGE
+
+
+@pytest.mark.parametrize("machines", [1, 16, 256])
+def test_hours_and_days_of_a_million_cells(machines: int) -> None:
+    hours = 3 / figure("cells of the standard suite") * CELLS / machines
+    assert figure(str(machines)) == round(hours, 0 if machines == 1 else 1)
+    assert figure(str(machines), 1) == round(hours / 24, 1)
+
+
+@pytest.mark.parametrize(
+    "what", ["records, `cells/`", "maps of DRIVE's size, `maps/`", "the index, `index/`", "`scores.csv`"]
+)
+def test_disk_of_a_million_cells(what: str) -> None:
+    assert figure(what, 1) == pytest.approx(figure(what) * CELLS / 1e6)
+
+
+def test_shares_and_rates() -> None:
+    steps = ("plan: ", "resume: ", "`xaibench leaderboard`", "all columns", "`scores.csv`, 48 million lines")
+    serial = sum(figure(row) for row in ROWS if row.startswith(steps))
+    hours = figure("256")
+    assert 100 * serial / (hours * 3600) == pytest.approx(1, abs=0.7)
+    assert 0.2 < serial / (serial + hours * 3600 * 256 / 10_000) < 0.45
+    assert "13 cells per second" in PAGE and round(CELLS / (hours * 3600)) == 13
+    assert "some 3 900" in PAGE and 3900 < CELLS / 256 < 3910
+    assert "1 ms" in PAGE and "17 minutes" in PAGE and round(CELLS * 1e-3 / 60) == 17
+    assert CELLS == 100 * 10 * 1000 and "100 methods × 10 models × 1 000 images" in PAGE
