@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import stat
 import zipfile
@@ -121,6 +123,27 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int = M
     if len(content) != size:
         raise ValueError(f"it holds {_size(len(content))} of the {_size(size)} that it declares")
     return content
+
+
+def gunzipped(content: bytes, most: int = MOST) -> bytes:
+    """What the content of a gzip file unpacks to.
+
+    Raises:
+        ValueError: if that is more than ``most`` bytes, or packed as only what fills a memory is.
+        OSError, EOFError, zlib.error: if it is damaged.
+    """
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        parts, size = [], 0
+        while part := file.read(1 << 20):
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise ValueError(f"it unpacks to more than the {_size(most)} that are read")
+            if size > _BOMB[0] and size > _BOMB[1] * len(content):
+                raise ValueError(
+                    f"it unpacks to {_size(size)} and more from {_size(len(content))}, as only a bomb does"
+                )
+    return b"".join(parts)
 
 
 def _size(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from xaibench.errors import UserError
 STARE = (*range(1, 6), 44, 77, 81, 82, 139, 162, 163, 235, 236, 239, 240, 255, 291, 319, 324)
 
 
-@pytest.mark.parametrize("compressed", [False])
+@pytest.mark.parametrize("compressed", [False, True])
 def test_stare_holds_what_was_written(make: Any, tmp_path: Path, compressed: bool) -> None:
     root = make.stare(tmp_path, STARE, unlabelled=[6, 7], zipped=compressed)
     test, training, everything = (stare(split=s, root=str(root)) for s in ("test", "train", "all"))
@@ -30,6 +31,17 @@ def test_stare_holds_what_was_written(make: Any, tmp_path: Path, compressed: boo
     np.testing.assert_array_equal(case.vessels, eye.vessels)
     np.testing.assert_array_equal(case.observer2, np.roll(eye.vessels, 1, 0))
     assert (case.fov.numpy() & eye.fov).sum() / (case.fov.numpy() | eye.fov).sum() > 0.9
+
+
+def test_a_compressed_picture_that_is_damaged_or_a_bomb_is_told(make: Any, tmp_path: Path) -> None:
+    root = make.stare(tmp_path, [1, 2], zipped=True)
+    first, second = (root / "stare-images" / f"im000{n}.ppm.gz" for n in (1, 2))
+    make.cut(first)
+    second.write_bytes(gzip.compress(bytes(100 << 20)))
+    with pytest.raises(UserError, match=r"im0001\.ppm\.gz in .* cannot be read"):
+        stare(split="training", root=str(root))[0]
+    with pytest.raises(UserError, match=r"im0002\.ppm\.gz .* as only a bomb does"):
+        stare(split="training", root=str(root))[1]
 
 
 def test_stare_may_lie_flat_in_an_archive_and_be_a_part(make: Any, tmp_path: Path) -> None:

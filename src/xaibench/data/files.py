@@ -11,16 +11,19 @@ import numpy as np
 
 from xaibench.data import archive
 from xaibench.data.picture import Unreadable, grey_pixels, rgb_pixels
-from xaibench.disk import is_file, is_folder, is_there, named, read_bounded
+from xaibench.disk import gunzipped, is_file, is_folder, is_there, named, read_bounded
 from xaibench.errors import UserError, first_line
 
 PICTURES = (".tif", ".tiff", ".gif", ".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp")
+_LISTED = (*PICTURES, *(f"{ending}.gz" for ending in PICTURES))
 _ENTRIES = 100_000  # files and folders that are looked at: no dataset has so many, a whole disk does
 
 
 @dataclass(frozen=True)
 class Source:
     """The pictures below a folder or in a zip archive; a zip inside counts as a folder of its name.
+
+    A picture may be compressed by itself, ``01.ppm.gz``.
 
     Attributes:
         root: the folder or archive.
@@ -41,7 +44,8 @@ class Source:
         """
         path, members = self.files[name]
         try:
-            return archive.read(path, members) if members else read_bounded(path)
+            content = archive.read(path, members) if members else read_bounded(path)
+            return gunzipped(content) if name.lower().endswith(".gz") else content
         except Exception as error:  # a damaged archive can make it fail in any way at all
             raise _unreadable(self, name, error) from error
 
@@ -69,7 +73,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
             plain[name] = (file, ())
             continue
         try:
-            found, unreadable = archive.members(file, PICTURES, name[:-4])
+            found, unreadable = archive.members(file, _LISTED, name[:-4])
         except Exception as error:  # a damaged archive can make it fail in any way at all
             found, unreadable = {}, [f"{file} is not a readable zip archive: {first_line(error)}."]
         zipped |= {inner: (file, chain) for inner, chain in found.items()}
@@ -149,7 +153,7 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
             kind = _kind(entry)
             if kind == "folder" and len(above) + 1 < archive.DEPTH:
                 yield from below(folder / entry.name, f"{prefix}{entry.name}/", (*above, here))
-            elif kind == "file" and Path(entry.name).suffix.lower() in (*PICTURES, ".zip"):
+            elif kind == "file" and entry.name.lower().endswith((*_LISTED, ".zip")):
                 yield prefix + entry.name, folder / entry.name
 
     return below(root, "", ())
