@@ -18,6 +18,7 @@ from xaibench.record import Record, ScoreEntry, Store, map_key, score_key
 from xaibench.record import index as index_module
 from xaibench.record.entry import Entry, pack, spans
 from xaibench.record.schema import identified, score_identity
+from xaibench.record.seal import seal
 
 METRICS = {"srg": {"fill": "inpaint"}, "srg[fill=blur]": {"fill": "blur"}, "auroc-thin": {}, "seconds": {}}
 IDENTITIES = {m: score_identity(metric=m.partition("[")[0], parameters=p, version="1") for m, p in METRICS.items()}
@@ -179,7 +180,7 @@ def test_a_file_that_may_still_change_within_one_tick_is_not_entered(
     assert found(store)[0] == light([r])
     path = store.cell_path(r.map_key)
     before = path.stat()
-    path.write_text(path.read_text().replace('"seconds":1.5', '"seconds":2.5'))
+    path.write_text(seal(dataclasses.replace(r, seconds=2.5).to_json()))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert found(store)[0][0].seconds == 2.5
 
