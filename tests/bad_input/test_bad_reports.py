@@ -54,7 +54,9 @@ def fill(store: Store, cells: list[Any], maps: list[Any], whole: bool) -> None:
     for record, put in zip(CELLS, [*maps, *[None] * len(CELLS)], strict=False):
         key = record["map_key"]
         if isinstance(put, np.ndarray):
-            store.write_arrays("maps", key, {"map": put.astype(np.float16), "scale": np.float64(put.max())})
+            store.write_arrays(
+                "maps", key, {"map": put.clip(max=6e4).astype(np.float16), "scale": np.float64(put.max())}
+            )
         elif put is not None:
             path = store.map_path(key)
             path.parent.mkdir(parents=True, exist_ok=True)
