@@ -116,19 +116,19 @@ class Index:
         record whose entry holds.
         """
         before, log = self._log(prefix)
-        known: dict[bytes, tuple[Stamp, bytes, int, int]] = {}
+        known: dict[str, tuple[Stamp, bytes, int, int]] = {}
         whole = 0
         for key, stamp, digest, start, end in spans(log):
-            known[key] = stamp, digest, start, end
+            known[key.hex()] = stamp, digest, start, end
             whole = end
         folder = Folder(prefix)
         fresh: list[tuple[bytes, Layout]] = []
         kept: list[bytes] = []
         places = array("Q")
         for name, stamp in self._listing(prefix):
-            key = _unhex(name)
-            if key in known and known[key][0] == stamp:
-                _, digest, start, end = known[key]
+            entry = known.get(name)
+            if entry is not None and entry[0] == stamp:
+                _, digest, start, end = entry
                 layout = self._layout(digest)
                 if layout is not None:
                     kept.append(log[start:end])
@@ -238,14 +238,6 @@ class Index:
 
 def _settled(stamp: Stamp) -> bool:
     return max(stamp[:2]) < time.time_ns() - SETTLED
-
-
-def _unhex(name: str) -> bytes:
-    try:
-        key = bytes.fromhex(name)
-    except ValueError:
-        return b""
-    return key if key.hex() == name else b""
 
 
 def _replace(path: Path, content: bytes) -> None:
