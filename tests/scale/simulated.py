@@ -19,7 +19,8 @@ import numpy as np
 
 from xaibench import registry
 from xaibench.record.entry import ABOUT, CODES, Described, Layout, Stamp, assemble, doubles, stamp_of
-from xaibench.record.schema import identified
+from xaibench.record.schema import SCHEMA_VERSION, identified
+from xaibench.record.seal import sealed
 from xaibench.record.store import Store
 from xaibench.registry import Spec
 from xaibench.run.plan import SUITES, Plan, Setting, chosen_metrics
@@ -168,7 +169,7 @@ class _Template:
             parts[i] = words[word]
         for i, number in zip(self._numbers, numbers, strict=True):
             parts[i] = number
-        return "".join(parts).encode()
+        return sealed("".join(parts)).encode()
 
 
 def _bound(metric: Spec, end: int) -> float | None:
@@ -198,7 +199,7 @@ def _template(spec: Spec, setting: Setting, plan: Plan, points: int) -> _Templat
     scores[-1] |= {"value": None, "status": "skipped", "reason": "No segment of one has the contrast of the other."}
     distribution, version = spec.plugin.distribution
     about: dict[str, Any] = {
-        "schema": 1,
+        "schema": SCHEMA_VERSION,
         "dataset": setting.dataset,
         "split": setting.split,
         "case": "@word0",
@@ -223,5 +224,5 @@ def _template(spec: Spec, setting: Setting, plan: Plan, points: int) -> _Templat
         )
         for s, (identity, _) in ordered
     )
-    record = about | {"map_key": "@word2"} | cost | {"scores": [s for s, _ in ordered]}
+    record = about | {"map_key": "@word2", "map_digest": ""} | cost | {"scores": [s for s, _ in ordered]}
     return _Template(record, Layout(described))

@@ -32,7 +32,11 @@ def seal(content: Mapping[str, Any]) -> str:
         ...
         ValueError: it is not as it was written (wrong checksum)
     """
-    body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return sealed(json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def sealed(body: str) -> str:
+    """The text of a JSON object, not empty and without space after its brace, with its checksum put first."""
     return f'{_HEAD.decode()}{_checksum(body.encode())}",{body[1:]}'
 
 
