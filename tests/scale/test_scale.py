@@ -14,6 +14,7 @@ from simulated import Simulation, digest, write
 
 from xaibench.record import index as index_module
 from xaibench.record.entry import pack
+from xaibench.record.seal import sealed
 from xaibench.record.store import Store
 from xaibench.run.plan import Kept, Plan, missing_scores
 
@@ -68,13 +69,14 @@ def test_what_is_missing_is_what_the_records_say(tmp_path: Path, monkeypatch: py
         (map_ok, map_ok.replace("ok", "skipped")),
         ('null,"status":"skipped"', 'null,"status":"failed"'),
         ('"key":"', '"key":"0'),  # of no score that is asked for, and no key of the usual form
-        ('"schema":1', '"schema":2'),
+        ('"schema":2', '"schema":3'),
         (score_ok, score_ok.replace("ok", "skipped")),  # with a value, which no record has
     ]
     for cell, (old, new) in zip(cells[::3], changes, strict=False):
         path = store.cell_path(cell.key)
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new, 1))
+        body = "{" + path.read_text().partition(",")[2]
+        assert old in body
+        path.write_text(sealed(body.replace(old, new, 1)))
     store.cell_path(cells[1].key).unlink()
     for index in ("the run's own", "without identities", "none"):
         if index != "the run's own":
