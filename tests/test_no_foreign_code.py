@@ -53,6 +53,8 @@ ALLOWED = {
     ("data/__init__.py", "import_module"): "the package's own modules, from a table",
     ("metrics/cost.py", "ctypes.CDLL"): "the C library of the process itself, to give memory back",
     ("scorer/engine.py", "ctypes.CDLL"): "the same, to keep memory",
+    ("scorer/state.py", "ctypes.CDLL"): "the same, to compare memory",
+    ("run/worker.py", "pickle"): "what the run itself has sent to its workers, through Dask's own channel",
 }
 
 

@@ -31,6 +31,7 @@ from xaibench.leaderboard.components import read_components
 from xaibench.leaderboard.results import losses, read_results
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key, tidy
 from xaibench.record.pictures import Film, Picture, load_film, load_picture, write_film, write_picture
+from xaibench.record.seal import sealed
 
 METRICS = {"srg": "higher", "auroc-thin": "higher", "auroc-thick": "higher", "thin-gap": "zero", "mprt": "lower"}
 
@@ -164,9 +165,14 @@ def dumped(value: Any) -> bytes:
     return json.dumps(value).encode()  # NaN, infinities and lone surrogates as Python writes them
 
 
+def record_file(value: Any) -> bytes:
+    """As a run writes it, with the checksum of what it holds: what is wrong is what it says."""
+    return sealed(json.dumps(value)).encode() if isinstance(value, dict) and value else dumped(value)
+
+
 def write(root: Path, cells: list[Any], run: bytes = dumped(RUN)) -> Store:
     for i, value in enumerate(cells):
-        content = value if isinstance(value, bytes) else dumped(value)
+        content = value if isinstance(value, bytes) else record_file(value)
         key = value.get("map_key") if isinstance(value, dict) else None
         name = key if isinstance(key, str) and key.isalnum() and len(key) < 99 else f"{i:024x}"
         path = root / "cells" / name[:2] / f"{name}.json"
@@ -176,7 +182,7 @@ def write(root: Path, cells: list[Any], run: bytes = dumped(RUN)) -> Store:
     return Store(root)
 
 
-@given(st.one_of(anything.map(dumped), cells.map(lambda c: dumped(c[0])), raw))
+@given(st.one_of(anything.map(record_file), anything.map(dumped), cells.map(lambda c: record_file(c[0])), raw))
 def test_a_record_of_any_content(content: bytes) -> None:
     with folder() as place:
         store = write(place, [content])

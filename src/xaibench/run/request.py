@@ -144,7 +144,7 @@ class Prepared:
         with contextlib.suppress(UserError):
             known = self.store.read_run()
         before, now = known.get("machine", {}).get("threads"), self.threads or torch.get_num_threads()
-        if before is not None and before != now:
+        if before is not None and before != str(now):
             found.append(
                 f"What is kept in {self.store.root} was computed with {before} threads, and now there are {now}, which "
                 f"can change the last digits: --threads {before} would not."
