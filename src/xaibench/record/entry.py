@@ -211,6 +211,10 @@ class Entry:
         start = HEAD.size + 10 * self.count + _KEY * self._raw
         return self.data[start : start + 8 * self.nulls]
 
+    def scores(self, size: int) -> bytes:
+        """What lies between head and text, which takes so many bytes."""
+        return self.data[HEAD.size : HEAD.size + size]
+
     @property
     def raw_keys(self) -> list[str]:
         """The keys of the scores that have no identity."""
