@@ -108,29 +108,22 @@ class Batch:
 
     def _block(self, kind: Kind, where: list[int]) -> Block:
         items = [self._items[place] for place in where]
+        entries = [item for item in items if isinstance(item, Entry)]
+        records = [item for item in items if isinstance(item, Record)]  # a kind is of one or of the other
         n, width, turns = len(items), len(kind.scores), sum(kind.turns)
-        codes = np.frombuffer(b"".join(map(_codes, items)), np.uint8).reshape(n, width)
-        values = np.frombuffer(b"".join(map(_values, items)), "<f8").reshape(n, width)
-        nulls = np.frombuffer(b"".join(map(_nulls, items)), "<f8").reshape(n, turns)
-        return Block(kind, np.array(where), codes, values, nulls)
-
-
-def _codes(item: Entry | Record) -> bytes:
-    return item.codes if isinstance(item, Entry) else bytes(CODES[s.status] for s in item.scores)
-
-
-def _values(item: Entry | Record) -> bytes:
-    if isinstance(item, Entry):
-        return item.value_bytes
-    return np.array([np.nan if s.value is None else s.value for s in item.scores], "<f8").tobytes()
-
-
-def _nulls(item: Entry | Record) -> bytes:
-    return (
-        item.null_bytes
-        if isinstance(item, Entry)
-        else np.array([v for s in item.scores for v in s.null], "<f8").tobytes()
-    )
+        if not width:
+            return Block(kind, np.array(where), np.zeros((n, 0), np.uint8), np.zeros((n, 0)), np.zeros((n, 0)))
+        if records:
+            codes = np.array([[CODES[s.status] for s in r.scores] for r in records], np.uint8).reshape(n, width)
+            values = [[np.nan if s.value is None else s.value for s in r.scores] for r in records]
+            nulls = [[v for s in r.scores for v in s.null] for r in records]
+            numbers = (np.array(x, float).reshape(n, size) for x, size in ((values, width), (nulls, turns)))
+            return Block(kind, np.array(where), codes, *numbers)
+        raw = len(entries[0].layout.unidentified)
+        layout = [("codes", "u1", width), ("counts", "u1", width), ("values", "<f8", width)]
+        fields = np.dtype([*layout, ("keys", "V12", raw), ("nulls", "<f8", turns)])
+        found = np.frombuffer(b"".join([e.scores(fields.itemsize) for e in entries]), fields)
+        return Block(kind, np.array(where), *(found[name].reshape(n, -1) for name in ("codes", "values", "nulls")))
 
 
 def read_batches(stores: Sequence[Store], report: Report | None = None, *, again: bool = False) -> Iterator[Batch]:

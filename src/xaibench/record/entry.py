@@ -20,19 +20,20 @@ from xaibench.record.schema import STATUSES, Record, ScoreEntry, identified
 
 # magic, length, CRC of what follows it; key; mtime, ctime, size; layout; map's status; how many scores, keys, chance
 # scores, and bytes of text. Then statuses and numbers of chance scores (one byte per score), values (float64, NaN where
-# there is none), keys of scores without an identity (12 bytes), chance scores (float64), text (JSON).
+# there is none), keys of scores without an identity (12 bytes), chance scores (float64), text (two lines of JSON).
 HEAD = struct.Struct("<4sII12sqqq8sBxHHHI")
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 _MAGIC = b"xbi1"
 _CHECKED = 12  # where the checksum begins
 _KEY = 12  # bytes
 CODES = {status: i for i, status in enumerate(STATUSES)}
 OK, SKIPPED, FAILED = (CODES[status] for status in ("ok", "skipped", "failed"))
-ABOUT = (
-    *("dataset", "split", "case", "case_digest", "model", "weights_digest", "target", "method", "params", "spec"),
-    *("family", "control", "signed", "distribution", "version", "seed", "reason", "seconds", "passes", "peak_mb"),
-    "map_digest",
+# Fields that all images of a run share, and those of one cell: two texts, so that the former is read once.
+_SHARED = (
+    *("dataset", "split", "model", "weights_digest", "target", "method", "params", "spec", "family", "control"),
+    *("signed", "distribution", "version", "seed"),
 )
+ABOUT = (*_SHARED, "case", "case_digest", "reason", "seconds", "passes", "peak_mb", "map_digest")
 
 
 Stamp = tuple[int, int, int]  # what changes with a file: times of its content and of its inode, ns, and its size
@@ -143,7 +144,8 @@ def assemble(
     Raises:
         struct.error: if anything is too large.
     """
-    text = json.dumps(about).encode()
+    shared, own = about[: len(_SHARED)], about[len(_SHARED) :]
+    text = f"{json.dumps(shared)}\n{json.dumps(own)}".encode()
     length = HEAD.size + len(body) + len(text)
     fields = (key, *stamp, layout.digest, code, len(layout.scores), *counts, len(text))
     checked = HEAD.pack(_MAGIC, length, 0, *fields)[_CHECKED:] + body + text
@@ -212,6 +214,10 @@ class Entry:
         start = HEAD.size + 10 * self.count + _KEY * self._raw
         return self.data[start : start + 8 * self.nulls]
 
+    def scores(self, size: int) -> bytes:
+        """What lies between head and text, which takes so many bytes."""
+        return self.data[HEAD.size : HEAD.size + size]
+
     @property
     def raw_keys(self) -> list[str]:
         """The keys of the scores that have no identity."""
@@ -225,8 +231,9 @@ class Entry:
 
     def about(self) -> tuple[list[Any], dict[str, str]]:
         """The record's fields in the order of :data:`ABOUT`, and the reasons of its scores by their places."""
-        *fields, reasons = _decode(self.data[len(self.data) - self._text :].decode())
-        return fields, reasons
+        shared, own = self.data[len(self.data) - self._text :].decode().split("\n")
+        *fields, reasons = _decode(own)[0]
+        return [*_shared(shared), *fields], reasons
 
     def record(self, scores: Callable[[int], bool] = lambda code: True) -> Record:
         """The record without its curves, and with those scores only whose status, by its place, is wanted."""
@@ -253,6 +260,11 @@ class Entry:
                 first += n
         status = STATUSES[self.map_code]
         return Record(**dict(zip(ABOUT, fields, strict=True)), status=status, map_key=key, scores=entries)
+
+
+@lru_cache(maxsize=4096)
+def _shared(text: str) -> tuple[Any, ...]:
+    return tuple(_decode(text)[0])
 
 
 def _key(text: str) -> bytes:
