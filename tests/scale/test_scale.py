@@ -129,7 +129,7 @@ def test_scores_csv_is_written_part_by_part(stores: dict[Simulation, Store]) -> 
 
 @pytest.mark.soak
 def test_a_million_cells(tmp_path: Path) -> None:
-    """Some minutes, 27 GB of disk; prints what it measured."""
+    """Some minutes, 35 GB of disk; prints what it measured."""
     if shutil.disk_usage(tmp_path).free < 40e9:
         pytest.skip("this needs 40 GB of free disk")
     start = time.perf_counter()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -87,7 +89,20 @@ def read_leaderboards(
         report: called with each damaged file and the reason; such a record counts as one that is not there.
     """
     readings = iter([read_batches(stores, report), read_batches(stores, again=True)])
-    return _leaderboards(lambda: next(readings), target, seed, asked_of(stores))
+    with _no_cycles():
+        return _leaderboards(lambda: next(readings), target, seed, asked_of(stores))
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """No search for cyclic garbage: none is made here, and among millions of objects it takes a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _leaderboards(
