@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 HERE = Path(__file__).resolve().parent
 SOURCES = str(HERE.parents[1] / "src")
 
@@ -68,9 +70,14 @@ class ByHand:
 
 
 def environment(path: Sequence[Path] = ()) -> dict[str, Any]:
-    """Of a process that finds these sources and no others of the same name."""
+    """Of a process that finds these sources and no others of the same name, and computes with as many threads."""
     paths = os.pathsep.join([SOURCES, *map(str, path)])
-    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:

@@ -8,10 +8,8 @@ where s_end has everything removed, and both endpoints are kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -175,33 +173,22 @@ def removed_in_order(groups: Sequence[np.ndarray], case: Case, scorer: Scorer, f
         fill: see :func:`~xaibench.metrics.fills.prepare_fill`.
         seed: of the fill's noise.
     """
-    filler, removed = _filler(case, scorer, fill, seed), np.zeros(tuple(case.fov.shape), bool)
-    name, masks = hashlib.sha1(f"removed {fill} {seed}".encode(), usedforsecurity=False), dict[bytes, np.ndarray]()
-    names = []
+    filler, fov = _filler(case, scorer, fill, seed), case.fov.numpy()
+    removed, picture = np.zeros(fov.shape, bool), case.image.numpy().copy()
+    name, seen = hashlib.sha1(f"removed {fill} {seed}".encode(), usedforsecurity=False), []
+
+    def logits() -> Tensor:
+        if filler.values is None:
+            picture[:] = filler(removed)
+        return _logits(picture, removed, filler, case, scorer, lambda: _emptied(case, scorer, fill, seed))
+
     for group in groups:
         removed.ravel()[group] = True
+        if filler.values is not None:
+            picture.reshape(3, -1)[:, group] = filler.values.reshape(3, -1)[:, group]
         name.update(group.tobytes())
-        names.append(name.digest())
-        masks[names[-1]] = removed.copy()
-    pictures = _ahead(filler, [mask for name, mask in masks.items() if not scorer.knows(name)])
-
-    def logits(mask: np.ndarray) -> Tensor:
-        return _logits(next(pictures), mask, filler, case, scorer, lambda: _emptied(case, scorer, fill, seed))
-
-    seen = {name: _see(name, partial(logits, mask), case, scorer) for name, mask in masks.items()}
-    return Seen(*np.array([seen[name] for name in names]).reshape(-1, 2).T)
-
-
-def _ahead(make: Callable[[np.ndarray], np.ndarray], masks: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """A picture for each mask, of which the next is made while the network is busy with the last."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = None
-        for mask in masks:
-            last, coming = coming, pool.submit(make, mask)
-            if last is not None:
-                yield last.result()
-        if coming is not None:
-            yield coming.result()
+        seen.append(_see(name.digest(), logits, case, scorer))
+    return Seen(*(np.array(each) for each in zip(*seen, strict=True))) if seen else Seen(np.empty(0), np.empty(0))
 
 
 def _logits(

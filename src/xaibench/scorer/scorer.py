@@ -118,7 +118,7 @@ class Scorer:
         for i, picture in enumerate(pictures):
             self._check(picture[None])
             names.append(digest(picture) if shared else i)
-            if names[-1] in waiting or self.knows(names[-1]):
+            if names[-1] in waiting or self._knows(names[-1]):
                 continue
             batch = self._room(picture)
             batch[len(waiting)] = picture
@@ -137,7 +137,7 @@ class Scorer:
             return [float(self.reduce(logits)[0]) for logits in near.changed_each(changes)]
         listed = list(changes)
         keys = [near.digest + repr(box).encode() + digest(content) for box, content in listed]
-        new = {key: change for key, change in zip(keys, listed, strict=True) if not self.knows(key)}
+        new = {key: change for key, change in zip(keys, listed, strict=True) if not self._knows(key)}
         for key, logits in zip(new, near.changed_each(new.values()), strict=True):
             self._keep(key, logits)
         place = self._family.index(self)
@@ -152,13 +152,9 @@ class Scorer:
         if len(self._family) == 1:
             return float(self.reduce(logits())[0])
         name = key()
-        if not self.knows(name):
+        if not self._knows(name):
             self._keep(name, logits())
         return self._kept[name][self._family.index(self)]
-
-    def knows(self, key: bytes) -> bool:
-        """Whether :meth:`once` has a score of that key, so that it would ask for no logits."""
-        return len(self._family) > 1 and len(self._kept.get(key, ())) == len(self._family)
 
     def forget(self) -> None:
         """Forget the scores kept for the family."""
@@ -205,6 +201,9 @@ class Scorer:
 
     def _of_all(self, logits: Tensor) -> list[float]:
         return [float(member.reduce(logits)[0]) for member in self._family]
+
+    def _knows(self, key: bytes) -> bool:
+        return len(self._family) > 1 and len(self._kept.get(key, ())) == len(self._family)
 
     def _keep(self, key: bytes, logits: Tensor) -> None:
         self._kept[key] = self._of_all(logits)
