@@ -54,7 +54,7 @@ ALLOWED = {
     ("metrics/cost.py", "ctypes.CDLL"): "the C library of the process itself, to give memory back",
     ("scorer/engine.py", "ctypes.CDLL"): "the same, to keep memory",
     ("scorer/state.py", "ctypes.CDLL"): "the same, to compare memory",
-    ("run/worker.py", "pickle"): "what the run itself has sent to its workers, through Dask's own channel",
+    ("run/orders.py", "pickle"): "what the run itself has sent to its workers, through Dask's own channel",
 }
 
 

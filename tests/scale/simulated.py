@@ -19,7 +19,8 @@ import numpy as np
 
 from xaibench import registry
 from xaibench.record.entry import ABOUT, CODES, Described, Layout, Stamp, assemble, doubles, stamp_of
-from xaibench.record.schema import SCHEMA_VERSION, identified
+from xaibench.record.keys import identified
+from xaibench.record.schema import SCHEMA_VERSION
 from xaibench.record.seal import sealed
 from xaibench.record.store import Store
 from xaibench.registry import Spec

@@ -1,7 +1,8 @@
 """What is kept of a run. The computing side writes it, the reading side reads it, and neither imports the other."""
 
+from xaibench.record.keys import map_key, score_key
 from xaibench.record.maps import as_stored
-from xaibench.record.schema import SCHEMA_VERSION, Record, ScoreEntry, map_key, score_key
+from xaibench.record.schema import SCHEMA_VERSION, Record, ScoreEntry
 from xaibench.record.scores import SCORE_COLUMNS, tidy
 from xaibench.record.store import Store, write_text
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from xaibench.record.schema import STATUSES, Record, ScoreEntry, identified
+from xaibench.record.keys import identified
+from xaibench.record.schema import STATUSES, Record, ScoreEntry
 
 # magic, length, CRC of what follows it; key; mtime, ctime, size; layout; map's status; how many scores, keys, chance
 # scores, and bytes of text. Then statuses and numbers of chance scores (one byte per score), values (float64, NaN where

@@ -16,10 +16,11 @@ from xaibench.disk import is_file, is_folder, is_there, named, read_bounded
 from xaibench.errors import UserError, first_line
 from xaibench.record import arrays as packed
 from xaibench.record import plain
+from xaibench.record.asked import asked_from_json
 from xaibench.record.index import Index
 from xaibench.record.lock import locked
 from xaibench.record.maps import pack, unpack
-from xaibench.record.schema import UNCHECKED, Record, asked_from_json
+from xaibench.record.schema import UNCHECKED, Record
 from xaibench.record.scores import csv_parts
 from xaibench.record.seal import seal, unseal
 

@@ -28,7 +28,7 @@ from xaibench.run.connect import Connection, connected
 from xaibench.run.execute import Report, Step, Tally, Watch
 from xaibench.run.hands import TICK, Hand, Hands, Image, Todo
 from xaibench.run.limit import too_long
-from xaibench.run.orders import Answer, Job, Order, packed
+from xaibench.run.orders import Answer, Job, Order, dumped, packed
 from xaibench.run.plan import Kept, Plan, Setting, missing_scores
 from xaibench.run.threads import Threads
 from xaibench.run.worker import forget, work
@@ -82,7 +82,7 @@ def distribute(
     job = Job(model, packed(methods), replace(setting, metrics=()), packed(setting.metrics), identities, fail_fast)
     run = _Run(cases, methods, model, setting, store, Tally(len(cases) * len(methods), report), threads)
     run.watch, run.asked, run.force, run.fail_fast, run.timeout, run.say = watch, device, force, fail_fast, timeout, say
-    run.job = _dumped(job, "The network or a method")
+    run.job = dumped(job, "The network or a method")
     if not run.more():
         return run.tally.failures
     with connected(cluster, threads) as connection:
@@ -232,7 +232,7 @@ class _Run:
         new = hand.case_key != todo.image.key
         if new and todo.image.content is None:
             _ = case.digest  # goes with it
-            todo.image.content = _dumped(case, "The image")
+            todo.image.content = dumped(case, "The image")
         rank = hand.name if isinstance(hand.name, int) else 0
         order = Order(
             number=number,
@@ -347,16 +347,3 @@ def _taken_from(hand: Hand) -> Todo | None:
         hand.future.release()
     hand.future, hand.began = None, None
     return todo
-
-
-def _dumped(value: Any, what: str) -> bytes:
-    from distributed.protocol.pickle import dumps
-
-    try:
-        content: bytes = dumps(value)
-    except Exception as error:  # what cannot be pickled fails in any way
-        raise UserError(
-            f"{what} cannot be sent to a worker: {(str(error).splitlines() or [type(error).__name__])[0]}.",
-            "Run without workers, or name it instead of giving an object.",
-        ) from error
-    return content

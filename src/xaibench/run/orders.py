@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from xaibench import registry
-from xaibench.errors import UserError
+from xaibench.errors import UserError, first_line
 from xaibench.record.schema import Record
 from xaibench.registry import Spec
 from xaibench.run.plan import Setting
@@ -109,6 +110,39 @@ class Answer:
     trace: str = ""
     engine: Engine | None = None
     refused: str = ""
+
+
+def dumped(value: Any, what: str) -> bytes:
+    """As it is sent.
+
+    Raises:
+        UserError: if it cannot be; ``what`` says in words what it is.
+    """
+    from distributed.protocol.pickle import dumps
+
+    try:
+        content: bytes = dumps(value)
+    except Exception as error:  # what cannot be pickled fails in any way
+        raise UserError(
+            f"{what} cannot be sent to a worker: {first_line(error)}.",
+            "Run without workers, or name it instead of giving an object.",
+        ) from error
+    return content
+
+
+def read(content: bytes, what: str) -> Any:
+    """The inverse of :func:`dumped`, on a worker.
+
+    Raises:
+        UserError: if it cannot be read there.
+    """
+    try:
+        return pickle.loads(content)
+    except Exception as error:  # what is not importable here fails in any way
+        raise UserError(
+            f"{what} cannot be read on a worker: {type(error).__name__}: {first_line(error)}.",
+            "Install there what is installed here, or give functions in the script itself.",
+        ) from error
 
 
 def packed(specs: Sequence[Spec]) -> tuple[Named | Spec, ...]:

@@ -12,7 +12,8 @@ from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
 from xaibench.record.entry import FAILED, Entry
-from xaibench.record.schema import STATUSES, Record, identified, map_keys, score_identity
+from xaibench.record.keys import identified, map_keys, score_identity
+from xaibench.record.schema import STATUSES, Record
 from xaibench.record.store import Store
 from xaibench.registry import Plugin, Spec
 
@@ -91,7 +92,7 @@ class Cell:
     Attributes:
         spec: the method.
         key: the map's key, under which the record is kept.
-        metrics: each with its identity, see :func:`~xaibench.record.schema.score_identity`.
+        metrics: each with its identity, see :func:`~xaibench.record.keys.score_identity`.
     """
 
     spec: Spec

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from xaibench.registry import Spec
 from xaibench.run import memory
 from xaibench.run.cell import Context, compute_cell
 from xaibench.run.execute import make_scorer
-from xaibench.run.orders import Answer, Job, Order, unpacked
+from xaibench.run.orders import Answer, Job, Order, read, unpacked
 from xaibench.run.plan import Cell, Setting
 from xaibench.run.threads import compute_with, keep_to_share
 from xaibench.scorer import Scorer
@@ -124,7 +123,7 @@ def _bench_for(order: Order) -> Bench:
     global _bench
     if order.job is not None:
         _bench = None  # first, so that there are never two networks
-        job: Job = _read(order.job, "The network, a method or a metric")
+        job: Job = read(order.job, "The network, a method or a metric")
         _bench = Bench(order.run, job, unpacked(job.methods), replace(job.setting, metrics=unpacked(job.metrics)))
     if _bench is None or _bench.run != order.run:
         raise UserError("Another run has taken this worker.", "Give each run a cluster of its own.")
@@ -134,20 +133,10 @@ def _bench_for(order: Order) -> Bench:
 def _at_hand(bench: Bench, order: Order) -> tuple[Case, Scorer | Skipped | None]:
     if order.case is not None:
         bench.case, bench.scorer = None, None
-        bench.case, bench.case_key = _read(order.case, "The image"), order.case_key
+        bench.case, bench.case_key = read(order.case, "The image"), order.case_key
     if bench.case is None or bench.case_key != order.case_key:
         raise UserError("Another run has taken this worker.", "Give each run a cluster of its own.")
     return bench.case, bench.scorer
-
-
-def _read(content: bytes, what: str) -> Any:
-    try:
-        return pickle.loads(content)
-    except Exception as error:  # what is not importable here fails in any way
-        raise UserError(
-            f"{what} cannot be read on a worker: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}.",
-            "Install there what is installed here, or give functions in the script itself.",
-        ) from error
 
 
 def _telling(tell: Callable[[dict[str, Any]], None], scorer: Scorer | Skipped, steps: bool) -> Callable[[str], None]:
