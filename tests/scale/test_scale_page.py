@@ -70,8 +70,8 @@ def test_shares_and_rates() -> None:
     serial = sum(figure(row) for row in ROWS if row.startswith(steps))
     hours = figure("256")
     assert "it is 0.4 % of" in PAGE and round(100 * serial / (hours * 3600), 1) == 0.4
-    assert "with 10 000 an eighth" in PAGE
-    assert serial / (serial + hours * 3600 * 256 / 10_000) == pytest.approx(1 / 8, abs=0.01)
+    assert "with 10 000 a seventh" in PAGE
+    assert serial / (serial + hours * 3600 * 256 / 10_000) == pytest.approx(1 / 7, abs=0.01)
     assert "13 cells per second" in PAGE and round(CELLS / (hours * 3600)) == 13
     assert "some 3 900" in PAGE and 3900 < CELLS / 256 < 3910
     assert "1 ms" in PAGE and "17 minutes" in PAGE and round(CELLS * 1e-3 / 60) == 17
