@@ -158,21 +158,22 @@ def rise(
     reference = scorer.reference(baseline, image)
     draws = [_draw_grid(fov.shape, cell, keep, rng) for _ in range(samples)]
 
-    def masks() -> Iterator[np.ndarray]:
+    # Not by NumPy, whose threads would still wait for more to multiply while the network's compute.
+    def masks() -> Iterator[Tensor]:
         for grid, shift in draws:
-            y, x = (hats(n, cell, s) for n, s in zip(fov.shape, shift, strict=True))
-            yield y @ grid @ x.T
+            y, x = (torch.from_numpy(hats(n, cell, s)) for n, s in zip(fov.shape, shift, strict=True))
+            yield y @ torch.from_numpy(grid) @ x.T
 
     image, reference = image.to(scorer.device), reference.to(scorer.device)
     place = torch.empty_like(image)
-    kept = (torch.from_numpy(mask).to(image) for mask in masks())
+    kept = (mask.to(image) for mask in masks())
     values = np.array(scorer.together(torch.lerp(reference, image, mask, out=place) for mask in kept))
-    total, coverage = np.zeros(fov.shape), np.zeros(fov.shape)
+    total, coverage = torch.zeros((2, *fov.shape), dtype=torch.float64)
     for mask, value in zip(masks(), values - values.mean(), strict=True):
         total += value * mask
         coverage += mask
-    mean = np.divide(total, coverage, out=np.zeros(fov.shape), where=coverage > 0)
-    return torch.where(fov, torch.from_numpy(mean), 0).float()
+    mean = torch.where(coverage > 0, total / coverage, 0)
+    return torch.where(fov, mean, 0).float()
 
 
 def _draw_grid(
