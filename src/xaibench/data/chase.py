@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from xaibench.data.case import Cases
-from xaibench.data.files import Source, open_source
+from xaibench.data.files import Source
 from xaibench.data.item import Item, item_cases
-from xaibench.data.named import data_place, split_name
-from xaibench.disk import is_there
+from xaibench.data.named import named_source, split_name
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -38,10 +37,8 @@ def chase(*, split: str = "test", root: str = "") -> Cases:
         UserError: if CHASE_DB1 is not there, an image has no label, or there is no such split.
     """
     split = split_name("chase", split, SPLITS)
-    place = data_place("XAIBENCH_CHASE", "CHASE_DB1", root)
-    if not is_there(place):
-        raise UserError(f"CHASE_DB1 is not in {place}: there is nothing of that name.", HINT)
-    source = open_source(place)
+    source = named_source("XAIBENCH_CHASE", "CHASE_DB1", root, HINT)
+    place = source.root
     items = chase_items(source)
     if not items:
         raise UserError(" ".join([f"CHASE_DB1 is not in {place}: no Image_01L.jpg and so on.", *source.broken]), HINT)

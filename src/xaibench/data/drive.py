@@ -8,8 +8,7 @@ from pathlib import Path
 from xaibench.data.case import Cases
 from xaibench.data.files import Source, open_source
 from xaibench.data.item import Item, item_cases
-from xaibench.data.named import data_place, split_name
-from xaibench.disk import is_there
+from xaibench.data.named import data_place, named_source, split_name
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -40,10 +39,8 @@ def drive(*, split: str = "test", root: str = "") -> Cases:
         UserError: if DRIVE is not there or not complete, or there is no such split.
     """
     split = split_name("drive", split, SPLITS)
-    place = data_place("XAIBENCH_DRIVE", "DRIVE", root)
-    if not is_there(place):
-        raise UserError(f"DRIVE is not in {place}: there is nothing of that name.", HINT)
-    source = open_source(place)
+    source = named_source("XAIBENCH_DRIVE", "DRIVE", root, HINT)
+    place = source.root
     training, test = drive_items(source)
     if not training and not test:
         missing = f"DRIVE is not in {place}: it has neither training/images nor test/images."

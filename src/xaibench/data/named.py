@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from xaibench.data.files import Source, open_source
 from xaibench.disk import is_there, named
 from xaibench.errors import UserError
 
@@ -49,3 +50,15 @@ def data_place(variable: str, folder: str, root: str = "") -> Path:
     standard = Path("data", folder).absolute()
     archive = standard.with_name(f"{folder}.zip")
     return archive if is_there(archive) and not is_there(standard) else standard
+
+
+def named_source(variable: str, folder: str, root: str, hint: str) -> Source:
+    """What lies where a dataset should, see :func:`data_place`.
+
+    Raises:
+        UserError: if nothing does; the hint says how to get it.
+    """
+    place = data_place(variable, folder, root)
+    if not is_there(place):
+        raise UserError(f"{folder} is not in {place}: there is nothing of that name.", hint)
+    return open_source(place)

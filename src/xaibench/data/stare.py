@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from xaibench.data.case import Cases
-from xaibench.data.files import Source, open_source
+from xaibench.data.files import Source
 from xaibench.data.item import Item, item_cases
-from xaibench.data.named import data_place, split_name
-from xaibench.disk import is_there
+from xaibench.data.named import named_source, split_name
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -40,10 +39,8 @@ def stare(*, split: str = "test", root: str = "") -> Cases:
         UserError: if STARE is not there, or there is no such split.
     """
     split = split_name("stare", split, SPLITS)
-    place = data_place("XAIBENCH_STARE", "STARE", root)
-    if not is_there(place):
-        raise UserError(f"STARE is not in {place}: there is nothing of that name.", HINT)
-    source = open_source(place)
+    source = named_source("XAIBENCH_STARE", "STARE", root, HINT)
+    place = source.root
     items = stare_items(source)
     if not items:
         missing = f"STARE is not in {place}: no im0001.ppm with im0001.ah.ppm and so on."
