@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -12,6 +14,18 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 import xaibench as xb
 from xaibench.scorer.folded import folded
+
+EVERY = 0.7  # s, between two looks at how long a pass takes while something runs
+ROUNDS = 5  # of looks before and after it
+
+
+@dataclass
+class Beside:
+    """How long passes took while something else was measured, s, and how long that was held up by them."""
+
+    passes: list[float] = field(default_factory=list)
+    gradients: list[float] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 @dataclass
@@ -28,6 +42,10 @@ class Subject:
     passes: int = 0
     gradients: int = 0
 
+    def __post_init__(self) -> None:
+        self._beside: Beside | None = None
+        self._looked = 0.0
+
     @cached_property
     def case(self) -> xb.Case:
         from xaibench.data.phantom import draw_phantom
@@ -41,6 +59,7 @@ class Subject:
         def count(module: torch.nn.Module, given: tuple[Tensor]) -> None:
             if isinstance(module, (type(model), fx.GraphModule)):
                 with_gradient = torch.is_grad_enabled() and given[0].requires_grad
+                self._look(with_gradient)
                 self.passes += len(given[0]) * (not with_gradient)
                 self.gradients += len(given[0]) * with_gradient
 
@@ -54,22 +73,54 @@ class Subject:
         scorer.near(self.case.image)  # finds the micro-batch, the memory format and how far the network sees
         return scorer
 
-    def yardstick(self, rounds: int = 5) -> tuple[list[float], list[float]]:
-        """Seconds of passes and of passes with gradient, here and now.
+    @cached_property
+    def network(self) -> torch.nn.Module:
+        """What passes go through at best."""
+        return folded(self.model)
 
-        A machine is not equally fast at all times, so this is done before and after whatever is compared with them.
+    @contextmanager
+    def beside(self) -> Iterator[Beside]:
+        """Seconds of passes, with and without gradient, before, after and every now and then during what is measured.
+
+        A machine is not equally fast at all times: between two moments a pass may change by a tenth. During it, only
+        the kind of pass is looked at that is about to be made, so that no more memory is taken than without.
         """
-        # Made before the first pass, since what is made in inference mode can't be differentiated.
-        scorer, network = self.scorer, folded(self.model)
-        one = self.case.image[None].contiguous(memory_format=torch.channels_last)
-        leaf = self.case.image[None].clone().requires_grad_()
-        passes, gradients = [], []
-        for _ in range(rounds):
-            start = time.perf_counter()
+        found = Beside()
+        self._rounds(found)
+        found.seconds, self._beside, self._looked = 0.0, found, time.perf_counter()
+        try:
+            yield found
+        finally:
+            self._beside = None
+        held_up = found.seconds
+        self._rounds(found)
+        found.seconds = held_up
+
+    def _rounds(self, found: Beside) -> None:
+        for _ in range(ROUNDS):
+            for with_gradient in (False, True):
+                self._pass(found, with_gradient)
+
+    def _look(self, with_gradient: bool) -> None:
+        found = self._beside
+        if found is not None and time.perf_counter() > self._looked + EVERY:
+            self._beside = None  # what is made here is not to be looked at again
+            self._pass(found, with_gradient)
+            self._beside, self._looked = found, time.perf_counter()
+
+    def _pass(self, found: Beside, with_gradient: bool) -> None:
+        counted = self.passes, self.gradients
+        start = time.perf_counter()
+        # Made anew, since what is made in inference mode can't be differentiated.
+        picture = self.case.image[None].contiguous(memory_format=torch.channels_last)
+        begin = time.perf_counter()
+        if with_gradient:
+            picture = picture.clone().requires_grad_()
+            torch.autograd.grad(self.scorer.reduce(self.network(picture)).sum(), picture)
+            found.gradients.append(time.perf_counter() - begin)
+        else:
             with torch.inference_mode():
-                network(one)
-            middle = time.perf_counter()
-            torch.autograd.grad(scorer(leaf).sum(), leaf)
-            passes.append(middle - start)
-            gradients.append(time.perf_counter() - middle)
-        return passes, gradients
+                self.network(picture)
+            found.passes.append(time.perf_counter() - begin)
+        found.seconds += time.perf_counter() - start
+        self.passes, self.gradients = counted

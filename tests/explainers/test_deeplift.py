@@ -83,8 +83,8 @@ def test_on_a_linear_scorer_it_is_weight_times_difference(eye: Case) -> None:
 
 def test_deep_shap_is_the_mean_over_references(scorer: Scorer, eye: Case) -> None:
     map_ = room.deep_shap.function(scorer, eye.image, rng=np.random.default_rng(3), samples=4)
-    rng = np.random.default_rng(3)
-    starts = torch.stack([room.random_reference(eye.image, eye.fov, eye.scale, rng) for _ in range(4)])
+    rng, draw = np.random.default_rng(3), room.random_references(eye.image, eye.fov, eye.scale)
+    starts = torch.stack([draw(rng) for _ in range(4)])
     wanted = float(scorer(eye.image[None]) - scorer(starts).mean())
     assert float(map_.sum()) == pytest.approx(wanted, rel=0.01)
     torch.testing.assert_close(map_, torch.stack([room.contributions(scorer, eye.image, s) for s in starts]).mean(0))

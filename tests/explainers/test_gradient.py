@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -85,13 +88,18 @@ def test_integrated_gradients_are_complete_within_one_or_two_per_cent(net: str, 
 def test_expected_gradients_are_complete_within_five_per_cent(
     net: str, eye: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer, starts, draw = Scorer(make(net), target_on(eye)), [], room.random_reference
+    scorer, starts, draws = Scorer(make(net), target_on(eye)), [], room.random_references
 
-    def watched(*args: object) -> Tensor:
-        starts.append(draw(*args))  # type: ignore[arg-type]
-        return starts[-1]
+    def watched(*args: Any) -> Callable[[np.random.Generator], Tensor]:
+        draw = draws(*args)
 
-    monkeypatch.setattr(room, "random_reference", watched)
+        def kept(rng: np.random.Generator) -> Tensor:
+            starts.append(draw(rng))
+            return starts[-1]
+
+        return kept
+
+    monkeypatch.setattr(room, "random_references", watched)
     map_ = room.expected_gradients.function(scorer, eye.image, rng=np.random.default_rng(1), samples=400)
     with torch.no_grad():
         wanted = float(scorer(eye.image[None]) - scorer(torch.stack(starts)).mean())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +22,13 @@ def test_seconds_and_passes_are_those_of_the_block(scorer: Scorer, eye: Case) ->
     assert 0.05 <= cost.seconds < 5
 
 
+@pytest.mark.parametrize("kept_by_the_system", [True, False])
 @pytest.mark.parametrize("megabytes", [40, 120])
-def test_peak_memory_is_what_was_taken_at_once(scorer: Scorer, megabytes: int) -> None:
+def test_peak_memory_is_what_was_taken_at_once(
+    scorer: Scorer, megabytes: int, kept_by_the_system: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if not kept_by_the_system:
+        monkeypatch.setattr("xaibench.metrics.cost._RESET", tmp_path / "no" / "clear_refs")
     with measured(scorer) as cost:
         for _ in range(3):  # one after the other, never two
             block = np.ones(megabytes * 10**6 // 8)

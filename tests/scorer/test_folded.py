@@ -125,7 +125,7 @@ def test_it_stands_aside_while_someone_listens_in() -> None:
     assert folded(model) is found
 
 
-def test_a_scorer_uses_it_for_large_pictures_without_gradients(eye: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scorer_uses_it_for_large_pictures(eye: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     def asked(model: nn.Module) -> nn.Module:
         return lambda images: torch.full_like(images[:, :1], 7.0)
 
@@ -135,4 +135,34 @@ def test_a_scorer_uses_it_for_large_pictures_without_gradients(eye: Case, monkey
     scorer = Scorer(network, target_on(large), engine=Engine())
     assert scorer(large.image[None]).tolist() == scorer.together([large.image]) == [7.0]
     assert float(scorer.near(large.image).logits.mean()) == 7
-    assert scorer(large.image[None].clone().requires_grad_()).tolist() != [7]
+    assert scorer(large.image[None].clone().requires_grad_()).tolist() == [7]
+
+
+@pytest.mark.parametrize("name", [*MAKERS, *BUNDLED])
+def test_its_gradient_is_the_networks_but_where_a_relu_is_at_zero(name: str) -> None:
+    model = load_model(name) if name in BUNDLED else make(name)
+    image = noise(80, 96).requires_grad_()
+    given, found = (torch.autograd.grad(net(image).mean(), image)[0] for net in (model, folded(model)))
+    assert float((given - found).norm()) < 0.01 * float(given.norm())
+    assert folded(model) is not model or torch.equal(given, found)
+    weights = list(folded(model).parameters())
+    assert folded(model) is model or not any(w.requires_grad for w in weights)
+
+
+class Bent(PlainCNN):
+    """An activation whose output does not tell its input's sign."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for parent in list(self.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.ReLU):
+                    setattr(parent, name, nn.LeakyReLU(-0.2))
+
+
+def test_an_activation_whose_gradient_needs_its_input_does_not_overwrite_it() -> None:
+    torch.manual_seed(0)
+    model, image = Bent().eval(), noise(40, 40).requires_grad_()
+    found = folded(model)
+    given, theirs = (torch.autograd.grad(net(image).mean(), image)[0] for net in (model, found))
+    torch.testing.assert_close(given, theirs, rtol=1e-3, atol=1e-3 * float(given.abs().max()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blur_inside
+from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blurs_inside
 from xaibench.errors import UserError
 
 REFERENCES = ("blur", "mean", "zero")
@@ -34,15 +36,16 @@ def reference_image(name: str, image: Tensor, fov: Tensor, scale: float) -> Tens
     inside = fov.to(image.device)
     if name == "zero":
         return torch.where(inside, torch.zeros_like(image), image)
-    return _blurred(image, fov, scale * (BLUR_SIGMA if name == "blur" else MEAN_SIGMA))
+    return _blurs(image, fov)(scale * (BLUR_SIGMA if name == "blur" else MEAN_SIGMA))
 
 
-def random_reference(image: Tensor, fov: Tensor, scale: float, rng: np.random.Generator) -> Tensor:
-    """The picture blurred as a reference is, σ log-uniform from half that of ``"blur"`` to that of ``"mean"``."""
-    return _blurred(image, fov, scale * float(np.exp(rng.uniform(np.log(BLUR_SIGMA / 2), np.log(MEAN_SIGMA)))))
+def random_references(image: Tensor, fov: Tensor, scale: float) -> Callable[[np.random.Generator], Tensor]:
+    """Draws the picture blurred as a reference is, σ log-uniform from half that of ``"blur"`` to that of ``"mean"``."""
+    blurred = _blurs(image, fov)
+    return lambda rng: blurred(scale * float(np.exp(rng.uniform(np.log(BLUR_SIGMA / 2), np.log(MEAN_SIGMA)))))
 
 
-def _blurred(image: Tensor, fov: Tensor, sigma: float) -> Tensor:
-    """The field of view under a Gaussian of that σ, px; the image itself outside."""
-    blurred = blur_inside(image.detach().cpu().numpy(), fov.numpy(), sigma)
-    return torch.where(fov.to(image.device), torch.from_numpy(blurred).to(image.device), image)
+def _blurs(image: Tensor, fov: Tensor) -> Callable[[float], Tensor]:
+    """The field of view under a Gaussian of a given σ, px; the image itself outside."""
+    blurred, inside = blurs_inside(image.detach().cpu().numpy(), fov.numpy()), fov.to(image.device)
+    return lambda sigma: torch.where(inside, torch.from_numpy(blurred(sigma)).to(image.device), image)

@@ -6,12 +6,9 @@ No map is scaled to [0, 1], which would make maps of two images incomparable.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -158,14 +155,15 @@ def scorecam(
     """
     image = image.detach().to(scorer.device)
     reference = scorer.reference(baseline, image)
-    activation = _activation(scorer, image, _layer(scorer, image, layer), layer)[0]
+    activation = _activation(scorer, image, _layer(scorer, image, layer), layer)
+    inside = scorer.target.fov.flatten().nonzero().squeeze(1).to(scorer.device)
     varying: list[int] = []
 
     def pictures() -> Iterator[Tensor]:
         yield reference
         for k, channel in enumerate(activation):
             mask = enlarge(channel, image.shape[1:], pixel_centre(scorer.model))
-            low, high = mask[scorer.target.fov.to(mask.device)].aminmax()
+            low, high = mask.flatten().index_select(0, inside).aminmax()
             if high > low:
                 varying.append(k)
                 yield torch.lerp(reference, image, (mask - low) / (high - low))
@@ -187,18 +185,14 @@ def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, laye
     Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one).
     """
     module = _layer(scorer, image, layer)
-    activation, calls = _activation(scorer, image, module, layer)
+    activation = _activation(scorer, image, module, layer)
     name = f"{layer} ".encode() + digest(image)
-    with torch.no_grad():
-        # Without a hook: the first pass may have to measure how to make passes.
-        whole = scorer.together([image])[0]
-        weights = activation.new_zeros(len(activation))
-        for k in activation.flatten(1).any(dim=1).nonzero().flatten().tolist():
-            # One picture a call, so that no micro-batch decides how often the layer is reached.
-            with _without(module, k, calls - 1):
-                weights[k] = whole - scorer.once(
-                    partial(b"%d %b".__mod__, (k, name)), lambda: scorer.plain(image[None])
-                )
+    whole = scorer.together([image])[0]
+    logits = scorer.tail(image, module)
+    weights = activation.new_zeros(len(activation))
+    for k in activation.flatten(1).any(dim=1).nonzero().flatten().tolist():
+        without = scorer.once(partial(b"%d %b".__mod__, (k, name)), partial(logits, partial(_without, k)))
+        weights[k] = whole - without
     return _map(scorer, image, activation * weights[:, None, None])
 
 
@@ -212,7 +206,7 @@ def eigencam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
 
     Args, returns and raises as :func:`gradcam` (the score is not asked for: nothing is skipped for want of it).
     """
-    activation, _ = _activation(scorer, image, _layer(scorer, image, layer), layer)
+    activation = _activation(scorer, image, _layer(scorer, image, layer), layer)
     pixels = activation.flatten(1).double()
     v = torch.linalg.eigh(pixels @ pixels.T).eigenvectors[:, -1]
     low, high = (v @ pixels).aminmax()
@@ -232,11 +226,11 @@ def activation_and_gradient(scorer: Scorer, image: Tensor, layer: str) -> tuple[
     return _whole(output[0].detach()), _whole(gradient[0])
 
 
-def _activation(scorer: Scorer, image: Tensor, module: nn.Module, layer: str) -> tuple[Tensor, int]:
-    """What a layer gives for an image, (K, h, w), and how often a pass reaches it: the last time counts."""
+def _activation(scorer: Scorer, image: Tensor, module: nn.Module, layer: str) -> Tensor:
+    """What a layer gives for an image, (K, h, w), the last time that a pass reaches it."""
     with torch.no_grad(), output_of(module) as outputs:
         scorer.logits(image[None])
-    return _whole(_feature_map(outputs, layer)[0]), len(outputs)
+    return _whole(_feature_map(outputs, layer)[0])
 
 
 def _layer(scorer: Scorer, image: Tensor, layer: str) -> nn.Module:
@@ -255,23 +249,11 @@ def _whole(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-@contextmanager
-def _without(module: nn.Module, channel: int, call: int) -> Iterator[None]:
-    """The layer gives zero in a channel, the ``call``-th time that it is reached, while the block runs."""
-    calls = itertools.count()
-
-    def ablate(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
-        if next(calls) != call:
-            return None
-        output = output.clone()
-        output[:, channel] = 0
-        return output
-
-    handle = module.register_forward_hook(ablate)
-    try:
-        yield
-    finally:
-        handle.remove()
+def _without(channel: int, output: Tensor) -> Tensor:
+    """The layer's output with zero in a channel."""
+    output = output.clone()
+    output[:, channel] = 0
+    return output
 
 
 def _map(scorer: Scorer, image: Tensor, weighted: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xaibench.arguments import at_least
-from xaibench.data.reference import random_reference
+from xaibench.data.reference import random_references
 from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, depends, out_of_place
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
@@ -67,11 +67,8 @@ def deep_shap(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sample
     """
     at_least(1, "samples", samples)
     image = image.to(scorer.device)
-    maps = [
-        contributions(scorer, image, random_reference(image, scorer.target.fov, scorer.target.scale, rng))
-        for _ in range(samples)
-    ]
-    return torch.stack(maps).mean(0)
+    draw = random_references(image, scorer.target.fov, scorer.target.scale)
+    return torch.stack([contributions(scorer, image, draw(rng)) for _ in range(samples)]).mean(0)
 
 
 def contributions(scorer: Scorer, image: Tensor, reference: Tensor) -> Tensor:

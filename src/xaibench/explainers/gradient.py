@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from xaibench.arguments import at_least
-from xaibench.data.reference import random_reference
+from xaibench.data.reference import random_references
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.cam import gradcam
 from xaibench.explainers.rules import Rules
@@ -164,8 +164,9 @@ def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
     at_least(1, "samples", samples)
     image = image.to(scorer.device)
     total = torch.zeros_like(image)
+    draw = random_references(image, scorer.target.fov, scorer.target.scale)
     for stratum in rng.permutation(samples):
-        start = random_reference(image, scorer.target.fov, scorer.target.scale, rng)
+        start = draw(rng)
         point = start + (float(stratum) + float(rng.random())) / samples * (image - start)
         total += _gradient(scorer, point) * (image - start)
     return (total / samples).sum(0)

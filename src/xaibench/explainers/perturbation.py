@@ -245,6 +245,7 @@ def extremal(
     at_least(1, "cell", cell)
     open_unit("area", area)
     fov = scorer.target.fov.to(scorer.device)
+    inside = fov.flatten().nonzero().squeeze(1)
     image = image.to(scorer.device)
     reference = scorer.reference(baseline, image)
     whole, hidden = scorer.together([image, reference])
@@ -252,19 +253,22 @@ def extremal(
     if gain < 1e-6 * max(1.0, abs(whole)):
         return torch.zeros(fov.shape)
     y, x = (torch.from_numpy(hats(n, cell)).to(image) for n in fov.shape)
-    # The gradients of the network's weights are nobody's business: only the grid is differentiated.
-    grid = torch.full((y.shape[1], x.shape[1]), 0.5, device=image.device, requires_grad=True)
+    difference = (image - reference) / gain
+    grid = torch.full((y.shape[1], x.shape[1]), 0.5, device=image.device)
     adam = torch.optim.Adam([grid], lr=RATE)
     for weight in np.geomspace(*AREA_WEIGHT, steps):
+        mask = y @ grid @ x.T
+        picture = torch.lerp(reference, image, mask)[None].requires_grad_()
         with torch.enable_grad():
-            mask = y @ grid @ x.T
-            kept = scorer(torch.lerp(reference, image, mask)[None])[0] / gain
-            excess = (mask[fov] - _ideal(mask[fov].detach(), area)).square().mean()
-            (grid.grad,) = torch.autograd.grad(float(weight) * excess - kept, grid)
+            (gradient,) = torch.autograd.grad(scorer(picture).sum(), picture)
+        kept = (gradient[0] * difference).sum(0)
+        held = mask.flatten().index_select(0, inside)
+        excess = torch.zeros_like(mask)
+        excess.view(-1)[inside] = (held - _ideal(held, area)) * (2 / len(inside))
+        grid.grad = y.T @ (float(weight) * excess - kept) @ x
         adam.step()
-        with torch.no_grad():
-            grid.clamp_(0, 1)
-    return torch.where(fov, y @ grid.detach() @ x.T, 0)
+        grid.clamp_(0, 1)
+    return torch.where(fov, y @ grid @ x.T, 0)
 
 
 def _ideal(mask: Tensor, area: float) -> Tensor:

@@ -6,12 +6,14 @@ import contextlib
 import ctypes
 import gc
 import math
+import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
@@ -19,6 +21,8 @@ import torch
 from xaibench.metrics.score import Score
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
+
+_RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 @dataclass
@@ -31,42 +35,75 @@ class Cost:
 
 
 @contextmanager
-def measured(scorer: Scorer, interval: float = 0.002) -> Iterator[Cost]:
-    """Measure what happens in the block; the :class:`Cost` is complete after it.
+def measured(scorer: Scorer) -> Iterator[Cost]:
+    """Measure what happens in the block; the :class:`Cost` is complete after it. Blocks must not be nested.
 
-    Memory on a CPU is the resident set, sampled every ``interval`` seconds by a thread; memory that earlier work freed
-    is given back to the system first, so that the order of work doesn't matter. On a GPU it is the allocator's peak.
+    Memory on a CPU is the resident set, on Linux its highest mark as the system keeps it, elsewhere sampled by a
+    thread, which takes its share of a core; memory that earlier work freed is given back to the system first, so that
+    the order of work doesn't matter. On a GPU it is the allocator's peak.
     """
-    cost, process, stop = Cost(), psutil.Process(), threading.Event()
+    cost = Cost()
     _give_memory_back()
-    cuda = scorer.device.type == "cuda"
-    if cuda:
-        torch.cuda.reset_peak_memory_stats(scorer.device)
-    base = torch.cuda.memory_allocated(scorer.device) if cuda else process.memory_info().rss
-    peak = base
+    with _gpu_peak(scorer.device) if scorer.device.type == "cuda" else _peak() as peak:
+        passes, start = scorer.passes, time.perf_counter()
+        try:
+            yield cost
+        finally:
+            if scorer.device.type == "cuda":
+                torch.cuda.synchronize(scorer.device)
+            cost.seconds = time.perf_counter() - start
+            cost.passes = scorer.passes - passes
+            cost.peak_mb = peak() / 1e6
+
+
+@contextmanager
+def _gpu_peak(device: torch.device) -> Iterator[Callable[[], int]]:
+    torch.cuda.reset_peak_memory_stats(device)
+    base = torch.cuda.memory_allocated(device)
+    yield lambda: torch.cuda.max_memory_allocated(device) - base
+
+
+@contextmanager
+def _peak() -> Iterator[Callable[[], int]]:
+    """What gives the most bytes that were in use in the block, above those at its start."""
+    process = psutil.Process()
+    base = process.memory_info().rss
+    try:
+        _RESET.write_text("5")  # see man 5 proc: the highest mark is set back to the resident set
+        _highest_mark()
+    except (OSError, LookupError):
+        with _sampled(process) as highest:
+            yield lambda: highest() - base
+    else:
+        yield lambda: max(0, _highest_mark() - base)
+
+
+def _highest_mark() -> int:
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+    if found is None:
+        raise LookupError("VmHWM")
+    return int(found[1]) * 1024
+
+
+@contextmanager
+def _sampled(process: psutil.Process, interval: float = 0.002) -> Iterator[Callable[[], int]]:
+    highest, stop = process.memory_info().rss, threading.Event()
 
     def watch() -> None:
-        nonlocal peak
+        nonlocal highest
         while not stop.wait(interval):
-            peak = max(peak, process.memory_info().rss)
+            highest = max(highest, process.memory_info().rss)
+
+    def found() -> int:
+        return max(highest, process.memory_info().rss)
 
     watcher = threading.Thread(target=watch, daemon=True)
-    if not cuda:
-        watcher.start()
-    passes, start = scorer.passes, time.perf_counter()
+    watcher.start()
     try:
-        yield cost
+        yield found
     finally:
-        if cuda:
-            torch.cuda.synchronize(scorer.device)
-            peak = torch.cuda.max_memory_allocated(scorer.device)
-        cost.seconds = time.perf_counter() - start
-        cost.passes = scorer.passes - passes
-        if not cuda:
-            stop.set()
-            watcher.join()
-            peak = max(peak, process.memory_info().rss)
-        cost.peak_mb = (peak - base) / 1e6
+        stop.set()
+        watcher.join()
 
 
 def _give_memory_back() -> None:

@@ -14,6 +14,7 @@ from xaibench.model.weights_file import weights_digest
 from xaibench.scorer.engine import FORMATS, Engine, evaluating, keep_memory, tune
 from xaibench.scorer.folded import folded
 from xaibench.scorer.near import LEAST, Box, Near, Through, alike_together, digest, trusted_reach
+from xaibench.scorer.tail import Change, Tail, tail
 from xaibench.scorer.target import Target
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class Scorer:
         self._check(images)
         self._count(len(images))
         with evaluating(self.model):
-            logits: Tensor = self.model(images.to(self.device, memory_format=torch.channels_last))
+            logits: Tensor = self._network()(images.to(self.device, memory_format=torch.channels_last))
         return logits
 
     def near(self, image: Tensor) -> Near:
@@ -91,6 +92,23 @@ class Scorer:
         image = image.detach().to(self.device)
         self._tune(image)
         return Near(image, self._ready, trusted_reach(self.model, image) if self._local else None)
+
+    def tail(self, image: Tensor, layer: nn.Module) -> Tail:
+        """A function from changes of what a layer gives for a picture, (3, H, W), to the logits; each counts as a pass.
+
+        See :func:`xaibench.scorer.tail.tail`.
+        """
+        picture = (self._engine or Engine()).laid_out(image[None].detach().to(self.device))
+        self._check(picture)
+        with evaluating(self.model):
+            logits = tail(self.model, layer, picture)
+
+        def changed(change: Change) -> Tensor:
+            self._count(1)
+            with evaluating(self.model):
+                return logits(change)
+
+        return changed
 
     def about(self, target: Target) -> Scorer:
         """The same network asked about another target; it counts its own passes.
