@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blur_inside
 from xaibench.errors import UserError
-from xaibench.metrics.inpaint import solve_inpaint
+from xaibench.metrics.inpaint import connected_parts, solve_inpaint
 
 FILLS: tuple[str, ...] = ("inpaint", "blur", "mean", "zero")
 NOISE = 0.01  # standard deviation of the noise that `inpaint` adds
@@ -24,12 +25,14 @@ class Filler:
         values: (3, H, W) float32 in [0, 1], what a removed pixel becomes, whatever else is removed; None for
             ``inpaint``, whose values depend on what is left.
         noise: (3, H, W) float32, added by ``inpaint``.
+        parts: (H, W) int, the parts of the field of view that hang together, for ``inpaint``.
     """
 
     image: np.ndarray
     fov: np.ndarray
     values: np.ndarray | None
     noise: np.ndarray | None = None
+    parts: np.ndarray | None = None
 
     def __call__(self, removed: np.ndarray) -> np.ndarray:
         """(3, H, W) float32 in [0, 1]: equal to the image where nothing is removed, or outside the field of view.
@@ -39,9 +42,12 @@ class Filler:
         """
         where = removed & self.fov
         if self.values is not None:
-            return np.where(where, self.values, self.image)
-        picture = solve_inpaint(self.image, removed, self.fov)
-        return np.where(where, np.clip(picture + self.noise, 0, 1), picture)
+            mask, values, image = (torch.from_numpy(each) for each in (where, self.values, self.image))
+            return torch.where(mask, values, image).numpy()  # several times faster than NumPy's
+        picture = solve_inpaint(self.image, removed, self.fov, parts=self.parts)
+        noisy = picture + self.noise
+        np.copyto(picture, np.clip(noisy, 0, 1, out=noisy), where=where)
+        return picture
 
 
 def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float, rng: np.random.Generator) -> Filler:
@@ -77,7 +83,8 @@ def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float,
         True
     """
     if name == "inpaint":
-        return Filler(image, fov, None, rng.normal(0, NOISE, image.shape).astype(np.float32))
+        noise = rng.normal(0, NOISE, image.shape).astype(np.float32)
+        return Filler(image, fov, None, noise, connected_parts(fov))
     if name == "blur":
         values = blur_inside(image, fov, BLUR_SIGMA * scale)
     elif name == "mean":

@@ -25,7 +25,14 @@ _SAFETY = 1.25  # how much further off than a geometric series of changes the va
 _SHREDS = 0.1  # share of unknown pixels with a neighbour outside the domain from which on it counts as one in shreds
 
 
-def solve_inpaint(image: np.ndarray, removed: np.ndarray, domain: np.ndarray, *, tolerance: float = 1e-4) -> np.ndarray:
+def solve_inpaint(
+    image: np.ndarray,
+    removed: np.ndarray,
+    domain: np.ndarray,
+    *,
+    tolerance: float = 1e-4,
+    parts: np.ndarray | None = None,
+) -> np.ndarray:
     """Replace removed pixels by the weighted mean of their neighbours, all at once.
 
     Each removed pixel equals the mean of its neighbours inside the domain, with weights 1/6 for those that share an
@@ -40,6 +47,7 @@ def solve_inpaint(image: np.ndarray, removed: np.ndarray, domain: np.ndarray, *,
         removed: (H, W) bool; pixels outside the domain are never changed.
         domain: (H, W) bool, the pixels that are part of the picture.
         tolerance: the greatest error, in image units, that may be left; the rounding of float32 comes on top.
+        parts: :func:`connected_parts` of the domain, for who solves several times.
 
     Returns:
         (3, H, W) float32, equal to the image outside ``removed & domain``.
@@ -59,7 +67,8 @@ def solve_inpaint(image: np.ndarray, removed: np.ndarray, domain: np.ndarray, *,
     if not removed.any():
         return result
     known = domain & ~removed
-    parts, count = ndimage.label(domain, np.ones((3, 3)))
+    parts = connected_parts(domain) if parts is None else parts
+    count = int(parts.max())
     unknown = removed
     if count > 1 or not known.any():
         seen = np.zeros(count + 1, bool)
@@ -82,6 +91,12 @@ def solve_inpaint(image: np.ndarray, removed: np.ndarray, domain: np.ndarray, *,
     else:
         result[:, unknown] = _solve_directly(result[:, *box], here, known)
     return result
+
+
+def connected_parts(domain: np.ndarray) -> np.ndarray:
+    """(H, W) int, 0 outside the domain and 1, 2, … in its parts, each of which hangs together by edges or corners."""
+    parts: np.ndarray = ndimage.label(domain, np.ones((3, 3)))[0]
+    return parts
 
 
 def _converges(grids: Grids, tolerance: float) -> bool:

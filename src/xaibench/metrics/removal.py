@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +26,7 @@ from xaibench.scorer import Scorer
 from xaibench.scorer.near import Near, box_of
 
 STEPS = 20
+AT_ONCE = 8_000_000  # px of pictures to be solved beside one another, each of which takes some 150 bytes
 LEAST_RANGE = 1e-4  # of probability: with less between the whole image and none of it, a curve is rounding noise
 
 
@@ -174,36 +177,61 @@ def removed_in_order(groups: Sequence[np.ndarray], case: Case, scorer: Scorer, f
         seed: of the fill's noise.
     """
     filler, fov = _filler(case, scorer, fill, seed), case.fov.numpy()
-    removed, picture = np.zeros(fov.shape, bool), case.image.numpy().copy()
+    steps = np.full(fov.shape, len(groups))  # at which a pixel goes
+    for k in reversed(range(len(groups))):
+        steps.ravel()[groups[k]] = k
+    picture = _filled(filler, steps, len(groups))
     name, seen = hashlib.sha1(f"removed {fill} {seed}".encode(), usedforsecurity=False), []
-
-    def logits() -> Tensor:
-        if filler.values is None:
-            picture[:] = filler(removed)
-        return _logits(picture, removed, filler, case, scorer, lambda: _emptied(case, scorer, fill, seed))
-
-    for group in groups:
-        removed.ravel()[group] = True
-        if filler.values is not None:
-            picture.reshape(3, -1)[:, group] = filler.values.reshape(3, -1)[:, group]
+    for k, group in enumerate(groups):
         name.update(group.tobytes())
-        seen.append(_see(name.digest(), logits, case, scorer))
+        see = partial(_logits, partial(picture, k), steps <= k, filler, case, scorer, fill, seed)
+        seen.append(_see(name.digest(), see, case, scorer))
     return Seen(*(np.array(each) for each in zip(*seen, strict=True))) if seen else Seen(np.empty(0), np.empty(0))
 
 
+def _filled(filler: Filler, steps: np.ndarray, count: int) -> Callable[[int], np.ndarray]:
+    """A function that makes the picture after the k-th step, of (H, W) steps; to be asked in their order.
+
+    Where each picture is a system to be solved, those that come next are solved beside it, by as many threads as the
+    network computes with, which rests meanwhile.
+    """
+    threads = 1 if filler.values is not None else torch.get_num_threads()
+    wide = max(1, min(threads, AT_ONCE // steps.size))
+    made: dict[int, np.ndarray] = {}
+
+    def picture(k: int) -> np.ndarray:
+        if wide == 1:
+            return filler(steps <= k)
+        if k not in made:
+            made.clear()
+            coming = range(k, min(k + wide, count))
+            with ThreadPoolExecutor(wide) as pool:
+                made.update(zip(coming, pool.map(lambda i: filler(steps <= i), coming), strict=True))
+        return made.pop(k)
+
+    return picture
+
+
 def _logits(
-    picture: np.ndarray, removed: np.ndarray, filler: Filler, case: Case, scorer: Scorer, emptied: Callable[[], Near]
+    picture: Callable[[], np.ndarray],
+    removed: np.ndarray,
+    filler: Filler,
+    case: Case,
+    scorer: Scorer,
+    fill: str,
+    seed: int,
 ) -> Tensor:
     """(1, 1, H, W), by a crop where all that was removed, or all that is left, lies in one place."""
-    changed = torch.from_numpy(picture)
+    changed = torch.from_numpy(picture())
     box = box_of(torch.from_numpy(removed))
     whole = _near(case, scorer)
     if box is not None and whole.helps(box):
         return whole.changed(box, changed[(..., *box.slices)].to(scorer.device))
     if filler.values is not None:
         left = box_of(case.fov & ~torch.from_numpy(removed))
-        if left is not None and emptied().helps(left):
-            return emptied().changed(left, changed[(..., *left.slices)].to(scorer.device))
+        emptied = _emptied(case, scorer, fill, seed)
+        if left is not None and emptied.helps(left):
+            return emptied.changed(left, changed[(..., *left.slices)].to(scorer.device))
     return scorer.plain(changed[None])
 
 
