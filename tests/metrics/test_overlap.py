@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics import overlap
-from xaibench.metrics.compare import Levels, area_under_roc, lift_of, mass_share, near, pointing_hit, top_share, turned
+from xaibench.metrics.compare import Levels, area_under_roc, lift_of, mass_share, near, pointing_hit, turned
 from xaibench.scorer import Scorer
 
 SHAPE = (7, 9)
@@ -55,11 +55,11 @@ def test_average_precision_is_scikit_learns_ties_included(
     negative = others & ~positive
     assume(positive.any() and negative.any())
     counted = positive | negative
-    levels = Levels.of(values.ravel())
-    assert levels.average_precision(positive.ravel(), negative.ravel()) == pytest.approx(
+    levels, vessels = Levels.of(values.ravel()), ~negative.ravel()
+    assert levels.average_precision(positive.ravel(), vessels) == pytest.approx(
         average_precision_score(positive[counted], values[counted]), abs=1e-12
     )
-    assert levels.roc(positive.ravel(), negative.ravel()) == pytest.approx(
+    assert levels.roc(positive.ravel(), vessels) == pytest.approx(
         roc_auc_score(positive[counted], values[counted]), abs=1e-12
     )
 
@@ -84,7 +84,7 @@ def test_the_top_share_is_the_mean_over_all_ways_to_break_ties(
         first = shuffle[np.argsort(-flat[shuffle], kind="stable")][: truth.sum()]
         hits.append(truth[first].mean())
     error = np.std(hits) / math.sqrt(len(hits))
-    assert top_share(values, mask, fov) == pytest.approx(np.mean(hits), abs=5 * error + 2 / len(hits))
+    assert Levels.of(flat).top_share(truth) == pytest.approx(np.mean(hits), abs=5 * error + 2 / len(hits))
 
 
 @quick

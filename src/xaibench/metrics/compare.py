@@ -32,34 +32,49 @@ class Levels:
 
     Attributes:
         level: (n,) the place of each pixel's value among the distinct ones.
-        count: how many distinct values there are.
+        counts: (levels,) how many pixels have each.
     """
 
     level: np.ndarray
-    count: int
+    counts: np.ndarray
 
     @classmethod
     def of(cls, values: np.ndarray) -> Levels:
         """The levels of (n,) values."""
-        distinct, level = np.unique(values, return_inverse=True)
-        return cls(level.astype(np.int32), distinct.size)
+        _, level, counts = np.unique(values, return_inverse=True, return_counts=True)
+        return cls(level.astype(np.int32), counts)
 
-    def _histogram(self, which: np.ndarray) -> np.ndarray:
-        return np.bincount(self.level[which], minlength=self.count).astype(np.float64)
-
-    def roc(self, positive: np.ndarray, negative: np.ndarray | None = None) -> float:
-        """ROC area of (n,) bool positives against negatives, which are all others if None; neither empty."""
-        p = self._histogram(positive)
-        n = self._histogram(~positive if negative is None else negative)
+    def roc(self, positive: np.ndarray, vessels: np.ndarray | None = None) -> float:
+        """ROC area of (n,) bool positives, among which vessels may be, against all that is neither; neither empty."""
+        p, n = self._histograms(positive, vessels)
         below = np.cumsum(n) - n
         return float(p @ (below + n / 2) / (p.sum() * n.sum()))
 
-    def average_precision(self, positive: np.ndarray, negative: np.ndarray) -> float:
+    def average_precision(self, positive: np.ndarray, vessels: np.ndarray | None = None) -> float:
         """Σ (R_k − R_{k-1}) P_k over the distinct values as thresholds, so that ties come in together; in (0, 1]."""
-        p, n = self._histogram(positive)[::-1], self._histogram(negative)[::-1]
+        p, n = (each[::-1] for each in self._histograms(positive, vessels))
         hits, taken = np.cumsum(p), np.cumsum(p + n)
         some = p > 0
         return float((p[some] * hits[some] / taken[some]).sum() / p.sum())
+
+    def top_share(self, mask: np.ndarray) -> float:
+        """Share of the size of an (n,) bool mask that its |mask| highest pixels cover, ties in expectation.
+
+        Returns:
+            In [0, 1]; chance is the mask's share of the pixels (Arras 2022).
+        """
+        inside = self.level[mask]
+        left = inside.size - np.cumsum(self.counts[::-1])[::-1]  # places, once a level and all above it are taken
+        threshold = int(np.flatnonzero(left <= 0)[-1])
+        places = left[threshold] + self.counts[threshold]  # for those that tie at the threshold
+        tied = np.count_nonzero(inside == threshold) / self.counts[threshold]
+        return float((np.count_nonzero(inside > threshold) + places * tied) / inside.size)
+
+    def _histograms(self, positive: np.ndarray, vessels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """How many positives there are at each level, and how many that are neither positive nor vessels."""
+        found = np.bincount(self.level[positive], minlength=self.counts.size)
+        taken = found if vessels is None else np.bincount(self.level[positive | vessels], minlength=self.counts.size)
+        return found.astype(np.float64), (self.counts - taken).astype(np.float64)
 
 
 def mass_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float:
@@ -75,20 +90,6 @@ def mass_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> fl
     positive = np.maximum(attribution, 0).astype(np.float64)
     total = positive[fov].sum()
     return min(float(positive[mask].sum() / total), 1.0) if total > 0 else float(mask.sum() / fov.sum())
-
-
-def top_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float:
-    """Share of the mask's size that its |mask| most attributed pixels cover, ties in expectation (Arras 2022).
-
-    Returns:
-        In [0, 1]; chance is the mask's share of the area.
-    """
-    values, inside = attribution[fov], mask[fov]
-    size = int(inside.sum())
-    threshold = np.partition(values, values.size - size)[values.size - size]
-    above, tied = values > threshold, values == threshold
-    places = size - int(above.sum())  # what is left for the tied pixels
-    return float((inside[above].sum() + places * inside[tied].mean()) / size)
 
 
 def near(mask: np.ndarray, radius: float = POINTING_RADIUS) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
-from xaibench.metrics.compare import Levels, lift_of, mass_share, near, pointing_hit, top_share, turned
+from xaibench.metrics.compare import Levels, lift_of, mass_share, near, pointing_hit, turned
 from xaibench.metrics.score import Score
 from xaibench.registry import Plugin, metric
 from xaibench.scorer import Scorer
@@ -87,12 +87,17 @@ def _against_background(area: Callable[..., float]) -> Compute:
 
     def compute(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
         fov = case.fov.numpy()
-        background = ~position["vessels"][fov]
-        if not background.any():
+        vessels = position["vessels"][fov]
+        if vessels.all():
             raise Skipped(f"case {case.id} has no field-of-view pixel without a vessel")
-        return area(_levels(attribution[fov], scorer), position[part][fov], background)
+        return area(_levels(attribution[fov], scorer), position[part][fov], vessels)
 
     return compute
+
+
+def _top_share(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
+    fov = case.fov.numpy()
+    return _levels(attribution[fov], scorer).top_share(position[part][fov])
 
 
 def _levels(values: np.ndarray, scorer: Scorer) -> Levels:
@@ -150,7 +155,7 @@ lift_vessels, lift_thin, lift_thick = _for_parts(
 )
 rank_vessels, rank_thin, rank_thick = _for_parts(
     "rank",
-    _within(top_share),
+    _top_share,
     "Share of {} among as many most attributed pixels (Arras 2022).",
     (0, 1),
     invariant="rank",

@@ -27,7 +27,7 @@ from xaibench.cache import recall, remember
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 CACHE = "engine"  # where the cache keeps what is found here
 _known: dict[str, Engine] = {}
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt, from malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # names of mallopt, from malloc.h
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ def keep_memory() -> None:
             libc = ctypes.CDLL("libc.so.6")
             libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
             libc.mallopt(_MMAP_THRESHOLD, 2**25)  # the most that it takes
+            libc.mallopt(_ARENA_MAX, 1)  # what one thread frees is there for the others
 
 
 def _recall(key: str) -> Engine | None:
