@@ -124,11 +124,14 @@ def removal_curves(
     def compute() -> Curves:
         fov, over = case.fov.numpy(), fractions(steps)
         ends = removal_ends(case, scorer, fill, seed)
-        shuffle = tie_order(fov, seed)
-        bounds = [round(q * len(shuffle)) for q in over[:-1]]
+        bounds = [round(q * int(fov.sum())) for q in over[:-1]]
+        last: dict[tuple[int, bytes], tuple[np.ndarray, np.ndarray]] = scorer.common(("orders",), dict)
+        if (seed, name) not in last:  # of the map's curves with another fill
+            last.clear()
+            last[seed, name] = removal_orders(attribution, fov, tie_order(fov, seed))
         most, least = (
             removed_in_order([order[a:b] for a, b in pairwise(bounds)], case, scorer, fill, seed)
-            for order in removal_orders(attribution, fov, shuffle)
+            for order in last[seed, name]
         )
         return Curves(
             over,

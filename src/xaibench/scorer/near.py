@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -55,7 +56,8 @@ class Box:
 
 def box_of(mask: Tensor) -> Box | None:
     """The least box around the true pixels of an (H, W) mask; None if there are none."""
-    rows, columns = (torch.nonzero(mask.any(axis)).flatten() for axis in (1, 0))
+    there = mask.cpu().numpy()  # whose any() is many times faster than torch's
+    rows, columns = (np.flatnonzero(there.any(axis)) for axis in (1, 0))
     if not len(rows):
         return None
     return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
