@@ -27,7 +27,7 @@ _known: WeakKeyDictionary[nn.Module, _Folded | None] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class _Folded:
-    weights: list[Tensor]  # of the network, as they were, see _joined
+    weights: list[Tensor]  # of the network, as they were
     network: nn.Module
 
 
@@ -49,7 +49,7 @@ def folded(model: nn.Module) -> nn.Module:
     if model not in _known:
         _known[model] = _fold(model)
     found = _known[model]
-    if found is None or not _alike(found.weights, _joined(model)):
+    if found is None or not _alike(found.weights, list(_weights(model))):
         return model
     return found.network
 
@@ -75,7 +75,7 @@ def folded_but(model: nn.Module, layer: str) -> fx.GraphModule | None:
 
 def _fold(model: nn.Module) -> _Folded | None:
     network = _follow(model)
-    return None if network is None else _Folded(_joined(model), network)
+    return None if network is None else _Folded([tensor.detach().clone() for tensor in _weights(model)], network)
 
 
 def _follow(model: nn.Module, layer: str | None = None) -> fx.GraphModule | None:
@@ -159,15 +159,7 @@ def _weights(model: nn.Module) -> chain[Tensor]:
     return chain(model.parameters(), model.buffers())
 
 
-def _joined(model: nn.Module) -> list[Tensor]:
-    """All weights, copied into one tensor for each type and device: several times faster to compare than each alone."""
-    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
-    for weight in _weights(model):
-        kinds.setdefault((weight.dtype, weight.device), []).append(weight.detach().reshape(-1))
-    return [torch.cat(each) for each in kinds.values()]
-
-
 def _alike(one: list[Tensor], other: list[Tensor]) -> bool:
     return len(one) == len(other) and all(
-        (a.dtype, a.device) == (b.dtype, b.device) and torch.equal(a, b) for a, b in zip(one, other, strict=True)
+        a.device == b.device and torch.equal(a, b) for a, b in zip(one, other, strict=True)
     )
