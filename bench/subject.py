@@ -86,6 +86,7 @@ class Subject:
         the kind of pass is looked at that is about to be made, so that no more memory is taken than without.
         """
         found = Beside()
+        _ = self.network  # made outside inference mode
         self._rounds(found)
         found.seconds, self._beside, self._looked = 0.0, found, time.perf_counter()
         try:
