@@ -26,8 +26,8 @@ def test_the_full_set_is_split_as_is_customary(make: Any, tmp_path: Path) -> Non
 def test_the_smaller_copy_is_split_by_children_and_says_so(make: Any, tmp_path: Path) -> None:
     root = str(make.chase(tmp_path, range(1, 11)))
     test, training = chase(root=root), chase(split="training", root=root)
-    assert test.ids == ("07L", "07R", "08L", "08R", "09L", "09R", "10L", "10R")
-    assert training.ids == tuple(f"0{n}{side}" for n in range(1, 7) for side in "LR")
+    assert test.ids == ("06L", "06R", "07L", "07R", "08L", "08R", "09L", "09R", "10L", "10R")
+    assert training.ids == tuple(f"0{n}{side}" for n in range(1, 6) for side in "LR")
     assert "20 of the 28" in test.note and "20 of the 28" in training.note
     assert chase(split="all", root=root).note == ""
 

@@ -27,7 +27,7 @@ def phantoms() -> list[Case]:
 
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "VesselUNet", lambda **kwargs: VesselUNet(channels=(4, 8, 8, 8, 8), **kwargs))
+    monkeypatch.setitem(room.NETWORKS, "unet", lambda **kwargs: VesselUNet(channels=(4, 8, 8, 8, 8), **kwargs))  # type: ignore[arg-type]
 
 
 def quietly(step: int, loss: float, figures: dict[str, float] | None) -> None:

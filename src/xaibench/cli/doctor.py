@@ -18,7 +18,7 @@ from xaibench.disk import is_there
 from xaibench.errors import UserError
 
 if TYPE_CHECKING:
-    from xaibench.model.unet import VesselUNet
+    from xaibench.model.network import VesselNetwork
 
 PACKAGES = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn", "pandas", "safetensors")
 SIZE = 128  # px, of the phantom of the self-test
@@ -171,7 +171,7 @@ def _self_test() -> Finding:
     return Finding("self-test", f"{what}: {'finite' if finite else 'not finite'}, {seconds:.1f} s", ok=finite)
 
 
-def _network() -> tuple[VesselUNet, str]:
+def _network() -> tuple[VesselNetwork, str]:
     import torch
 
     from xaibench.model.bundled import unet_phantom

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
@@ -24,10 +25,14 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Print the leaderboards; returns the exit code."""
     from xaibench.leaderboard import read_leaderboards, render, render_metrics
+    from xaibench.leaderboard.mixture import require_comparable
     from xaibench.record import Store
 
+    stores = [Store.open(run) for run in args.runs]
+    if len(stores) > 1:
+        require_comparable(stores, [Path(run) for run in args.runs])
     boards = read_leaderboards(
-        [Store.open(run) for run in args.runs],
+        stores,
         target=args.target,
         report=lambda path, reason: console.warn(one_line(f"{path} is damaged and left out: {reason}.")),
     )

@@ -1,4 +1,4 @@
-"""``xaibench train``: the reference network on the user's data, to a weights file with a card."""
+"""``xaibench train``: a network on the user's data, to a weights file with a card."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ _AT_LEAST_ONE = ("steps", "batch", "crop", "validate_every")
 
 def configure(parser: Parser) -> None:
     """The options of the command; those of the recipe are read off its fields."""
+    from xaibench.model.networks import NETWORKS
     from xaibench.model.train import Recipe
 
     add = parser.add_argument
@@ -40,6 +41,7 @@ def configure(parser: Parser) -> None:
     add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
     add("--out", required=True, metavar="WEIGHTS.safetensors", help="the file to write")
     add("--force", action="store_true", help="replace the file if there is one")
+    add("--network", choices=list(NETWORKS), default="unet", help="what to train (default: unet)")
     words = _field_words(Recipe)
     for field in fields(Recipe):
         kind = int if isinstance(field.default, int) else float
@@ -77,7 +79,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             bar.now(f"loss {loss:.4f}{validated}")
             bar.update(step - bar.done)
 
-        model, facts = train(cases, recipe, progress=progress)
+        model, facts = train(cases, recipe, network=args.network, progress=progress)
     save_weights(model, out, _card(facts, cases))
     best, done = facts["validation"], facts["steps_done"]
     console.out(f"Weights of step {best.get('step', done)} of {done}: {_shown(best)}\nWritten to {out}.")

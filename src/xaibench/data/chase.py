@@ -26,7 +26,7 @@ def chase(*, split: str = "test", root: str = "") -> Cases:
     """CHASE_DB1, 999 × 960 px at its native size, two observers, field of view estimated (Fraz 2012).
 
     Of all 28 images, ``training`` is the customary first 20 (children 01 to 10) and ``test`` the last 8 (11 to 14). In
-    a smaller copy ``test`` is children 07 to 10 and ``training`` the others; the note of the cases says so. Both eyes
+    a smaller copy ``test`` is children 06 to 10 and ``training`` the others; the note of the cases says so. Both eyes
     of a child always fall into the same split. ``all`` is everything.
 
     Args:
@@ -43,14 +43,14 @@ def chase(*, split: str = "test", root: str = "") -> Cases:
     if not items:
         raise UserError(" ".join([f"CHASE_DB1 is not in {place}: no Image_01L.jpg and so on.", *source.broken]), HINT)
     full = len(items) >= FULL
-    tested = range(11, 15) if full else range(7, 11)
+    tested = range(11, 15) if full else range(6, 11)
     chosen = [item for item in items if split == "all" or (int(item.id[:2]) in tested) == (split == "test")]
     if not chosen:
         raise UserError(f"The copy of CHASE_DB1 in {place} has no images for the split {split!r}.", "Use split 'all'.")
     note = (
         ""
         if full or split == "all"
-        else f"This copy of CHASE_DB1 has {len(items)} of the {FULL} images: the test set is children 07–10, "
+        else f"This copy of CHASE_DB1 has {len(items)} of the {FULL} images: the test set is children 06–10, "
         "not the customary 11–14, so figures do not compare with published ones."
     )
     return item_cases("chase", split, source, chosen, note)

@@ -19,7 +19,7 @@ from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.model.bundled import FOLDER
 from xaibench.model.evaluate import predict
-from xaibench.model.unet import VesselUNet
+from xaibench.model.network import VesselNetwork
 from xaibench.model.weights_file import load_weights
 
 WINDOW = 128  # px, the side of the pictures it is trained on
@@ -34,7 +34,7 @@ STRIDES = (1, 2, 2, 2, 2, 2)
 
 
 @cache
-def load_shortcut() -> VesselUNet:
+def load_shortcut() -> VesselNetwork:
     """The bundled network in evaluation mode, read once per process."""
     return load_weights(WEIGHTS)
 
@@ -93,7 +93,7 @@ def roomiest_place(vessels: np.ndarray, fov: np.ndarray) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def sensitivities(model: VesselUNet, cases: Iterable[Case]) -> dict[str, float]:
+def sensitivities(model: VesselNetwork, cases: Iterable[Case]) -> dict[str, float]:
     """How much of the vessels the network finds at p ≥ .5 with the marker and without it, all cases pooled.
 
     Args:

@@ -1,4 +1,4 @@
-"""Training of the reference network from a handful of labelled images on a CPU."""
+"""Training of a network from a handful of labelled images on a CPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from xaibench.data.case import Case
 from xaibench.errors import UserError
 from xaibench.model.evaluate import evaluate, predict
-from xaibench.model.unet import VesselUNet
+from xaibench.model.network import VesselNetwork
+from xaibench.model.networks import NETWORKS
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,18 @@ class _Sample:
 
 
 def train(
-    cases: Sequence[Case], recipe: Recipe, *, progress: Callable[[int, float, dict[str, float] | None], None]
-) -> tuple[VesselUNet, dict[str, Any]]:
+    cases: Sequence[Case],
+    recipe: Recipe,
+    *,
+    network: str = "unet",
+    progress: Callable[[int, float, dict[str, float] | None], None],
+) -> tuple[VesselNetwork, dict[str, Any]]:
     """Train a network; a ``KeyboardInterrupt`` after the first validation ends it early with the best weights so far.
 
     Args:
         cases: training images, of which the recipe's holdout is used for validation only.
         recipe: how.
+        network: its kind, one of :data:`~xaibench.model.networks.NETWORKS`.
         progress: called after each step with the number of steps done, the loss, and the validation figures when
             they are new.
 
@@ -91,7 +97,7 @@ def train(
     mean, std = _statistics(samples)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = VesselUNet(mean=mean, std=std)
+        model = NETWORKS[network](mean=mean, std=std)  # type: ignore[call-arg]
     torch.nn.init.constant_(model.layers["last"].bias, -2.0)  # type: ignore[arg-type]  # about one pixel in eight
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rng = np.random.default_rng(recipe.seed)
@@ -105,13 +111,13 @@ def train(
 
 
 def _optimise(
-    model: VesselUNet,
+    model: VesselNetwork,
     samples: list[_Sample],
     validation: list[Case],
     recipe: Recipe,
     rng: np.random.Generator,
     progress: Callable[[int, float, dict[str, float] | None], None],
-) -> tuple[VesselUNet, dict[str, Any]]:
+) -> tuple[VesselNetwork, dict[str, Any]]:
     optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     warm = max(1, recipe.steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -167,7 +173,7 @@ def segmentation_loss(logits: Tensor, vessels: Tensor, fov: Tensor, dice: float)
     return entropy + dice * (1 - overlap)
 
 
-def _average(averaged: VesselUNet, model: VesselUNet, decay: float) -> None:
+def _average(averaged: VesselNetwork, model: VesselNetwork, decay: float) -> None:
     with torch.no_grad():
         for a, b in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
             if a.dtype.is_floating_point:

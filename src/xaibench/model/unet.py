@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-import torch
 from monai.networks.layers.simplelayers import SkipConnection
 from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from xaibench.model.network import MEAN, STD, VesselNetwork
 
 
-class VesselUNet(nn.Module):
-    """A MONAI ``UNet`` (Ronneberger 2015; Kerfoot 2018) from RGB in [0, 1] to vessel logits, of any image size.
-
-    Batch norm and ReLU only, so that every attribution rule applies. The input is standardised with constants that are
-    stored with the weights: no statistic of the picture enters, so removing pixels shifts nothing elsewhere and the
-    network stays a local function of its input. Sizes that the strides do not divide are padded at the right and
-    bottom by repeating the border, and the output is cut back.
+class VesselUNet(VesselNetwork):
+    """A MONAI ``UNet`` (Ronneberger 2015; Kerfoot 2018) with residual units, batch norm and ReLU only.
 
     MONAI's network ends in ``channels[0]`` feature channels at full resolution, which a 1 × 1 convolution, the head,
     turns into logits. Were MONAI to give the one channel itself, its residual units would put a batch norm and a ReLU
@@ -31,20 +25,16 @@ class VesselUNet(nn.Module):
         mean, std: constants of standardisation, per RGB channel.
     """
 
-    card: dict[str, Any]
-    mean: Tensor
-    std: Tensor
+    kind = "unet"
 
     def __init__(
         self,
         channels: Sequence[int] = (8, 16, 32, 64, 128),
         strides: Sequence[int] = (1, 2, 2, 2),
-        mean: Sequence[float] = (0.5, 0.3, 0.2),
-        std: Sequence[float] = (0.2, 0.15, 0.1),
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
     ) -> None:
-        super().__init__()
-        self.card = {}  # what load_weights read of the weights
-        self.architecture: dict[str, Any] = {"channels": list(channels), "strides": list(strides)}
+        super().__init__({"channels": list(channels), "strides": list(strides)}, math.prod(strides), mean, std)
         self.net = UNet(
             spatial_dims=2,
             in_channels=3,
@@ -56,26 +46,15 @@ class VesselUNet(nn.Module):
             norm="BATCH",
         )
         self.head = nn.Conv2d(channels[0], 1, kernel_size=1)
-        self.multiple = math.prod(strides)
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) logits."""
-        height, width = images.shape[-2:]
-        x = (images - self.mean) / self.std
-        x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
+    def logits(self, x: Tensor) -> Tensor:
+        """See :meth:`VesselNetwork.logits`."""
         logits: Tensor = self.head(self.net(x))
-        return logits[..., :height, :width]
+        return logits
 
     @property
     def layers(self) -> dict[str, nn.Module]:
-        """Layers an explainer may look at, by what they are, in the order in which data passes.
-
-        ``encoder-1`` …, ``bottleneck``, ``decoder-1/4``, ``decoder-1/2``, ``decoder-1/1`` (the fraction is the
-        resolution), ``last``: the head, whose one channel is the logit map. The topmost decoder is none of them, since
-        only linear maps follow it: a class activation map there would be the logit map in disguise.
-        """
+        """See :attr:`VesselNetwork.layers`; the topmost decoder is none, since only linear maps follow it."""
         encoders: list[nn.Module] = []
         decoders: list[nn.Module] = []
         level: nn.Module = self.net.model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ from torch import Tensor, nn
 
 from xaibench.disk import is_file
 from xaibench.errors import UserError, first_line, one_line
-from xaibench.model.unet import VesselUNet
+from xaibench.model.network import VesselNetwork
+from xaibench.model.networks import network_of
 
-_LEVELS, _COARSEST = 16, 1 << 16  # of a network; the product of its strides
 
-
-def save_weights(model: VesselUNet, path: Path, card: dict[str, Any]) -> None:
+def save_weights(model: VesselNetwork, path: Path, card: dict[str, Any]) -> None:
     """Write the weights and their card to one file, atomically.
 
     Args:
@@ -37,7 +35,7 @@ def save_weights(model: VesselUNet, path: Path, card: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def load_weights(path: Path) -> VesselUNet:
+def load_weights(path: Path) -> VesselNetwork:
     """Read a file that :func:`save_weights` wrote; the model is in evaluation mode, its card in ``model.card``.
 
     Raises:
@@ -55,7 +53,8 @@ def load_weights(path: Path) -> VesselUNet:
     try:
         with safe_open(path, framework="pt") as file:
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - the handle is no dict
-        model = _network(card)
+        with torch.device("meta"):  # no memory for its weights: what is declared need not be there
+            model = network_of(card["architecture"])
         _check_same(model, state)
         model = model.to_empty(device="cpu")
         model.load_state_dict(state)
@@ -65,19 +64,6 @@ def load_weights(path: Path) -> VesselUNet:
         ) from error
     model.card = card
     return model.eval()
-
-
-def _network(card: dict[str, Any]) -> VesselUNet:
-    """The network that a card describes, without memory for its weights: what is declared need not be there."""
-    architecture = card["architecture"]
-    channels, strides = architecture["channels"], architecture["strides"]
-    for numbers in (channels, strides):
-        if not (isinstance(numbers, list) and all(type(n) is int and 0 < n < 1 << 16 for n in numbers)):
-            raise ValueError("its card names no channels and strides")
-    if not (1 < len(channels) <= _LEVELS and len(strides) == len(channels) - 1 and math.prod(strides) <= _COARSEST):
-        raise ValueError(f"its card names {len(channels)} levels and {len(strides)} strides")
-    with torch.device("meta"):
-        return VesselUNet(**architecture)
 
 
 def _check_same(model: nn.Module, state: dict[str, Tensor]) -> None:

@@ -24,7 +24,7 @@ def asked_from_json(data: Any) -> dict[str, Any]:
     for name in _ASKED_LISTS:
         if name in asked:
             asked[name] = [plain.text({name: v}, name) for v in plain.items(asked, name)]
-    for name in ("machine", "versions"):
+    for name in ("machine", "versions", "metric_versions"):
         pairs = plain.mapping(asked.get(name, {}))
         asked |= {name: {one_line(k): one_line(str(v)) for k, v in pairs.items()}} if name in asked else {}
     return asked

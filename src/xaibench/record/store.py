@@ -20,6 +20,7 @@ from xaibench.record.asked import asked_from_json
 from xaibench.record.index import Index
 from xaibench.record.lock import locked
 from xaibench.record.maps import pack, unpack
+from xaibench.record.published import is_published, unpacked
 from xaibench.record.schema import UNCHECKED, Record
 from xaibench.record.scores import csv_parts
 from xaibench.record.seal import seal, unseal
@@ -56,7 +57,7 @@ class Store:
 
     @classmethod
     def open(cls, root: str | Path) -> Store:
-        """The store of a run that exists.
+        """The store of a run that exists, also of one as it is published, see :mod:`xaibench.record.published`.
 
         Raises:
             UserError: if the folder is not there or holds no run.
@@ -64,6 +65,8 @@ class Store:
         path = named(root)
         if not is_there(path):
             raise UserError(f"There is no folder {path}.", f"`xaibench run --out {path}` would make it.")
+        if is_published(path) and not is_folder(path / "cells"):
+            return cls(unpacked(path))
         if not is_file(path / "run.json") and not is_folder(path / "cells"):
             raise UserError(
                 f"{path} is not the folder of a run: it has neither run.json nor cells.",

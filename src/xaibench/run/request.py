@@ -180,6 +180,10 @@ class Prepared:
             "cases": sorted({*known.get("cases", ()), *self.cases.ids}),
             "methods": list(dict.fromkeys([*known.get("methods", ()), *map(str, self.methods)])),
             "metrics": list(dict.fromkeys([*known.get("metrics", ()), *map(str, self.setting.metrics)])),
+            "metric_versions": {
+                **known.get("metric_versions", {}),
+                **{str(m): " ".join(m.plugin.distribution) for m in self.setting.metrics},
+            },
             "model": self.setting.model,
             "weights_digest": self.setting.weights_digest,
             "target": self.setting.target,

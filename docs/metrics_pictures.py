@@ -1,0 +1,283 @@
+"""Draws the pictures of the page on metrics: ``python docs/metrics_pictures.py``. Phantoms only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+import xaibench as xb
+from xaibench import registry
+from xaibench.data.regions import superpixels
+from xaibench.metrics.fills import FILLS, prepare_fill
+from xaibench.metrics.method import Method
+from xaibench.metrics.randomisation import randomised
+from xaibench.metrics.removal import removal_curves, removal_orders, tie_order
+from xaibench.metrics.response import relative, segments_of
+from xaibench.model.shortcut import marker_at, paint_marker, roomiest_place
+from xaibench.model.whitebox import white_box
+from xaibench.registry import parse
+from xaibench.report.overlay import contour
+
+FOLDER = Path(__file__).with_name("pictures")
+METHOD = "gradcam[layer=decoder-1/2]"
+TEAL, ORANGE, GREY = "#00796b", "#ef6c00", "#777777"
+
+
+class Scene:
+    """One phantom, the network trained on phantoms, and a map."""
+
+    def __init__(self) -> None:
+        self.case = xb.load_cases("phantom[size=384]", count=1)[0]
+        self.model = xb.load_model("unet-phantom")
+        self.scorer = xb.Scorer(self.model, xb.target("vessels", self.model, self.case))
+        self.map = self.explained(METHOD)
+        self.fov = self.case.fov.numpy()
+        self.picture = self.case.image.permute(1, 2, 0).numpy()
+
+    def explained(self, method: str, scorer: xb.Scorer | None = None, image: torch.Tensor | None = None) -> np.ndarray:
+        """(H, W) map of a method."""
+        shown = self.case.image if image is None else image
+        return np.asarray(xb.explain(scorer or self.scorer, shown, method=method, case=self.case).numpy())
+
+    def score(self, metric: str, method: str = METHOD) -> Any:
+        """What a metric says of a method's map."""
+        spec = parse("metric", metric)
+        given: dict[str, Any] = dict(spec.given)
+        if registry.takes_method(spec):
+            how = parse("explainer", method)
+            given["method"] = Method(how, lambda s, i, h, c: xb.explain(s, i, method=h, case=c))
+        map_ = self.map if method == METHOD else self.explained(method)
+        return spec.plugin(map_, self.case, self.scorer, rng=np.random.default_rng(0), **given)
+
+
+def heat(ax: Any, scene: Scene, map_: np.ndarray, title: str) -> None:
+    """A map over the grey picture."""
+    inside = np.where(scene.fov, np.maximum(map_, 0), np.nan)
+    ax.imshow(scene.picture.mean(2), cmap="gray")
+    ax.imshow(inside, cmap="inferno", alpha=0.75, vmin=0, vmax=max(float(np.nanquantile(inside, 0.995)), 1e-12))
+    plain(ax, title)
+
+
+def plain(ax: Any, title: str) -> None:
+    """No axes."""
+    ax.set_title(title, fontsize=9)
+    ax.set_axis_off()
+
+
+def removal(scene: Scene) -> None:
+    """What deletion and insertion do, and the curves."""
+    figure, axes = plt.subplots(1, 5, figsize=(13, 2.9), constrained_layout=True)
+    heat(axes[0], scene, scene.map, "the map")
+    order = removal_orders(scene.map, scene.fov, tie_order(scene.fov, 0))[0]
+    fill = prepare_fill(
+        "inpaint", scene.case.image.numpy(), scene.fov, scale=scene.case.scale, rng=np.random.default_rng(0)
+    )
+    for ax, share in zip(axes[1:4], (0.06, 0.2, 0.5), strict=True):
+        gone = np.zeros(scene.fov.shape, bool)
+        gone.ravel()[order[: round(share * len(order))]] = True
+        ax.imshow(fill(gone).transpose(1, 2, 0))
+        plain(ax, f"{share:.0%} most attributed removed")
+    curves = removal_curves(scene.map, scene.case, scene.scorer, "inpaint", np.random.default_rng(0))
+    axes[4].plot(curves.fractions, curves.least_first, color=TEAL, label="least first")
+    axes[4].plot(curves.fractions, curves.most_first, color=ORANGE, label="most first")
+    axes[4].fill_between(curves.fractions, curves.most_first, curves.least_first, color=GREY, alpha=0.25, label="srg")
+    axes[4].set(xlabel="share removed", ylabel="probability left")
+    axes[4].legend(fontsize=8)
+    save(figure, "removal")
+
+
+def fills(scene: Scene) -> None:
+    """Half of the field of view removed at random, four fills."""
+    figure, axes = plt.subplots(1, 4, figsize=(10, 2.8), constrained_layout=True)
+    gone = scene.fov & (np.random.default_rng(0).random(scene.fov.shape) < 0.5)
+    for ax, name in zip(axes, FILLS, strict=True):
+        fill = prepare_fill(
+            name, scene.case.image.numpy(), scene.fov, scale=scene.case.scale, rng=np.random.default_rng(0)
+        )
+        ax.imshow(fill(gone)[:, 100:220, 120:240].transpose(1, 2, 0))
+        plain(ax, name)
+    save(figure, "fills")
+
+
+def regions(scene: Scene) -> None:
+    """Superpixels of irof, patches of infidelity and faithfulness correlation."""
+    figure, axes = plt.subplots(1, 2, figsize=(6.4, 3), constrained_layout=True)
+    labels = superpixels(scene.case.image, scene.case.fov, 200)
+    edges = (labels != np.roll(labels, 1, 0)) | (labels != np.roll(labels, 1, 1))
+    axes[0].imshow(np.where(edges[..., None], [1.0, 1.0, 1.0], scene.picture))
+    plain(axes[0], "irof removes superpixels")
+    picture, rng = scene.picture.copy(), np.random.default_rng(3)
+    blurred = scene.scorer.reference("blur", scene.case.image).permute(1, 2, 0).numpy()
+    places = np.argwhere(scene.fov)
+    for y, x in places[rng.choice(len(places), 12)]:
+        picture[y : y + 16, x : x + 16] = blurred[y : y + 16, x : x + 16]
+        picture[y : y + 16, [x, min(x + 15, 383)]] = 1
+        picture[[y, min(y + 15, 383)], x : x + 16] = 1
+    axes[1].imshow(picture)
+    plain(axes[1], "infidelity and faithfulness-correlation: patches")
+    save(figure, "regions")
+
+
+def overlap(scene: Scene) -> None:
+    """Thin and thick vessels over a map, their ROC curves, and their lift."""
+    figure, axes = plt.subplots(1, 4, figsize=(12, 2.9), constrained_layout=True)
+    heat(axes[0], scene, scene.map, "thick vessels (green) and thin ones (blue)")
+    parts = {"thick": scene.case.thick.numpy(), "thin": scene.case.thin.numpy()}
+    for (_, mask), colour in zip(parts.items(), ("#39d353", "#58a6ff"), strict=True):
+        axes[0].imshow(np.ma.masked_where(~contour(mask), mask), cmap=mpl.colors.ListedColormap([colour]))
+    flat, none = scene.map[scene.fov], ~scene.case.vessels.numpy()[scene.fov]
+    for (name, mask), colour in zip(parts.items(), (TEAL, ORANGE), strict=True):
+        thresholds = np.quantile(flat, np.linspace(1, 0, 200))
+        hit = [(flat[mask[scene.fov]] >= t).mean() for t in thresholds]
+        false = [(flat[none] >= t).mean() for t in thresholds]
+        axes[1].plot(false, hit, color=colour, label=f"{name}, area {scene.score(f'auroc-{name}').value:.2f}")
+    axes[1].plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    axes[1].set(xlabel="off vessels", ylabel="on vessels", title="auroc")
+    axes[1].legend(fontsize=8)
+    names = ("vessels", "thick", "thin")
+    for ax, stem, base in ((axes[2], "mass", None), (axes[3], "lift", 1.0)):
+        ax.bar(names, [scene.score(f"{stem}-{n}").value for n in names], color=[GREY, TEAL, ORANGE])
+        ax.set_title(stem if base is None else f"{stem}: 1 is chance; thin-gap is log₂ of thick ÷ thin", fontsize=9)
+        if base is not None:
+            ax.axhline(base, color="black", linestyle=":")
+    save(figure, "overlap")
+
+
+def response(scene: Scene) -> None:
+    """Density against caliber and against contrast."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 2.9), constrained_layout=True)
+    for ax, metric, label in (
+        (axes[0], "caliber-response", "width, px"),
+        (axes[1], "contrast-response", "Weber contrast of the vessel"),
+    ):
+        score = scene.score(metric)
+        ax.plot(*score.curve, color=TEAL, marker="o", markersize=3)
+        ax.set(xlabel=label, ylabel="density (1 is chance)", title=f"{metric} {score.value:.2f}")
+    found, dense = segments_of(scene.case, scene.scorer), relative(scene.map, scene.fov)
+    labels = found.labels
+    means = np.array([dense[labels == i].mean() for i in range(1, len(found.caliber) + 1)])
+    thin = found.caliber <= 1.5 * scene.case.scale
+    for which, colour, name in ((thin, ORANGE, "thin"), (~thin, TEAL, "thick")):
+        axes[2].scatter(found.contrast[which], means[which], s=8, color=colour, label=name)
+    axes[2].set(xlabel="contrast", ylabel="density", title="thin-gap-matched compares at equal contrast")
+    axes[2].legend(fontsize=8)
+    save(figure, "response")
+
+
+def context(scene: Scene) -> None:
+    """The radius around the target that holds half of the attribution."""
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3), constrained_layout=True)
+    for ax, method in zip(axes, (METHOD, "gradcam"), strict=True):
+        heat(ax, scene, scene.explained(method), f"{method}: context {scene.score('context', method).value:.1f} px")
+    save(figure, "context")
+
+
+def robustness(scene: Scene) -> None:
+    """The map, of a picture changed a little, of networks randomised from the top, and for thin and thick."""
+    figure, axes = plt.subplots(1, 5, figsize=(13.5, 2.9), constrained_layout=True)
+    method = "integrated-gradients[steps=16]"
+    rng = torch.Generator().manual_seed(0)
+    changed = (scene.case.image + 0.04 * (torch.rand(scene.case.image.shape, generator=rng) - 0.5)).clamp(0, 1)
+    heat(axes[0], scene, scene.explained(method), "integrated gradients")
+    heat(axes[1], scene, scene.explained(method, image=changed), "picture ± .02: max-sensitivity")
+    network = randomised(scene.model, scene.case.image, 6, 0)[-1]
+    other = xb.Scorer(network, scene.scorer.target)
+    heat(axes[2], scene, scene.explained(method, other), "random weights: mprt")
+    for ax, part in zip(axes[3:], ("thin", "thick"), strict=True):
+        asked = xb.Scorer(scene.model, xb.target(part, scene.model, scene.case))
+        heat(ax, scene, scene.explained(method, asked), f"asked about {part}: target-sensitivity")
+    save(figure, "robustness")
+
+
+def complexity(scene: Scene) -> None:
+    """Sorted attributions of a sparse and of an even map."""
+    figure, ax = plt.subplots(figsize=(5.2, 3), constrained_layout=True)
+    for method, colour in (("saliency", ORANGE), ("gradcam", TEAL)):
+        values = np.sort(np.abs(scene.explained(method))[scene.fov])
+        shares = np.cumsum(values) / values.sum()
+        gini = scene.score("sparseness", method).value
+        ax.plot(np.linspace(0, 1, shares.size), shares, color=colour, label=f"{method}: sparseness {gini:.2f}")
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="even: 0")
+    ax.set(xlabel="share of pixels, least first", ylabel="share of the attribution")
+    ax.legend(fontsize=8)
+    save(figure, "complexity")
+
+
+def axioms(scene: Scene) -> None:
+    """What the map sums to beside what it promises."""
+    figure, ax = plt.subplots(figsize=(5.2, 2.4), constrained_layout=True)
+    reference = scene.scorer.reference("blur", scene.case.image)
+    with torch.no_grad():
+        promised = float(scene.scorer(scene.case.image[None]) - scene.scorer(reference[None]))
+    sums = {n: float(scene.explained(n).sum()) for n in ("integrated-gradients[steps=4]", "integrated-gradients")}
+    ax.barh([*sums, "score less the baseline's"], [*sums.values(), promised], color=[ORANGE, TEAL, GREY])
+    ax.set_title("completeness: does the sum keep its promise?", fontsize=9)
+    save(figure, "axioms")
+
+
+def false_positives(scene: Scene) -> None:
+    """Where the network sees vessels that are none."""
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3), constrained_layout=True)
+    found = xb.target("false-positives", scene.model, scene.case).mask.numpy()
+    axes[0].imshow(np.where(found[..., None], [1.0, 0.3, 0.0], scene.picture))
+    plain(axes[0], "false positives of the network")
+    heat(axes[1], scene, scene.map, "fp-lift: the map there ÷ on equally vessel-like ground")
+    save(figure, "false_positives")
+
+
+def truth(scene: Scene) -> None:
+    """Networks whose right answer is known."""
+    figure, axes = plt.subplots(1, 4, figsize=(11.5, 2.9), constrained_layout=True)
+    box, shown = white_box("linear", scene.case)
+    scorer = xb.Scorer(box, xb.target("vessels", box, shown))
+    heat(axes[0], scene, np.abs(scene.explained("saliency", scorer, shown.image)), "planted: a white box")
+    labels = superpixels(scene.case.image, scene.case.fov, 12, "tiles")
+    axes[1].imshow(np.where(scene.fov, labels, -1), cmap="tab20")
+    plain(axes[1], "shapley-error: 12 regions, all 4096 coalitions")
+    place = roomiest_place(scene.case.vessels.numpy(), scene.fov)
+    marked = paint_marker(scene.case.image, marker_at(place, scene.fov.shape))
+    y, x = place
+    cut = np.s_[max(y - 40, 0) : y + 40, max(x - 40, 0) : x + 40]
+    axes[2].imshow(marked.permute(1, 2, 0).numpy()[cut])
+    plain(axes[2], "shortcut: a marker the network needs")
+    names = ("integrated-gradients", "gradcam", "random")
+    axes[3].barh(names, [scene.score("planted-pixels", n).value for n in names], color=[TEAL, ORANGE, GREY])
+    axes[3].axvline(0.5, color="black", linestyle=":")
+    axes[3].set_title("planted-pixels: ½ is chance", fontsize=9)
+    save(figure, "truth")
+
+
+PICTURES: dict[str, Callable[[Scene], None]] = {
+    function.__name__: function
+    for function in (
+        *(removal, fills, regions, overlap, response, context, false_positives, robustness, complexity, axioms),
+        truth,
+    )
+}
+
+
+def save(figure: Any, name: str) -> None:
+    """A small PNG."""
+    FOLDER.mkdir(exist_ok=True)
+    figure.savefig(FOLDER / f"{name}.png", dpi=75)
+    plt.close(figure)
+    print(FOLDER / f"{name}.png")
+
+
+def main() -> None:
+    """All of them."""
+    scene = Scene()
+    for draw in PICTURES.values():
+        draw(scene)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""``xaibench publish``: what may be passed on of a run, numbers only, in a folder of its own."""
+
+from __future__ import annotations
+
+import argparse
+
+from xaibench.cli.console import Console, count
+from xaibench.cli.parser import Parser
+from xaibench.disk import is_there, named
+from xaibench.errors import UserError
+
+EPILOG = (
+    "The folder gets the tables and all records, compressed: no map, no picture, no outline. `xaibench leaderboard` reads "
+    "it as it reads a run, alone or beside others."
+)
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command."""
+    parser.add_argument("run", metavar="RUN", help="folder of a run")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write to")
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Write the folder; returns the exit code."""
+    from xaibench.record import Store
+    from xaibench.record.published import publish
+
+    store, out = Store.open(args.run), named(args.out)
+    if is_there(out / "cells") or out.resolve() == store.root.resolve():
+        raise UserError(f"{out} is the folder of a run.", "Give --out another folder.")
+    records, damaged = store.scan()
+    for path, reason in damaged:
+        console.warn(f"{path} is damaged and left out: {reason}.")
+    if not records:
+        raise UserError(f"{args.run} holds no record yet.", "Give the command it was started with again.")
+    try:
+        files = publish(store.root, records, out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror or error}.", "Give another --out.") from error
+    size = sum(file.stat().st_size for file in files)
+    console.out(f"{count(len(records), 'record')} and {count(len(files) - 1, 'table')} in {out}, {size / 1e6:.1f} MB.")
+    return 0

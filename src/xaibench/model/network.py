@@ -1,0 +1,63 @@
+"""What all networks of this package have in common: frozen standardisation, any image size, named layers, a card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MEAN, STD = (0.5, 0.3, 0.2), (0.2, 0.15, 0.1)  # of RGB, until a training set's are known
+
+
+class VesselNetwork(nn.Module):
+    """From RGB in [0, 1] to vessel logits, of any image size.
+
+    The input is standardised with constants that are stored with the weights: no statistic of the picture enters, so
+    removing pixels shifts nothing elsewhere and the network stays a local function of its input. For the same reason
+    the networks have batch norms alone, which are constants too once they are trained. Sizes that the strides do not
+    divide are padded at the right and bottom by repeating the border, and the output is cut back.
+
+    Args:
+        architecture: what the network is to be made from again, of plain values.
+        multiple: what sides are padded to a multiple of.
+        mean, std: constants of standardisation, per RGB channel.
+    """
+
+    kind: ClassVar[str]  # what a card calls it
+    card: dict[str, Any]
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, architecture: dict[str, Any], multiple: int, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+    ) -> None:
+        super().__init__()
+        self.card = {}  # what load_weights read of the weights
+        self.architecture: dict[str, Any] = {"kind": self.kind, **architecture}
+        self.multiple = multiple
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) logits."""
+        height, width = images.shape[-2:]
+        x = (images - self.mean) / self.std
+        x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
+        return self.logits(x)[..., :height, :width]
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) standardised, of sides that the strides divide, to (N, 1, H, W)."""
+        raise NotImplementedError
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """Layers an explainer may look at, by what they are, in the order in which data passes.
+
+        ``encoder-1`` …, ``bottleneck``, ``decoder-1/4``, ``decoder-1/2``, … (the fraction is the resolution), and
+        ``last``, whose one channel is the logit map. A decoder that only linear maps follow is none of them, since a
+        class activation map there would be the logit map in disguise.
+        """
+        raise NotImplementedError

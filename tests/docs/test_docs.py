@@ -1,0 +1,87 @@
+"""Every command and snippet of the documentation is run, page by page, as a reader would in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KINDS = {"sh", "python", "text"}
+# What a page says to a reader, and what a test can do in its place.
+SUBSTITUTES = {
+    "pip install .": "true",  # whoever runs the tests has done it
+    "/path/to/DRIVE": "$DRIVE_LIKE",
+    "--data drive": "--data drive --model unet-phantom",  # generated pictures, of which only that network knows
+}
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Kind and content of each fenced block."""
+    return FENCE.findall(page.read_text())
+
+
+def script(page: Path) -> str:
+    """One shell script of all that a page has a reader type."""
+    parts = []
+    for kind, body in blocks(page):
+        if kind == "sh":
+            for said, done in SUBSTITUTES.items():
+                body = body.replace(said, done)
+            parts.append(body)
+        elif kind == "python":
+            parts.append(f"python - <<'END_OF_SNIPPET'\n{body}END_OF_SNIPPET\n")
+    return "".join(parts)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_blocks_say_what_they_are(page: Path) -> None:
+    text = page.read_text()
+    assert {kind for kind, _ in blocks(page)} <= KINDS
+    rest = FENCE.sub("", text)
+    assert "```" not in rest and not re.search(r"^    \S", rest, re.MULTILINE), "a block that no test would run"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if script(p)], ids=lambda p: p.stem)
+def test_what_a_page_says_works(page: Path, tmp_path: Path, make: Any) -> None:
+    drive = make.drive(tmp_path / "data" / "DRIVE")
+    here = tmp_path / "here"
+    here.mkdir()
+    site = tmp_path / "site"
+    env = {k: v for k, v in os.environ.items() if not k.startswith("XAIBENCH_")} | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DRIVE_LIKE": str(drive),
+        "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PIP_TARGET": str(site),
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # which is how pip's environment says that there is none
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "NO_COLOR": "1",
+    }
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script(page)],
+        cwd=here,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert ran.returncode == 0, f"{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_site_can_be_built(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="pip install '.[docs]' for the site")
+    pytest.importorskip("mkdocstrings", reason="pip install '.[docs]' for the site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert built.returncode == 0, built.stderr[-3000:]
+    assert "Scorer" in (tmp_path / "site" / "api" / "index.html").read_text()
