@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak nightly audit bench install results clean
+.PHONY: demo test soak nightly audit bench install results docs clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -52,13 +52,15 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m pytest bench -o python_files='bench_*.py' --benchmark-json=bench.json --benchmark-columns=min
 	$(BIN)/python bench/report.py bench.json | tee results/bench.md
 
-# The published tables, from your own copy of DRIVE (XAIBENCH_DRIVE). Resumable; only numbers leave the run's folder.
+# The published tables, from your own copies of DRIVE and CHASE_DB1 (XAIBENCH_DRIVE, XAIBENCH_CHASE); a day on two cores.
+# Resumable; only numbers leave the runs' folders. `make results TABLES=chase` makes one of them.
 results: $(VENV)/installed
-	$(BIN)/xaibench run --data drive --suite standard --out runs/drive --method gradcam \
-		--method 'gradcam[layer=decoder-1/4]' --method 'gradcam[layer=decoder-1/2]'
-	mkdir -p results/drive
-	cp runs/drive/leaderboard.csv runs/drive/leaderboard.md runs/drive/run.json results/drive/
-	gzip -9nc runs/drive/scores.csv > results/drive/scores.csv.gz
+	$(BIN)/python results/make.py $(TABLES)
+
+# The documentation as a site, in build/site.
+docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build
 
 clean:
 	rm -rf $(VENV) build *.egg-info src/*.egg-info

@@ -328,7 +328,7 @@ def run_prepared(
 
 def default_model(dataset: str) -> str:
     """The bundled network that was trained on this kind of data."""
-    return "unet-phantom" if dataset.startswith("phantom") else "unet-drive"
+    return {"phantom": "unet-phantom", "chase": "unet-chase"}.get(dataset.partition("[")[0], "unet-drive")
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:

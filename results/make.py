@@ -1,0 +1,150 @@
+"""Makes every published table anew, from your own copy of DRIVE: ``python results/make.py`` (``make results``).
+
+What is computed is kept in ``runs/`` and never computed again: interrupt it as often as you like. What is published, numbers
+alone, goes to ``results/``. Name tables to make only these; ``--list`` shows them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RUNS = Path("runs")
+FINE = "[layer=decoder-1/2]"
+# The most telling ones: of every family, at two layers where the layer decides.
+TELLING = (
+    *("gradcam", f"gradcam{FINE}", f"hirescam{FINE}", f"layercam{FINE}", "saliency", "smoothgrad"),
+    *("integrated-gradients", "guided-backprop", "deeplift", "lrp", "kernel-shap", "lime", "occlusion"),
+)
+# Every method, and those of the class activation maps that the layer decides at finer ones, too.
+MORE_LAYERS = ("gradcam[layer=decoder-1/4]", f"gradcam{FINE}", f"hirescam{FINE}", f"layercam{FINE}")
+SHORT = (
+    *("srg", "deletion", "insertion", "auroc-vessels", "auroc-thin", "auroc-thick", "lift-vessels", "lift-thin"),
+    *("lift-thick", "thin-gap", "thin-gap-matched", "caliber-response", "contrast-response", "fp-lift", "context"),
+    *("sparseness", "completeness"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command that adds to a run.
+
+    Attributes:
+        target: what is explained.
+        methods: every one where there is none.
+        metrics: those of the suite where there is none.
+        suite: whose metrics.
+        cases: the first so many; None for all.
+    """
+
+    target: str
+    methods: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    suite: str = "standard"
+    cases: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A run, and the folder of ``results/`` that it is published in.
+
+    Attributes:
+        data, model: what it is of.
+        parts: the commands that make it.
+    """
+
+    data: str
+    model: str
+    parts: tuple[Part, ...] = field(default=())
+
+
+def _short(target: str, cases: int | None = None) -> Part:
+    return Part(target, TELLING, SHORT, cases=cases)
+
+
+TABLES = {
+    "drive": Table("drive", "unet-drive", (Part("vessels"), _short("thin"), _short("thick"), _short("false-positives"))),
+    "drive-attention": Table("drive", "attention-drive", (_short("vessels", 10),)),
+    "drive-segresnet": Table("drive", "segresnet-drive", (_short("vessels", 10),)),
+    "chase": Table("chase", "unet-chase", (_short("vessels", 10),)),
+    "chase-attention": Table("chase", "attention-chase", (_short("vessels", 10),)),
+    "chase-segresnet": Table("chase", "segresnet-chase", (_short("vessels", 10),)),
+    "phantom-truth": Table("phantom[size=192]", "unet-phantom", (Part("vessels", suite="truth", cases=5),)),
+}
+
+
+def every_method() -> tuple[str, ...]:
+    """All explainers, and some at finer layers."""
+    listed = json.loads(_said("list", "explainers", "--json"))
+    return *(e["name"] for e in listed if not e["control"]), *MORE_LAYERS
+
+
+def command(name: str, part: Part) -> list[str]:
+    """What a reader types to make a part of a table."""
+    table = TABLES[name]
+    words = ["run", "--data", table.data, "--model", table.model, "--target", part.target]
+    words += [f"--metric={m}" for m in part.metrics] or ["--suite", part.suite]
+    words += [f"--method={m}" for m in part.methods or every_method()]
+    words += ["--cases", str(part.cases)] if part.cases else []
+    return [*words, "--out", str(RUNS / name)]
+
+
+def make(name: str) -> None:
+    """Compute what is missing of a table, and publish it."""
+    for part in TABLES[name].parts:
+        words = command(name, part)
+        print("xaibench", shlex.join(words), flush=True)
+        done = _run(words)
+        if done == 130:
+            raise SystemExit("Interrupted; the same command goes on.")
+        if done not in (0, 1):
+            raise SystemExit(f"{name} could not be made.")
+    publish(name)
+
+
+def publish(name: str) -> None:
+    """Numbers alone, to ``results/``."""
+    _said("publish", str(RUNS / name), "--out", str(HERE / name))
+    if name != "phantom-truth":
+        (HERE / name / "claims.md").write_text(_said("claims", str(RUNS / name), "--format", "markdown"))
+
+
+def _run(words: Sequence[str]) -> int:
+    return subprocess.run([sys.executable, "-m", "xaibench", *words], check=False).returncode
+
+
+def _said(*words: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "xaibench", *words], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def main() -> None:
+    """Tables by name, all by default, and the pages that compare them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
+    parser.add_argument("--list", action="store_true", help="show the commands and compute nothing")
+    args = parser.parse_args()
+    if strange := [t for t in args.tables if t not in TABLES]:
+        parser.error(f"there is no table {strange[0]}; there are {', '.join(TABLES)}")
+    for name in args.tables or TABLES:
+        if args.list:
+            for part in TABLES[name].parts:
+                print("xaibench", shlex.join(command(name, part)))
+        else:
+            make(name)
+    if not args.tables and not args.list:
+        import pages
+
+        pages.write()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""One cell of each published table, computed anew, is what was published."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+import xaibench as xb
+from xaibench.errors import UserError
+from xaibench.record import Record, Store
+from xaibench.record.published import is_published
+
+ROOT = Path(__file__).parents[2]
+CHASE = ROOT.parent / "shared" / "data" / "CHASE_DB1"
+TABLES = sorted(p.name for p in (ROOT / "results").iterdir() if is_published(p))
+# Cheap ones, of different kinds; what a network computes may differ in the last digits between machines.
+METRICS = ("auroc-thin", "auroc-thick", "lift-thin", "lift-thick", "srg")
+CLOSE = {"rel": 2e-3, "abs": 2e-3}
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> None:
+    if CHASE.is_dir():
+        monkeypatch.setenv("XAIBENCH_CHASE", str(CHASE))
+
+
+def cheapest(records: list[Record]) -> Record:
+    """The cell that takes the fewest passes, of a method that has no chance in it."""
+    methods = [r for r in records if r.status == "ok" and not r.control and r.passes > 0]
+    return min(methods, key=lambda r: (r.passes, r.spec, r.case))
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("table", "target"),
+    [(t, target) for t in TABLES for target in sorted({r.target for r in Store.open(ROOT / "results" / t).records()})],
+)
+def test_a_cell_computed_anew_is_the_published_one(table: str, target: str, tmp_path: Path) -> None:
+    store = Store.open(ROOT / "results" / table)
+    first = min(r.case for r in store.records())
+    record = cheapest([r for r in store.records() if (r.target, r.case) == (target, first)])
+    published = {s.metric: s.value for s in record.scores if s.status == "ok"}
+    wanted = [m for m in METRICS if m in published] or [next(m for m in published if m.startswith("planted"))]
+    name = str(store.read_run()["data"])
+    try:
+        case = xb.load_cases(name, split=record.split, count=1)[0]
+    except UserError as absent:
+        pytest.skip(f"{record.dataset} is not here: {absent}")
+    assert (case.id, case.digest) == (record.case, record.case_digest), "another copy of the data"
+    found = xb.run(
+        [record.spec],
+        data=name,
+        cases=1,
+        split=record.split,
+        model=record.model,
+        target=target,
+        metrics=wanted,
+        seed=record.seed,
+        out=tmp_path / "run",
+    )
+    mine = found[(found.method == record.method) & (found.params == record.params)].set_index("metric").value
+    for metric in wanted:
+        assert mine[metric] == pytest.approx(published[metric], **CLOSE), metric
+    assert not any(math.isnan(mine[m]) for m in wanted)
+
+
+def test_there_are_tables() -> None:
+    assert "drive" in TABLES
+
+
+def test_the_commands_are_those_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``make results`` knows every table that is published, and enough methods in each."""
+    monkeypatch.syspath_prepend(str(ROOT / "results"))
+    make = importlib.import_module("make")
+    monkeypatch.delitem(sys.modules, "make")
+    assert set(TABLES) <= set(make.TABLES)
+    assert len(make.every_method()) >= 28 and len(make.TELLING) >= 12
+    for name in TABLES:
+        store = Store.open(ROOT / "results" / name)
+        shown = {(r.target, r.spec) for r in store.records()}
+        for part in make.TABLES[name].parts:
+            for method in part.methods or make.every_method():
+                assert (part.target, method) in shown, f"{method} is missing in {name}, {part.target}"
