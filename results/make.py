@@ -1,7 +1,7 @@
 """Makes every published table anew, from your own copy of DRIVE: ``python results/make.py`` (``make results``).
 
-What is computed is kept in ``runs/`` and never computed again: interrupt it as often as you like. What is published, numbers
-alone, goes to ``results/``. Name tables to make only these; ``--list`` shows them.
+What is computed is kept in ``runs/`` and never computed again: interrupt it as often as you like. What is published,
+numbers alone, goes to ``results/``. Name tables to make only these; ``--list`` shows them.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def _short(target: str, cases: int | None = None) -> Part:
 
 
 TABLES = {
-    "drive": Table("drive", "unet-drive", (Part("vessels"), _short("thin"), _short("thick"), _short("false-positives"))),
+    "drive": Table(
+        "drive", "unet-drive", (Part("vessels"), _short("thin"), _short("thick"), _short("false-positives"))
+    ),
     "drive-attention": Table("drive", "attention-drive", (_short("vessels", 10),)),
     "drive-segresnet": Table("drive", "segresnet-drive", (_short("vessels", 10),)),
     "chase": Table("chase", "unet-chase", (_short("vessels", 10),)),

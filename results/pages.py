@@ -22,7 +22,17 @@ NETWORKS = {
     "drive": ("unet-drive", "attention-drive", "segresnet-drive"),
     "chase": ("unet-chase", "attention-chase", "segresnet-chase"),
 }
-FIGURES = ("auc", "ap", "f1", "sensitivity", "specificity", "accuracy", "cldice", "sensitivity_thin", "sensitivity_thick")
+FIGURES = (
+    "auc",
+    "ap",
+    "f1",
+    "sensitivity",
+    "specificity",
+    "accuracy",
+    "cldice",
+    "sensitivity_thin",
+    "sensitivity_thick",
+)
 FILLS = ("srg", "srg[fill=blur]", "srg[fill=mean]")
 
 
@@ -31,7 +41,9 @@ def board(name: str, target: str = "vessels") -> dict[str, dict[str, float]]:
     words = [sys.executable, "-m", "xaibench", "leaderboard", str(HERE / name), "--target", target, "--format", "csv"]
     said = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = list(csv.DictReader(io.StringIO(said)))
-    numbers = lambda row: {k: float(v) for k, v in row.items() if v and k not in ("method", "family", "control", "group") and _is_number(v)}
+    numbers = lambda row: {
+        k: float(v) for k, v in row.items() if v and k not in ("method", "family", "control", "group") and _is_number(v)
+    }
     return {row["method"]: numbers(row) for row in rows if row["control"] in ("False", "false", "0", "")}
 
 
@@ -62,8 +74,8 @@ def write_agreement() -> None:
     text = [
         "# Is the best method best everywhere?",
         "",
-        "Kendall's τ between rankings by mean `srg`, over the methods that two tables have in common: 1 is the same order, "
-        "0 none.",
+        "Kendall's τ between rankings by mean `srg`, over the methods that two tables have in common: 1 is the same "
+        "order, 0 none.",
         "",
         "## Across networks and data (target vessels)",
         "",

@@ -12,7 +12,21 @@ from functools import partial
 from importlib.metadata import version
 from typing import NamedTuple
 
-from xaibench.cli import check, claims, data, doctor, evaluate, explain, leaderboard, listing, new, publish, report, run, train
+from xaibench.cli import (
+    check,
+    claims,
+    data,
+    doctor,
+    evaluate,
+    explain,
+    leaderboard,
+    listing,
+    new,
+    publish,
+    report,
+    run,
+    train,
+)
 from xaibench.cli.console import Console, silence
 from xaibench.cli.parser import Parser, did_you_mean
 from xaibench.errors import UserError
@@ -36,7 +50,12 @@ COMMANDS = {
     "claims": Command("Judge the founding paper's claims.", claims.configure, claims.execute, claims.EPILOG),
     "explain": Command("Explain one image, without labels.", explain.configure, explain.execute, explain.EPILOG),
     "report": Command("Write a run as one page with figures.", report.configure, report.execute, report.EPILOG),
-    "publish": Command("Write what may be passed on of a run: numbers, no pictures.", publish.configure, publish.execute, publish.EPILOG),
+    "publish": Command(
+        "Write what may be passed on of a run: numbers, no pictures.",
+        publish.configure,
+        publish.execute,
+        publish.EPILOG,
+    ),
     "train": Command("Train a network on your data.", train.configure, train.execute),
     "evaluate": Command("Measure how well a network segments vessels.", evaluate.configure, evaluate.execute),
     "data check": Command(

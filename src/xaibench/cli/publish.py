@@ -10,8 +10,8 @@ from xaibench.disk import is_there, named
 from xaibench.errors import UserError
 
 EPILOG = (
-    "The folder gets the tables and all records, compressed: no map, no picture, no outline. `xaibench leaderboard` reads "
-    "it as it reads a run, alone or beside others."
+    "The folder gets the tables and all records, compressed: no map, no picture, no outline. `xaibench leaderboard` "
+    "reads it as it reads a run, alone or beside others."
 )
 
 

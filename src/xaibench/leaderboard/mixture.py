@@ -37,7 +37,8 @@ def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
             before, where = known.setdefault((kind, what), (value, name))
             if before != value and where != name:
                 raise UserError(
-                    f"{name} cannot be compared with {where}: the {kind} {what} is another one ({value}, not {before}).",
+                    f"{name} cannot be compared with {where}: the {kind} {what} is another one "
+                    f"({value}, not {before}).",
                     _HINTS[kind],
                 )
 

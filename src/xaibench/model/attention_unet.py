@@ -13,7 +13,7 @@ from xaibench.model.network import MEAN, STD, VesselNetwork
 
 
 class VesselAttentionUNet(VesselNetwork):
-    """A MONAI ``AttentionUnet`` (Oktay 2018): gates decide, pixel by pixel, what of a level passes beside the deeper one.
+    """A MONAI ``AttentionUnet`` (Oktay 2018): gates weigh, pixel by pixel, what of a level passes.
 
     MONAI puts an instance norm behind each gate, whose statistics are those of the picture: what is removed in one
     place would change what is seen in all others. Here batch norms and ReLUs stand there, as in the rest of it.
@@ -48,18 +48,16 @@ class VesselAttentionUNet(VesselNetwork):
         """See :attr:`VesselNetwork.layers`; the topmost decoder is none, since only a linear map follows it."""
         levels = self._levels()
         first, _, last = self.net.model
-        encoders = [first, *(level.submodule[0] for level in levels[:-1])]
-        named = {f"encoder-{i}": m for i, m in enumerate(encoders, 1)} | {"bottleneck": levels[-1].submodule}
+        within = [level.submodule for level in levels]
+        encoders = [first, *(part[0] for part in within if isinstance(part, nn.Sequential))]
+        named = {f"encoder-{i}": m for i, m in enumerate(encoders, 1)} | {"bottleneck": within[-1]}
         scale = 1
         scales = [scale := scale * s for s in [1, *self.architecture["strides"]]]
         for level, s in reversed(list(zip(levels[1:], scales[1:], strict=False))):
             named[f"decoder-1/{s}"] = level.merge
-        named["last"] = last.conv
+        named["last"] = last.get_submodule("conv")
         return named
 
     def _levels(self) -> list[AttentionLayer]:
         """From full resolution down."""
-        levels = [self.net.model[1]]
-        while isinstance(inner := levels[-1].submodule, nn.Sequential):  # what is not the bottleneck
-            levels.append(inner[1])
-        return levels
+        return [module for module in self.net.modules() if isinstance(module, AttentionLayer)]

@@ -13,8 +13,8 @@ from xaibench.model.network import MEAN, STD, VesselNetwork
 class VesselSegResNet(VesselNetwork):
     """A MONAI ``SegResNet`` (Myronenko 2018) with batch norms, and transposed convolutions to enlarge.
 
-    Its group norms would take statistics of the picture, and its bilinear enlarging would treat a place by where it lies
-    in the picture; neither leaves a network a local function of its input.
+    Its group norms would take statistics of the picture, and its bilinear enlarging would treat a place by where it
+    lies in the picture; neither leaves a network a local function of its input.
 
     Args:
         filters: feature channels at full resolution; each level has twice as many as the one before.

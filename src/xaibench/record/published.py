@@ -102,4 +102,3 @@ def _kept(digest: str) -> Path:
 
 def _packed(content: bytes) -> bytes:
     return gzip.compress(content, 9, mtime=0)  # the same bytes whenever it is done
-
