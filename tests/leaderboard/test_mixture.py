@@ -16,7 +16,8 @@ from xaibench.record import Store
 def run(root: Path, method: str, versions: dict[str, str] | None = None, **changed: Any) -> Store:
     store = Store(root)
     for case in ("01", "02"):
-        store.write(record(method, case, {"srg": 0.5}, **changed))
+        digest = {"case_digest": f"{changed['case_digest']}-{case}"} if "case_digest" in changed else {}
+        store.write(record(method, case, {"srg": 0.5}, **{**changed, **digest}))
     store.write_run({"dataset": "drive", "cases": ["01", "02"], "metric_versions": versions or {}})
     return store
 
@@ -35,7 +36,7 @@ def test_the_same_pictures_weights_and_metrics_go_together(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"case_digest": "another"}, "image 01 of drive is another one (another, not digest-01)"),
+        ({"case_digest": "another"}, "image 01 of drive is another one (another-01, not digest-01)"),
         ({"weights_digest": "fed"}, "network unet-drive is another one (fed, not 0123456789abcdef)"),
         ({"versions": {"srg": "xaibench 2"}}, "metric srg is another one (xaibench 2, not xaibench 1)"),
     ],

@@ -31,11 +31,11 @@ def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
     known: dict[tuple[str, str], tuple[str, Path]] = {}
     for store, name in zip(stores, names, strict=True):
         found: dict[tuple[str, str], str] = {}
-        for (kind, what), value in _facts(store):
-            if found.setdefault((kind, what), value) != value:
-                continue  # in one run: what a leaderboard makes of that is its own affair
+        for what, value in _facts(store):
+            found.setdefault(what, value)  # two in one run are what its own leaderboard tells apart
+        for (kind, what), value in sorted(found.items()):
             before, where = known.setdefault((kind, what), (value, name))
-            if before != value and where != name:
+            if before != value:
                 raise UserError(
                     f"{name} cannot be compared with {where}: the {kind} {what} is another one "
                     f"({value}, not {before}).",
