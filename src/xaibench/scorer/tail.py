@@ -42,16 +42,15 @@ def _continued(network: fx.GraphModule, name: str, picture: Tensor) -> Tail | No
     for node in nodes:
         if any(before is layer or before in following for before in node.all_input_nodes):
             following.add(node)
-    first = _Once(network, layer)
-    whole = first.run(picture)
     if nodes[-1] not in following:  # the network's output does not follow from the layer
+        with torch.inference_mode():
+            whole = network(picture)
         return lambda change: whole.clone()
-    # What only they read that are not computed again is not kept: it may be as large as the picture.
-    kept = {
-        node: first.env[node] if any(user in following for user in node.users) else None
-        for node in nodes
-        if node not in following and node is not layer
-    }
+    read = {before for node in following for before in node.all_input_nodes} - following - {layer}
+    first = _Once(network, layer, read)
+    whole = first.run(picture)
+    # What is not read by what is computed again need not be there.
+    kept = {node: first.read.get(node) for node in nodes if node not in following and node is not layer}
 
     def logits(change: Change) -> Tensor:
         # Copies, since a network may have steps that work in place.
@@ -64,16 +63,19 @@ def _continued(network: fx.GraphModule, name: str, picture: Tensor) -> Tail | No
 
 
 class _Once(fx.Interpreter):
-    """Keeps what every step gives, and what the layer gives before later steps can overwrite it."""
+    """Keeps what some steps give, and what the layer gives before later steps can overwrite it."""
 
-    def __init__(self, network: fx.GraphModule, layer: fx.Node) -> None:
-        super().__init__(network, garbage_collect_values=False)
-        self._layer = layer
+    def __init__(self, network: fx.GraphModule, layer: fx.Node, wanted: set[fx.Node]) -> None:
+        super().__init__(network)
+        self._layer, self._wanted = layer, wanted
+        self.read: dict[fx.Node, Any] = {}
         self.given: Tensor
 
     def run_node(self, n: fx.Node) -> Any:
         """One step."""
         result = super().run_node(n)
+        if n in self._wanted:
+            self.read[n] = result
         if n is self._layer:
             self.given = result.clone()
         return result
