@@ -53,9 +53,9 @@ def report(path: Path) -> str:
         f"({saved['machine_info']['cpu'].get('brand_raw', 'unknown')}), one picture of a DRIVE image's size. A pass is "
         "the median of single forward passes of the network, its batch norms folded: five just before what is "
         "measured, five just after it, and one every .7 s in between, which what is measured is not charged for; "
-        f"a pass with gradient takes {gradient:.1f} of them. Efficiency is passes × a single pass ÷ wall time: what "
-        "is left of the network's own speed; above 1 where crops around what changed, or what follows a changed layer, replace "
-        "passes of the whole picture by the whole network.",
+        f"a pass with gradient takes {gradient:.1f} of them. Efficiency is passes × a single pass ÷ wall time: "
+        "what is left of the network's own speed; above 1 where crops around what changed, or what follows a "
+        "changed layer, replace passes of the whole picture by the whole network.",
         *_costs(rows, "explainer", "Explainers"),
         *_costs(rows, "metric", "Metrics, of one map"),
         *_peers(rows),
