@@ -51,10 +51,11 @@ def report(path: Path) -> str:
         "",
         f"One run of `make bench` on {saved['machine_info']['cpu']['count']} cores "
         f"({saved['machine_info']['cpu'].get('brand_raw', 'unknown')}), one picture of a DRIVE image's size. A pass is "
-        "the median of ten single forward passes of the network, its batch norms folded, five just before what is "
-        f"measured and five just after it; a pass with gradient takes {gradient:.1f} of them. Efficiency is passes × a "
-        "single pass ÷ wall time: what is left of the network's own speed; above 1 where crops around what changed "
-        "replace passes of the whole picture.",
+        "the median of single forward passes of the network, its batch norms folded: five just before what is "
+        "measured, five just after it, and one every .7 s in between, which what is measured is not charged for; "
+        f"a pass with gradient takes {gradient:.1f} of them. Efficiency is passes × a single pass ÷ wall time: "
+        "what is left of the network's own speed; above 1 where crops around what changed, or what follows a "
+        "changed layer, replace passes of the whole picture by the whole network.",
         *_costs(rows, "explainer", "Explainers"),
         *_costs(rows, "metric", "Metrics, of one map"),
         *_peers(rows),
