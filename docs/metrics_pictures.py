@@ -21,6 +21,7 @@ from xaibench.metrics.method import Method
 from xaibench.metrics.randomisation import randomised
 from xaibench.metrics.removal import removal_curves, removal_orders, tie_order
 from xaibench.metrics.response import relative, segments_of
+from xaibench.metrics.shapley_error import TILES, best_window
 from xaibench.model.shortcut import marker_at, paint_marker, roomiest_place
 from xaibench.model.whitebox import white_box
 from xaibench.registry import parse
@@ -29,6 +30,7 @@ from xaibench.report.overlay import contour
 FOLDER = Path(__file__).with_name("pictures")
 METHOD = "gradcam[layer=decoder-1/2]"
 TEAL, ORANGE, GREY = "#00796b", "#ef6c00", "#777777"
+plt.rcParams.update({"axes.titlesize": 10, "font.size": 9})
 
 
 class Scene:
@@ -68,7 +70,7 @@ def heat(ax: Any, scene: Scene, map_: np.ndarray, title: str) -> None:
 
 def plain(ax: Any, title: str) -> None:
     """No axes."""
-    ax.set_title(title, fontsize=9)
+    ax.set_title(title)
     ax.set_axis_off()
 
 
@@ -122,14 +124,14 @@ def regions(scene: Scene) -> None:
         picture[y : y + 16, [x, min(x + 15, 383)]] = 1
         picture[[y, min(y + 15, 383)], x : x + 16] = 1
     axes[1].imshow(picture)
-    plain(axes[1], "infidelity and faithfulness-correlation: patches")
+    plain(axes[1], "infidelity: patches")
     save(figure, "regions")
 
 
 def overlap(scene: Scene) -> None:
     """Thin and thick vessels over a map, their ROC curves, and their lift."""
     figure, axes = plt.subplots(1, 4, figsize=(12, 2.9), constrained_layout=True)
-    heat(axes[0], scene, scene.map, "thick vessels (green) and thin ones (blue)")
+    heat(axes[0], scene, scene.map, "thick (green) and thin (blue)")
     parts = {"thick": scene.case.thick.numpy(), "thin": scene.case.thin.numpy()}
     for (_, mask), colour in zip(parts.items(), ("#39d353", "#58a6ff"), strict=True):
         axes[0].imshow(np.ma.masked_where(~contour(mask), mask), cmap=mpl.colors.ListedColormap([colour]))
@@ -145,7 +147,7 @@ def overlap(scene: Scene) -> None:
     names = ("vessels", "thick", "thin")
     for ax, stem, base in ((axes[2], "mass", None), (axes[3], "lift", 1.0)):
         ax.bar(names, [scene.score(f"{stem}-{n}").value for n in names], color=[GREY, TEAL, ORANGE])
-        ax.set_title(stem if base is None else f"{stem}: 1 is chance; thin-gap is log₂ of thick ÷ thin", fontsize=9)
+        ax.set_title(stem if base is None else f"{stem}; thin-gap is log₂ thick ÷ thin")
         if base is not None:
             ax.axhline(base, color="black", linestyle=":")
     save(figure, "overlap")
@@ -162,12 +164,11 @@ def response(scene: Scene) -> None:
         ax.plot(*score.curve, color=TEAL, marker="o", markersize=3)
         ax.set(xlabel=label, ylabel="density (1 is chance)", title=f"{metric} {score.value:.2f}")
     found, dense = segments_of(scene.case, scene.scorer), relative(scene.map, scene.fov)
-    labels = found.labels
-    means = np.array([dense[labels == i].mean() for i in range(1, len(found.caliber) + 1)])
+    means = np.array([dense[found.labels == i].mean() for i in range(len(found.caliber))])
     thin = found.caliber <= 1.5 * scene.case.scale
     for which, colour, name in ((thin, ORANGE, "thin"), (~thin, TEAL, "thick")):
         axes[2].scatter(found.contrast[which], means[which], s=8, color=colour, label=name)
-    axes[2].set(xlabel="contrast", ylabel="density", title="thin-gap-matched compares at equal contrast")
+    axes[2].set(xlabel="contrast", ylabel="density", title="thin-gap-matched: at equal contrast")
     axes[2].legend(fontsize=8)
     save(figure, "response")
 
@@ -187,13 +188,13 @@ def robustness(scene: Scene) -> None:
     rng = torch.Generator().manual_seed(0)
     changed = (scene.case.image + 0.04 * (torch.rand(scene.case.image.shape, generator=rng) - 0.5)).clamp(0, 1)
     heat(axes[0], scene, scene.explained(method), "integrated gradients")
-    heat(axes[1], scene, scene.explained(method, image=changed), "picture ± .02: max-sensitivity")
+    heat(axes[1], scene, scene.explained(method, image=changed), "max-sensitivity: picture ± .02")
     network = randomised(scene.model, scene.case.image, 6, 0)[-1]
     other = xb.Scorer(network, scene.scorer.target)
-    heat(axes[2], scene, scene.explained(method, other), "random weights: mprt")
+    heat(axes[2], scene, scene.explained(method, other), "mprt: random weights")
     for ax, part in zip(axes[3:], ("thin", "thick"), strict=True):
         asked = xb.Scorer(scene.model, xb.target(part, scene.model, scene.case))
-        heat(ax, scene, scene.explained(method, asked), f"asked about {part}: target-sensitivity")
+        heat(ax, scene, scene.explained(method, asked), f"target-sensitivity: {part}")
     save(figure, "robustness")
 
 
@@ -219,7 +220,7 @@ def axioms(scene: Scene) -> None:
         promised = float(scene.scorer(scene.case.image[None]) - scene.scorer(reference[None]))
     sums = {n: float(scene.explained(n).sum()) for n in ("integrated-gradients[steps=4]", "integrated-gradients")}
     ax.barh([*sums, "score less the baseline's"], [*sums.values(), promised], color=[ORANGE, TEAL, GREY])
-    ax.set_title("completeness: does the sum keep its promise?", fontsize=9)
+    ax.set_title("completeness: does the sum keep its promise?")
     save(figure, "axioms")
 
 
@@ -229,7 +230,7 @@ def false_positives(scene: Scene) -> None:
     found = xb.target("false-positives", scene.model, scene.case).mask.numpy()
     axes[0].imshow(np.where(found[..., None], [1.0, 0.3, 0.0], scene.picture))
     plain(axes[0], "false positives of the network")
-    heat(axes[1], scene, scene.map, "fp-lift: the map there ÷ on equally vessel-like ground")
+    heat(axes[1], scene, scene.map, "fp-lift: the map on them")
     save(figure, "false_positives")
 
 
@@ -238,20 +239,23 @@ def truth(scene: Scene) -> None:
     figure, axes = plt.subplots(1, 4, figsize=(11.5, 2.9), constrained_layout=True)
     box, shown = white_box("linear", scene.case)
     scorer = xb.Scorer(box, xb.target("vessels", box, shown))
-    heat(axes[0], scene, np.abs(scene.explained("saliency", scorer, shown.image)), "planted: a white box")
-    labels = superpixels(scene.case.image, scene.case.fov, 12, "tiles")
-    axes[1].imshow(np.where(scene.fov, labels, -1), cmap="tab20")
-    plain(axes[1], "shapley-error: 12 regions, all 4096 coalitions")
+    heat(axes[0], scene, np.abs(scene.explained("saliency", scorer, shown.image)), "planted: a white box's truth")
+    window = best_window(scene.case.vessels.numpy(), scene.fov, 128)
+    axes[1].imshow(scene.picture[window])
+    for lines, count, size in ((axes[1].axhline, TILES[0], 128), (axes[1].axvline, TILES[1], 128)):
+        for k in range(1, count):
+            lines(k * size / count - 0.5, color="white", linewidth=1)
+    plain(axes[1], "shapley-error: all 2¹² coalitions")
     place = roomiest_place(scene.case.vessels.numpy(), scene.fov)
     marked = paint_marker(scene.case.image, marker_at(place, scene.fov.shape))
     y, x = place
     cut = np.s_[max(y - 40, 0) : y + 40, max(x - 40, 0) : x + 40]
     axes[2].imshow(marked.permute(1, 2, 0).numpy()[cut])
-    plain(axes[2], "shortcut: a marker the network needs")
+    plain(axes[2], "shortcut: the marker")
     names = ("integrated-gradients", "gradcam", "random")
     axes[3].barh(names, [scene.score("planted-pixels", n).value for n in names], color=[TEAL, ORANGE, GREY])
     axes[3].axvline(0.5, color="black", linestyle=":")
-    axes[3].set_title("planted-pixels: ½ is chance", fontsize=9)
+    axes[3].set_title("planted-pixels: ½ is chance")
     save(figure, "truth")
 
 
@@ -267,7 +271,7 @@ PICTURES: dict[str, Callable[[Scene], None]] = {
 def save(figure: Any, name: str) -> None:
     """A small PNG."""
     FOLDER.mkdir(exist_ok=True)
-    figure.savefig(FOLDER / f"{name}.png", dpi=75)
+    figure.savefig(FOLDER / f"{name}.png", dpi=96)
     plt.close(figure)
     print(FOLDER / f"{name}.png")
 
