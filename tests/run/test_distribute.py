@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from by_hand import ByHand
+from distributed import Client
 from made_up import GreenFilter, draw_eye, make_network
 from torch import Tensor, nn
 
@@ -135,6 +136,21 @@ def test_what_is_kept_is_not_sent(bench: Bench) -> None:
     bench.cluster = Cluster(scheduler="tcp://127.0.0.1:9")  # where nobody answers
     assert bench(green) == 0
     assert set(bench.statuses().values()) == {"kept"}
+
+
+def test_a_run_leaves_nothing_on_workers_of_others(bench: Bench, there: ByHand) -> None:
+    def held() -> bool:
+        from xaibench.run import worker
+
+        return worker._bench is not None
+
+    assert bench(green) == 0
+    client, deadline = Client(there.address, set_as_default=False), time.monotonic() + 30
+    while any(client.run(held).values()):
+        assert time.monotonic() < deadline, there.log()[-2000:]
+        time.sleep(0.1)
+    client.close()
+    assert "Combination not supported" not in there.log()
 
 
 def test_a_further_metric_needs_no_new_map(bench: Bench, alone: Bench, tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ _bench: Bench | None = None
 _shared: set[tuple[int, int]] = set()  # the share of the cores that this process keeps to
 
 
-def forget() -> None:
-    """Let go of the network and the last case."""
+async def forget() -> None:
+    """Let go of the network and the last case; asynchronous, since Dask waits for what is not."""
     global _bench
     _bench = None
 
