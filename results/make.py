@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RUNS = Path("runs")
+THREADS = 1  # of each worker: another number rounds otherwise, and this one every machine has
 FINE = "[layer=decoder-1/2]"
 # The most telling ones: of every family, at two layers where the layer decides.
 TELLING = (
@@ -95,13 +97,13 @@ def command(name: str, part: Part) -> list[str]:
     words += [f"--metric={m}" for m in part.metrics] or ["--suite", part.suite]
     words += [f"--method={m}" for m in part.methods or every_method()]
     words += ["--cases", str(part.cases)] if part.cases else []
-    return [*words, "--out", str(RUNS / name)]
+    return [*words, "--threads", str(THREADS), "--out", str(RUNS / name)]
 
 
 def make(name: str) -> None:
     """Compute what is missing of a table, and publish it."""
     for part in TABLES[name].parts:
-        words = command(name, part)
+        words = [*command(name, part), "--workers", str(os.cpu_count() or 1)]  # the same bits with any number
         print("xaibench", shlex.join(words), flush=True)
         done = _run(words)
         if done == 130:
