@@ -1,0 +1,54 @@
+"""A published folder that somebody else wrote, or edited: records in one compressed file, read as a run's."""
+
+from __future__ import annotations
+
+import gzip
+import os
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bad_input.judge import answer, folder, within
+from bad_input.test_bad_runs import CELLS, RUN, cells, dumped, raw, record_file, runs
+from xaibench.errors import UserError
+from xaibench.leaderboard import read_leaderboards
+from xaibench.leaderboard.mixture import require_comparable
+from xaibench.record import Store
+from xaibench.record.published import RECORDS
+
+SOUND = [record_file(value) for value in CELLS]
+lines = st.one_of(
+    cells.map(lambda values: [record_file(value) for value in values]),
+    st.lists(st.one_of(st.sampled_from(SOUND), raw), max_size=4),
+)
+packed = st.builds(
+    lambda content, cut: gzip.compress(b"\n".join(content), 1, mtime=0)[:cut],
+    lines,
+    st.one_of(st.none(), st.none(), st.none(), st.integers(0, 400)),
+)
+
+
+@given(st.one_of(packed, raw), st.one_of(runs.map(dumped), st.just(dumped(RUN)), raw))
+@example(gzip.compress(b""), b"")
+@example(gzip.compress(b"\n".join(SOUND)) * 2, dumped(RUN))
+@example(gzip.compress(record_file(CELLS[0] | {"map_key": "../../../../x"})), dumped(RUN))
+def test_a_published_folder_of_any_content(records: bytes, run: bytes) -> None:
+    with folder() as place:
+        root = place / "published"
+        root.mkdir()
+        (root / RECORDS).write_bytes(records)
+        (root / "run.json").write_bytes(run)
+        found = answer("published: records", lambda: Store.open(root))
+        if isinstance(found, Store):
+            answer("published: tables", lambda: read_leaderboards([found]))
+            answer("published: beside itself", lambda: require_comparable([found, found], [root, root]))
+        assert sorted(os.listdir(root)) == [RECORDS, "run.json"]
+
+
+def test_a_bomb_takes_no_memory() -> None:
+    with folder() as place:
+        root = place / "published"
+        root.mkdir()
+        (root / RECORDS).write_bytes(gzip.compress(bytes(1 << 22), 9) * 1000)
+        with within(2500):
+            assert isinstance(answer("published: bombs", lambda: Store.open(root)), UserError)
