@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -42,7 +41,7 @@ def test_a_published_folder_of_any_content(records: bytes, run: bytes) -> None:
         if isinstance(found, Store):
             answer("published: tables", lambda: read_leaderboards([found]))
             answer("published: beside itself", lambda: require_comparable([found, found], [root, root]))
-        assert sorted(os.listdir(root)) == [RECORDS, "run.json"]
+        assert sorted(p.name for p in root.iterdir()) == [RECORDS, "run.json"]
 
 
 def test_a_bomb_takes_no_memory() -> None:

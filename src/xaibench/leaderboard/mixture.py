@@ -31,8 +31,8 @@ def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
     known: dict[tuple[str, str], tuple[str, Path]] = {}
     for store, name in zip(stores, names, strict=True):
         found: dict[tuple[str, str], str] = {}
-        for what, value in _facts(store):
-            found.setdefault(what, value)  # two in one run are what its own leaderboard tells apart
+        for fact, value in _facts(store):
+            found.setdefault(fact, value)  # two in one run are what its own leaderboard tells apart
         for (kind, what), value in sorted(found.items()):
             before, where = known.setdefault((kind, what), (value, name))
             if before != value:
