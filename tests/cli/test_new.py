@@ -125,7 +125,7 @@ def test_its_map_is_what_it_says(imported: Callable[..., object], eye: Case) -> 
     level, gain = 0.4, 20.0
     scorer = xb.Scorer(GreenFilter(level, gain), target_on(eye))
     map_ = xb.explain(scorer, eye.image, method=xaibench_my_method.my_method_map)
-    green, side = eye.image[1], -(-max(eye.fov.shape) // 16)
+    green, side = eye.image[1], -(-max(eye.fov.shape) // 8)
     share = gain * (green[eye.fov].mean() - green) * eye.vessels / eye.vessels.sum()
     expected = torch.zeros_like(green)
     for top in range(0, green.shape[0], side):
@@ -225,7 +225,7 @@ def test_installed_it_is_listed_checked_and_run(
     listed = installed("-m", "xaibench", "list", "explainers")
     assert listed.returncode == 0, listed.stderr
     (line,) = (line for line in listed.stdout.splitlines() if line.startswith("my-method "))
-    assert "xaibench-my-method" in line and "cells=16" in line
+    assert "xaibench-my-method" in line and "cells=8" in line
 
     checked = installed("-m", "xaibench", "check", "--quick", "my-method")
     assert checked.returncode == 0, checked.stdout + checked.stderr
