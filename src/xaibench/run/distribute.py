@@ -87,7 +87,8 @@ def distribute(
         return run.tally.failures
     with connected(cluster, threads) as connection:
         here = connection.local
-        say(f"{here} workers on this machine." if here is not None else f"Workers of {connection.address}.")
+        local = f"{here} worker{'s' * (here != 1)} on this machine."
+        say(f"Workers of {connection.address}." if here is None else local)
         if connection.dashboard:
             say(f"Dashboard: {connection.dashboard}")
         return run.all(connection)
