@@ -26,7 +26,7 @@ def test_a_public_name_is_the_same_whatever_was_imported_before(first: str) -> N
     """``run`` and ``model`` are names of subpackages, too, and those must not take their place."""
     code = (
         f"import {first}\nimport xaibench as xb\n"
-        "assert xb.run.__name__ == 'run' and xb.model.__module__ == 'xaibench.registry'\n"
+        "assert xb.run.__name__ == 'run' and xb.model.__module__ == 'xaibench.registry.declare'\n"
         "from xaibench import model, run, target\n"
         "import xaibench.model.load, xaibench.run.execute\n"
         "from xaibench.run.execute import execute\n"

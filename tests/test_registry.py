@@ -15,7 +15,7 @@ import pytest
 
 from xaibench import registry
 from xaibench.errors import UserError
-from xaibench.registry import Plugin, Spec, available, get, names, parse
+from xaibench.registry import Plugin, Spec, available, get, names, parse, points
 
 PLUGINS = '''
 from __future__ import annotations
@@ -56,13 +56,13 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         clear()
 
     def clear() -> None:
-        registry._points.cache_clear()
-        registry._loaded.cache_clear()
+        points.points_of.cache_clear()
+        points.loaded.cache_clear()
 
     def found(group: str) -> list[EntryPoint]:
         return [*entry_points(group=group), *(p for p in extra if p.group == group)]
 
-    monkeypatch.setattr(registry, "entry_points", found)
+    monkeypatch.setattr(points, "entry_points", found)
     clear()
     yield register
     clear()

@@ -12,9 +12,9 @@ import pytest
 from made_up import make_network
 
 from cli.said import Run, Said
-from xaibench import registry
 from xaibench.cli.main import main
 from xaibench.model.weights_file import save_weights
+from xaibench.registry import points
 
 PLUGINS = '''
 from xaibench import Skipped, explainer
@@ -84,8 +84,8 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     extra: list[EntryPoint] = []
 
     def clear() -> None:
-        registry._points.cache_clear()
-        registry._loaded.cache_clear()
+        points.points_of.cache_clear()
+        points.loaded.cache_clear()
         sys.modules.pop("cli_plugins", None)
 
     def register(name: str, value: str) -> None:
@@ -95,7 +95,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         clear()
 
     monkeypatch.setattr(
-        registry, "entry_points", lambda group: [*entry_points(group=group), *(p for p in extra if p.group == group)]
+        points, "entry_points", lambda group: [*entry_points(group=group), *(p for p in extra if p.group == group)]
     )
     clear()
     yield register

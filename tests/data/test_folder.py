@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from xaibench import registry
 from xaibench.data import load_cases
 from xaibench.data.files import Source
 from xaibench.data.folder import read_folder
 from xaibench.errors import UserError
+from xaibench.registry import points as points_room
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def built_in(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The built-in datasets, whether or not the package is installed."""
     points = [EntryPoint(name, f"xaibench.data.{name}:{name}", "xaibench.datasets") for name in ("drive", "chase")]
     points.append(EntryPoint("odd", "json:dumps", "xaibench.datasets"))
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "xaibench.datasets" else [])
-    registry._points.cache_clear()
+    monkeypatch.setattr(points_room, "entry_points", lambda group: points if group == "xaibench.datasets" else [])
+    points_room.points_of.cache_clear()
     yield
-    registry._points.cache_clear()
+    points_room.points_of.cache_clear()
 
 
 @pytest.mark.parametrize("labels", ["masks", "labels", "1st_manual", "manual1", "manual"])

@@ -1,0 +1,49 @@
+"""From a name to its plugin."""
+
+from __future__ import annotations
+
+import difflib
+
+from xaibench.errors import UserError, first_line
+from xaibench.registry.plugin import Plugin
+from xaibench.registry.points import distribution_of, loaded, names, points_of
+
+
+def get(kind: str, name: str) -> Plugin:
+    """The plugin of that name.
+
+    Raises:
+        UserError: if there is none (with the nearest names), if two distributions claim it, or if it fails to import.
+    """
+    points = points_of(kind).get(name)
+    if not points:
+        near = difflib.get_close_matches(name, names(kind), n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"`xaibench list {kind}s` shows what there is."
+        raise UserError(f"There is no {kind} called {name!r}.", hint)
+    owners = sorted(distribution_of(p) for p in points)
+    if len(points) > 1:
+        raise UserError(f"The {kind} {name!r} is registered by both {' and '.join(owners)}.", "Uninstall one of them.")
+    try:
+        plugin = loaded(points[0])
+    except (Exception, SystemExit) as error:  # a third party's module may fail in any way at all
+        raise UserError(
+            f"The {kind} {name!r} of {owners[0]} does not import: {type(error).__name__}: {first_line(error)}.",
+            f"Mend or uninstall {owners[0]}.",
+        ) from error
+    if not isinstance(plugin, Plugin) or plugin.kind != kind:
+        raise UserError(
+            f"The entry point {points[0].value!r} of {owners[0]} is no {kind}.",
+            f"Put the decorator xaibench.{kind} on it.",
+        )
+    return plugin
+
+
+def available(kind: str) -> tuple[list[Plugin], dict[str, str]]:
+    """All plugins of a kind that load, and the reason for each that does not."""
+    good, bad = [], {}
+    for name in names(kind):
+        try:
+            good.append(get(kind, name))
+        except UserError as error:
+            bad[name] = str(error)
+    return good, bad

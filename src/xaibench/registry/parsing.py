@@ -1,0 +1,115 @@
+"""From what a user types, ``name[key=value,…]``, to a plugin with its parameters."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from xaibench.errors import UserError
+from xaibench.registry.lookup import get
+from xaibench.registry.plugin import Plugin, Spec
+
+_LARGEST, _LONGEST = 2**63 - 1, 200  # of a number: what libraries can count to, and the characters that it has
+_LOCAL: dict[str, dict[str, Any]] = {
+    "explainer": {
+        **{"signed": True, "stochastic": True, "control": False, "sees_labels": False},
+        **{"paper": "", "library": "", "sums_to": "", "known_failures": {}},
+    },
+    "metric": {
+        **{"better": "none", "range": (float("-inf"), float("inf")), "measures": "map", "mask": "", "invariant": ""},
+        **{"chance": None, "gate": None, "paper": "", "known_failures": {}},
+    },
+    "dataset": {},
+    "model": {},
+}
+
+
+def parse(kind: str, text: str | Plugin | Callable[..., Any]) -> Spec:
+    """Turn ``name[key=value,…]``, a plugin, or a plain Python function into a :class:`Spec`.
+
+    Raises:
+        UserError: for an unknown name or parameter, or a value of the wrong type.
+
+    Example:
+        >>> str(parse("explainer", "gradcam[layer=last]"))
+        'gradcam[layer=last]'
+    """
+    if isinstance(text, Plugin):
+        return _complete(Spec(text))
+    if not isinstance(text, str):
+        name = getattr(text, "__name__", "function").replace("_", "-")
+        return _complete(Spec(Plugin(kind, name, text, "local", _LOCAL[kind])))
+    match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", text)
+    if match is None:
+        raise UserError(f"{text!r} is not of the form name[key=value,…].", "Quote the brackets in your shell.")
+    plugin = get(kind, match[1])
+    types = _types(plugin.function)
+    defaults = plugin.parameters
+    given: dict[str, Any] = {}
+    for part in filter(None, (p.strip() for p in (match[2] or "").split(","))):
+        key, equals, raw = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if key not in defaults:
+            known = ", ".join(defaults) or "none"
+            raise UserError(f"{plugin.name} has no parameter {key!r}.", f"Its parameters: {known}.")
+        if not equals:
+            raise UserError(f"{plugin.name}: {key} has no value.", f"Write {plugin.name}[{key}=…].")
+        if key in given:
+            raise UserError(f"{plugin.name} is given {key} twice.", f"Write {plugin.name}[{key}=…] with one of them.")
+        given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, _type_of(defaults[key])))
+    return _complete(Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k])))
+
+
+def _complete(spec: Spec) -> Spec:
+    for name, value in spec.parameters.items():
+        if value is inspect.Parameter.empty:
+            raise UserError(f"{spec.plugin.name} needs a value for {name}.", "Give one, or the parameter a default.")
+    return spec
+
+
+def _types(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # hints that name what is not importable cost the conversion, not the run
+        return {}
+
+
+def _type_of(default: Any) -> Any:
+    """The type of a parameter without a hint."""
+    return Any if default is None or default is inspect.Parameter.empty else type(default)
+
+
+def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:
+    if not raw.isprintable():
+        raise UserError(f"{plugin}: {key}={raw} holds a control character.", f"Write {plugin}[{key}=…] without it.")
+    if kind is str or str in typing.get_args(kind):
+        return raw
+    wanted = typing.get_args(kind) or (kind,)
+    value = _value(raw)
+    if float in wanted and type(value) is int and abs(value) <= _LARGEST:
+        value = float(value)
+    if isinstance(value, int | float) and not abs(value) <= _LARGEST:
+        raise UserError(
+            f"{plugin}: {key}={raw} is more than can be computed with.", f"Write {plugin}[{key}=…] with less."
+        )
+    if type(value) not in wanted and Any not in wanted:
+        name = " or ".join(getattr(w, "__name__", str(w)) for w in wanted)
+        raise UserError(f"{plugin}: {key}={raw} is no {name}.", f"Write {plugin}[{key}=…] with a {name}.")
+    return value
+
+
+def _value(raw: str) -> Any:
+    """What Python would read; the text itself where that is nothing."""
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    if raw.lower() in words:
+        return words[raw.lower()]
+    if len(raw) > _LONGEST:
+        return raw
+    try:
+        return ast.literal_eval(raw)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two of a text of brackets or signs alone
+        return raw
