@@ -13,12 +13,15 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from PIL import Image
 from scipy.stats import kendalltau
 from torch import Tensor
 
 import xaibench as xb
+from xaibench import plot
 from xaibench.data.case import Case
 from xaibench.model.evaluate import FIGURES, Evaluation, evaluate, predict
 
@@ -28,6 +31,8 @@ NETWORKS = {
     "chase": ("unet-chase", "attention-chase", "segresnet-chase"),
 }
 TITLES = {"drive": "On DRIVE's test images", "chase": "On CHASE_DB1, children 06 to 10"}
+FINE = "[layer=decoder-1/2]"
+SHOWN = ("gradcam", f"gradcam{FINE}", "saliency", "integrated-gradients", "kernel-shap", "lime")
 OBSERVER = "*second observer*"
 FILLS = ("srg", "srg[fill=blur]", "srg[fill=mean]")
 
@@ -115,6 +120,25 @@ def _row(name: str, found: Evaluation) -> str:
     return f"| {name} | {' | '.join(cells)} | {np.mean(per_image):.3f} ± {np.std(per_image, ddof=1):.3f} |\n"
 
 
+def write_pictures() -> None:
+    """``pictures/``: figures of numbers, and one photograph, of CHASE_DB1 (Fraz 2012, CC BY 4.0); none of DRIVE."""
+    folder = HERE / "pictures"
+    folder.mkdir(exist_ok=True)
+    drive = plot.read(HERE / "drive")
+    for draw in (plot.thin_against_thick, plot.critical_difference, plot.cost_against_faithfulness):
+        plot.save(draw(drive), folder / f"{draw.__name__.replace('_', '-')}.svg")
+    case = xb.load_cases("chase", split="test")[0]
+    with TemporaryDirectory() as place:
+        photograph, shown = Path(place) / f"Image_{case.id}.png", Path(place) / "shown.png"
+        pixels = (case.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        Image.fromarray(pixels).save(photograph)
+        words = ["explain", str(photograph), "--model", "unet-chase", "--method", ",".join(SHOWN), "--out", str(shown)]
+        subprocess.run([sys.executable, "-m", "xaibench", *words], check=True)
+        with Image.open(shown) as picture:
+            size = 1600, 1600 * picture.height // picture.width
+            picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(folder / "chase.jpg", quality=85)
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -127,6 +151,7 @@ def write() -> None:
     """All pages."""
     write_agreement()
     write_segmentation()
+    write_pictures()
 
 
 if __name__ == "__main__":
