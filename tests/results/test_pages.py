@@ -1,0 +1,46 @@
+"""The pages beside the published tables say what the tables say."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from made_up import draw_eye
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "results"))
+    module = importlib.import_module("pages")
+    monkeypatch.delitem(sys.modules, "pages")
+    return module
+
+
+def test_agreement_is_over_the_methods_that_both_have(pages: ModuleType) -> None:
+    rankings = {
+        "one": {"a": 0.1, "b": 0.2, "c": 0.3},
+        "same order": {"a": 1.0, "b": 2.0, "c": 3.0, "d": 9.0},
+        "reversed": {"a": 0.3, "b": 0.2, "c": 0.1},
+    }
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in pages.agreement(rankings)]
+    assert cells[0] == ["", "one", "same order", "reversed", "best", "methods"]
+    assert cells[2] == ["one", "", "1.00", "-1.00", "c", "3"]
+    assert cells[3] == ["same order", "1.00", "", "-1.00", "d", "4"]
+    assert cells[4] == ["reversed", "-1.00", "-1.00", "", "a", "3"]
+
+
+def test_the_second_observer_is_scored_like_a_network(pages: ModuleType) -> None:
+    cases = [draw_eye(), draw_eye(image_seed=1, id="other")]
+    assert all(case.observer2 is not None for case in cases)
+    found = pages.evaluate(pages._second(cases), cases)
+    inside = [(case.observer2 & case.fov, case.vessels & case.fov) for case in cases]
+    hits = sum(int((a & b).sum()) for a, b in inside)
+    both = sum(int(a.sum() + b.sum()) for a, b in inside)
+    assert found.pooled["f1"] == pytest.approx(2 * hits / both)
+    row = [cell.strip() for cell in pages._row(pages.OBSERVER, found).split("|")[1:-1]]
+    assert len(row) == len(pages.FIGURES) + 2 and row[1:3] == ["–", "–"] and row[3] == f"{found.pooled['f1']:.4f}"
