@@ -81,6 +81,31 @@ def test_two_processes_give_the_table_of_one(xaibench: Run, small: Sequence[str]
     assert again.code == 0 and "0 computed, 20 kept" in again.err and "2 workers" not in again.err
 
 
+LOCKED = '''
+import multiprocessing
+
+held = []
+
+def locked(scorer, image, *, rng):
+    """It keeps a lock, as many a library does."""
+    held.append(multiprocessing.get_context("spawn").Lock())
+    return image[1]
+
+if __name__ == "__main__":
+    import xaibench as xb
+
+    found = xb.run([locked], data="phantom[size=128]", cases=1, metrics=["auroc-vessels"], workers=1, out="there")
+    print("methods:", found.method.nunique())
+'''
+
+
+def test_locks_of_killed_workers_are_not_talked_of(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(LOCKED)
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0 and "methods: 10" in done.stdout, done.stderr
+    assert "leaked" not in done.stderr and "Warning" not in done.stderr
+
+
 def test_a_cluster_is_joined_by_file_or_address(
     xaibench: Run, small: Sequence[str], finished: Path, there: ByHand
 ) -> None:

@@ -69,7 +69,7 @@ def test_a_cell_computed_anew_is_the_published_one(table: str, target: str, tmp_
 
 
 def test_there_are_tables() -> None:
-    assert "drive" in TABLES
+    assert "phantom-truth" in TABLES
 
 
 def test_the_commands_are_those_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ def _started(cluster: Cluster) -> Iterator[Connection]:
     from distributed.system import MEMORY_LIMIT
 
     count = cluster.workers or 1
+    _start_tracker()
     memory = int(cluster.memory * 1e9) if cluster.memory is not None else MEMORY_LIMIT // count
     dashboard = "127.0.0.1:0" if importlib.util.find_spec("bokeh") is not None else None
     try:
@@ -90,6 +92,26 @@ def _started(cluster: Cluster) -> Iterator[Connection]:
         yield Connection(client, count, processes.scheduler_address, client.dashboard_link if dashboard else "")
     finally:
         _end(processes, client)
+
+
+def _start_tracker() -> None:
+    """Start the process that cleans up after workers such that it says nothing of the locks that they held.
+
+    Workers are killed in the end, and many a library makes a lock that it would have given back.
+    """
+    if sys.platform == "win32":  # where there is none
+        return
+    from multiprocessing.resource_tracker import ensure_running
+
+    before = os.environ.get("PYTHONWARNINGS")
+    silent = "ignore::UserWarning:multiprocessing.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = f"{before},{silent}" if before else silent
+    try:
+        ensure_running()
+    finally:
+        os.environ.pop("PYTHONWARNINGS")
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _end(processes: LocalCluster, client: Client | None) -> None:
