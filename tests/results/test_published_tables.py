@@ -30,8 +30,9 @@ def data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cheapest(records: list[Record]) -> Record:
     """The cell that takes the fewest passes, of a method that has no chance in it."""
-    methods = [r for r in records if r.status == "ok" and not r.control and r.passes > 0]
-    return min(methods, key=lambda r: (r.passes, r.spec, r.case))
+    methods = [r for r in records if r.status == "ok" and not r.control]
+    asking = [r for r in methods if r.passes > 0] or methods  # where no metric reads the map, none is made
+    return min(asking, key=lambda r: (r.passes, r.spec, r.case))
 
 
 @pytest.mark.usefixtures("data")
