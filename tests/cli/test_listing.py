@@ -48,7 +48,7 @@ def test_models_say_whether_their_weights_are_there(
 ) -> None:
     monkeypatch.setattr(bundled, "FOLDER", tmp_path)
     assert all(f["weights"] is None for f in strict(xaibench("list", "models", "--json").out))
-    assert xaibench("list", "models").out.count("(no bundled weights)") == 2
+    assert xaibench("list", "models").out.count("(no bundled weights)") == len(registry.names("model"))
 
     network = make_network()
     save_weights(network, tmp_path / "unet-drive.safetensors", {"validation": {"auc": 0.9712, "ap": 0.9, "f1": 0.8}})
@@ -60,6 +60,10 @@ def test_models_say_whether_their_weights_are_there(
     assert "is damaged" in found["unet-phantom"]["error"]
     text = xaibench("list", "models").out
     assert f"({count:,} parameters, auc 0.971, ap 0.900, f1 0.800)" in text and "is damaged" in text
+    card = {"validation": {"auc": 0.9712}, "recipe": {"holdout": 0}}
+    save_weights(network, tmp_path / "unet-drive.safetensors", card)
+    text = xaibench("list", "models").out
+    assert f"({count:,} parameters; on images that it was trained on, auc 0.971)" in text
 
 
 def test_a_plugin_that_does_not_import_is_listed_with_its_reason(

@@ -181,7 +181,10 @@ def _weights(about: dict[str, Any]) -> str:
     figures = about["card"].get("validation", {})
     shown = [f"{k} {figures[k]:.3f}" for k in ("auc", "ap", "f1") if isinstance(figures.get(k), float)]
     size = f"{about['network_parameters']:,} parameters"
-    return f" ({', '.join([size, *shown])})"
+    recipe = about["card"].get("recipe")
+    held_out = not isinstance(recipe, dict) or recipe.get("holdout") != 0
+    where = "" if held_out or not shown else "; on images that it was trained on"
+    return f" ({', '.join([size + where, *shown])})"
 
 
 def _range(low: float, high: float) -> str:
