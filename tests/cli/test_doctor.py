@@ -9,6 +9,7 @@ from made_up import make_network
 
 from cli.said import Run
 from cli.strict_json import strict
+from xaibench import registry
 from xaibench.cli import doctor
 from xaibench.model import bundled
 from xaibench.model.weights_file import save_weights, weights_digest
@@ -18,7 +19,7 @@ from xaibench.model.weights_file import save_weights, weights_digest
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all bundled weights."""
     folder = tmp_path / "weights"
-    for name in ("unet-phantom", "unet-drive"):
+    for name in registry.names("model"):
         save_weights(make_network(), folder / f"{name}.safetensors", {})
     monkeypatch.setattr(bundled, "FOLDER", folder)
     return folder
