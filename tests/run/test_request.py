@@ -172,8 +172,8 @@ def test_drive_is_used_where_it_is_found(white: nn.Module, nowhere: Path, monkey
 
 
 def test_the_bundled_network_goes_with_the_data() -> None:
-    assert default_model("phantom") == "unet-phantom"
-    assert {default_model(d) for d in ("drive", "chase", "my-folder")} == {"unet-drive"}
+    assert default_model("phantom") == "unet-phantom" and default_model("chase") == "unet-chase"
+    assert {default_model(d) for d in ("drive", "stare", "my-folder")} == {"unet-drive"}
 
 
 @pytest.mark.parametrize(
