@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from make import FINE
 from PIL import Image
 from scipy.stats import kendalltau
 from torch import Tensor
@@ -31,7 +32,6 @@ NETWORKS = {
     "chase": ("unet-chase", "attention-chase", "segresnet-chase"),
 }
 TITLES = {"drive": "On DRIVE's test images", "chase": "On CHASE_DB1, children 06 to 10"}
-FINE = "[layer=decoder-1/2]"
 SHOWN = ("gradcam", f"gradcam{FINE}", "saliency", "integrated-gradients", "kernel-shap", "lime")
 OBSERVER = "*second observer*"
 FILLS = ("srg", "srg[fill=blur]", "srg[fill=mean]")
@@ -42,10 +42,8 @@ def board(name: str, target: str = "vessels") -> dict[str, dict[str, float]]:
     words = [sys.executable, "-m", "xaibench", "leaderboard", str(HERE / name), "--target", target, "--format", "csv"]
     said = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = list(csv.DictReader(io.StringIO(said)))
-    numbers = lambda row: {
-        k: float(v) for k, v in row.items() if v and k not in ("method", "family", "control", "group") and _is_number(v)
-    }
-    return {row["method"]: numbers(row) for row in rows if row["control"] in ("False", "false", "0", "")}
+    methods = [row for row in rows if row["control"] == "False"]
+    return {row["method"]: {k: float(v) for k, v in row.items() if _is_number(v)} for row in methods}
 
 
 def agreement(rankings: dict[str, dict[str, float]]) -> list[str]:

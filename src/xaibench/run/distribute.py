@@ -87,8 +87,10 @@ def distribute(
         return run.tally.failures
     with connected(cluster, threads) as connection:
         here = connection.local
-        local = f"{here} worker{'s' * (here != 1)} on this machine."
-        say(f"Workers of {connection.address}." if here is None else local)
+        if here is None:
+            say(f"Workers of {connection.address}.")
+        else:
+            say(f"{here} worker{'s' * (here != 1)} on this machine.")
         if connection.dashboard:
             say(f"Dashboard: {connection.dashboard}")
         return run.all(connection)

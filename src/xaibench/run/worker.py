@@ -71,7 +71,7 @@ _shared: set[tuple[int, int]] = set()  # the share of the cores that this proces
 
 
 async def forget() -> None:
-    """Let go of the network and the last case; asynchronous, since Dask waits for what is not."""
+    """Let go of the network and the last case; asynchronous, since Dask calls nothing else without waiting."""
     global _bench
     _bench = None
 
