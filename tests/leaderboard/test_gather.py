@@ -146,15 +146,6 @@ def test_ranks_are_those_of_all_comparisons(levels: int) -> None:
     assert statistics.ranks(scores[:1]).tolist() == [[1.0] * 40]
 
 
-def test_intervals_by_shared_weights_are_those_of_the_counts() -> None:
-    values = np.random.default_rng(0).normal(size=(7, 23))
-    counts = statistics.resample_counts(23, rng=np.random.default_rng(5))
-    found = statistics.weighted_interval(values, statistics.resample_weights(23, 5))
-    for a, b in zip(found, statistics.bootstrap_interval(values, counts), strict=True):
-        assert same(a, b)
-    assert statistics.resample_weights(23, 5) is statistics.resample_weights(23, 5)
-
-
 @pytest.mark.parametrize("images", [20, 50, 51, 200])
 @pytest.mark.parametrize("ties", [True, False])
 def test_pairs_tested_together_are_tested_as_each_alone(images: int, ties: bool) -> None:

@@ -207,39 +207,3 @@ def test_krippendorff_against_its_definition_by_pairs(x: np.ndarray) -> None:
 def test_krippendorff_of_noise_is_near_0_and_needs_two_of_each() -> None:
     assert s.krippendorff_alpha(np.random.default_rng(0).normal(size=(20, 100))) == pytest.approx(0, abs=0.02)
     assert s.krippendorff_alpha(np.ones((1, 5))) is s.krippendorff_alpha(np.ones((5, 1))) is None
-
-
-def test_the_bootstrap_interval_against_index_resampling() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(3, 20))
-    counts = s.resample_counts(20, rng=np.random.default_rng(1), resamples=500)
-    assert counts.shape == (500, 20) and (counts.sum(1) == 20).all()
-    means = [[np.repeat(row, c).mean() for c in counts] for row in x]
-    np.testing.assert_allclose(s.bootstrap_interval(x, counts), np.percentile(means, [2.5, 97.5], axis=1))
-
-
-def test_the_bootstrap_interval_is_that_of_scipy() -> None:
-    """Other random resamples of the same data: the ends agree to a small part of the interval's width."""
-    x = np.random.default_rng(5).gamma(2, size=20)
-    rng = np.random.default_rng(6)
-    expected = scipy.stats.bootstrap(
-        (x,), np.mean, n_resamples=10_000, method="percentile", rng=rng
-    ).confidence_interval
-    (low,), (high,) = s.bootstrap_interval(x[None], s.resample_counts(20, rng=np.random.default_rng(7)))
-    width = expected.high - expected.low
-    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.03 * width)
-
-
-def test_the_interval_has_the_width_that_theory_gives() -> None:
-    """The bootstrap's standard error of the mean is σ̂ / √n with the population σ̂."""
-    x = np.random.default_rng(0).normal(size=(1, 100))
-    low, high = s.bootstrap_interval(x, s.resample_counts(100, rng=np.random.default_rng(1)))
-    assert (high - low)[0] == pytest.approx(2 * 1.96 * x.std() / 10, rel=0.03)
-
-
-def test_one_image_and_missing_values_have_no_interval() -> None:
-    counts = s.resample_counts(1, rng=np.random.default_rng(0))
-    assert np.isnan(s.bootstrap_interval(np.ones((2, 1)), counts)).all()
-    counts = s.resample_counts(3, rng=np.random.default_rng(0))
-    low, high = s.bootstrap_interval(np.array([[1, np.nan, 1], [2, 2, 2]]), counts)
-    assert np.isnan([low[0], high[0]]).all() and (low[1], high[1]) == pytest.approx((2, 2))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaibench.leaderboard import statistics
+from xaibench.leaderboard import bootstrap, statistics
 from xaibench.leaderboard.board import Column, Leaderboard
 from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.text import listed, probability, with_interval
@@ -96,7 +96,7 @@ def paired(board: Leaderboard, column: Column, i: int, j: int) -> tuple[float, f
     """
     scores = column.orient(board.scores(column))
     difference = (scores[i] - scores[j])[None]
-    low, high = statistics.weighted_interval(difference, board.weights)
+    low, high = bootstrap.interval(difference, board.weights)
     return float(difference.mean()), float(low[0]), float(high[0])
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xaibench.leaderboard import nemenyi, statistics
+from xaibench.leaderboard import bootstrap, nemenyi, statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,7 @@ class Leaderboard:
     @property
     def weights(self) -> np.ndarray:
         """(cases, resamples) float, the resamples that all methods and columns share."""
-        return statistics.resample_weights(len(self.cases), self.seed)
+        return bootstrap.resample_weights(len(self.cases), self.seed)
 
     @cached_property
     def _intervals(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -157,7 +157,7 @@ class Leaderboard:
         """(rows,) ends of the 95 % bootstrap interval of :meth:`mean`; NaN with one image only."""
         # Computed when asked for, since a terminal table shows a few columns of many.
         if column.name not in self._intervals:
-            self._intervals[column.name] = statistics.weighted_interval(self.scores(column), self.weights)
+            self._intervals[column.name] = bootstrap.interval(self.scores(column), self.weights)
         return self._intervals[column.name]
 
     def agreement(self, columns: Sequence[Column]) -> dict[tuple[str, str], float | None]:

@@ -1,4 +1,4 @@
-"""Intervals, ranks and tests over images: pure functions on arrays.
+"""Ranks, tests and agreement over images: pure functions on arrays.
 
 The p-values are computed here and held against scipy by the tests, because importing ``scipy.stats`` alone takes longer
 than a table may take.
@@ -15,59 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 ALPHA = 0.05
-RESAMPLES = 10_000
 FEWEST = 6  # images; with fewer no two-sided signed-rank test reaches .05
 _EXACT_UP_TO = 50  # images; beyond, the normal approximation of Wilcoxon's p-value is good to .004
-
-
-def resample_counts(images: int, *, rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
-    """(resamples, images) int: how often each image is in each bootstrap resample.
-
-    Used for all methods alike, the same counts make every comparison a paired one.
-    """
-    return rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-
-
-def bootstrap_interval(
-    values: np.ndarray, counts: np.ndarray, confidence: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap interval of the mean over images (Efron 1979).
-
-    Args:
-        values: (M, images); a row with a NaN has no interval.
-        counts: (R, images), see :func:`resample_counts`.
-        confidence: coverage of the interval.
-
-    Returns:
-        (M,) lower and (M,) upper ends, NaN where there are fewer than two images.
-    """
-    return weighted_interval(values, counts.T / counts.shape[1], confidence)
-
-
-@lru_cache(maxsize=2)
-def resample_weights(images: int, seed: int) -> np.ndarray:
-    """(images, resamples) float: the share of each image in each resample, the same array for all who ask alike."""
-    weights: np.ndarray = resample_counts(images, rng=np.random.default_rng(seed)).T / images
-    weights.flags.writeable = False
-    return weights
-
-
-def weighted_interval(
-    values: np.ndarray, weights: np.ndarray, confidence: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """As :func:`bootstrap_interval`, by the weights that its counts stand for, see :func:`resample_weights`."""
-    values = np.asarray(values, float)
-    if values.shape[1] < 2:
-        return np.full(len(values), np.nan), np.full(len(values), np.nan)
-    means = values @ weights
-    last = means.shape[1] - 1
-    ends = []
-    for q in ((1 - confidence) / 2, (1 + confidence) / 2):
-        below = min(int(q * last), last - 1)
-        # Two order statistics are all that an interval needs; sorting would take several times as long.
-        means.partition((below, below + 1), axis=1)
-        ends.append(means[:, below] + (q * last - below) * (means[:, below + 1] - means[:, below]))
-    return ends[0], ends[1]
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:

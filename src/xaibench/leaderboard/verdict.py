@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaibench.leaderboard import statistics
+from xaibench.leaderboard import bootstrap, statistics
 
 SUPPORTED, AGAINST, UNDECIDED, UNMEASURED = "supported", "not supported", "undecided", "not measured"
 
@@ -94,8 +94,7 @@ def _test(measure: str, against: float, sample: Sample | None, *, seed: int) -> 
     lost = int((~there & ~sample.skipped).sum())
     if not x.size:
         return Test(measure, against, 0, left_out, lost, verdict=UNDECIDED)
-    counts = statistics.resample_counts(x.size, rng=np.random.default_rng(seed))
-    low, high = statistics.bootstrap_interval(x[None], counts)
+    low, high = bootstrap.interval(x[None], bootstrap.resample_weights(x.size, seed))
     return Test(
         *(measure, against, x.size, left_out, lost),
         value=float(x.mean()),
