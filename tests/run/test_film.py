@@ -17,7 +17,8 @@ from xaibench.record.pictures import film_key, load_film, load_picture, picture_
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.run.film import film_of, make_films
-from xaibench.run.request import Request, prepare, run_prepared
+from xaibench.run.prepared import run_prepared
+from xaibench.run.request import Request, prepare
 from xaibench.scorer import Scorer, target
 
 DATA = "phantom[size=128]"

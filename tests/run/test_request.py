@@ -15,7 +15,8 @@ from xaibench.errors import UserError
 from xaibench.record import SCORE_COLUMNS, Store
 from xaibench.run.execute import Event
 from xaibench.run.plan import plan_case
-from xaibench.run.request import Request, default_model, prepare, run, run_prepared
+from xaibench.run.prepared import run_prepared
+from xaibench.run.request import Request, default_model, prepare, run
 
 draw_once = cache(phantom.draw_phantom)
 SMALL: dict[str, Any] = {"data": "phantom[size=128]", "cases": 2, "metrics": ["auroc-vessels", "passes"]}

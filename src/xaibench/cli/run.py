@@ -22,7 +22,7 @@ from xaibench.errors import UserError
 if TYPE_CHECKING:
     from xaibench.leaderboard import Leaderboard
     from xaibench.run.execute import Event, Step
-    from xaibench.run.request import Prepared
+    from xaibench.run.prepared import Prepared
 
 # The same as in run.plan and scorer, which cannot be imported before a mistyped word is answered.
 SUITES = ("quick", "standard", "full", "truth")
@@ -154,7 +154,7 @@ def _dry(prepared: Prepared, args: argparse.Namespace, console: Console) -> int:
 def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> int:
     from xaibench.leaderboard import read_leaderboards, render, summarise, write_leaderboard
     from xaibench.run.cluster import ClusterLost
-    from xaibench.run.request import run_prepared
+    from xaibench.run.prepared import run_prepared
 
     root = prepared.store.root
     console.note(f"{_size(prepared)}, device {prepared.device}, folder {root}.")

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -26,11 +27,12 @@ from xaibench.run.cell import lost_cell
 from xaibench.run.cluster import Cluster
 from xaibench.run.connect import Connection, connected
 from xaibench.run.execute import Report, Step, Tally, Watch
-from xaibench.run.hands import TICK, Hand, Hands, Image, Todo
+from xaibench.run.hands import TICK, Hand, Hands
 from xaibench.run.limit import too_long
 from xaibench.run.orders import Answer, Job, Order, dumped, packed
-from xaibench.run.plan import Kept, Plan, Setting, missing_scores
+from xaibench.run.plan import Plan, Setting
 from xaibench.run.threads import Threads
+from xaibench.run.waiting import Image, Todo, Waiting
 from xaibench.run.worker import forget, work
 from xaibench.scorer.engine import Engine
 from xaibench.scorer.scorer import engine_for
@@ -78,13 +80,15 @@ def distribute(
         UserError: if a method or target is asked for something that does not exist, or a worker has other versions.
         ClusterLost: if the scheduler or all workers are gone.
     """
-    identities = tuple(identity for identity, _ in Plan(methods, setting).metrics)
+    plan, tally = Plan(methods, setting), Tally(len(cases) * len(methods), report)
+    identities = tuple(identity for identity, _ in plan.metrics)
     job = Job(model, packed(methods), replace(setting, metrics=()), packed(setting.metrics), identities, fail_fast)
-    run = _Run(cases, methods, model, setting, store, Tally(len(cases) * len(methods), report), threads)
-    run.watch, run.asked, run.force, run.fail_fast, run.timeout, run.say = watch, device, force, fail_fast, timeout, say
+    waiting = Waiting(cases, plan, store, tally, force=force)
+    run = _Run(waiting, model, setting, store, tally, threads)
+    run.watch, run.asked, run.fail_fast, run.timeout, run.say = watch, device, fail_fast, timeout, say
     run.job = dumped(job, "The network or a method")
-    if not run.more():
-        return run.tally.failures
+    if not waiting.more():
+        return tally.failures
     with connected(cluster, threads) as connection:
         here = connection.local
         if here is None:
@@ -99,37 +103,25 @@ def distribute(
 class _Run:
     def __init__(
         self,
-        cases: Cases,
-        methods: Sequence[Spec],
+        waiting: Waiting,
         model: nn.Module,
         setting: Setting,
         store: Store,
         tally: Tally,
         threads: Threads,
     ) -> None:
-        self.methods, self.model, self.setting = methods, model, setting
+        self.waiting, self.model, self.setting = waiting, model, setting
         self.store, self.tally, self.threads = store, tally, threads
         self.watch: Watch | None = None
-        self.asked, self.force, self.fail_fast = "cpu", False, False
+        self.asked, self.fail_fast = "cpu", False
         self.timeout: float | None = None
         self.say: Callable[[str], None] = lambda text: None
         self.name = secrets.token_hex(6)
         self.topic = f"xaibench-{self.name}"
         self.inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self.images: list[Image] = []  # with cells that wait
         self.engines: dict[tuple[int, ...], Engine] = {}
         self.numbers = itertools.count()
         self.job = b""
-        self.further = self._further_images(cases)
-        self.exhausted = False
-
-    def more(self) -> bool:
-        """Read on to the next image with something to do; False if there is none."""
-        image = next(self.further, None)
-        if image is not None:
-            self.images.append(image)
-        self.exhausted = image is None
-        return image is not None
 
     def all(self, connection: Connection) -> int:
         """Compute every cell; returns the number of those with a failure."""
@@ -141,7 +133,7 @@ class _Run:
             self.hands.welcome_first()
             while True:
                 self._hand_out()
-                if self.exhausted and not self.images and not self.hands.working:
+                if not self.waiting and not self.hands.working:
                     return self.tally.failures
                 self._look_after()
                 for what, about in self._news():
@@ -169,9 +161,7 @@ class _Run:
             return
         todo.deaths += not expected
         if todo.deaths < ATTEMPTS:
-            todo.image.waiting.appendleft(todo)
-            if todo.image not in self.images:
-                self.images.append(todo.image)
+            self.waiting.put_back(todo)
         elif todo.memory:
             most = f" (a worker may take {hand.memory / 1000:.1f} GB)" if hand.memory else ""
             self._lose(todo, f"its worker ran out of memory at each of {ATTEMPTS} attempts{most}")
@@ -179,44 +169,12 @@ class _Run:
             how = "killed, out of memory, or by the method itself"
             self._lose(todo, f"its worker process was ended at each of {ATTEMPTS} attempts: {how}")
 
-    def _further_images(self, cases: Cases) -> Iterator[Image]:
-        plan = Plan(self.methods, self.setting)
-        finished = Kept(self.store, plan)
-        for case in cases:
-            image = Image(case)
-            for place, cell in enumerate(plan.cells(case.digest)):
-                if not self.force and finished.complete(cell):
-                    self.tally.kept(cell, case.id)
-                    continue
-                kept = self.store.read(cell.key)
-                todo = missing_scores(cell, kept, self.force)
-                if kept is not None and todo == {}:
-                    self.tally.finished(cell, case.id, kept, kept=True)
-                else:
-                    image.waiting.append(Todo(image, place, cell, kept, todo))
-            if image.waiting:
-                yield image
-
     def _hand_out(self) -> None:
         for hand in self.hands.idle:
-            image = self._image_for(hand)
+            held = {other.case_key for other in self.hands.working}
+            image = self.waiting.choose(hand.case_key, held, partial(self._ready, hand))
             if image is not None:
-                todo = image.waiting.popleft()
-                if not image.waiting:
-                    self.images.remove(image)
-                self._send(hand, todo)
-
-    def _image_for(self, hand: Hand) -> Image | None:
-        """The one that the worker has, or a new one, or that with most left to do."""
-        for own in self.images:
-            if own.key == hand.case_key:
-                return own
-        held = {other.case_key for other in self.hands.working}
-        free = [image for image in self.images if image.key not in held]
-        if not free and not self.exhausted and self.more():
-            free = self.images[-1:]
-        ready = [i for i in free or self.images if self._engine(i, hand) is not None or self._may_ask(i)]
-        return max(ready, key=lambda image: len(image.waiting), default=None)
+                self._send(hand, self.waiting.take(image))
 
     def _engine(self, image: Image, hand: Hand) -> Engine | None:
         """The way through the network, which all workers are to take: found out here, where there is such a device."""
@@ -226,9 +184,10 @@ class _Run:
             self.engines[image.size] = engine_for(model, image.case.image.to(hand.device))
         return self.engines.get(image.size)
 
-    def _may_ask(self, image: Image) -> bool:
-        """Whether no worker is about to find out the engine for this size."""
-        return not any(h.todo is not None and h.todo.image.size == image.size for h in self.hands.working)
+    def _ready(self, hand: Hand, image: Image) -> bool:
+        """Whether the engine for its size is known, or no worker is about to find it out."""
+        asked = (h.todo is not None and h.todo.image.size == image.size for h in self.hands.working)
+        return self._engine(image, hand) is not None or not any(asked)
 
     def _send(self, hand: Hand, todo: Todo) -> None:
         case, number = todo.image.case, next(self.numbers)

@@ -3,73 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.record.schema import Record
-from xaibench.registry import Spec
 from xaibench.run.cluster import ClusterLost
 from xaibench.run.connect import Connection, about_workers, end_worker, other_version
 from xaibench.run.devices import own_gpu
-from xaibench.run.plan import Cell
+from xaibench.run.waiting import Todo
 
 if TYPE_CHECKING:
     from distributed import Future
 
 TICK = 0.2  # s between two looks at the clock
 GONE = 60.0  # s without any worker after which those of this machine are given up
-
-
-@dataclass(eq=False)
-class Image:
-    """A case with cells that are not finished.
-
-    Attributes:
-        case: the image.
-        waiting: its cells that nobody has.
-        content: the case pickled, made on first use.
-    """
-
-    case: Case
-    waiting: deque[Todo] = field(default_factory=deque)
-    content: bytes | None = None
-
-    @property
-    def key(self) -> str:
-        """Tells it from the run's others."""
-        return f"{self.case.digest}-{self.case.id}"
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Of the picture."""
-        return tuple(self.case.image.shape)
-
-
-@dataclass(eq=False)
-class Todo:
-    """A cell, what is there of it, and what became of it so far.
-
-    Attributes:
-        image: whose.
-        method: place among the run's methods.
-        cell, kept, todo: see :func:`~xaibench.run.cell.compute_cell`.
-        deaths: workers that died of it.
-        memory: whether one of them was ended for the memory that it took.
-    """
-
-    image: Image
-    method: int
-    cell: Cell
-    kept: Record | None
-    todo: dict[str, Spec] | None
-    deaths: int = 0
-    memory: bool = False
 
 
 @dataclass(eq=False)
