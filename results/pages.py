@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import excerpts
 import numpy as np
 from make import FINE
 from PIL import Image
@@ -150,6 +151,7 @@ def write() -> None:
     write_agreement()
     write_segmentation()
     write_pictures()
+    excerpts.write()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""What the texts show of the published tables is what these hold."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROWS = (
+    ("#", "method", "srg", "auroc"),
+    ("1", "lime", ".8 [.7, .9]", ".6"),
+    ("2", "gradcam[layer=last]", ".7", ".5"),
+    ("", "*prediction*", "*.9*", "*.8*"),
+)
+
+
+@pytest.fixture
+def excerpts(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "results"))
+    module = importlib.import_module("excerpts")
+    monkeypatch.delitem(sys.modules, "excerpts")
+    return module
+
+
+def test_rows_and_columns_are_chosen_and_keep_the_order_of_the_table(excerpts: ModuleType) -> None:
+    found = excerpts.excerpt(ROWS, ["auroc", "srg"], ["prediction", "lime"])
+    assert found.splitlines() == [
+        "| # | method | auroc | srg |",
+        "| --: | :-- | --: | --: |",
+        "| 1 | lime | .6 | .8 [.7, .9] |",
+        "|  | *prediction* | *.8* | *.9* |",
+    ]
+    assert len(excerpts.excerpt(ROWS, ["srg"], ["all"]).splitlines()) == 5
+
+
+def test_what_the_table_lacks_is_named(excerpts: ModuleType) -> None:
+    with pytest.raises(ValueError, match="no lift, rise"):
+        excerpts.excerpt(ROWS, ["lift"], ["rise", "lime"])
+
+
+def test_an_outdated_excerpt_is_filled_in_anew(excerpts: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(excerpts, "table", lambda name, target: ROWS if (name, target) == ("drive", "thin") else ())
+    mark = "<!-- results/drive thin: srg; lime gradcam[layer=last] -->"
+    text = f"before\n{mark}\n| old |\n<!-- end -->\nafter\n<!-- end -->\n"
+    found = excerpts.filled(text)
+    rows = "| # | method | srg |\n| --: | :-- | --: |\n| 1 | lime | .8 [.7, .9] |\n| 2 | gradcam[layer=last] | .7 |\n"
+    assert found == f"before\n{mark}\n{rows}<!-- end -->\nafter\n<!-- end -->\n"
+    assert excerpts.filled(found) == found
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "results" / "README.md"], ids=lambda p: p.parent.name)
+def test_the_texts_show_what_was_published(excerpts: ModuleType, path: Path) -> None:
+    assert path in excerpts.TEXTS
+    text = path.read_text()
+    assert excerpts.filled(text) == text, "give `python results/excerpts.py`"
