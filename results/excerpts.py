@@ -1,7 +1,7 @@
 """Parts of the published tables that stand in a text: ``python results/excerpts.py`` fills them in anew.
 
-Where a text says ``<!-- results/drive vessels: srg auroc-thin; gradcam lime prediction -->``, these columns and rows of
-that table follow, up to ``<!-- end -->``; ``all`` stands for all rows. A test says when they are not the published ones.
+Where a text says ``<!-- results/drive vessels: srg auroc-thin; gradcam lime prediction -->``, these columns and rows
+of that table follow, up to ``<!-- end -->``; ``all`` stands for all rows. A test says when they are not the published.
 """
 
 from __future__ import annotations
