@@ -26,7 +26,8 @@ test: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not soak and not alone' -n auto --dist worksteal
+	$(BIN)/python -m pytest -m 'alone and not soak'
 
 # Every reader on two thousand bad inputs each, half an hour: pictures, archives, weights, words, the folders of runs.
 nightly: $(VENV)/installed-test

@@ -6,9 +6,11 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from bad_input.judge import inputs, refused
 from hypothesis import HealthCheck, settings
 from made_up import PlainCNN, draw_eye, make_network, target_on, unsettle
 from torch import nn
@@ -39,6 +41,27 @@ def quick_garbage() -> None:
     """A run collects garbage before it measures memory: what the imports made need not be searched each time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of several processes that run the tests, each hands in what it has counted."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["bad_input"] = dict(inputs), dict(refused)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    counted = getattr(node, "workeroutput", {}).get("bad_input", ({}, {}))
+    inputs.update(counted[0])
+    refused.update(counted[1])
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many inputs each reader was given."""
+    if inputs:
+        terminalreporter.section("inputs per reader")
+    for reader, count in sorted(inputs.items()):
+        terminalreporter.write_line(f"{count:8}  {reader} ({refused[reader]} refused)")
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,7 @@ def test_what_is_no_run(xaibench: Run, tmp_path: Path) -> None:
     assert said.code == 2 and f"{tmp_path} is not the folder of a run" in said.err
 
 
+@pytest.mark.alone
 def test_it_answers_in_a_second_without_a_network_library(finished: Path) -> None:
     code = (
         "import sys; from xaibench.cli.main import main; assert main(['leaderboard', sys.argv[1], '--wide']) == 0; "

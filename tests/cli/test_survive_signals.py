@@ -57,6 +57,7 @@ def resumed(lab: Lab, out: Path, err: str) -> None:
     lab.methods = quick
 
 
+@pytest.mark.alone
 def test_control_c_once_finishes_the_cell(lab: Lab) -> None:
     out = lab.folder / "run"
     process = interrupt_in_a_long_cell(lab, out)
@@ -71,6 +72,7 @@ def test_control_c_once_finishes_the_cell(lab: Lab) -> None:
     resumed(lab, out, err)
 
 
+@pytest.mark.alone
 def test_control_c_twice_stops_at_once(lab: Lab) -> None:
     out = lab.folder / "run"
     process = interrupt_in_a_long_cell(lab, out)

@@ -129,6 +129,7 @@ def test_a_seed_gives_the_same_bits_again(size: tuple[int, int]) -> None:
     assert first.image.numpy().tobytes() == again.image.numpy().tobytes()
 
 
+@pytest.mark.alone
 def test_drawing_takes_less_than_two_seconds() -> None:
     def seconds(seed: int) -> float:
         start = time.process_time()

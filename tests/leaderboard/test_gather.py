@@ -157,6 +157,7 @@ def test_pairs_tested_together_are_tested_as_each_alone(images: int, ties: bool)
     assert statistics._wilcoxons(differences[:0]).shape == (0,)
 
 
+@pytest.mark.alone
 def test_a_hundred_methods_on_a_thousand_images_are_compared_in_seconds() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=1000) + rng.normal(size=(100, 1000)) + np.linspace(0, 2, 100)[:, None]

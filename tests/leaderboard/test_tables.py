@@ -222,6 +222,7 @@ def test_a_run_writes_its_leaderboard(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.alone
 def test_a_finished_run_prints_in_about_a_second_without_the_heavy_libraries(tmp_path: Path) -> None:
     """30 methods, 20 images, 40 metrics; the limit is lenient, for busy machines."""
     store, rng = Store(tmp_path), np.random.default_rng(0)

@@ -319,6 +319,7 @@ def test_mirrored_input_gives_the_mirrored_result() -> None:
     np.testing.assert_allclose(mirrored, solve_inpaint(image, removed, domain), atol=1e-4)
 
 
+@pytest.mark.alone
 def test_a_whole_image_takes_a_fraction_of_a_second() -> None:
     image, domain = RNG(0).random((3, 584, 565), np.float32), disc(584, 270)[:, 9:574]
     removed = RNG(1).random(domain.shape) < 0.95

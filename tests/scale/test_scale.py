@@ -95,6 +95,7 @@ def test_what_is_missing_is_what_the_records_say(tmp_path: Path, monkeypatch: py
         assert lacking.count(None) == 12 + 1 + 1 + 2 and lacking.count({}) == 48 - 4 - 2
 
 
+@pytest.mark.alone
 def test_time_grows_no_faster_than_the_cells(stores: dict[Simulation, Store]) -> None:
     best = {}
     for simulation, store in stores.items():
@@ -115,6 +116,7 @@ def test_no_folder_has_many_entries(stores: dict[Simulation, Store]) -> None:
         assert most_entries(store.root) < max(300, 1.5 * simulation.cells / 256)
 
 
+@pytest.mark.alone
 def test_scores_csv_is_written_part_by_part(stores: dict[Simulation, Store]) -> None:
     store = stores[SMALL]
     start = time.process_time()
