@@ -42,8 +42,9 @@ def sheet(board: Leaderboard, columns: Sequence[str], quality: Mapping[str, Qual
     lines = [list(line) for line in zip(*cells, strict=True)]
     split = sum(not r.control for r in board.rows)
     heads = ["#", "method", "group", *columns]
-    drop = [i for i in (2, 0) if not any(line[i].strip(EMPTY) for line in lines)]  # no ranks or groups: no column
-    for i in drop:
+    # No ranks, groups or costs: no column for them.
+    empty = [i for i in range(len(heads)) if not any(line[i].strip(EMPTY) for line in lines)]
+    for i in reversed([i for i in empty if heads[i] in ("#", "group", *_COST)]):
         for line in (heads, foot, *lines):
             del line[i]
     quality = {name: q for name, q in quality.items() if name in columns}
