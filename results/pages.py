@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import subprocess
 import sys
@@ -25,7 +23,11 @@ from torch import Tensor
 import xaibench as xb
 from xaibench import plot
 from xaibench.data.case import Case
+from xaibench.leaderboard import Leaderboard, read_leaderboards
+from xaibench.leaderboard.answers import FEW, answer
+from xaibench.leaderboard.text import number
 from xaibench.model.evaluate import FIGURES, Evaluation, evaluate, predict
+from xaibench.record import Store
 
 HERE = Path(__file__).parent
 NETWORKS = {
@@ -35,16 +37,22 @@ NETWORKS = {
 TITLES = {"drive": "On DRIVE's test images", "chase": "On CHASE_DB1, children 06 to 10"}
 SHOWN = ("gradcam", f"gradcam{FINE}", "saliency", "integrated-gradients", "kernel-shap", "lime")
 OBSERVER = "*second observer*"
+TARGETS = ("vessels", "thin", "thick", "false-positives")
 FILLS = ("srg", "srg[fill=blur]", "srg[fill=mean]")
 
 
-def board(name: str, target: str = "vessels") -> dict[str, dict[str, float]]:
-    """Of a published table, by method that is no control, its columns."""
-    words = [sys.executable, "-m", "xaibench", "leaderboard", str(HERE / name), "--target", target, "--format", "csv"]
-    said = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
-    rows = list(csv.DictReader(io.StringIO(said)))
-    methods = [row for row in rows if row["control"] == "False"]
-    return {row["method"]: {k: float(v) for k, v in row.items() if _is_number(v)} for row in methods}
+def board(name: str, target: str = "vessels") -> Leaderboard:
+    """A published table."""
+    (found,) = read_leaderboards([Store.open(HERE / name)], target=target)
+    return found
+
+
+def means(board: Leaderboard, name: str) -> dict[str, float]:
+    """A column of a table, by method that is no control, without those that lack a score."""
+    column = board.column(name)
+    assert column is not None, f"{name} was not measured"
+    found = zip(board.rows, board.mean(column), strict=True)
+    return {row.method: float(mean) for row, mean in found if not row.control and np.isfinite(mean)}
 
 
 def agreement(rankings: dict[str, dict[str, float]]) -> list[str]:
@@ -65,12 +73,10 @@ def agreement(rankings: dict[str, dict[str, float]]) -> list[str]:
 def write_agreement() -> None:
     """``agreement.md``: is the best method best everywhere?"""
     tables = [p.parent.name for p in sorted(HERE.glob("*/leaderboard.csv")) if p.parent.name != "phantom-truth"]
-    across = {name: {m: v["srg"] for m, v in board(name).items() if "srg" in v} for name in tables}
+    across = {name: means(board(name), "srg") for name in tables}
     drive = board("drive")
-    fills = {f: {m: v[f] for m, v in drive.items() if f in v} for f in FILLS}
-    targets = {}
-    for target in ("vessels", "thin", "thick", "false-positives"):
-        targets[target] = {m: v["srg"] for m, v in board("drive", target).items() if "srg" in v}
+    fills = {fill: means(drive, fill) for fill in FILLS}
+    targets = {target: means(board("drive", target), "srg") for target in TARGETS}
     text = [
         "# Is the best method best everywhere?",
         "",
@@ -91,6 +97,50 @@ def write_agreement() -> None:
         "",
     ]
     (HERE / "agreement.md").write_text("\n".join(text))
+
+
+def questions(asked: Sequence[tuple[str, Leaderboard, str]]) -> list[str]:
+    """Which methods answer a question best, as a Markdown table: (question, table, column) each."""
+    lines = ["| question | column | first | value | not told apart from it | *prediction* |"]
+    lines += ["| --- | --- | --- | --: | --- | --: |"]
+    for question, table, name in asked:
+        column = table.column(name)
+        found = answer(question, table, column) if column is not None else None
+        if column is None or found is None:
+            raise ValueError(f"No method has {name} on every image of {table.dataset}.")
+        control = [i for i, row in enumerate(table.rows) if row.control and row.method == "prediction"]
+        level = number(float(table.mean(column)[control[0]]), bounded=column.bounded) if control else ""
+        alike = "too few images to tell" if found.told == FEW else ", ".join(found.alike) or "none"
+        lines.append(f"| {question} | {name} | {', '.join(found.best)} | {found.value} | {alike} | {level} |")
+    return lines
+
+
+def write_questions() -> None:
+    """``questions.md``: which method for which question."""
+    drive = {target: board("drive", target) for target in TARGETS}
+    truth = board("phantom-truth")
+    asked = [
+        *((f"What does the network use for {target}?", drive[target], "srg") for target in TARGETS),
+        ("Where are the thin vessels that it sees?", drive["thin"], "auroc-thin"),
+        ("Where are the thick ones?", drive["thick"], "auroc-thick"),
+        ("Are thin and thick vessels treated alike?", drive["vessels"], "thin-gap"),
+        ("… where they have the same contrast?", drive["vessels"], "thin-gap-matched"),
+        ("Does the map depend on what is asked?", drive["vessels"], "target-sensitivity"),
+        ("Does it stay the same under a little noise?", drive["vessels"], "max-sensitivity"),
+        ("What is each region's share, exactly?", truth, "shapley-error"),
+        ("What does the network depend on that is no vessel?", truth, "shortcut"),
+    ]
+    text = [
+        "# Which method for which question?",
+        "",
+        "First by mean rank over images, with its mean and 95 % interval, and the methods that cannot be told apart "
+        "from it (Friedman, then Wilcoxon with Holm, α = .05). The prediction itself, which explains nothing, stands "
+        "beside.",
+        "",
+        *questions(asked),
+        "",
+    ]
+    (HERE / "questions.md").write_text("\n".join(text))
 
 
 def write_segmentation() -> None:
@@ -138,17 +188,10 @@ def write_pictures() -> None:
             picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(folder / "chase.jpg", quality=85)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def write() -> None:
     """All pages."""
     write_agreement()
+    write_questions()
     write_segmentation()
     write_pictures()
     excerpts.write()

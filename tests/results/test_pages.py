@@ -8,7 +8,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from leaderboard.synthetic import records
 from made_up import draw_eye
+
+from xaibench.leaderboard import aggregate
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +35,25 @@ def test_agreement_is_over_the_methods_that_both_have(pages: ModuleType) -> None
     assert cells[2] == ["one", "", "1.00", "-1.00", "c", "3"]
     assert cells[3] == ["same order", "1.00", "", "-1.00", "d", "4"]
     assert cells[4] == ["reversed", "-1.00", "-1.00", "", "a", "3"]
+
+
+def test_a_question_is_answered_by_the_first_and_those_not_told_apart(pages: ModuleType) -> None:
+    scores = {"first": [0.8] * 12, "alike": [0.9] * 5 + [0.7] * 7, "last": [0.1] * 12}
+    control = records({"prediction": [0.5] * 12}, control=True)
+    table = aggregate([*records(scores), *control])
+    head, ruler, line = pages.questions([("Which?", table, "srg")])
+    assert head.count("|") == ruler.count("|") == line.count("|")
+    assert [c.strip() for c in line.split("|")[1:-1]] == ["Which?", "srg", "first", ".80 [.80, .80]", "alike", ".50"]
+    few = aggregate(records({m: v[:3] for m, v in scores.items()}))
+    assert "| too few images to tell |  |" in pages.questions([("Which?", few, "srg")])[2]
+    with pytest.raises(ValueError, match="No method has lift-thin"):
+        pages.questions([("Which?", table, "lift-thin")])
+
+
+def test_means_are_of_methods_with_all_scores(pages: ModuleType) -> None:
+    scores = {"one": [0.2, 0.4], "gap": [0.2, None]}
+    table = aggregate([*records(scores), *records({"random": [0.1, 0.1]}, control=True)])
+    assert pages.means(table, "srg") == {"one": pytest.approx(0.3)}
 
 
 def test_the_second_observer_is_scored_like_a_network(pages: ModuleType) -> None:

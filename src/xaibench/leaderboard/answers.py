@@ -57,7 +57,7 @@ class Answer:
     """The best method on one question.
 
     Attributes:
-        question: ``"all vessels"``, ``"thin vessels"`` or ``"thick vessels"``.
+        question: such as ``"all vessels"``.
         board: the leaderboard it was read off.
         column: the column it was read off.
         means: what that measures, in words; may be empty.
@@ -118,9 +118,9 @@ def answers(boards: Sequence[Leaderboard]) -> list[Answer]:
     """
     found = []
     for question, names in _COLUMNS.items():
-        answer = next((a for b, c in _sources(boards, question, names) if (a := _answer(question, b, c))), None)
-        if answer is not None:
-            found.append(answer)
+        first = next((a for b, c in _sources(boards, question, names) if (a := answer(question, b, c))), None)
+        if first is not None:
+            found.append(first)
     return found
 
 
@@ -147,7 +147,14 @@ def _is_general(column: Column | None) -> bool:
     return column is not None and not main_stem(column.name).endswith(("-thin", "-thick"))
 
 
-def _answer(question: str, board: Leaderboard, column: Column) -> Answer | None:
+def answer(question: str, board: Leaderboard, column: Column) -> Answer | None:
+    """What one column answers; None where no method has it on every image.
+
+    Args:
+        question: kept in the answer.
+        board: the leaderboard that has the column.
+        column: any that has a better end.
+    """
     scores = column.orient(board.scores(column))
     complete = ~np.isnan(scores).any(1)
     entrants = [i for i, r in enumerate(board.rows) if complete[i] and not r.control]
