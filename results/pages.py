@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import excerpts
 import numpy as np
-from make import FINE
+from make import FINE, TABLES
 from PIL import Image
 from scipy.stats import kendalltau
 from torch import Tensor
@@ -72,7 +72,7 @@ def agreement(rankings: dict[str, dict[str, float]]) -> list[str]:
 
 def write_agreement() -> None:
     """``agreement.md``: is the best method best everywhere?"""
-    tables = [p.parent.name for p in sorted(HERE.glob("*/leaderboard.csv")) if p.parent.name != "phantom-truth"]
+    tables = [name for name, table in TABLES.items() if not table.wide]
     across = {name: means(board(name), "srg") for name in tables}
     drive = board("drive")
     fills = {fill: means(drive, fill) for fill in FILLS}
@@ -118,7 +118,7 @@ def questions(asked: Sequence[tuple[str, Leaderboard, str]]) -> list[str]:
 def write_questions() -> None:
     """``questions.md``: which method for which question."""
     drive = {target: board("drive", target) for target in TARGETS}
-    truth = board("phantom-truth")
+    sanity, truth = board("drive-sanity"), board("phantom-truth")
     asked = [
         *((f"What does the network use for {target}?", drive[target], "srg") for target in TARGETS),
         ("Where are the thin vessels that it sees?", drive["thin"], "auroc-thin"),
@@ -126,7 +126,7 @@ def write_questions() -> None:
         ("Are thin and thick vessels treated alike?", drive["vessels"], "thin-gap"),
         ("… where they have the same contrast?", drive["vessels"], "thin-gap-matched"),
         ("Does the map depend on what is asked?", drive["vessels"], "target-sensitivity"),
-        ("Does it stay the same under a little noise?", drive["vessels"], "max-sensitivity"),
+        ("Does it stay the same under a little noise?", sanity, "max-sensitivity"),
         ("What is each region's share, exactly?", truth, "shapley-error"),
         ("What does the network depend on that is no vessel?", truth, "shortcut"),
     ]
