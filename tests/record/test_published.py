@@ -82,6 +82,7 @@ def test_without_a_cache_it_is_read_all_the_same(store: Store, tmp_path: Path, m
         gzip.compress(seal(record().to_json()).replace("0.25", "0.95").encode()),
         gzip.compress(seal(record().to_json()).encode())[:-9],
     ],
+    ids=["no gzip", "no json", "no record", "a key with a path", "another number", "cut off"],
 )
 def test_damaged_records_are_one_sentence_and_leave_nothing(content: bytes, store: Store, tmp_path: Path) -> None:
     out = published(store, tmp_path / "out")
