@@ -15,7 +15,7 @@ from cli.said import Run
 from cli.strict_json import strict
 from xaibench.model import bundled
 from xaibench.record import Store
-from xaibench.run import request
+from xaibench.run import prepared
 from xaibench.run.execute import execute
 
 Plugins = Callable[[str, str], None]
@@ -196,7 +196,7 @@ def test_an_interruption_keeps_what_is_finished_and_tells_how_to_go_on(
         return execute(*args[:5], stop, **kwargs)
 
     argv = ("run", *small, "--out", "my run", "--force")
-    monkeypatch.setattr(request, "execute", interrupted)
+    monkeypatch.setattr(prepared, "execute", interrupted)
     said = xaibench(*argv)
     assert said.code == 130 and len(list(Store("my run").records())) == 3
     last = said.err.splitlines()[-1]
@@ -204,7 +204,7 @@ def test_an_interruption_keeps_what_is_finished_and_tells_how_to_go_on(
     command = shlex.split(last.partition("Resume with: ")[2])
     assert command == ["xaibench", *argv[:-1]]  # --force would begin anew
 
-    monkeypatch.setattr(request, "execute", execute)
+    monkeypatch.setattr(prepared, "execute", execute)
     resumed = xaibench(*command[1:])
     assert resumed.code == 0 and "15 computed, 3 kept" in resumed.err
 

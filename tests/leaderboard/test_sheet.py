@@ -13,6 +13,8 @@ import pytest
 from synthetic import record, records
 
 from xaibench.leaderboard import FORMATS, Column, aggregate, render, render_metrics
+from xaibench.leaderboard.formats import to_text
+from xaibench.leaderboard.text import Sheet
 from xaibench.record import Record
 
 
@@ -141,6 +143,12 @@ def test_costs_that_no_row_has_are_no_columns() -> None:
 
     assert head(0.0, 0.0) == ["#", "method", "srg"]  # no map was computed
     assert head(0.0, 1.0) == ["#", "method", "srg", "seconds", "passes"]
+
+
+def test_names_and_paths_are_not_broken_where_notes_are_wrapped() -> None:
+    path = "/a/" + "long-path/" * 20
+    text = to_text(Sheet("t", ["method"], [["a"]], [], [], [f"integrated-gradients {path} " * 9]), width=60)
+    assert text.count(path) == text.count("integrated-gradients") == 9 and text.count("\n") > 18
 
 
 @pytest.mark.parametrize("format", FORMATS)

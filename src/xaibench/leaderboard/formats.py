@@ -69,7 +69,9 @@ def aligned(s: Sheet, *, faint: bool = False) -> str:
 
 def to_text(s: Sheet, *, width: int | None, faint: bool = False, extra: str = "") -> str:
     """Title, table and notes for a terminal; the notes are wrapped to ``width`` unless it is None."""
-    said = [line for note in s.notes for line in (textwrap.wrap(note, width) if width else [note])]
+    # Names, paths and commands are never broken.
+    wrapper = textwrap.TextWrapper(width or 0, break_on_hyphens=False, break_long_words=False)
+    said = [line for note in s.notes for line in (wrapper.wrap(note) if width else [note])]
     return "\n".join([s.title, "", aligned(s, faint=faint), *filter(None, [extra]), *said]) + "\n"
 
 
