@@ -7,10 +7,10 @@ of that table follow, up to ``<!-- end -->``; ``all`` stands for all rows. A tes
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
+
+from tables import said
 
 HERE = Path(__file__).parent
 TEXTS = (HERE.parent / "README.md", HERE / "README.md")
@@ -24,11 +24,8 @@ Rows = tuple[tuple[str, ...], ...]
 @cache
 def table(name: str, target: str) -> Rows:
     """All cells of a published table, its head first, as they are shown."""
-    words = ["leaderboard", str(HERE / name), "--target", target, "--wide", "--format", "markdown"]
-    said = subprocess.run(
-        [sys.executable, "-m", "xaibench", *words], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    lines = [line for line in said.splitlines() if line.startswith("| ")]
+    text = said("leaderboard", str(HERE / name), "--target", target, "--wide", "--format", "markdown")
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
     cells = (tuple(cell.strip() for cell in line[1:-1].split(" | ")) for line in lines)
     return tuple(row for row in cells if not row[0].startswith("--"))
 

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 
 import excerpts
 import numpy as np
-from make import FINE, TABLES
 from PIL import Image
 from scipy.stats import kendalltau
+from tables import FINE, TABLES
 from torch import Tensor
 
 import xaibench as xb

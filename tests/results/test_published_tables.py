@@ -84,13 +84,13 @@ def test_there_are_tables() -> None:
 def test_the_commands_are_those_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """``make results`` knows every table that is published, and enough methods in each."""
     monkeypatch.syspath_prepend(str(ROOT / "results"))
-    make = importlib.import_module("make")
-    monkeypatch.delitem(sys.modules, "make")
-    assert set(TABLES) <= set(make.TABLES)
-    assert len(make.every_method()) >= 28 and len(make.TELLING) >= 12
+    tables = importlib.import_module("tables")
+    monkeypatch.delitem(sys.modules, "tables")
+    assert set(TABLES) <= set(tables.TABLES)
+    assert len(tables.every_method()) >= 28 and len(tables.TELLING) >= 12
     for name in TABLES:
         store = Store.open(ROOT / "results" / name)
         shown = {(r.target, r.spec) for r in store.records()}
-        for part in make.TABLES[name].parts:
-            for method in part.methods or make.every_method():
+        for part in tables.TABLES[name].parts:
+            for method in part.methods or tables.every_method():
                 assert (part.target, method) in shown, f"{method} is missing in {name}, {part.target}"
