@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -19,11 +18,8 @@ ROWS = (
 
 
 @pytest.fixture
-def excerpts(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "results"))
-    module = importlib.import_module("excerpts")
-    monkeypatch.delitem(sys.modules, "excerpts")
-    return module
+def excerpts(beside: Callable[[str], ModuleType]) -> ModuleType:
+    return beside("excerpts")
 
 
 def test_rows_and_columns_are_chosen_and_keep_the_order_of_the_table(excerpts: ModuleType) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,11 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def pages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "results"))
-    module = importlib.import_module("pages")
-    monkeypatch.delitem(sys.modules, "pages")
-    return module
+def pages(beside: Callable[[str], ModuleType]) -> ModuleType:
+    return beside("pages")
 
 
 def test_agreement_is_over_the_methods_that_both_have(pages: ModuleType) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -81,11 +81,9 @@ def test_there_are_tables() -> None:
     assert "phantom-truth" in TABLES
 
 
-def test_the_commands_are_those_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_are_those_of_the_tables(beside: Callable[[str], ModuleType]) -> None:
     """``make results`` knows every table that is published, and enough methods in each."""
-    monkeypatch.syspath_prepend(str(ROOT / "results"))
-    tables = importlib.import_module("tables")
-    monkeypatch.delitem(sys.modules, "tables")
+    tables = beside("tables")
     assert set(TABLES) <= set(tables.TABLES)
     assert len(tables.every_method()) >= 28 and len(tables.TELLING) >= 12
     for name in TABLES:
