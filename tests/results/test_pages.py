@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -11,8 +10,6 @@ from leaderboard.synthetic import records
 from made_up import draw_eye
 
 from xaibench.leaderboard import aggregate
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
