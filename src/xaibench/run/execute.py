@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -99,30 +99,41 @@ def execute(
     finished = Kept(store, plan)
     for case in cases:
         scorer: Scorer | Skipped | None = None
-        for cell in plan.cells(case.digest):
-            if not force and finished.complete(cell):
-                tally.kept(cell, case.id)
-                continue
-            kept = store.read(cell.key)
-            todo = missing_scores(cell, kept, force)
-            if kept is not None and todo == {}:
-                record, trace = kept, ""
-            else:
-                scorer = scorer or make_scorer(model, setting, case, device)
-                begin = _watched(watch, f"{cell.spec} on {case.id}", scorer)
-                context = Context(case, scorer, setting, store, fail_fast, begin)
-                try:
-                    with time_limit(timeout):
-                        record, trace = compute_cell(cell, kept, todo, context)
-                except OutOfTime as end:
-                    reason = too_long(timeout or 0.0)
-                    if fail_fast:
-                        raise TimeoutError(reason) from end
-                    record, trace = lost_cell(cell, kept, todo, case, setting, reason), ""
-                    store.write(record)
-                    scorer = None  # which may have been left in the middle of something
+        for _, cell, kept, todo in unfinished(case, plan, finished, store, tally, force=force):
+            scorer = scorer or make_scorer(model, setting, case, device)
+            begin = _watched(watch, f"{cell.spec} on {case.id}", scorer)
+            context = Context(case, scorer, setting, store, fail_fast, begin)
+            try:
+                with time_limit(timeout):
+                    record, trace = compute_cell(cell, kept, todo, context)
+            except OutOfTime as end:
+                reason = too_long(timeout or 0.0)
+                if fail_fast:
+                    raise TimeoutError(reason) from end
+                record, trace = lost_cell(cell, kept, todo, case, setting, reason), ""
+                store.write(record)
+                scorer = None  # which may have been left in the middle of something
             tally.finished(cell, case.id, record, trace, kept=record is kept)
     return tally.failures
+
+
+def unfinished(
+    case: Case, plan: Plan, finished: Kept, store: Store, tally: Tally, *, force: bool
+) -> Iterator[tuple[int, Cell, Record | None, dict[str, Spec] | None]]:
+    """The cells of an image that are to be computed: place in the plan, cell, what is kept of it, scores to do.
+
+    The tally is told of the others as they are passed over.
+    """
+    for place, cell in enumerate(plan.cells(case.digest)):
+        if not force and finished.complete(cell):
+            tally.kept(cell, case.id)
+            continue
+        kept = store.read(cell.key)
+        todo = missing_scores(cell, kept, force)
+        if kept is not None and todo == {}:
+            tally.finished(cell, case.id, kept, kept=True)
+        else:
+            yield place, cell, kept, todo
 
 
 class Tally:

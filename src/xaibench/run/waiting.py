@@ -10,8 +10,8 @@ from xaibench.data.case import Case, Cases
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import Spec
-from xaibench.run.execute import Tally
-from xaibench.run.plan import Cell, Kept, Plan, missing_scores
+from xaibench.run.execute import Tally, unfinished
+from xaibench.run.plan import Cell, Kept, Plan
 
 
 @dataclass(eq=False)
@@ -121,15 +121,7 @@ class Waiting:
         finished = Kept(store, plan)
         for case in cases:
             image = Image(case)
-            for place, cell in enumerate(plan.cells(case.digest)):
-                if not force and finished.complete(cell):
-                    tally.kept(cell, case.id)
-                    continue
-                kept = store.read(cell.key)
-                todo = missing_scores(cell, kept, force)
-                if kept is not None and todo == {}:
-                    tally.finished(cell, case.id, kept, kept=True)
-                else:
-                    image.waiting.append(Todo(image, place, cell, kept, todo))
+            for place, cell, kept, todo in unfinished(case, plan, finished, store, tally, force=force):
+                image.waiting.append(Todo(image, place, cell, kept, todo))
             if image.waiting:
                 yield image
