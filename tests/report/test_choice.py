@@ -26,6 +26,23 @@ def test_best_median_and_worst_image(tmp_path, images: int, wanted: list[tuple[s
     assert values == sorted(values, reverse=True) and not any(map(math.isnan, values))
 
 
+def test_images_that_lack_methods_are_not_compared() -> None:
+    """Of a run that has not ended the last image has its best method alone, and is not the best image."""
+    from leaderboard.synthetic import record
+
+    from xaibench.leaderboard import aggregate
+
+    scores = {"1": (0.9, 0.1), "2": (0.8, 0.1), "3": (0.7, 0.1), "4": (1.0, None)}
+    records = [
+        record(method, case, {"srg": score})
+        for case, both in scores.items()
+        for method, score in zip("ab", both, strict=True)
+        if score is not None
+    ]
+    found = chosen_cases(aggregate(records))
+    assert [(c.case, c.title) for c in found] == [("1", "best"), ("2", "median"), ("3", "worst")]
+
+
 def test_methods_come_in_the_order_of_the_table_and_then_the_controls(tmp_path) -> None:
     (result,) = read_results([write_made_up_run(tmp_path / "run", images=2, targets=("vessels",))])
     assert shown_methods(result.board) == ["good[layer=decoder-1/2]", "fair", NASTY, "prediction", "frangi", "random"]

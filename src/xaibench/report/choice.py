@@ -16,8 +16,8 @@ CONTROLS = ("prediction", "frangi", "random")
 FILM_METHODS, FILM_CONTROLS = 3, ("prediction",)
 
 CASES_RULE = (
-    "Best, median and worst image by the mean over methods, controls aside, of {column}; of two in the middle the "
-    "better one."
+    "Best, median and worst image by the mean over methods, controls aside, of {column}, among the images of which "
+    "most methods have it; of two in the middle the better one."
 )
 METHODS_RULE = "The first {most} methods of the table, and the controls " + ", ".join(CONTROLS) + "."
 FILMS_RULE = "The first {most} methods of the table, and the control " + ", ".join(FILM_CONTROLS) + "."
@@ -40,18 +40,24 @@ class Chosen:
 
 def chosen_cases(board: Leaderboard) -> list[Chosen]:
     """Best, median and worst image, see :data:`CASES_RULE`; fewer if there are fewer images."""
-    titles = {1: ("the only one",), 2: ("best", "worst")}.get(len(board.cases), ("best", "median", "worst"))
     if board.primary is None:
-        return [Chosen(case, "", math.nan) for case in board.cases[: len(titles)]]
+        return [Chosen(case, "", math.nan) for case in board.cases[: len(_titles(len(board.cases)))]]
     methods = np.array([not r.control for r in board.rows], bool)
     scores = board.scores(board.primary)
     scores = scores[methods] if methods.any() else scores
     there = np.isfinite(scores)
+    counts = there.sum(0)
     with np.errstate(invalid="ignore"):  # 0 / 0 where no method has a score is the NaN that is meant
-        mean = np.where(there, scores, 0).sum(0) / there.sum(0)
-    order = np.argsort(-np.nan_to_num(board.primary.orient(mean), nan=-np.inf), kind="stable").tolist()
+        mean = np.where(there, scores, 0).sum(0) / counts
+    order = np.argsort(-np.nan_to_num(board.primary.orient(mean), nan=-np.inf), kind="stable")
+    # Means over other methods do not compare: of a run that has not ended, the images that have all of them.
+    order = order[counts[order] == counts.max()].tolist()
     places = list(dict.fromkeys([order[0], order[(len(order) - 1) // 2], order[-1]]))
-    return [Chosen(board.cases[i], title, float(mean[i])) for i, title in zip(places, titles, strict=True)]
+    return [Chosen(board.cases[i], title, float(mean[i])) for i, title in zip(places, _titles(len(order)), strict=True)]
+
+
+def _titles(images: int) -> tuple[str, ...]:
+    return {1: ("the only one",), 2: ("best", "worst")}.get(images, ("best", "median", "worst"))
 
 
 def shown_methods(board: Leaderboard, most: int = MOST, controls: Sequence[str] = CONTROLS) -> list[str]:
