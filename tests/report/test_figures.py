@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from leaderboard.synthetic import record
 from made_up_run import NASTY, write_made_up_run
 from matplotlib.figure import Figure
 
+from xaibench.leaderboard import aggregate
 from xaibench.leaderboard.results import Result, read_results
 from xaibench.report import figures
+from xaibench.report.choice import CONTROLS
 from xaibench.report.labels import place_names
 from xaibench.report.svg import drawn
 
@@ -46,6 +49,20 @@ def test_methods_have_looks_of_their_own_and_controls_are_grey(result: Result) -
     methods = [r.method for r in result.board.rows if not r.control]
     assert len({(look[m]["color"], look[m]["marker"]) for m in methods}) == len(methods)
     assert {look[c]["color"] for c in ("random", "frangi")} == {figures.GREY}
+
+
+def test_the_controls_of_every_figure_are_told_apart_whatever_others_there_are() -> None:
+    names = ["frangi", "green-contrast", "prediction", "prediction-blurred", "random", "sobel", "uniform", "z"]
+    board = aggregate([record(name, "1", {"srg": 0.5}, control=True) for name in names])
+    look = figures.looks(board, names)
+    assert len({str(look[c]["linestyle"]) for c in CONTROLS}) == len(CONTROLS)
+
+
+def test_where_no_method_has_both_thin_and_thick_another_pair_stands_or_none() -> None:
+    scores = {"srg-thin": 0.5, "srg-thick": None, "auroc-thin": 0.5, "auroc-thick": 0.5}
+    pair = figures.thin_and_thick(aggregate([record("a", "1", scores)]))
+    assert pair is not None and [c.name for c in pair] == ["auroc-thin", "auroc-thick"]
+    assert figures.thin_and_thick(aggregate([record("a", "1", {**scores, "auroc-thin": None})])) is None
 
 
 def test_thin_against_thick_puts_each_method_at_its_means(result: Result) -> None:

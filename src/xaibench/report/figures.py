@@ -15,7 +15,7 @@ from xaibench.leaderboard.board import Column, Leaderboard
 from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.results import Result
 from xaibench.leaderboard.text import number
-from xaibench.report.choice import column_of, shown_methods
+from xaibench.report.choice import CONTROLS, column_of, shown_methods
 from xaibench.report.labels import FAINT, GREY, place_names
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#9a8700", "#7f5fb0")
 MARKERS = "osD^vPX*"
-DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
 CURVE_LABELS = {
     "deletion": ("share of the field of view removed, most attributed first", "what is left of the target"),
     "insertion": ("share of the field of view put back, most attributed first", "what is back of the target"),
@@ -53,7 +53,7 @@ def looks(board: Leaderboard, methods: Sequence[str]) -> dict[str, dict[str, Any
     """Colour, line and marker of each of some methods; those of methods follow the order of the table."""
     control = {r.method: r.control for r in board.rows}
     plain = [r.method for r in board.rows if not r.control]
-    greys = [r.method for r in board.rows if r.control]
+    greys = sorted((m for m in control if control[m]), key=lambda m: m not in CONTROLS)  # those of every figure first
     found: dict[str, dict[str, Any]] = {}
     for m in methods:
         i = (greys if control[m] else plain).index(m)
@@ -114,10 +114,10 @@ def thin_against_thick(ax: Axes, board: Leaderboard, labelled: Sequence[str] | N
 
 
 def thin_and_thick(board: Leaderboard) -> tuple[Column, Column] | None:
-    """The two columns that say how good a method is on thin and on thick vessels, if they were measured."""
+    """The two columns that say how good a method is on thin and on thick vessels, if some method has both."""
     for stem in ("srg", "auroc", "lift"):
         thin, thick = column_of(board, f"{stem}-thin"), column_of(board, f"{stem}-thick")
-        if thin and thick:
+        if thin and thick and np.isfinite(board.mean(thin) + board.mean(thick)).any():
             return thin, thick
     return None
 
