@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from xaibench.conformance.explainers import CHECKS, Limits, cost, some_map
-from xaibench.conformance.metrics import METRIC_CHECKS, MetricTrial
+from xaibench.conformance.metric_trial import MetricTrial
+from xaibench.conformance.metrics import METRIC_CHECKS
 from xaibench.conformance.trial import CheckFailed, NoMap, Trial
 from xaibench.errors import Skipped, UserError
 from xaibench.registry import Plugin, Spec, parse
