@@ -1,7 +1,8 @@
 """Parts of the published tables that stand in a text: ``python results/excerpts.py`` fills them in anew.
 
 Where a text says ``<!-- results/drive vessels: srg auroc-thin; gradcam lime prediction -->``, these columns and rows
-of that table follow, up to ``<!-- end -->``; ``all`` stands for all rows. A test says when they are not the published.
+of that table follow, up to ``<!-- end -->``; ``all`` stands for all rows. Where it says ``<!-- table of FILE -->``, the
+table of that page follows. A test says when they are not the published.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ BLOCK = re.compile(
     r"(<!-- results/(?P<name>\S+) (?P<target>\S+): (?P<columns>[^;]+); (?P<rows>.+?) -->\n).*?(?=<!-- end -->)",
     re.DOTALL,
 )
+WHOLE = re.compile(r"(<!-- table of (?P<page>\S+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 Rows = tuple[tuple[str, ...], ...]
 
 
@@ -55,7 +57,11 @@ def filled(text: str) -> str:
         rows = table(block["name"], block["target"])
         return block[1] + excerpt(rows, block["columns"].split(), block["rows"].split())
 
-    return BLOCK.sub(fill, text)
+    def whole(block: re.Match[str]) -> str:
+        lines = (HERE.parent / block["page"]).read_text().splitlines(keepends=True)
+        return block[1] + "".join(line for line in lines if line.startswith("|"))
+
+    return WHOLE.sub(whole, BLOCK.sub(fill, text))
 
 
 def write() -> None:

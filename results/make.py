@@ -23,7 +23,7 @@ def make(name: str) -> None:
     """Compute what is missing of a table, and publish it."""
     for part in TABLES[name].parts:
         words = [*command(name, part), "--workers", str(os.cpu_count() or 1)]  # the same bits with any number
-        print("xaibench", shlex.join(words), flush=True)
+        print(typed(words), flush=True)
         done = _run(words)
         if done == 130:
             raise SystemExit("Interrupted; the same command goes on.")
@@ -33,13 +33,19 @@ def make(name: str) -> None:
 
 
 def publish(name: str) -> None:
-    """Numbers alone, to ``results/``."""
+    """Numbers alone, to ``results/``, with the commands that made them."""
     said("publish", str(RUNS / name), "--out", str(HERE / name))
+    (HERE / name / "commands.txt").write_text("".join(f"{typed(command(name, part))}\n" for part in TABLES[name].parts))
     if TABLES[name].wide:
         wide = said("leaderboard", str(RUNS / name), "--wide", "--format", "markdown")
         (HERE / name / "leaderboard.md").write_text(wide)
     else:
         (HERE / name / "claims.md").write_text(said("claims", str(RUNS / name), "--format", "markdown"))
+
+
+def typed(words: Sequence[str]) -> str:
+    """A command as one types it."""
+    return shlex.join(["xaibench", *words])
 
 
 def _run(words: Sequence[str]) -> int:
@@ -56,8 +62,7 @@ def main() -> None:
         parser.error(f"there is no table {strange[0]}; there are {', '.join(TABLES)}")
     for name in args.tables or TABLES:
         if args.list:
-            for part in TABLES[name].parts:
-                print("xaibench", shlex.join(command(name, part)))
+            print("\n".join(typed(command(name, part)) for part in TABLES[name].parts))
         else:
             make(name)
     if not args.tables and not args.list:

@@ -106,7 +106,7 @@ def test_the_words_carry_the_numbers() -> None:
         "lime against Grad-CAM on thin vessels: worse, since its AUROC on thin vessels is .05 lower"
         in found["5"][0].words
     )
-    assert "their vesselness is .11 higher" in found["3"][0].words
+    assert "their vesselness is .108 higher" in found["3"][0].words
     few = judged(method("gradcam", GRADCAM, n=3))["1"][0].words
     assert few.endswith("(3 images, which is too few).") and ": undecided; over vessel segments" in few
 

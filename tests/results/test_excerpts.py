@@ -48,6 +48,14 @@ def test_an_outdated_excerpt_is_filled_in_anew(excerpts: ModuleType, monkeypatch
     assert excerpts.filled(found) == found
 
 
+def test_a_page_s_table_is_shown_whole(excerpts: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(excerpts, "HERE", tmp_path / "results")
+    (tmp_path / "page.md").write_text("# Head\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n* a note\n")
+    found = excerpts.filled("before\n<!-- table of page.md -->\nold\n<!-- end -->\nafter\n")
+    rows = "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    assert found == f"before\n<!-- table of page.md -->\n{rows}<!-- end -->\nafter\n"
+
+
 @pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "results" / "README.md"], ids=lambda p: p.parent.name)
 def test_the_texts_show_what_was_published(excerpts: ModuleType, path: Path) -> None:
     assert path in excerpts.TEXTS

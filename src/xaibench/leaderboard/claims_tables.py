@@ -63,7 +63,7 @@ def _cells(t: Test) -> list[str]:
     of = t.images + t.left_out + t.lost
     return [
         *(t.measure, str(t.images) if t.images == of else f"{t.images} of {of}"),
-        *(with_interval(t.value, t.low, t.high), number(t.against), number(t.effect)),
+        *(with_interval(t.value, t.low, t.high, bounded=False), number(t.against), number(t.effect)),
         probability(t.p_holm),
     ]
 

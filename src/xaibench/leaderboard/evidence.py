@@ -205,7 +205,7 @@ def _texture(board: Leaderboard, components: Sequence[Component]) -> Question:
     # What has no line has no false positive that could be compared; without any line nobody has looked.
     sample = Sample(values, np.isnan(values)) if components else None
     says = lambda v: (
-        f"their vesselness is {number(abs(v), bounded=False)} {_side(v)} "
+        f"their vesselness is {number(abs(v), bounded=False, decimals=3)} {_side(v)} "
         "than that of the same shapes laid over true negatives"
     )
     measure = Measure("vesselness − matched", 0, says, ("fp-lift",), sample)

@@ -11,12 +11,13 @@ EMPTY = "–"
 _ROUNDING = 1e-12  # what a sum of floats is off by; nothing that is measured is so small
 
 
-def number(x: float, *, bounded: bool = True) -> str:
+def number(x: float, *, bounded: bool = True, decimals: int = 2) -> str:
     """A number as short as a table needs it: ``.71``, ``-.05``, ``1.3``; ``–`` for NaN.
 
     Args:
         x: the number.
         bounded: its range is finite, so that less than half a hundredth is nothing; else it is written out.
+        decimals: of a number below ten.
 
     Example:
         >>> number(0.714), number(-0.05), number(12.34), number(1234.5), number(3e-9, bounded=False)
@@ -27,18 +28,27 @@ def number(x: float, *, bounded: bool = True) -> str:
     if not math.isfinite(x):
         return EMPTY
     size = abs(x)
-    if not bounded and _ROUNDING < size < 0.005:
+    if not bounded and _ROUNDING < size < 0.5 * 10**-decimals:
         mantissa, exponent = f"{x:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    text = f"{x:.{0 if size >= 99.95 else 1 if size >= 9.995 else 2}f}"
+    text = f"{x:.{0 if size >= 99.95 else 1 if size >= 9.995 else decimals}f}"
     return re.sub(r"^-(?=0?\.?0*$)", "", text).replace("0.", ".", 1) if size < 0.995 else text
 
 
 def with_interval(mean: float, low: float, high: float, *, bounded: bool = True) -> str:
-    """``.71 [.68, .74]``, or the mean alone where there is no interval."""
+    """``.71 [.68, .74]``, or the mean alone where there is no interval.
+
+    Example:
+        >>> with_interval(0.0093, 0.0081, 0.0101, bounded=False)  # two decimals would not tell its ends apart
+        '.009 [.008, .010]'
+    """
     if not math.isfinite(low):
         return number(mean, bounded=bounded)
-    return f"{number(mean, bounded=bounded)} [{number(low, bounded=bounded)}, {number(high, bounded=bounded)}]"
+    # Of small ones that differ by a third, such as .007 and .011, two decimals would show neither size nor spread.
+    coarse = number(low) == number(high) and min(abs(low), abs(high)) >= 0.005 and abs(mean) < 0.05
+    decimals = 3 if coarse and not bounded else 2
+    shown = (number(v, bounded=bounded, decimals=decimals) for v in (mean, low, high))
+    return "{} [{}, {}]".format(*shown)
 
 
 def band(low: float, high: float) -> str:
