@@ -44,7 +44,7 @@ def with_interval(mean: float, low: float, high: float, *, bounded: bool = True)
     """
     if not math.isfinite(low):
         return number(mean, bounded=bounded)
-    # Of small ones that differ by a third, such as .007 and .011, two decimals would show neither size nor spread.
+    # Of small ones, such as .007 and .011, two decimals would show neither size nor spread.
     coarse = number(low) == number(high) and min(abs(low), abs(high)) >= 0.005 and abs(mean) < 0.05
     decimals = 3 if coarse and not bounded else 2
     shown = (number(v, bounded=bounded, decimals=decimals) for v in (mean, low, high))
