@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import xaibench as xb
 from xaibench.errors import UserError
+from xaibench.leaderboard.statistics import compare
 from xaibench.record import Record, Store
 from xaibench.record.published import is_published
 from xaibench.run.prepared import run_prepared
@@ -96,3 +98,10 @@ def test_the_commands_are_those_of_the_tables(beside: Callable[[str], ModuleType
         for part in parts:
             for method in part.methods or tables.every_method():
                 assert (part.target, method) in shown, f"{method} is missing in {name}, {part.target}"
+
+
+def test_other_networks_have_images_enough_to_tell_methods_apart(beside: Callable[[str], ModuleType]) -> None:
+    tables = beside("tables")
+    scores = np.arange(len(tables.TELLING))[:, None] + np.zeros(tables.TESTED)
+    assert len(set(compare(scores).letters or [])) == len(tables.TELLING)
+    assert compare(scores[:, 1:]).letters is None
