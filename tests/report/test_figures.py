@@ -123,6 +123,19 @@ def test_names_beside_points_do_not_lie_on_each_other_where_there_is_room() -> N
     assert boxes[2].x1 <= ax.get_window_extent().x1
 
 
+def test_a_crowd_of_names_keeps_apart_and_off_the_points() -> None:
+    ax = axes()
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    at = np.random.default_rng(0).normal(0.5, 0.06, (6, 2))
+    place_names(ax, [(x, y, f"method-{i}") for i, (x, y) in enumerate(at)])
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) == 6
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    points = ax.transData.transform(at)
+    assert not any(box.contains(x, y) for box in boxes for x, y in points)
+
+
 def test_a_drawing_is_well_formed_has_no_size_and_keeps_its_text(result: Result) -> None:
     text = drawn(lambda f: figures.curves(f.add_subplot(), result, "deletion").legend(), (4, 3), "one")
     root = ET.fromstring(text)
