@@ -61,7 +61,7 @@ def read(run: Run, target: str | None = None) -> Result:
     if len(results) > 1:
         about = "; ".join(f"{r.board.dataset} {r.board.split}, {r.board.model}" for r in results)
         raise UserError(
-            f"{store.root} holds {len(results)} leaderboards: {about}.", "Draw them from runs of their own."
+            f"{store.shown} holds {len(results)} leaderboards: {about}.", "Draw them from runs of their own."
         )
     return results[0]
 

@@ -18,6 +18,8 @@ def test_the_published_run_gives_the_tables_of_the_run(xaibench: Run, finished: 
     for options in ((), ("--wide",), ("--format", "json"), ("--metrics",)):
         run, published = (xaibench("leaderboard", str(where), *options) for where in (finished, "published"))
         assert (published.code, published.out) == (run.code, run.out)
+    run, published = (xaibench("claims", str(where), "--format", "json") for where in (finished, "published"))
+    assert published.out.replace("runs/published", str(finished)) == run.out  # where the command would add what lacks
     assert not [p for p in (tmp_path / "published").rglob("*") if p.suffix in (".npz", ".png", ".html")]
 
 
@@ -45,6 +47,7 @@ def test_another_picture_or_network_is_refused(xaibench: Run, finished: Path, sm
         ("copy", "copy", "copy is the folder of a run"),
         ("copy", "other", "other is the folder of a run"),
         ("copy", "a-file", "a-file"),
+        ("published", "again", "published is published already"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -53,6 +56,7 @@ def test_what_cannot_be_is_one_sentence(
     shutil.copytree(finished, tmp_path / "copy")
     (tmp_path / "other" / "cells").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
+    assert xaibench("publish", str(finished), "--out", "published").code == 0
     (tmp_path / "a-file").write_text("mine")
     said = xaibench("publish", run, "--out", out)
     assert said.code == 2 and words in said.err and "Traceback" not in said.err

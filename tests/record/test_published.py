@@ -65,6 +65,21 @@ def test_it_is_unpacked_once_and_anew_when_it_changes(store: Store, tmp_path: Pa
     assert {r.case for r in Store.open(out).records()} == {"0", "other"}
 
 
+def test_what_is_read_beside_the_records_is_there(store: Store, tmp_path: Path) -> None:
+    (store.root / "false_positives.csv").write_text("dataset\ndrive\n")
+    (store.root / "segments.csv").write_text("dataset\ndrive\n")
+    out = published(store, tmp_path / "out")
+    opened = Store.open(out)
+    assert (opened.root / "false_positives.csv").read_text() == "dataset\ndrive\n"
+    assert not (opened.root / "segments.csv").exists()  # long, and nothing reads it
+    assert (opened.shown, Store.open(store.root).shown) == (out, store.root)
+    (out / "false_positives.csv.gz").write_bytes(gzip.compress(b"dataset\nother\n"))
+    assert Store.open(out).root != opened.root
+    (out / "false_positives.csv.gz").write_bytes(b"no gzip")
+    with pytest.raises(UserError, match=r"false_positives\.csv\.gz cannot be read"):
+        Store.open(out)
+
+
 def test_without_a_cache_it_is_read_all_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

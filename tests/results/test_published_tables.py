@@ -100,6 +100,14 @@ def test_the_commands_are_those_of_the_tables(beside: Callable[[str], ModuleType
                 assert (part.target, method) in shown, f"{method} is missing in {name}, {part.target}"
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_the_page_of_claims_is_what_the_published_records_say(name: str, beside: Callable[[str], ModuleType]) -> None:
+    page = ROOT / "results" / name / "claims.md"
+    assert page.is_file() != beside("tables").TABLES[name].wide
+    if page.is_file():
+        assert beside("tables").said("claims", str(page.parent), "--format", "markdown") == page.read_text()
+
+
 def test_other_networks_have_images_enough_to_tell_methods_apart(beside: Callable[[str], ModuleType]) -> None:
     tables = beside("tables")
     scores = np.arange(len(tables.TELLING))[:, None] + np.zeros(tables.TESTED)

@@ -29,6 +29,8 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     store, out = Store.open(args.run), named(args.out)
     if is_there(out / "cells") or out.resolve() == store.root.resolve():
         raise UserError(f"{out} is the folder of a run.", "Give --out another folder.")
+    if store.shown != store.root:
+        raise UserError(f"{args.run} is published already.", "Copy the folder, or name the run that it is of.")
     records, damaged = store.scan()
     for path, reason in damaged:
         console.warn(f"{path} is damaged and left out: {reason}.")

@@ -44,7 +44,7 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Write the report and say where it is; returns the exit code."""
     store = _open(args.run)
-    out = named(args.out) if args.out else store.root / "report.html"
+    out = named(args.out) if args.out else store.shown / "report.html"
     writable(out, force=args.force or _is_report(out))
 
     from xaibench.leaderboard.claims import claims_on

@@ -147,7 +147,9 @@ def _begin(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> list[str]:
     same = [(s, a) for s, a in asked if (a.get("dataset"), a.get("model")) == (board.dataset, board.model)]
     store, run = (same or asked)[0]
     words = ["xaibench", "run", *(_given(run) or ["--data", board.dataset, "--model", board.model])]
-    return [*words, "--cases", str(max(len(b.cases) for b in boards)), "--out", str(store.root)]
+    # What is published is added to in a run of its own, beside which it is then read.
+    out = store.root if store.shown == store.root else Path("runs") / store.shown.resolve().name
+    return [*words, "--cases", str(max(len(b.cases) for b in boards)), "--out", str(out)]
 
 
 def _given(run: Mapping[str, Any]) -> list[str] | None:

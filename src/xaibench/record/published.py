@@ -23,6 +23,7 @@ from xaibench.record.seal import seal, unseal
 RECORDS = "records.jsonl.gz"
 TABLES = ("run.json", "leaderboard.csv", "leaderboard.md", "metrics.csv")
 LONG_TABLES = ("scores.csv", "segments.csv", "false_positives.csv")  # compressed
+READ_BESIDE = ("run.json", "false_positives.csv.gz")
 MOST = 1 << 30  # bytes of all records, unpacked
 _KEY = re.compile(r"[0-9a-f]{24}")
 
@@ -56,14 +57,16 @@ def is_published(root: Path) -> bool:
 def unpacked(root: Path) -> Path:
     """The folder of a run with the published records in it as a run keeps them; made once, in the user's cache.
 
+    What the reading side reads beside them, ``run.json`` and the false positives, is there, too.
+
     Raises:
         UserError: if the records are damaged.
     """
     source = root / RECORDS
     try:
         raw = read_bounded(source, MOST)
-        asked = read_bounded(root / "run.json") if is_file(root / "run.json") else None
-        digest = hashlib.sha256(raw + (asked or b"")).hexdigest()[:24]
+        beside = {name: read_bounded(root / name) for name in READ_BESIDE if is_file(root / name)}
+        digest = hashlib.sha256(b"".join(hashlib.sha256(c).digest() for c in (raw, *beside.values()))).hexdigest()[:24]
         folder = _kept(digest)
         if folder.is_dir():
             return folder
@@ -77,9 +80,10 @@ def unpacked(root: Path) -> Path:
                 path = part / "cells" / key[:2] / f"{key}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(line)
-            if asked is not None:
-                part.mkdir(parents=True, exist_ok=True)
-                (part / "run.json").write_bytes(asked)
+            part.mkdir(parents=True, exist_ok=True)
+            for name, kept in beside.items():
+                source = root / name
+                (part / name.removesuffix(".gz")).write_bytes(gunzipped(kept, MOST) if name.endswith(".gz") else kept)
             part.rename(folder)
         except FileExistsError:  # another process was quicker
             pass

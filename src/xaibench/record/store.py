@@ -43,10 +43,14 @@ class Store:
     Args:
         root: the folder; it need not exist before something is written.
         report: called once with each file that is found damaged, and the reason; by default a warning is logged.
+        shown: the folder as its user knows it, where that is another: the published one that was unpacked into root.
     """
 
-    def __init__(self, root: str | Path, report: Callable[[Path, str], object] | None = None) -> None:
+    def __init__(
+        self, root: str | Path, report: Callable[[Path, str], object] | None = None, *, shown: Path | None = None
+    ) -> None:
         self.root = Path(root)
+        self.shown = shown or self.root
         self.index = Index(self.root, _parse)
         self.report = report or _log
         self._told: set[Path] = set()
@@ -66,7 +70,7 @@ class Store:
         if not is_there(path):
             raise UserError(f"There is no folder {path}.", f"`xaibench run --out {path}` would make it.")
         if is_published(path) and not is_folder(path / "cells"):
-            return cls(unpacked(path))
+            return cls(unpacked(path), shown=path)
         if not is_file(path / "run.json") and not is_folder(path / "cells"):
             raise UserError(
                 f"{path} is not the folder of a run: it has neither run.json nor cells.",

@@ -81,7 +81,7 @@ def _content(source: Source) -> dict[str, Any]:
     count = sum(len(chosen_cases(r.board)) * len(r.board.rows) for r in source.results)
     panels = [_panel(r, i, source, pictures, count) for i, r in enumerate(source.results)]
     return {
-        "title": source.store.root.resolve().name,
+        "title": source.store.shown.resolve().name,
         "heads": _verdicts(source.results),
         "panels": panels,
         "rules": Markup("\n".join(pictures.rules)),  # class names and base64 alone
@@ -96,7 +96,7 @@ def _content(source: Source) -> dict[str, Any]:
         "losses": losses([r for result in source.results for r in result.records]),
         "damaged": source.damaged,
         "unreached": [(p["about"], p["unreached"]) for p in panels if p["unreached"]],
-        "provenance": provenance(run, source.results, source.store.root, source.command),
+        "provenance": provenance(run, source.results, source.store.shown, source.command),
     }
 
 
