@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from xaibench.errors import UserError
 
 
@@ -9,6 +11,12 @@ def at_least(least: int, name: str, value: int) -> None:
     """Refuses a number of samples, pixels … that is too small."""
     if value < least:
         raise UserError(f"{name}={value} is too few.", f"Give at least {least}.")
+
+
+def above_zero(name: str, value: float) -> None:
+    """Refuses a length or strength that is not positive, or not finite."""
+    if not 0 < value < math.inf:
+        raise UserError(f"{name}={value} is not positive.", "Give a positive number.")
 
 
 def open_unit(name: str, value: float) -> None:

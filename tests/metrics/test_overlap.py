@@ -15,7 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from xaibench.data.case import Case
-from xaibench.errors import Skipped
+from xaibench.errors import Skipped, UserError
 from xaibench.metrics import overlap
 from xaibench.metrics.compare import Levels, area_under_roc, lift_of, mass_share, near, pointing_hit, turned
 from xaibench.scorer import Scorer
@@ -200,6 +200,31 @@ def test_turned_masks_are_numpys_on_a_square_and_keep_their_size(seed: int, top:
     found = [m[top : top + side, left : left + side] for m in turned(mask, fov)]
     assert {m.tobytes() for m in found} == {np.ascontiguousarray(m).tobytes() for m in every}
     assert all(m.sum() == mask.sum() and not (m & ~fov).any() for m in turned(mask, fov))
+
+
+@pytest.mark.parametrize("radius", [0.8, 1.0, 1.5, 2.0, 2.5, 9.0])
+def test_where_thin_ends_is_a_parameter(eye: Case, radius: float) -> None:
+    values = np.random.default_rng(0).random(eye.fov.shape) + 0.1 * eye.caliber.numpy()
+    caliber, fov, off = eye.caliber.numpy() / eye.scale, eye.fov.numpy(), eye.fov.numpy() & ~eye.vessels.numpy()
+    thin, thick = (caliber > 0) & (caliber <= radius), caliber > radius
+    asked_for = {"radius": radius, "rng": RNG}
+    for part, mask, metric in (("thin", thin, overlap.auroc_thin), ("thick", thick, overlap.auroc_thick)):
+        if mask.any():
+            expected = area_under_roc(values[mask & fov], values[off])
+            assert metric(values, eye, asked(eye), **asked_for).value == pytest.approx(expected, abs=1e-12)
+        else:
+            with pytest.raises(Skipped, match=f"no {part} vessel"):
+                metric(values, eye, asked(eye), **asked_for)
+    if thin.any() and thick.any():
+        gap = math.log2(lift_of(values, thick, fov) / lift_of(values, thin, fov))
+        assert overlap.thin_gap(values, eye, asked(eye), **asked_for).value == pytest.approx(gap)
+
+
+def test_a_radius_that_makes_no_sense_is_named(eye: Case) -> None:
+    for metric in (overlap.thin_gap, overlap.lift_thick):
+        with pytest.raises(UserError, match="radius=-1"):
+            metric(np.ones(eye.fov.shape), eye, asked(eye), rng=RNG, radius=-1)
+    assert "radius" not in overlap.lift_vessels.parameters
 
 
 def test_what_a_map_scores_by_chance_stands_beside_its_value(eye: Case) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,37 @@ def test_only_ratios_count(metric: Plugin) -> None:
     assert score(metric, 4 * map_, MANY).value == pytest.approx(score(metric, map_, MANY).value, abs=1e-12)
 
 
+def test_by_chance_is_what_a_map_scores_against_turned_vessels() -> None:
+    """Turned by hand: a square picture and its vessels, so that nothing leaves it."""
+    square = bars([1.0, 3.0] * 3, [0.1 + 0.02 * i for i in range(6)])
+    side = min(square.fov.shape)
+    case = replace(
+        square, **{n: getattr(square, n)[..., :side, :side].clone() for n in ("image", "vessels", "fov", "caliber")}
+    )
+    map_ = np.random.default_rng(1).random((side, side)) ** 4
+    for metric in (caliber_response, contrast_response):
+        found = score(metric, map_, case)
+        opposite = [
+            score(metric, np.ascontiguousarray(turn(map_)), case).value
+            for turn in (np.fliplr, np.flipud, lambda m: np.rot90(m, 2))
+        ]
+        assert len(found.null) == 7
+        np.testing.assert_allclose(found.null[:3], opposite, atol=1e-12)
+        assert score(metric, np.ones((side, side)), case).null == (0.0,) * 7
+
+
+def test_where_thin_ends_is_a_parameter() -> None:
+    case = bars([1.0, 2.0, 3.0, 4.0] * 5, [0.2] * 20)
+    map_ = pictured(case, [1, 2, 4, 8] * 5)
+    areas = np.array([1, 3, 5, 7])
+    for radius, few in ((1.0, 1), (2.5, 2)):
+        density = [np.average([1, 2, 4, 8][kind], weights=areas[kind]) for kind in (slice(few), slice(few, 4))]
+        expected = math.log2(density[1] / density[0])
+        assert score(thin_gap_matched, map_, case, radius=radius).value == pytest.approx(expected)
+    with pytest.raises(UserError, match="radius=0"):
+        score(thin_gap_matched, map_, case, radius=0)
+
+
 def test_the_slope_of_a_map_proportional_to_width_is_known() -> None:
     widths = [1, 3, 5, 7]
     map_ = pictured(FEW, widths)
@@ -98,7 +130,7 @@ def test_the_line_is_weighted_by_pixels() -> None:
 
 
 def test_widths_are_drives_and_the_widest_count_together() -> None:
-    double = bars([2.0, 4.0, 8.0, 9.0], [0.2] * 4, scale=2.0)
+    double = bars([1.5, 3.5, 7.5, 9.0], [0.2] * 4, scale=2.0)
     assert score(caliber_response, pictured(double, [1, 2, 3, 4]), double).curve[0] == (1, 3, 7, 8)
     wide = bars([1.0, 6.0, 9.0], [0.2] * 3)
     assert score(caliber_response, pictured(wide, [1, 2, 3]), wide).curve[0] == (1, 8)
@@ -109,7 +141,7 @@ def test_one_width_has_no_slope() -> None:
     with pytest.raises(Skipped, match="1 width,"):
         score(caliber_response, np.ones(case.fov.shape), case)
     with pytest.raises(Skipped, match="0 widths"):
-        score(caliber_response, np.ones(case.fov.shape), blank())
+        score(caliber_response, np.ones(blank().fov.shape), blank())
 
 
 def blank() -> Case:

@@ -57,6 +57,14 @@ def test_values_that_make_no_sense_are_named(given: dict[str, float]) -> None:
         max_sensitivity(np.zeros(EYE.fov.shape), EYE, asked(), rng=rng(), method=method(picture), **given)
 
 
+def test_what_lies_outside_the_field_of_view_does_not_count() -> None:
+    def noisy(scorer: Scorer, image: torch.Tensor, *, rng: np.random.Generator) -> torch.Tensor:
+        return torch.where(EYE.fov, 1.0, image[1] + torch.rand(image.shape[1:]))
+
+    assert not EYE.fov.all()
+    assert max_sensitivity(np.zeros(EYE.fov.shape), EYE, asked(), rng=rng(), method=method(noisy), draws=2).value == 0
+
+
 def test_a_method_that_ignores_the_question_has_no_target_sensitivity() -> None:
     network = GreenFilter(0.4, 8.0)  # finds the eye's thin and thick vessels
     scorer = Scorer(network, target("vessels", network, EYE))

@@ -133,7 +133,8 @@ def test_of_an_unsigned_method_the_size_of_the_values_is_asked() -> None:
         labels = y * 3 // height * 4 + x * 4 // width
         total = np.bincount(labels.ravel(), values.ravel(), 12)
         tiles.append(total)
-        return torch.from_numpy(np.abs(total)[labels] / np.bincount(labels.ravel())[labels])
+        area = np.maximum(np.bincount(labels[case.fov.numpy()], minlength=12), 1)
+        return torch.from_numpy((np.abs(total) / area)[labels])
 
     assert error(own(sums, signed=False), scorer, case) < 1e-5
     assert len(tiles) == 1 and (tiles[0] != 0).sum() > 6
@@ -214,6 +215,15 @@ def test_a_constant_map_is_worth_what_the_areas_are(level: float) -> None:
     expected = np.sqrt(1 - phi.sum() ** 2 / (12 * (phi @ phi))) if right_way else 1
     constant = error(own(lambda _s, image, _c: torch.full(image.shape[1:], level)), scorer, case)
     assert constant == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_lies_outside_the_field_of_view_does_not_count() -> None:
+    fov = CASE.fov.clone()
+    fov[:, :60] = False
+    fov[best_window(CASE.vessels.numpy(), fov.numpy(), WINDOW)[0]] &= torch.arange(150) % 7 > 0  # some of each tile
+    case = replace(CASE, fov=fov)
+    outside = lambda s, image, c: torch.where(c.fov, pixel_values(s, image, c), 9e3)
+    assert error(own(outside), case=case) < 1e-6
 
 
 def test_the_window_is_the_square_with_the_most_vessels() -> None:

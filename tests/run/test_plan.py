@@ -66,7 +66,8 @@ def test_suites() -> None:
     fills = {
         f"{curve}[fill={fill},steps=10]" for curve in ("srg", "deletion", "insertion") for fill in ("blur", "mean")
     }
-    assert set(metrics["full"]) == every - truth | fills | {"context[share=0.9]"}
+    radii = {f"{name}[radius={r}.0]" for name in ("auroc-thin", "thin-gap", "thin-gap-matched") for r in (1, 2)}
+    assert set(metrics["full"]) == every - truth | fills | radii | {"context[share=0.9]"}
     beside = {"srg-thin", "srg-thick", "irof"}
     assert set(metrics["full"]) - set(metrics["standard"]) == {"mprt", "max-sensitivity"} | beside
     assert set(metrics["standard"]) - set(metrics["full"]) == {f"{name}[steps=10]" for name in beside}

@@ -2,6 +2,10 @@
 
 A_k is what the layer gives in channel k, g_k the gradient of the target's mean logit with respect to it, both (h, w).
 No map is scaled to [0, 1], which would make maps of two images incomparable.
+
+Most of the formulas were derived for layers behind a ReLU. Such are all layers of the bundled AttentionUnets but
+``last``, and the decoders of the U-Nets; the encoders and the bottleneck of these, and all of SegResNet's, are residual
+sums, of whose values about half are negative.
 """
 
 from __future__ import annotations
@@ -78,8 +82,11 @@ def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
     """Grad-CAM whose weights are the gradients' mean weighted by the activation.
 
     ReLU(Σ_k w_k A_k),  w_k = ΣA_k g_k / ΣA_k  (Fu 2020): to first order, what channel k adds to the map sums to what it
-    adds to the score. A channel whose activations cancel is left out. It was derived for a layer behind a ReLU, where
-    only an empty channel is. At ``last``, where ΣA_k is negative and ΣA_k g_k is not, the formula inverts the map.
+    adds to the score. It was derived for a layer behind a ReLU. Elsewhere activations can cancel: a channel in which
+    they do to rounding is left out, but one in which they nearly do has a large weight of any sign. The bottleneck of
+    the bundled U-Nets is such a layer, a residual sum without a ReLU behind it, and on some images one channel
+    outweighs all others: the scores differ much from image to image for that reason alone. At ``last``, where ΣA_k is
+    negative and ΣA_k g_k is not, the formula inverts the map.
 
     Args, returns and raises as :func:`gradcam`.
     """
@@ -118,8 +125,8 @@ def seg_xrescam(
     """Activation times the gradient's mean over windows, between HiResCAM and Grad-CAM (Seg-XRes-CAM).
 
     ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window (Hasany 2023). Windows lie side by side from the upper left; those
-    that the border cuts average what is there. The authors' program pads these with zeros, and stretches all windows
-    out of their places where they do not divide the layer.
+    that the border cuts average what is there. The authors' program pads these with zeros, stretches all windows out of
+    their places where they do not divide the layer, and takes each window's maximum unless told otherwise.
 
     Args, returns and raises as :func:`gradcam`, and:
 
@@ -144,8 +151,8 @@ def scorecam(
     [0, 1] over the field of view, outside which nothing is hidden. A channel that is constant there shows no place and
     is left out. A pass for each of the others and two more.
 
-    The paper hides by black; here a baseline hides, since the edge of a black hole is none of the eye's. The authors'
-    program makes w the softmax of the scores over the channels, which suits probabilities: of logits it keeps the one
+    The paper hides by black; here a baseline hides, since the edge of a black hole is none of the eye's. A softmax of
+    the scores over the channels, as other implementations take it, suits probabilities: of logits it keeps the one
     channel that is ahead by a few units, or all alike, and gives a positive weight to those that lower the score.
 
     Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one), and:
@@ -202,7 +209,9 @@ def eigencam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
 
     ReLU(Σ_k v_k A_k),  v the first right singular vector of the (pixels × channels) activations, which are not centred
     (Muhammad 2020). Its sign is arbitrary; here what is farthest from zero is positive, so that no map is empty. Behind
-    a ReLU nothing is cut then. At ``last`` it can be the background, where logits lie as far from zero as on vessels.
+    a ReLU nothing is cut then. The whole frame counts, as in the paper, and with it the black around the field of view,
+    which the component of a coarse layer shows more than anything inside. At ``last`` it can be the background, where
+    logits lie as far from zero as on vessels.
 
     Args, returns and raises as :func:`gradcam` (the score is not asked for: nothing is skipped for want of it).
     """

@@ -42,14 +42,14 @@ def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tens
     paper="Shrikumar 2016",
     library="captum",
     known_failures={
-        "planted-evidence": "it says what scaling towards black would do, and the darkest vessel of all is black"
+        "planted-evidence": "it says what scaling to black would cost, and the darkest vessel of all is black"
     },
 )
 def input_x_gradient(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Intensity times gradient, summed over the colours.
 
-    A vessel is dark, so that what matters most is multiplied with the smallest numbers: the map says how the score
-    would change, to first order, were the pixel scaled towards black.
+    A vessel is dark, so that what matters most is multiplied with the smallest numbers: the map says how far the score
+    would fall, to first order, were the pixel scaled to black.
 
     Returns:
         (H, W) float32, signed.
@@ -114,7 +114,7 @@ def smoothgrad(
         rng: not used; captum draws from torch's global generator, which ``explain`` seeds.
         samples: noisy copies; each costs a pass with its gradient.
         noise: standard deviation of the Gaussian noise. The paper's .1 to .2 of the range suit photographs; a thin
-            vessel differs from its surroundings by .03 and would be buried.
+            vessel differs from its surroundings by .03 only, so less is taken here.
 
     Returns:
         (H, W) float32, >= 0, the largest of the three colours.

@@ -17,11 +17,13 @@ from xaibench.scorer import Scorer
 
 @explainer("lrp", family="gradient", signed=True, paper="Bach 2015", sums_to="score")
 def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: float = 0.25) -> Tensor:
-    """Layer-wise relevance propagation with the ε-rule, conserving the score.
+    """Layer-wise relevance propagation: ε-rule, what bias and ε absorb shared evenly, so that the sum is the score.
 
-    An affine operation z = Wx + b hands relevance R on as x · Wᵀ(R / (z + ε sign z)). What bias and ε would swallow is
-    shared evenly by the operation's inputs (the ``bias_factor`` of the LRP toolbox, Lapuschkin 2016), so that the
-    relevance of all pixels sums to the score: within 1 %, tested. Batch norm is canonised: it makes one operation with
+    An affine operation z = Wx + b hands relevance R on as x · Wᵀ(R / (z + ε sign z)). What bias and ε absorb in the
+    rule of Bach 2015 is shared evenly by the operation's inputs (the ``bias_factor`` 1 of Arras 2017), so that the
+    relevance of all pixels sums to the score: within 1 %, tested. With large biases and ε that is most of it: of
+    ``unet-drive``'s maps over nine tenths of the sum have been shared evenly somewhere. They are in part a blur of the
+    target's own logits, which no check of the sum can tell. Batch norm is canonised: it makes one operation with
     the convolution before it. Nonlinearities hand relevance on as it is, sums in proportion to the summands,
     concatenations and crops where it came from, maximum poolings to the winner, gates to the signal and not to the gate
     (Arras 2017). captum's LRP knows neither transposed convolutions nor concatenations nor additions.

@@ -112,14 +112,16 @@ def lift_of(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float
     return mass_share(attribution, mask, fov) * float(fov.sum()) / float(mask.sum())
 
 
-def turned(mask: np.ndarray, fov: np.ndarray) -> list[np.ndarray]:
-    """The mask in the seven other positions that rotations by 90° and mirrorings have, inside the field of view.
+def turned(values: np.ndarray, fov: np.ndarray, nothing: float = 0) -> list[np.ndarray]:
+    """An array in the seven other positions that rotations by 90° and mirrorings have, inside the field of view.
 
     It turns about the middle of the field of view's bounding box, to the pixel or half a pixel beside it; what leaves
     the field of view is lost.
 
     Args:
-        mask, fov: (H, W) bool.
+        values: (H, W), such as a mask.
+        fov: (H, W) bool.
+        nothing: what stands where nothing comes to lie, and outside the field of view.
 
     Example:
         >>> fov = np.ones((3, 3), bool); mask = np.zeros((3, 3), bool); mask[0, 1] = True
@@ -128,13 +130,13 @@ def turned(mask: np.ndarray, fov: np.ndarray) -> list[np.ndarray]:
     """
     rows, columns = (np.flatnonzero(fov.any(axis)).tolist() for axis in (1, 0))
     middle = rows[0] + rows[-1], columns[0] + columns[-1]  # doubled, so that it is whole
-    y, x = np.indices(mask.shape)
+    y, x = np.indices(values.shape)
     up, right = 2 * y - middle[0], 2 * x - middle[1]
     found = []
     for a, b in ((up, -right), (-up, right), (-up, -right), (right, up), (right, -up), (-right, up), (-right, -up)):
         from_y, from_x = np.asarray((a + middle[0]) // 2), np.asarray((b + middle[1]) // 2)
-        known = (from_y >= 0) & (from_y < mask.shape[0]) & (from_x >= 0) & (from_x < mask.shape[1])
-        there = np.zeros_like(mask)
-        there[known] = mask[from_y[known], from_x[known]]
-        found.append(there & fov)
+        known = fov & (from_y >= 0) & (from_y < fov.shape[0]) & (from_x >= 0) & (from_x < fov.shape[1])
+        there = np.full_like(values, nothing)
+        there[known] = values[from_y[known], from_x[known]]
+        found.append(there)
     return found

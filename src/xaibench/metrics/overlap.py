@@ -2,7 +2,8 @@
 
 The metrics for all vessels, thin ones and thick ones. Each compares the map inside the field of view with one mask; a
 map that is constant or all zero scores exactly as chance does, and an empty mask has no score. What the same map scores
-against the vessels turned round in the field of view is kept beside the value.
+against the vessels turned round in the field of view is kept beside the value. Where thin ends and thick begins is a
+parameter, ``radius``, so that one can see what hangs on it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from xaibench.arguments import above_zero
+from xaibench.data.caliber import THIN_RADIUS, is_thin
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.compare import Levels, lift_of, mass_share, near, pointing_hit, turned
@@ -27,37 +30,36 @@ Position = dict[str, np.ndarray]  # part of the vessels to (H, W) bool
 Compute = Callable[[np.ndarray, Position, str, Case, Scorer], float]  # (map, vessels, part of them, …) to a value
 
 
-def vessel_part(case: Case, part: str) -> np.ndarray:
-    """(H, W) bool: ``"vessels"``, or those that are ``"thin"`` or ``"thick"``.
+def _home(case: Case, radius: float, *parts: str) -> Position:
+    """The vessels where they are, thin ones being those of up to ``radius`` px at DRIVE's scale.
 
     Raises:
-        Skipped: if there are none.
+        UserError: if the radius is not positive.
+        Skipped: if there are none of one of the parts.
     """
-    mask = _home(case)[part]
-    if not mask.any():
-        raise Skipped(f"case {case.id} has no {'vessel' if part == 'vessels' else part + ' vessel'} pixels")
-    return mask
+    above_zero("radius", radius)
+    found = _parts(case.caliber.numpy(), case.scale, radius)
+    for part in parts:
+        if not found[part].any():
+            raise Skipped(f"case {case.id} has no {'vessel' if part == 'vessels' else part + ' vessel'} pixels")
+    return found
 
 
-def _home(case: Case) -> Position:
-    return {"vessels": case.vessels.numpy(), "thin": case.thin.numpy(), "thick": case.thick.numpy()}
-
-
-def _elsewhere(case: Case, scorer: Scorer) -> list[Position]:
+def _elsewhere(case: Case, scorer: Scorer, radius: float) -> list[Position]:
     """The vessels in their seven other positions in the field of view."""
-
-    def compute() -> list[Position]:
-        each = {part: turned(mask, case.fov.numpy()) for part, mask in _home(case).items()}
-        return [{part: each[part][i] for part in PARTS} for i in range(len(each["vessels"]))]
-
-    return scorer.shared(("turned", case.digest), compute)
+    calibers = scorer.shared(("turned", case.digest), lambda: turned(case.caliber.numpy(), case.fov.numpy()))
+    return [_parts(caliber, case.scale, radius) for caliber in calibers]
 
 
-def null_scores(
-    compute: Callable[[Position], float], case: Case, scorer: Scorer, parts: tuple[str, ...]
+def _parts(caliber: np.ndarray, scale: float, radius: float) -> Position:
+    vessels, thin = caliber > 0, is_thin(caliber, scale, radius)
+    return {"vessels": vessels, "thin": thin, "thick": vessels & ~thin}
+
+
+def _nulls(
+    compute: Callable[[Position], float], positions: list[Position], parts: tuple[str, ...]
 ) -> tuple[float, ...]:
     """What a map scores against the turned vessels; none if a position leaves nothing of a part in sight."""
-    positions = _elsewhere(case, scorer)
     if not all(position[part].any() for position in positions for part in parts):
         return ()
     return tuple(compute(position) for position in positions)
@@ -69,13 +71,26 @@ def _for_parts(
     """The metrics ``stem-vessels``, ``stem-thin`` and ``stem-thick``."""
 
     def declare(part: str) -> Plugin:
-        def score(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+        def found(attribution: np.ndarray, case: Case, scorer: Scorer, radius: float) -> Score:
             map_ = np.asarray(attribution)
-            vessel_part(case, part)
-            value = compute(map_, _home(case), part, case, scorer)
+            home = _home(case, radius, part)
             against = lambda position: compute(map_, position, part, case, scorer)
-            return Score(value, null=null_scores(against, case, scorer, (part,)))
+            return Score(against(home), null=_nulls(against, _elsewhere(case, scorer, radius), (part,)))
 
+        def whole(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+            return found(attribution, case, scorer, THIN_RADIUS)
+
+        def split(
+            attribution: np.ndarray,
+            case: Case,
+            scorer: Scorer,
+            *,
+            rng: np.random.Generator,
+            radius: float = THIN_RADIUS,
+        ) -> Score:
+            return found(attribution, case, scorer, radius)
+
+        score = whole if part == "vessels" else split
         score.__doc__ = what.format("vessels" if part == "vessels" else f"{part} vessels")
         return metric(f"{stem}-{part}", family="overlap", better="higher", range=range, mask=part, **traits)(score)
 
@@ -172,16 +187,25 @@ pointing_vessels, pointing_thin, pointing_thick = _for_parts(
 
 
 @metric("thin-gap", family="overlap", better="zero", range=(-math.inf, math.inf), invariant="scale", chance=0)
-def thin_gap(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def thin_gap(
+    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS
+) -> Score:
     """log₂ of lift on thick ÷ lift on thin vessels: 0 is even-handed, +1 twice as much on thick ones.
 
+    Args:
+        attribution: (H, W).
+        case: for its vessels.
+        scorer: keeps what all maps share.
+        rng: not used.
+        radius: up to which a vessel is thin, px at DRIVE's scale.
+
     Raises:
+        UserError: if the radius is not positive.
         Skipped: if there is no thin or no thick vessel, or no positive attribution on one of them: the gap is infinite.
     """
-    for part in ("thin", "thick"):
-        vessel_part(case, part)
+    home = _home(case, radius, "thin", "thick")
     lifts = lambda position: [lift_of(attribution, position[part], case.fov.numpy()) for part in ("thin", "thick")]
-    thin, thick = lifts(_home(case))
+    thin, thick = lifts(home)
     if thin == 0 or thick == 0:
         raise Skipped(f"no positive attribution on {'thin' if thin == 0 else 'thick'} vessels, so the gap is infinite")
 
@@ -189,7 +213,7 @@ def thin_gap(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.ran
         there = lifts(position)
         return _gap(*there) if min(there) > 0 else math.nan
 
-    nulls = null_scores(against, case, scorer, PARTS)
+    nulls = _nulls(against, _elsewhere(case, scorer, radius), PARTS)
     return Score(_gap(thin, thick), null=() if any(map(math.isnan, nulls)) else nulls)
 
 

@@ -1,21 +1,26 @@
 """What a map responds to: the width of a vessel, its contrast, or merely how near it is to what is explained.
 
 Vessels are cut into segments, and a segment's density is the mean positive attribution on its pixels ÷ that in the
-field of view, so that 1 is chance. A map without any positive attribution counts as uniform.
+field of view, so that 1 is chance. A map without any positive attribution counts as uniform. What the same map scores
+against the segments turned round in the field of view is kept beside the value.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import rankdata
 
-from xaibench.arguments import open_unit
+from xaibench.arguments import above_zero, open_unit
+from xaibench.data.caliber import THIN_RADIUS, is_thin
 from xaibench.data.case import Case
 from xaibench.data.segments import Segments, vessel_segments
 from xaibench.errors import Skipped
+from xaibench.metrics.compare import turned
 from xaibench.metrics.score import Score
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
@@ -30,6 +35,29 @@ RADII = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 12
 def segments_of(case: Case, scorer: Scorer) -> Segments:
     """The vessel segments of a case, cut once for all maps."""
     return scorer.shared(("segments", case.digest), lambda: vessel_segments(case))
+
+
+def _nulls(compute: Callable[[Segments], float], case: Case, scorer: Scorer) -> tuple[float, ...]:
+    """What a map scores against the segments in their seven other positions; none if one of these has no score."""
+    home = segments_of(case, scorer)
+    positions = scorer.shared(("turned segments", case.digest), lambda: _elsewhere(home, case.fov.numpy()))
+    try:
+        return tuple(compute(segments) for segments in positions)
+    except Skipped:
+        return ()
+
+
+def _elsewhere(home: Segments, fov: np.ndarray) -> list[Segments]:
+    """The segments in their seven other positions, without those that have left the field of view."""
+    found = []
+    for labels in turned(home.labels, fov, -1):
+        seen, numbers = np.unique(labels[labels >= 0], return_inverse=True)
+        here = np.full_like(labels, -1)
+        here[labels >= 0] = numbers
+        each = {f.name: getattr(home, f.name)[seen] for f in fields(home) if f.name not in ("labels", "centreline")}
+        each["pixels"] = np.bincount(numbers, minlength=seen.size)
+        found.append(Segments(labels=here, centreline=np.full_like(here, -1), **each))
+    return found
 
 
 def relative(attribution: np.ndarray, fov: np.ndarray) -> np.ndarray:
@@ -49,7 +77,7 @@ def relative(attribution: np.ndarray, fov: np.ndarray) -> np.ndarray:
 
 
 def widths(caliber: np.ndarray, scale: float) -> np.ndarray:
-    """(n,) int, 2 · radius − 1 in whole px at DRIVE's scale, from 1 to 8.
+    """(n,) int, 2 · radius − 1 px of this image, in whole px at DRIVE's scale, from 1 to 8.
 
     Args:
         caliber: (n,) radii, px.
@@ -58,8 +86,10 @@ def widths(caliber: np.ndarray, scale: float) -> np.ndarray:
     Example:
         >>> widths(np.array([0.8, 1.0, 2.0, 9.0]), 1.0).tolist()
         [1, 1, 3, 8]
+        >>> widths(np.array([3.5, 9.5]), 6.0).tolist()
+        [1, 3]
     """
-    return np.clip(np.rint(2 * caliber / scale - 1), 1, WIDEST).astype(int)
+    return np.clip(np.rint((2 * caliber - 1) / scale), 1, WIDEST).astype(int)
 
 
 def contrast_bins(contrast: np.ndarray) -> np.ndarray:
@@ -95,17 +125,23 @@ def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng
     Raises:
         Skipped: if the vessels do not have at least two widths.
     """
-    segments = segments_of(case, scorer)
-    width = widths(segments.caliber, case.scale)
-    pixels = np.bincount(width, segments.pixels)
-    x = np.flatnonzero(pixels)
-    if x.size < 2:
-        raise Skipped(f"the vessels of case {case.id} have {x.size} width{'s' * (x.size != 1)}, and a slope needs 2")
-    weight = pixels[x]
-    y = _mean_by(width, segments, relative(attribution, case.fov.numpy()))[x]
-    off = x - np.average(x, weights=weight)
-    slope = (weight * off * (y - np.average(y, weights=weight))).sum() / (weight * off**2).sum()
-    return Score(float(slope), _curve(x, y))
+    density = relative(attribution, case.fov.numpy())
+
+    def slope(segments: Segments) -> tuple[float, np.ndarray, np.ndarray]:
+        width = widths(segments.caliber, case.scale)
+        pixels = np.bincount(width, segments.pixels)
+        x = np.flatnonzero(pixels)
+        if x.size < 2:
+            raise Skipped(
+                f"the vessels of case {case.id} have {x.size} width{'s' * (x.size != 1)}, and a slope needs 2"
+            )
+        weight = pixels[x]
+        y = _mean_by(width, segments, density)[x]
+        off = x - np.average(x, weights=weight)
+        return float((weight * off * (y - np.average(y, weights=weight))).sum() / (weight * off**2).sum()), x, y
+
+    value, x, y = slope(segments_of(case, scorer))
+    return Score(value, _curve(x, y), _nulls(lambda turned: slope(turned)[0], case, scorer))
 
 
 @metric(
@@ -138,8 +174,15 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rn
     filled = np.unique(bins[known])
     x = np.array([segments.contrast[bins == b].mean() for b in filled])
     # Ranks of the means before any division, whose rounding would part segments that are alike.
-    plain = segments.mean(np.maximum(np.asarray(attribution, np.float32), 0))[known]
-    return Score(_spearman(plain, contrast), _curve(x, _mean_by(bins, segments, density)[filled]))
+    positive = np.maximum(np.asarray(attribution, np.float32), 0)
+    value = _spearman(segments.mean(positive)[known], contrast)
+
+    def against(turned: Segments) -> float:
+        seen = np.isfinite(turned.contrast)
+        return _spearman(turned.mean(positive)[seen], turned.contrast[seen])
+
+    curve = _curve(x, _mean_by(bins, segments, density)[filled])
+    return Score(value, curve, _nulls(against, case, scorer))
 
 
 @metric(
@@ -151,32 +194,48 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rn
     chance=0.0,
     known_failures={"mirrored": MIRRORED},
 )
-def thin_gap_matched(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def thin_gap_matched(
+    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS
+) -> Score:
     """log₂ of the density on thick ÷ thin vessels of like contrast; 0 is even-handed, +1 twice as much on thick ones.
 
     Thin vessels are also faint ones. Here both kinds are compared within deciles of the local contrast, and a decile
     weighs as many pixels as the kind has that has fewer in it.
 
+    Args:
+        attribution: (H, W).
+        case: for its vessel segments.
+        scorer: keeps what all maps share.
+        rng: not used.
+        radius: up to which a segment is thin, px at DRIVE's scale.
+
     Raises:
+        UserError: if the radius is not positive.
         Skipped: if fewer than 5 thin or 5 thick segments have a counterpart, or one density is 0: the gap is infinite.
     """
-    segments = segments_of(case, scorer)
-    bins = contrast_bins(segments.contrast)
-    kinds = ((bins < BINS) & segments.thin, (bins < BINS) & ~segments.thin)
-    both = np.logical_and(*(np.bincount(bins[kind], minlength=BINS + 1) > 0 for kind in kinds))
-    thin, thick = (int(both[bins[kind]].sum()) for kind in kinds)
-    if min(thin, thick) < LEAST:
-        raise Skipped(f"{thin} thin and {thick} thick segments have like contrast, and {LEAST} of each are needed")
-    area = [np.bincount(bins[kind], segments.pixels[kind], BINS + 1)[both] for kind in kinds]
-    weight = np.minimum(*area)
-    total = segments.mean(relative(attribution, case.fov.numpy())) * segments.pixels
-    lift = [
-        (weight * np.bincount(bins[kind], total[kind], BINS + 1)[both] / pixels).sum() / weight.sum()
-        for kind, pixels in zip(kinds, area, strict=True)
-    ]
-    if min(lift) == 0:
-        raise Skipped(f"no positive attribution on matched {'thin' if lift[0] == 0 else 'thick'} vessels")
-    return Score(math.log2(lift[1] / lift[0]))
+    above_zero("radius", radius)
+    density = relative(attribution, case.fov.numpy())
+
+    def gap(segments: Segments) -> float:
+        bins = contrast_bins(segments.contrast)
+        slender = is_thin(segments.caliber, case.scale, radius)
+        kinds = ((bins < BINS) & slender, (bins < BINS) & ~slender)
+        both = np.logical_and(*(np.bincount(bins[kind], minlength=BINS + 1) > 0 for kind in kinds))
+        thin, thick = (int(both[bins[kind]].sum()) for kind in kinds)
+        if min(thin, thick) < LEAST:
+            raise Skipped(f"{thin} thin and {thick} thick segments have like contrast, and {LEAST} of each are needed")
+        area = [np.bincount(bins[kind], segments.pixels[kind], BINS + 1)[both] for kind in kinds]
+        weight = np.minimum(*area)
+        total = segments.mean(density) * segments.pixels
+        lift = [
+            (weight * np.bincount(bins[kind], total[kind], BINS + 1)[both] / pixels).sum() / weight.sum()
+            for kind, pixels in zip(kinds, area, strict=True)
+        ]
+        if min(lift) == 0:
+            raise Skipped(f"no positive attribution on matched {'thin' if lift[0] == 0 else 'thick'} vessels")
+        return math.log2(lift[1] / lift[0])
+
+    return Score(gap(segments_of(case, scorer)), null=_nulls(gap, case, scorer))
 
 
 @metric("context", family="overlap", better="none", range=(0, math.inf), invariant="scale")

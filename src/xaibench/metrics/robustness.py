@@ -51,8 +51,8 @@ def max_sensitivity(
 ) -> Score:
     """Most that a map changes, relative to its norm, as the image changes by up to ±.02 per value (Yeh 2019).
 
-    captum's ``sensitivity_max``, over noise inside the field of view that keeps values within [0, 1]. A stochastic
-    method draws anew for each picture, and what that changes counts, too.
+    captum's ``sensitivity_max``, over noise inside the field of view that keeps values within [0, 1], of maps inside
+    it. A stochastic method draws anew for each picture, and what that changes counts, too.
 
     Args:
         radius: of the uniform noise.
@@ -70,7 +70,8 @@ def max_sensitivity(
 
     def explained(images: Tensor | tuple[Tensor, ...]) -> Tensor:
         (pictures,) = images if isinstance(images, tuple) else (images,)
-        return torch.from_numpy(np.stack([method(scorer, case, image=image)[None] for image in pictures]))
+        maps = [method(scorer, case, image=image)[None] for image in pictures]
+        return torch.from_numpy(np.where(case.fov.numpy(), np.stack(maps), 0))
 
     largest = sensitivity_max(
         explained,

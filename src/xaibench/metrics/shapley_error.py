@@ -59,7 +59,7 @@ def shapley_error(
     explains the same window. With φ the exact values and φ̂ the sums of the map over the tiles, the value is
     ‖β φ̂ - φ‖ / ‖φ‖ with the best β ≥ 0, since many methods leave the scale of their maps open: 0 if they are
     proportional, 1 if the map is all zero or points the other way. φ of a method that is not signed is taken absolute.
-    A constant map scores what the areas of the tiles do.
+    A constant map scores what the areas of the tiles do. Sums are over the field of view.
 
     The method's own regions, if it has any, are not these tiles; its sums are compared, whatever it calls a region.
     For methods with a parameter ``samples`` or ``permutations`` the curve is the error over the passes that a quarter
@@ -200,5 +200,6 @@ def _measured(view: Window, method: Method, truth: np.ndarray, **parameters: Any
         map_ = method(view.scorer, view.case, **parameters)
     except UserError as error:  # a patch may be larger than the window
         raise Skipped(f"{method.spec} cannot explain the window: {error.message}") from error
-    sums = np.bincount(view.labels.ravel(), map_.astype(np.float64).ravel(), PLAYERS)
+    inside = view.case.fov.numpy()
+    sums = np.bincount(view.labels[inside], map_[inside].astype(np.float64), PLAYERS)
     return float(view.scorer.passes - before), relative_error(sums, truth)

@@ -49,7 +49,7 @@ class Request:
         model: name, weights file, ``package.module:factory`` or a module; by default the bundled one that was
             trained on this kind of data.
         target: which pixels to explain.
-        metrics: by name; all if empty.
+        metrics: by name; the suite's if empty.
         suite: ``"quick"``, ``"standard"``, ``"full"`` or ``"truth"``.
         out: the run's folder; ``runs/`` and a name made of data, model and target if None.
         seed: decides all chance.
