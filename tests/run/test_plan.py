@@ -66,7 +66,7 @@ def test_suites() -> None:
     fills = {
         f"{curve}[fill={fill},steps=10]" for curve in ("srg", "deletion", "insertion") for fill in ("blur", "mean")
     }
-    radii = {f"{name}[radius={r}.0]" for name in ("auroc-thin", "thin-gap", "thin-gap-matched") for r in (1, 2)}
+    radii = {f"{name}[radius={r}]" for name in ("auroc-thin", "thin-gap", "thin-gap-matched") for r in (1.1, 2.1)}
     assert set(metrics["full"]) == every - truth | fills | radii | {"context[share=0.9]"}
     beside = {"srg-thin", "srg-thick", "irof"}
     assert set(metrics["full"]) - set(metrics["standard"]) == {"mprt", "max-sensitivity"} | beside

@@ -21,10 +21,12 @@ CURVES = ("srg", "deletion", "insertion")
 FILLS = ("blur", "mean")  # beside the primary one, which is the metrics' default
 FEW_STEPS = 10  # of curves that stand beside the main ones; their areas are some .01 below those of 40 steps
 QUICK_STEPS = 6  # of the quick suite's; some .03 below
-# What hangs on where thin ends, radii of 1 and 2 px at DRIVE's scale instead of 1.5, and on the share.
+# What hangs on the share, and on where thin ends: at 1 or 2 px at DRIVE's scale instead of 1.5. A little more, since
+# radii on a grid are just these, and DRIVE's own fields of view are up to 1 % smaller than 540 px.
+RADII = (1.1, 2.1)
 MORE = (
-    *("context[share=0.9]", "auroc-thin[radius=1]", "auroc-thin[radius=2]", "thin-gap[radius=1]"),
-    *("thin-gap[radius=2]", "thin-gap-matched[radius=1]", "thin-gap-matched[radius=2]"),
+    "context[share=0.9]",
+    *(f"{m}[radius={r}]" for m in ("auroc-thin", "thin-gap", "thin-gap-matched") for r in RADII),
 )
 SEGMENTERS = ("thick", "marker")  # of the truth metrics, beside the linear one
 # Metrics of the map that have passes of their own, or say nearly what others say.
