@@ -24,10 +24,12 @@ import xaibench as xb
 from xaibench import plot
 from xaibench.data.case import Case
 from xaibench.leaderboard import Leaderboard, read_leaderboards
-from xaibench.leaderboard.answers import FEW, answer
+from xaibench.leaderboard.answers import FEW, answer, paired
 from xaibench.leaderboard.text import number
 from xaibench.model.evaluate import FIGURES, Evaluation, evaluate, predict
 from xaibench.record import Store
+from xaibench.run.plan import FEW_STEPS
+from xaibench.run.plan import FILLS as OTHER_FILLS
 
 HERE = Path(__file__).parent
 NETWORKS = {
@@ -38,7 +40,7 @@ TITLES = {"drive": "On DRIVE's test images", "chase": "On CHASE_DB1, children 06
 SHOWN = ("gradcam", f"gradcam{FINE}", "saliency", "integrated-gradients", "kernel-shap", "lime")
 OBSERVER = "*second observer*"
 TARGETS = ("vessels", "thin", "thick", "false-positives")
-FILLS = ("srg", "srg[fill=blur]", "srg[fill=mean]")
+FILLS = ("srg", *(f"srg[fill={fill},steps={FEW_STEPS}]" for fill in OTHER_FILLS))
 
 
 def board(name: str, target: str = "vessels") -> Leaderboard:
@@ -70,6 +72,23 @@ def agreement(rankings: dict[str, dict[str, float]]) -> list[str]:
     return lines
 
 
+def beaten(board: Leaderboard, columns: Sequence[str], controls: Sequence[str]) -> list[str]:
+    """Which controls each method beats (+), loses to (−) or is not told apart from (=), by column, as a Markdown table.
+
+    By the 95 % bootstrap interval of the paired difference over images.
+    """
+    names = [row.method for row in board.rows]
+    found = [column for column in map(board.column, columns) if column is not None]
+    heads = [f"{control}: {column.name}" for control in controls for column in found]
+    lines = ["| | " + " | ".join(heads) + " |", "| --- |" + " :-: |" * len(heads)]
+    for i, row in enumerate(board.rows):
+        if not row.control:
+            ends = [paired(board, c, i, names.index(control))[1:] for control in controls for c in found]
+            marks = ["+" if low > 0 else "−" if high < 0 else "=" for low, high in ends]
+            lines.append(f"| {row.method} | " + " | ".join(marks) + " |")
+    return lines
+
+
 def write_agreement() -> None:
     """``agreement.md``: is the best method best everywhere?"""
     tables = [name for name, table in TABLES.items() if not table.wide]
@@ -90,6 +109,10 @@ def write_agreement() -> None:
         "## Across fills (DRIVE, U-Net, target vessels)",
         "",
         *agreement(fills),
+        "",
+        "What a method beats (+), loses to (−) or is not told apart from (=), by the 95 % interval of the difference:",
+        "",
+        *beaten(drive, FILLS, ("prediction", "frangi", "green-contrast")),
         "",
         "## Across targets (DRIVE, U-Net)",
         "",

@@ -10,6 +10,7 @@ from leaderboard.synthetic import records
 from made_up import draw_eye
 
 from xaibench.leaderboard import aggregate
+from xaibench.run.plan import SUITES, chosen_metrics
 
 
 @pytest.fixture
@@ -28,6 +29,19 @@ def test_agreement_is_over_the_methods_that_both_have(pages: ModuleType) -> None
     assert cells[2] == ["one", "", "1.00", "-1.00", "c", "3"]
     assert cells[3] == ["same order", "1.00", "", "-1.00", "d", "4"]
     assert cells[4] == ["reversed", "-1.00", "-1.00", "", "a", "3"]
+
+
+def test_what_beats_a_control_is_told_by_the_interval_of_the_difference(pages: ModuleType) -> None:
+    scores = {"above": [0.8] * 12, "about": [0.9] * 6 + [0.1] * 6, "below": [0.1] * 12}
+    table = aggregate([*records(scores), *records({"prediction": [0.5] * 12, "frangi": [0.0] * 12}, control=True)])
+    head, _ruler, *lines = pages.beaten(table, ["srg"], ["prediction", "frangi"])
+    assert head == "| | prediction: srg | frangi: srg |"
+    assert set(lines) == {"| above | + | + |", "| about | = | + |", "| below | − | + |"}
+
+
+def test_the_columns_of_the_pages_are_those_of_the_suite(pages: ModuleType) -> None:
+    wanted = set(map(str, chosen_metrics([], SUITES["standard"])))
+    assert set(pages.FILLS) < wanted
 
 
 def test_a_question_is_answered_by_the_first_and_those_not_told_apart(pages: ModuleType) -> None:
