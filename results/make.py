@@ -36,11 +36,14 @@ def publish(name: str) -> None:
     """Numbers alone, to ``results/``, with the commands that made them."""
     said("publish", str(RUNS / name), "--out", str(HERE / name))
     (HERE / name / "commands.txt").write_text("".join(f"{typed(command(name, part))}\n" for part in TABLES[name].parts))
-    if TABLES[name].wide:
-        wide = said("leaderboard", str(RUNS / name), "--wide", "--format", "markdown")
-        (HERE / name / "leaderboard.md").write_text(wide)
-    else:
-        (HERE / name / "claims.md").write_text(said("claims", str(RUNS / name), "--format", "markdown"))
+    (HERE / name / "leaderboard.md").write_text(leaderboard(name))
+    if not TABLES[name].wide:
+        (HERE / name / "claims.md").write_text(said("claims", str(HERE / name), "--format", "markdown"))
+
+
+def leaderboard(name: str) -> str:
+    """The page of a published table."""
+    return said("leaderboard", str(HERE / name), "--format", "markdown", *(["--wide"] if TABLES[name].wide else []))
 
 
 def typed(words: Sequence[str]) -> str:

@@ -101,6 +101,13 @@ def test_the_commands_are_those_of_the_tables(beside: Callable[[str], ModuleType
 
 
 @pytest.mark.parametrize("name", TABLES)
+def test_the_page_of_the_table_is_what_the_published_records_say(
+    name: str, beside: Callable[[str], ModuleType]
+) -> None:
+    assert beside("make").leaderboard(name) == (ROOT / "results" / name / "leaderboard.md").read_text()
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_the_page_of_claims_is_what_the_published_records_say(name: str, beside: Callable[[str], ModuleType]) -> None:
     page = ROOT / "results" / name / "claims.md"
     assert page.is_file() != beside("tables").TABLES[name].wide
