@@ -94,6 +94,23 @@ def test_measures_that_disagree_decide_nothing() -> None:
     assert [t.verdict for t in claim.tests] == ["supported", "undecided"] and claim.verdict == "undecided"
 
 
+@pytest.mark.parametrize(("turned", "verdict"), [(0.2, "supported"), (0.9, "undecided"), (0.5, "undecided")])
+def test_a_gap_must_exceed_what_the_map_gives_turned_vessels(turned: float, verdict: str) -> None:
+    """A map that is high where the thick vessels are, but for another reason, has the gap at turned ones, too."""
+    plain = method("gradcam", {m: v for m, v in GRADCAM.items() if m != "thin-gap"})
+    gaps = [0.5 + 0.001 * (i - (IMAGES - 1) / 2) for i in range(IMAGES)]
+    every = [
+        record(r.spec, r.case, {s.metric: s.value for s in r.scores} | {"thin-gap": gap},
+               {"thin-gap": [turned - 0.1 + 0.001 * i, turned + 0.1]})
+        for i, (r, gap) in enumerate(zip(plain, gaps, strict=True))
+    ]  # fmt: skip
+    (claim,) = judged(every)["2"]
+    assert [t.measure for t in claim.tests] == ["thin-gap", "thin-gap − turned", "auroc thick − thin"]
+    assert claim.tests[1].value == pytest.approx(0.5 - turned - 0.0005 * (IMAGES - 1) / 2)
+    assert claim.tests[0].verdict == "supported" and claim.verdict == verdict
+    assert "that ratio is" in claim.words
+
+
 def test_the_words_carry_the_numbers() -> None:
     every = method("gradcam", GRADCAM | {"thin-gap": 1.0}) + method("lime", {"auroc-thin": 0.5, "lift-thin": 1.0})
     found = judged(every, components(0.1))

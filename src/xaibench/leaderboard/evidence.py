@@ -65,7 +65,7 @@ class Question:
     methods: tuple[str, ...]
 
 
-_Of = Callable[[Leaderboard | None, str], Measure]  # a board and a method's row to a measure
+_Of = Callable[[Leaderboard | None, str], Measure | None]  # a board and a method's row to a measure, if there is one
 
 
 def _sample(board: Leaderboard | None, method: str, metric: str) -> Sample | None:
@@ -83,8 +83,24 @@ def _less(a: Sample | None, b: Sample | None) -> Sample | None:
     return a - b if a is not None and b is not None and a.measured and b.measured else None
 
 
-def _column(metric: str, against: float, says: Callable[[float], str]) -> _Of:
+def _column(metric: str, against: float, says: Callable[[float], str]) -> Callable[[Leaderboard | None, str], Measure]:
     return lambda board, method: Measure(metric, against, says, (metric,), _sample(board, method, metric))
+
+
+def _beyond_chance(metric: str, says: Callable[[float], str]) -> _Of:
+    """By how much a score exceeds the same map's mean score against turned vessels; none where no image has these."""
+
+    def of(board: Leaderboard | None, method: str) -> Measure | None:
+        sample = _sample(board, method, metric)
+        if board is None or sample is None or metric not in board.nulls:
+            return None
+        chance = board.nulls[metric][[r.method for r in board.rows].index(method)].mean(1)
+        absent = np.isnan(chance)
+        if absent.all():
+            return None
+        return Measure(f"{metric} − turned", 0, says, (metric,), sample - Sample(chance, absent))
+
+    return of
 
 
 def _thick_less_thin(board: Leaderboard | None, method: str) -> Measure:
@@ -93,7 +109,7 @@ def _thick_less_thin(board: Leaderboard | None, method: str) -> Measure:
     return Measure("auroc thick − thin", 0, says, metrics, _less(*(_sample(board, method, m) for m in metrics)))
 
 
-def _less_gradcam(metric: str, noun: str) -> _Of:
+def _less_gradcam(metric: str, noun: str) -> Callable[[Leaderboard | None, str], Measure]:
     def of(board: Leaderboard | None, method: str) -> Measure:
         plain = rows(board, GRADCAM)
         sample = _less(_sample(board, method, metric), _sample(board, plain[0], metric)) if plain else None
@@ -121,6 +137,9 @@ _MATCHED_GAP = _column(
         f"a pixel of a thick vessel holds {number(2**v)} × the attribution of one of a thin vessel of the same contrast"
     ),
 )
+_RATIO = lambda v: f"that ratio is {number(2**v)} × the one for vessels turned elsewhere"
+_GAPS = (_GAP, _beyond_chance("thin-gap", _RATIO))
+_MATCHED_GAPS = (_MATCHED_GAP, _beyond_chance("thin-gap-matched", _RATIO))
 _ERRORS = _column(
     "fp-lift",
     1,
@@ -135,10 +154,11 @@ _OF_GRADCAM: tuple[tuple[str, str, tuple[_Of, ...]], ...] = (
                 0,
                 lambda v: f"over vessel segments attribution and contrast have a rank correlation of {number(v)}",
             ),
+            _beyond_chance("contrast-response", lambda v: f"that is {_more(v)} than for vessels turned elsewhere"),
         ),
     ),
-    ("2", "Grad-CAM is less informative for thin vessels", (_GAP, _thick_less_thin)),
-    ("2b", "Grad-CAM is less informative for thin vessels also once their contrast is matched", (_MATCHED_GAP,)),
+    ("2", "Grad-CAM is less informative for thin vessels", (*_GAPS, _thick_less_thin)),
+    ("2b", "Grad-CAM is less informative for thin vessels also once their contrast is matched", _MATCHED_GAPS),
     (
         *("4", "Grad-CAM agrees with the main vessels"),
         (
@@ -149,7 +169,7 @@ _OF_GRADCAM: tuple[tuple[str, str, tuple[_Of, ...]], ...] = (
         ),
     ),
 )
-_FINER = (_GAP, _MATCHED_GAP)
+_FINER = (*_GAPS, *_MATCHED_GAPS)
 _THIN = (_less_gradcam("auroc-thin", "AUROC on"), _less_gradcam("lift-thin", "lift on"))
 
 
@@ -164,16 +184,14 @@ def questions(boards: Mapping[str, Leaderboard], components: Sequence[Component]
     plain = rows(board, GRADCAM) or [GRADCAM]
 
     def ask(name: str, statement: str, method: str, measures: Sequence[_Of], *more: str) -> Question:
-        return Question(
-            name, statement, "vessels", method, tuple(of(board, method) for of in measures), (method, *more)
-        )
+        return Question(name, statement, "vessels", method, _measured(measures, board, method), (method, *more))
 
     found = [ask(name, text, m, measures) for name, text, measures in _OF_GRADCAM for m in plain]
     for m in rows(board, GRADCAM, "layer"):
         layer = m.partition("layer=")[2].partition("]")[0].partition(",")[0]
         found.append(ask("2c", f"Grad-CAM is less informative for thin vessels also at layer {layer}", m, _FINER))
     if not any(q.name == "2c" for q in found):
-        measures = tuple(of(None, GRADCAM) for of in _FINER)
+        measures = _measured(_FINER, None, GRADCAM)
         text = "Grad-CAM is less informative for thin vessels also at finer layers"
         found.append(Question("2c", text, "vessels", GRADCAM, measures, _LAYERS))
     found += [_texture(board or next(iter(boards.values())), components), *_explained(boards)]
@@ -182,9 +200,13 @@ def questions(boards: Mapping[str, Leaderboard], components: Sequence[Component]
         found.append(ask("5", f"{m} against Grad-CAM on thin vessels", m, _THIN, GRADCAM))
     if absent:
         text = f"{listed(absent)} against Grad-CAM on thin vessels"
-        measures = tuple(of(None, "") for of in _THIN)
+        measures = _measured(_THIN, None, "")
         found.append(Question("5", text, "vessels", "", measures, (*absent, GRADCAM)))
     return sorted(found, key=lambda q: q.name)
+
+
+def _measured(measures: Sequence[_Of], board: Leaderboard | None, method: str) -> tuple[Measure, ...]:
+    return tuple(m for of in measures if (m := of(board, method)) is not None)
 
 
 def rows(board: Leaderboard | None, name: str, parameter: str | None = "") -> list[str]:
