@@ -156,7 +156,7 @@ class _Run:
         hand = self.hands.by_address.pop(address, None)
         if hand is None:
             return
-        todo = _taken_from(hand)
+        todo = hand.take()
         if todo is None:
             return
         todo.deaths += not expected
@@ -278,7 +278,7 @@ class _Run:
         if isinstance(error, KilledWorker):
             self._bury(hand.address, expected=False)
             return
-        todo = _taken_from(hand)
+        todo = hand.take()
         if error is not None:
             raise error
         if todo is None or answer is None:
@@ -297,15 +297,7 @@ class _Run:
         for hand in self.hands.working:
             stuck = hand.began is None and now - hand.sent > LOADING
             late = self.timeout is not None and hand.began is not None and now - hand.began > self.timeout
-            if (stuck or late) and (todo := _taken_from(hand)) is not None:
+            if (stuck or late) and (todo := hand.take()) is not None:
                 self.hands.end(hand)
                 never = f"its worker did not begin in {LOADING:g} s"
                 self._lose(todo, too_long(self.timeout or 0.0) if late else never)
-
-
-def _taken_from(hand: Hand) -> Todo | None:
-    todo, hand.todo = hand.todo, None
-    if hand.future is not None:
-        hand.future.release()
-    hand.future, hand.began = None, None
-    return todo

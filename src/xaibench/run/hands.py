@@ -54,6 +54,14 @@ class Hand:
     began: float | None = None
     ending: float | None = None
 
+    def take(self) -> Todo | None:
+        """What it was at, which it then is no longer."""
+        todo, self.todo = self.todo, None
+        if self.future is not None:
+            self.future.release()
+        self.future, self.began = None, None
+        return todo
+
 
 class Hands:
     """All workers.
