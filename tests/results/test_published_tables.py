@@ -81,6 +81,8 @@ def test_a_cell_computed_anew_is_the_published_one(table: str, target: str, tmp_
 
 def test_there_are_tables() -> None:
     assert {"drive", "phantom-truth"} <= set(TABLES)
+    targets = {r.target for r in Store.open(ROOT / "results" / "drive").records()}
+    assert targets == {"vessels", "thin", "thick", "false-positives"}
 
 
 def test_the_commands_are_those_of_the_tables(beside: Callable[[str], ModuleType]) -> None:
