@@ -75,16 +75,21 @@ def agreement(rankings: dict[str, dict[str, float]]) -> list[str]:
 def beaten(board: Leaderboard, columns: Sequence[str], controls: Sequence[str]) -> list[str]:
     """Which controls each method beats (+), loses to (−) or is not told apart from (=), by column, as a Markdown table.
 
-    By the 95 % bootstrap interval of the paired difference over images.
+    By the 95 % bootstrap interval of the paired difference over images; – where a score is missing.
+
+    Raises:
+        ValueError: if a column was not measured.
     """
     names = [row.method for row in board.rows]
     found = [column for column in map(board.column, columns) if column is not None]
+    if len(found) < len(columns):
+        raise ValueError(f"{board.dataset} lacks one of {', '.join(columns)}.")
     heads = [f"{control}: {column.name}" for control in controls for column in found]
     lines = ["| | " + " | ".join(heads) + " |", "| --- |" + " :-: |" * len(heads)]
     for i, row in enumerate(board.rows):
         if not row.control:
             ends = [paired(board, c, i, names.index(control))[1:] for control in controls for c in found]
-            marks = ["+" if low > 0 else "−" if high < 0 else "=" for low, high in ends]
+            marks = ["+" if low > 0 else "−" if high < 0 else "–" if np.isnan(low) else "=" for low, high in ends]
             lines.append(f"| {row.method} | " + " | ".join(marks) + " |")
     return lines
 

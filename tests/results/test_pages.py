@@ -37,6 +37,10 @@ def test_what_beats_a_control_is_told_by_the_interval_of_the_difference(pages: M
     head, _ruler, *lines = pages.beaten(table, ["srg"], ["prediction", "frangi"])
     assert head == "| | prediction: srg | frangi: srg |"
     assert set(lines) == {"| above | + | + |", "| about | = | + |", "| below | − | + |"}
+    gap = aggregate([*records({"gap": [0.8] * 11 + [None]}), *records({"frangi": [0.0] * 12}, control=True)])
+    assert pages.beaten(gap, ["srg"], ["frangi"])[2:] == ["| gap | – |"]
+    with pytest.raises(ValueError, match="lacks one of srg, lift-thin"):
+        pages.beaten(table, ["srg", "lift-thin"], ["frangi"])
 
 
 def test_the_columns_of_the_pages_are_those_of_the_suite(pages: ModuleType) -> None:
