@@ -43,6 +43,14 @@ def test_prediction_is_the_probability_map(white: Scorer, network: nn.Module, ey
     torch.testing.assert_close(explain(Scorer(network, target_on(eye)), eye.image, method="prediction"), expected)
 
 
+def test_the_prediction_of_the_target_is_nothing_elsewhere(network: nn.Module, eye: Case) -> None:
+    upper = eye.vessels & (torch.arange(eye.vessels.shape[0])[:, None] < eye.vessels.shape[0] // 2)
+    scorer = Scorer(network, target_on(eye, upper))
+    map_, whole = (explain(scorer, eye.image, method=name) for name in ("prediction-of-target", "prediction"))
+    assert torch.equal(map_[upper], whole[upper]) and (whole[eye.vessels & ~upper] > 0).all()
+    assert (map_[~upper] == 0).all()
+
+
 @pytest.mark.parametrize("method", ["green-contrast", "frangi"])
 def test_the_picture_alone_shows_the_vessels(white: Scorer, eye: Case, method: str) -> None:
     map_ = explain(white, eye.image, method=method)

@@ -55,6 +55,16 @@ def prediction_blurred(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
     )
 
 
+@explainer("prediction-of-target", family="control", control=True)
+def prediction_of_target(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    """The network's probability where the target is, 0 elsewhere: the question itself as a map.
+
+    The control for targets that are a part of what the network sees, where ``prediction`` marks the other parts, too.
+    """
+    map_: Tensor = prediction(scorer, image, rng=rng)
+    return map_ * scorer.target.mask.to(map_)
+
+
 @explainer("green-contrast", family="control", control=True)
 def green_contrast(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sigma: float = 15.0) -> Tensor:
     """Inverted green channel less its background: how much darker a pixel is than its surroundings.
