@@ -77,6 +77,21 @@ class Levels:
         return found.astype(np.float64), (self.counts - taken).astype(np.float64)
 
 
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's r of two (n,) arrays, in [-1, 1]; 0 if one of them is constant up to rounding.
+
+    Example:
+        >>> correlation(np.array([0.0, 1.0, 2.0]), np.array([5.0, 3.0, 1.0]))
+        -1.0
+    """
+    # In units of a power of two, which round nothing, so that no square leaves the range of floats.
+    u, v = (np.ldexp(x, -np.frexp(np.abs(x).max(initial=0.0))[1]) for x in (a.astype(np.float64), b.astype(np.float64)))
+    if any(np.ptp(x) <= 1e-12 * np.abs(x).max(initial=0.0) for x in (u, v)):
+        return 0.0
+    u, v = u - u.mean(), v - v.mean()
+    return float(np.clip(u @ v / np.sqrt((u @ u) * (v @ v)), -1, 1))
+
+
 def mass_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float:
     """Share of the positive attribution in the field of view that lies on the mask (Arras 2022).
 

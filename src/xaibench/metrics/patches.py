@@ -14,6 +14,7 @@ import torch
 from xaibench.arguments import at_least
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
+from xaibench.metrics.compare import correlation
 from xaibench.metrics.fills import prepare_fill
 from xaibench.metrics.score import Score
 from xaibench.registry import metric
@@ -158,17 +159,3 @@ def faithfulness_correlation(
     if np.ptp(removed.drops) == 0:
         raise Skipped("the removal of no patch changes the score")
     return Score(correlation(removed.sums(attribution), removed.drops))
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's r of two (n,) arrays, in [-1, 1]; 0 if one of them is constant up to rounding.
-
-    Example:
-        >>> correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0])).__round__(6)
-        1.0
-    """
-    u, v = (x.astype(np.float64) for x in (a, b))
-    if any(np.ptp(x) <= 1e-12 * np.abs(x).max(initial=0.0) for x in (u, v)):
-        return 0.0
-    u, v = u - u.mean(), v - v.mean()
-    return float(np.clip(u @ v / math.sqrt(float(u @ u) * float(v @ v)), -1, 1))

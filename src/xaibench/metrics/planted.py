@@ -17,7 +17,7 @@ from xaibench.data.case import Case
 from xaibench.data.reference import REFERENCES
 from xaibench.data.regions import REGIONS, superpixels
 from xaibench.errors import Skipped, UserError
-from xaibench.metrics.compare import area_under_roc
+from xaibench.metrics.compare import area_under_roc, correlation
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
 from xaibench.model.evaluate import predict
@@ -114,20 +114,6 @@ def planted_pixels(
         raise Skipped("every pixel of the field of view decides")
     values = np.abs(found.map) if found.signed else found.map
     return Score(area_under_roc(values[decide], values[~decide]))
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's r of two (n,) arrays in [-1, 1]; 0 if either is constant.
-
-    Example:
-        >>> correlation(np.array([0.0, 1.0, 2.0]), np.array([5.0, 3.0, 1.0]))
-        -1.0
-    """
-    a, b = (v.astype(np.float64) for v in (a, b))
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    a, b = ((v - v.mean()) / np.ptp(v) for v in (a, b))  # so that no square leaves the range of floats
-    return float(np.clip((a @ b) / np.sqrt((a @ a) * (b @ b)), -1, 1))
 
 
 def deciding(truth: np.ndarray, share: float) -> np.ndarray:

@@ -12,8 +12,8 @@ from torch import Tensor
 from xaibench.arguments import at_least
 from xaibench.data.case import Case
 from xaibench.errors import UserError
+from xaibench.metrics.compare import correlation
 from xaibench.metrics.method import Method
-from xaibench.metrics.patches import correlation
 from xaibench.metrics.score import Score
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
