@@ -40,6 +40,7 @@ TITLES = {"drive": "On DRIVE's test images", "chase": "On CHASE_DB1, children 06
 SHOWN = ("gradcam", f"gradcam{FINE}", "saliency", "integrated-gradients", "kernel-shap", "lime")
 OBSERVER = "*second observer*"
 TARGETS = ("vessels", "thin", "thick", "false-positives")
+CONTROLS = ("prediction", "prediction-of-target")
 FILLS = ("srg", *(f"srg[fill={fill},steps={FEW_STEPS}]" for fill in OTHER_FILLS))
 
 
@@ -123,23 +124,30 @@ def write_agreement() -> None:
         "",
         *agreement(targets),
         "",
+        "What a method beats, as above, by target:",
+        "",
+        *itertools.chain.from_iterable(
+            (f"### {target}", "", *beaten(board("drive", target), ["srg"], (*CONTROLS, "frangi")), "")
+            for target in TARGETS
+        ),
     ]
     (HERE / "agreement.md").write_text("\n".join(text))
 
 
 def questions(asked: Sequence[tuple[str, Leaderboard, str]]) -> list[str]:
     """Which methods answer a question best, as a Markdown table: (question, table, column) each."""
-    lines = ["| question | column | first | value | not told apart from it | *prediction* |"]
-    lines += ["| --- | --- | --- | --: | --- | --: |"]
+    heads = ["question", "column", "first", "value", "not told apart from it", *(f"*{c}*" for c in CONTROLS)]
+    lines = [f"| {' | '.join(heads)} |", "| --- | --- | --- | --: | --- |" + " --: |" * len(CONTROLS)]
     for question, table, name in asked:
         column = table.column(name)
         found = answer(question, table, column) if column is not None else None
         if column is None or found is None:
             raise ValueError(f"No method has {name} on every image of {table.dataset}.")
-        control = [i for i, row in enumerate(table.rows) if row.control and row.method == "prediction"]
-        level = number(float(table.mean(column)[control[0]]), bounded=column.bounded) if control else ""
+        known = {r.method: float(m) for r, m in zip(table.rows, table.mean(column), strict=True) if r.control}
+        levels = [number(known[c], bounded=column.bounded) if c in known else "" for c in CONTROLS]
         alike = "too few images to tell" if found.told == FEW else ", ".join(found.alike) or "none"
-        lines.append(f"| {question} | {name} | {', '.join(found.best)} | {found.value} | {alike} | {level} |")
+        cells = [question, name, ", ".join(found.best), found.value, alike, *levels]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -163,7 +171,7 @@ def write_questions() -> None:
         "",
         "First by mean rank over images, with its mean and 95 % interval, and the methods that cannot be told apart "
         "from it (Friedman, then Wilcoxon with Holm, α = .05). The prediction itself, which explains nothing, stands "
-        "beside.",
+        "beside, whole and cut out where the target is.",
         "",
         *questions(asked),
         "",

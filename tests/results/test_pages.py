@@ -50,13 +50,14 @@ def test_the_columns_of_the_pages_are_those_of_the_suite(pages: ModuleType) -> N
 
 def test_a_question_is_answered_by_the_first_and_those_not_told_apart(pages: ModuleType) -> None:
     scores = {"first": [0.8] * 12, "alike": [0.9] * 5 + [0.7] * 7, "last": [0.1] * 12}
-    control = records({"prediction": [0.5] * 12}, control=True)
-    table = aggregate([*records(scores), *control])
+    controls = records({"prediction": [0.5] * 12, "prediction-of-target": [0.6] * 12}, control=True)
+    table = aggregate([*records(scores), *controls])
     head, ruler, line = pages.questions([("Which?", table, "srg")])
     assert head.count("|") == ruler.count("|") == line.count("|")
-    assert [c.strip() for c in line.split("|")[1:-1]] == ["Which?", "srg", "first", ".80 [.80, .80]", "alike", ".50"]
+    expected = ["Which?", "srg", "first", ".80 [.80, .80]", "alike", ".50", ".60"]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == expected
     few = aggregate(records({m: v[:3] for m, v in scores.items()}))
-    assert "| too few images to tell |  |" in pages.questions([("Which?", few, "srg")])[2]
+    assert "| too few images to tell |  |  |" in pages.questions([("Which?", few, "srg")])[2]
     with pytest.raises(ValueError, match="No method has lift-thin"):
         pages.questions([("Which?", table, "lift-thin")])
 
