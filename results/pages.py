@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import excerpts
+import networks
 import numpy as np
 from PIL import Image
 from scipy.stats import kendalltau
@@ -227,6 +228,7 @@ def write_pictures() -> None:
 def write() -> None:
     """All pages."""
     write_agreement()
+    networks.write()
     write_questions()
     write_segmentation()
     write_pictures()

@@ -1,0 +1,95 @@
+"""``networks.md``: whether what one network shows on one dataset holds for others, side by side.
+
+``python results/networks.py`` reads the published folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tables import TABLES
+
+from xaibench.leaderboard import Leaderboard, read_leaderboards
+from xaibench.leaderboard.claims import Claim, read_claims
+from xaibench.leaderboard.text import probability, with_interval
+from xaibench.leaderboard.verdict import UNMEASURED
+from xaibench.record import Store
+
+HERE = Path(__file__).parent
+NAMES = tuple(name for name, table in TABLES.items() if not table.wide)
+COLUMNS = {
+    "srg": "how much more the network loses when what the map marks first is removed first; 0 is chance",
+    "auroc-thin": "how well the map tells thin vessels from the background; .5 is chance",
+    "thin-gap": "log₂ of how many times as much a pixel of a thick vessel gets; 0 is even-handed",
+    "thin-gap-matched": "the same between vessels of one contrast",
+}
+
+
+def side_by_side(boards: Mapping[str, Leaderboard], name: str) -> list[str]:
+    """A column of several tables as a Markdown table: what all of them have, in the order of the first.
+
+    Raises:
+        ValueError: if one of them was not measured for it.
+    """
+    cells: dict[str, dict[str, str]] = {}
+    for table, board in boards.items():
+        column = board.column(name)
+        if column is None:
+            raise ValueError(f"{table} lacks {name}.")
+        low, high = board.interval(column)
+        shown = map(lambda *x: with_interval(*map(float, x), bounded=column.bounded), board.mean(column), low, high)
+        cells[table] = {f"*{r.method}*" if r.control else r.method: c for r, c in zip(board.rows, shown, strict=True)}
+    first, *others = cells.values()
+    heads = [f"{table} ({len(board.cases)})" for table, board in boards.items()]
+    lines = [f"| | {' | '.join(heads)} |", "| --- |" + " --: |" * len(heads)]
+    common = [method for method in first if all(method in other for other in others)]
+    return [*lines, *(f"| {m} | {' | '.join(column[m] for column in cells.values())} |" for m in common)]
+
+
+def verdicts(found: Mapping[str, Sequence[Claim]]) -> list[str]:
+    """The claims on several tables as a Markdown table: first measure, interval and p, and the verdict."""
+    measured = {
+        table: {(c.name, c.method, c.tests[0].measure): c for c in claims if c.verdict != UNMEASURED}
+        for table, claims in found.items()
+    }
+    asked = sorted(dict.fromkeys(key for claims in measured.values() for key in claims), key=lambda key: key[0])
+    lines = [f"| claim | method | measure | {' | '.join(found)} |", "| :-- | :-- | :-- |" + " :-- |" * len(found)]
+    for key in asked:
+        said = [_said(claims[key]) if key in claims else "" for claims in measured.values()]
+        lines.append(f"| {' | '.join((*key, *said))} |")
+    return lines
+
+
+def _said(claim: Claim) -> str:
+    test = claim.tests[0]
+    shown = with_interval(test.value, test.low, test.high, bounded=False)
+    return f"{shown}, p {probability(test.p_holm)}: {claim.verdict}"
+
+
+def page() -> Iterator[str]:
+    """The lines of ``networks.md``."""
+    boards = {name: read_leaderboards([Store.open(HERE / name)], target="vessels")[0] for name in NAMES}
+    claims = {name: [c for group in read_claims([Store.open(HERE / name)]) for c in group] for name in NAMES}
+    yield from ("# Does it hold for other networks and other data?", "")
+    yield (
+        "Means over images (how many, in brackets) with 95 % bootstrap intervals, for target vessels; "
+        "controls in italics."
+    )
+    for name, meaning in COLUMNS.items():
+        yield from ("", f"## {name}", "", f"{meaning[0].upper()}{meaning[1:]}.", "", *side_by_side(boards, name))
+    yield from ("", "## The founding paper's claims", "")
+    yield (
+        "The first measure of each claim with its interval and p (Wilcoxon, after Holm over the claims of one table), "
+        "and the verdict of all its measures, which each table's `claims.md` has."
+    )
+    yield from ("", *verdicts(claims))
+
+
+def write() -> None:
+    """``networks.md``."""
+    (HERE / "networks.md").write_text("\n".join(page()) + "\n")
+
+
+if __name__ == "__main__":
+    write()
