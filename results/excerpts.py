@@ -2,7 +2,8 @@
 
 Where a text says ``<!-- results/drive vessels: srg auroc-thin; gradcam lime prediction -->``, these columns and rows
 of that table follow, up to ``<!-- end -->``; ``all`` stands for all rows. Where it says ``<!-- table of FILE -->``, the
-table of that page follows. A test says when they are not the published.
+table of that page follows, or, with ``<!-- table of FILE: HEADING -->``, the one under that heading. A test says when
+they are not the published.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ BLOCK = re.compile(
     r"(<!-- results/(?P<name>\S+) (?P<target>\S+): (?P<columns>[^;]+); (?P<rows>.+?) -->\n).*?(?=<!-- end -->)",
     re.DOTALL,
 )
-WHOLE = re.compile(r"(<!-- table of (?P<page>\S+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+WHOLE = re.compile(r"(<!-- table of (?P<page>[^\s:]+)(?:: (?P<under>[^>\n]+))? -->\n).*?(?=<!-- end -->)", re.DOTALL)
 Rows = tuple[tuple[str, ...], ...]
 
 
@@ -50,6 +51,20 @@ def excerpt(rows: Rows, columns: list[str], methods: list[str]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def only_table(page: str, under: str | None) -> str:
+    """The lines of a page's table, or of the one under a heading.
+
+    Raises:
+        ValueError: if the page has no such heading.
+    """
+    if under is not None:
+        _before, *after = re.split(rf"^#+ {re.escape(under)}$", page, maxsplit=1, flags=re.MULTILINE)
+        if not after:
+            raise ValueError(f"The page has no heading {under!r}.")
+        page = re.split(r"^#+ ", after[0], maxsplit=1, flags=re.MULTILINE)[0]
+    return "".join(line for line in page.splitlines(keepends=True) if line.startswith("|"))
+
+
 def filled(text: str) -> str:
     """A text with its excerpts as they are to be."""
 
@@ -58,8 +73,7 @@ def filled(text: str) -> str:
         return block[1] + excerpt(rows, block["columns"].split(), block["rows"].split())
 
     def whole(block: re.Match[str]) -> str:
-        lines = (HERE.parent / block["page"]).read_text().splitlines(keepends=True)
-        return block[1] + "".join(line for line in lines if line.startswith("|"))
+        return block[1] + only_table((HERE.parent / block["page"]).read_text(), block["under"])
 
     return WHOLE.sub(whole, BLOCK.sub(fill, text))
 

@@ -56,6 +56,16 @@ def test_a_page_s_table_is_shown_whole(excerpts: ModuleType, monkeypatch: pytest
     assert found == f"before\n<!-- table of page.md -->\n{rows}<!-- end -->\nafter\n"
 
 
+def test_a_page_s_table_under_a_heading(excerpts: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(excerpts, "HERE", tmp_path / "results")
+    (tmp_path / "page.md").write_text("# Head\n\n## a-b\n\n| 1 |\n\n## a\n\nSays:\n\n| 2 |\n\n### c\n\n| 3 |\n")
+    for heading, row in {"a-b": "| 1 |", "a": "| 2 |", "c": "| 3 |"}.items():
+        found = excerpts.filled(f"<!-- table of page.md: {heading} -->\nold\n<!-- end -->\n")
+        assert found == f"<!-- table of page.md: {heading} -->\n{row}\n<!-- end -->\n"
+    with pytest.raises(ValueError, match="no heading 'd'"):
+        excerpts.filled("<!-- table of page.md: d -->\n<!-- end -->\n")
+
+
 @pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "results" / "README.md"], ids=lambda p: p.parent.name)
 def test_the_texts_show_what_was_published(excerpts: ModuleType, path: Path) -> None:
     assert path in excerpts.TEXTS
