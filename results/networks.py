@@ -50,7 +50,7 @@ def side_by_side(boards: Mapping[str, Leaderboard], name: str) -> list[str]:
 def verdicts(found: Mapping[str, Sequence[Claim]]) -> list[str]:
     """The claims on several tables as a Markdown table: first measure, interval and p, and the verdict."""
     measured = {
-        table: {(c.name, c.method, c.tests[0].measure): c for c in claims if c.verdict != UNMEASURED}
+        table: {(c.name, c.method, _measure(c)): c for c in claims if c.verdict != UNMEASURED}
         for table, claims in found.items()
     }
     asked = sorted(dict.fromkeys(key for claims in measured.values() for key in claims), key=lambda key: key[0])
@@ -59,6 +59,11 @@ def verdicts(found: Mapping[str, Sequence[Claim]]) -> list[str]:
         said = [_said(claims[key]) if key in claims else "" for claims in measured.values()]
         lines.append(f"| {' | '.join((*key, *said))} |")
     return lines
+
+
+def _measure(claim: Claim) -> str:
+    measure = claim.tests[0].measure
+    return measure if claim.target == "vessels" else f"{measure}, explaining {claim.target}"
 
 
 def _said(claim: Claim) -> str:

@@ -145,6 +145,7 @@ def test_false_positives_are_explained_where_they_are_the_target() -> None:
     without = method("gradcam", GRADCAM) + method("gradcam", {"srg": 0.5}, target="false-positives")
     (claim,) = judged(without)["3b"]
     assert (claim.target, claim.verdict) == ("vessels", "supported")
+    assert claim.statement == "Grad-CAM of what is called vessel shows that texture at false positives"
 
 
 @pytest.mark.parametrize(

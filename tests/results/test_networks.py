@@ -42,5 +42,6 @@ def test_verdicts_stand_side_by_side(networks: ModuleType) -> None:
     assert networks.verdicts(found) == [
         "| claim | method | measure | one | other | none |",
         "| :-- | :-- | :-- | :-- | :-- | :-- |",
-        "| 3b | gradcam | fp-lift | 2.00 [2.00, 2.00], p .008: supported | .50 [.50, .50], p .008: not supported |  |",
+        "| 3b | gradcam | fp-lift, explaining false-positives "
+        "| 2.00 [2.00, 2.00], p .008: supported | .50 [.50, .50], p .008: not supported |  |",
     ]

@@ -236,11 +236,15 @@ def _texture(board: Leaderboard, components: Sequence[Component]) -> Question:
 
 
 def _explained(boards: Mapping[str, Leaderboard]) -> list[Question]:
-    text = "Grad-CAM of false positives shows that texture"
-    for target in ("false-positives", "vessels"):
+    texts = {
+        "false-positives": "Grad-CAM of false positives shows that texture",
+        "vessels": "Grad-CAM of what is called vessel shows that texture at false positives",
+    }
+    for target, text in texts.items():
         board = boards.get(target)
         asked = [(m, _ERRORS(board, m)) for m in rows(board, GRADCAM)]
         found = [(m, e) for m, e in asked if e.sample is not None and e.sample.measured]
         if found:
             return [Question("3b", text, target, m, (e,), (m,)) for m, e in found]
-    return [Question("3b", text, "false-positives", GRADCAM, (_ERRORS(None, GRADCAM),), (GRADCAM,))]
+    target, text = next(iter(texts.items()))
+    return [Question("3b", text, target, GRADCAM, (_ERRORS(None, GRADCAM),), (GRADCAM,))]
