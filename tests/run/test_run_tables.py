@@ -147,6 +147,15 @@ def test_what_is_damaged_is(store: Store, computed: list[str]) -> None:
     assert computed == ["0", "1", "0", "1"] and len(read(store, "segments.csv")) == 8
 
 
+def test_what_another_version_counted_is_counted_anew(
+    store: Store, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(store)
+    monkeypatch.setattr(tables, "version", lambda name: "another")
+    run(store)
+    assert computed == ["0", "1", "0", "1"]
+
+
 def test_another_method_is_one_more_column(store: Store, computed: list[str]) -> None:
     run(store)
     before = read(store, "segments.csv")

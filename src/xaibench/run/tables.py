@@ -1,7 +1,8 @@
 """What each map says of each vessel segment and of each false positive: ``segments.csv`` and ``false_positives.csv``.
 
 The rows of a case are kept in the run's folder under ``tables/``, by what they are about and with the maps they were
-taken from: a case is computed again only if there are other maps now. The two files are put together from there.
+taken from: a case is computed again only if there are other maps now, or another version of xaibench. The two files
+are put together from there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,11 +135,13 @@ def write_tables(
         # Where an edited function has left the map of its former self beside its own, its own counts.
         keys |= {str(cell.spec): cell.key for cell in plan.cells(case.digest) if cell.key in known}
         path = _path(store, about)
-        if keys and (force or _read(path).get("maps") != keys):
+        made = {"maps": keys, "version": version("xaibench")}
+        kept = _read(path)
+        if keys and (force or any(kept.get(name) != value for name, value in made.items())):
             records = ((spec, store.read(key)) for spec, key in keys.items())
             loaded = {spec: store.load_map(record) for spec, record in records if record is not None}
             maps = {spec: a for spec, a in loaded.items() if a is not None}
-            write_text(path, seal({"maps": keys} | _compute(case, model, setting.seed, maps)))
+            write_text(path, seal(made | _compute(case, model, setting.seed, maps)))
     # A case's rows are read again for each file: those of all cases together may not fit into memory.
     order = sorted(there)
     specs = sorted({spec for about in order for spec in _read(_path(store, about)).get("maps", ())})
