@@ -60,7 +60,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small(weights: Path) -> tuple[str, ...]:
-    """Options that make a run quick: 10 methods, of which 9 are controls, on 2 images."""
+    """Options that make a run quick: Grad-CAM and the controls on 2 images."""
     data = ("--data", "phantom[size=128]", "--cases", "2", "--model", str(weights))
     return (*data, "--method", "gradcam", "--metric", "auroc-vessels")
 

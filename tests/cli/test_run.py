@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.said import Run
+from cli.said import CELLS, METHODS, Run
 from cli.strict_json import strict
 from xaibench.model import bundled
 from xaibench.record import Store
@@ -35,7 +35,7 @@ def test_a_run_from_data_to_summary(xaibench: Run, small: Sequence[str]) -> None
     assert any(line.startswith("1  gradcam") for line in lines) and "auroc-vessels" in said.out
     assert "Kept in first: scores.csv, leaderboard.csv, leaderboard.md" in said.out
     assert lines[-1].startswith("These are 2 images") and "gradcam is the only ranked method" in lines[-3]
-    assert said.err.startswith("20 cells: 10 methods on 2 images, 1 metric, model tiny, target vessels")
+    assert said.err.startswith(f"{CELLS} cells: {METHODS} methods on 2 images, 1 metric, model tiny, target vessels")
     assert "\r" not in said.err  # stderr is no terminal here: no bars
     names = {p.name for p in Path("first").iterdir() if p.name not in ("tables", "index")}
     assert names == {
@@ -74,7 +74,7 @@ def test_the_same_command_computes_nothing_again(xaibench: Run, small: Sequence[
 def test_a_dry_run_tells_and_does_nothing(xaibench: Run, small: Sequence[str], tmp_path: Path) -> None:
     said = xaibench("run", *small, "--dry-run", "--out", "dry")
     assert said.code == 0 and list(tmp_path.iterdir()) == [] and not said.err
-    assert "20 cells: 10 methods on 2 images, 1 metric" in said.out
+    assert f"{CELLS} cells: {METHODS} methods on 2 images, 1 metric" in said.out
     assert "0 kept, 0 with scores to compute, 20 with map and scores to compute." in said.out
     assert "methods: gradcam, frangi" in said.out and "metrics: auroc-vessels" in said.out
     assert "images: phantom-0000, phantom-0001" in said.out and "folder: dry" in said.out
@@ -89,7 +89,7 @@ def test_a_dry_run_knows_what_is_there(xaibench: Run, small: Sequence[str], fini
     assert found["methods"][:2] == ["gradcam", "gradcam[layer=last]"] and found["run"] == str(finished)
     assert found["metrics"] == ["auroc-vessels", "mass-vessels"] and len(found["cases"]) == 2
     assert files(finished) == before
-    assert strict(xaibench("run", *small, "--out", str(finished), "--dry-run", "--json").out)["kept"] == 20
+    assert strict(xaibench("run", *small, "--out", str(finished), "--dry-run", "--json").out)["kept"] == CELLS
 
 
 def test_json_is_one_strict_document(xaibench: Run, small: Sequence[str], finished: Path) -> None:
@@ -200,7 +200,7 @@ def test_an_interruption_keeps_what_is_finished_and_tells_how_to_go_on(
     said = xaibench(*argv)
     assert said.code == 130 and len(list(Store("my run").records())) == 3
     last = said.err.splitlines()[-1]
-    assert last.startswith("xaibench: Interrupted after 3 of 20 cells, which are kept in my run. Resume with: ")
+    assert last.startswith(f"xaibench: Interrupted after 3 of {CELLS} cells, which are kept in my run. Resume with: ")
     command = shlex.split(last.partition("Resume with: ")[2])
     assert command == ["xaibench", *argv[:-1]]  # --force would begin anew
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from faults import Lab, complete, damage, kill_often, numbers, wait_for
 
+from cli.said import CELLS
+
 LONG = "logged[seconds=2.5]"
 
 
@@ -65,7 +67,7 @@ def test_control_c_once_finishes_the_cell(lab: Lab) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
     assert "Stopping when logged[seconds=2.5] on phantom-0000 is finished; Ctrl-C again stops at once." in err
-    assert err.splitlines()[-1].startswith(f"xaibench: Interrupted after 1 of 20 cells, which are kept in {out}.")
+    assert err.splitlines()[-1].startswith(f"xaibench: Interrupted after 1 of {CELLS} cells, which are kept in {out}.")
     assert time.monotonic() - pressed > 1  # it was in the middle of the cell
     assert len(complete(out)) == 1 and damage(out) == [] and not list(out.rglob("*.tmp"))
     assert "logged" in (out / "leaderboard.md").read_text() and "logged" in (out / "scores.csv").read_text()
@@ -82,7 +84,7 @@ def test_control_c_twice_stops_at_once(lab: Lab) -> None:
     _, err = process.communicate(timeout=60)
     assert time.monotonic() - pressed < 1.5  # seconds before the cell would have been finished
     assert process.returncode == 130 and "Traceback" not in err
-    assert "Interrupted after 0 of 20 cells" in err.splitlines()[-1]
+    assert f"Interrupted after 0 of {CELLS} cells" in err.splitlines()[-1]
     assert complete(out) == {} and damage(out) == [] and not list(out.rglob("*.tmp"))
 
 
@@ -96,7 +98,7 @@ def test_a_method_that_swallows_it_is_not_gone_on_with(lab: Lab) -> None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Interrupted after 0 of 20 cells" in err.splitlines()[-1]
+    assert process.returncode == 130 and f"Interrupted after 0 of {CELLS} cells" in err.splitlines()[-1]
     assert complete(out) == {} and damage(out) == []
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cli.said import Run
+from cli.said import CELLS, Run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "run"))
 from by_hand import ByHand, end_group, environment
@@ -75,7 +75,7 @@ def of_session(leader: int) -> list[int]:
 def test_two_processes_give_the_table_of_one(xaibench: Run, small: Sequence[str], finished: Path) -> None:
     said = xaibench("run", *small, "--workers", "2", "--out", "there")
     assert said.code == 0 and "2 workers on this machine" in said.err
-    assert scores(Path("there")) == scores(finished) and len(scores(finished)) == 20
+    assert scores(Path("there")) == scores(finished) and len(scores(finished)) == CELLS
     assert "18 computed, 0 kept, 2 skipped" in said.err
     again = xaibench("run", *small, "--workers", "2", "--out", "there")
     assert again.code == 0 and "0 computed, 20 kept" in again.err and "2 workers" not in again.err

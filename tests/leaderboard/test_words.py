@@ -107,6 +107,18 @@ def test_thin_vessels_against_chance(level: float, width: float, said: str, n: i
     assert f"on thin vessels its AUROC is {level:.2f}".replace("0.", ".") in line and said in line
 
 
+@pytest.mark.parametrize(("turned", "said"), [(0.35, "above"), (0.45, "not told from"), (0.5, "below")])
+@pytest.mark.parametrize("n", [1, 20])
+def test_a_map_s_own_chance_is_what_it_has_with_turned_vessels(turned: float, said: str, n: int) -> None:
+    nulls = {"auroc-thin": [turned - 0.1, turned + 0.1]}
+    line = about(summarise(aggregate(records({"a": noisy(0.45, 1, n)}, "auroc-thin", nulls=nulls))), "a")
+    level = f"{turned:.2f}".replace("0.", ".")
+    assert (
+        f"on thin vessels its AUROC is .45{' [.45, .45]' * (n > 1)}, {said} chance ({level}, with vessels turned"
+        in line
+    )
+
+
 @pytest.mark.parametrize(
     ("level", "said"),
     [

@@ -9,6 +9,7 @@ import numpy as np
 from xaibench.leaderboard import statistics
 from xaibench.leaderboard.answers import paired, signed
 from xaibench.leaderboard.board import Column, Leaderboard
+from xaibench.leaderboard.bootstrap import interval
 from xaibench.leaderboard.text import listed, number, with_interval
 
 # A method is held against these; that it beats the first is a matter of course, but the other two are hard to beat.
@@ -99,11 +100,17 @@ def _thin(board: Leaderboard, i: int) -> str:
     column = board.column("auroc-thin")
     if column is None or math.isnan(mean := float(board.mean(column)[i])):
         return ""
-    low, high = (float(end[i]) for end in board.interval(column))
+    # A map that is high at the disc or the rim has another chance than .5: its own is told by turned vessels.
+    turned = board.nulls.get(column.name)
+    own = np.full(len(board.cases), np.nan) if turned is None else turned[i].mean(1)
+    measured = not np.isnan(own).any()
+    chance = own if measured else np.full(len(board.cases), 0.5)
+    low, high = (float(end[0]) for end in interval((board.scores(column)[i] - chance)[None], board.weights))
     if math.isnan(low):
-        low, high = mean - _VISIBLE, mean + _VISIBLE
-    verdict = "above chance" if low > 0.5 else "below chance" if high < 0.5 else "not told from chance"
-    return f"on thin vessels its AUROC is {_value(board, column, i)}, {verdict} (.5)"
+        low, high = (mean - float(chance.mean()) + side for side in (-_VISIBLE, _VISIBLE))
+    verdict = "above" if low > 0 else "below" if high < 0 else "not told from"
+    level = f"{number(float(chance.mean()))}{', with vessels turned elsewhere' * measured}"
+    return f"on thin vessels its AUROC is {_value(board, column, i)}, {verdict} chance ({level})"
 
 
 def _gap(board: Leaderboard, i: int) -> str:
