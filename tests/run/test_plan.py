@@ -57,7 +57,7 @@ def test_suites() -> None:
     names = {suite: list(map(str, chosen_methods([], SUITES[suite]))) for suite in SUITES}
     assert names["quick"] == ["gradcam", "gradcam[layer=decoder-1/2]", "saliency", "deeplift", "lrp", *CONTROLS]
     assert all(set(names[suite]) == set(registry.names("explainer")) for suite in ("full", "truth"))
-    assert len(names["standard"]) == 28 and names["standard"][-len(CONTROLS) :] == CONTROLS
+    assert len(names["standard"]) == 19 + len(CONTROLS) and names["standard"][-len(CONTROLS) :] == CONTROLS
     assert set(names["quick"]) < set(names["standard"])
     metrics = {suite: list(map(str, chosen_metrics([], SUITES[suite]))) for suite in SUITES}
     assert all(len(set(m)) == len(m) for m in metrics.values())

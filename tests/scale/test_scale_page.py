@@ -76,7 +76,7 @@ def test_shares_and_rates() -> None:
     assert "it is 0.4 % of" in PAGE and round(100 * serial / (hours * 3600), 1) == 0.4
     assert "with 10 000 a seventh" in PAGE
     assert serial / (serial + hours * 3600 * 256 / 10_000) == pytest.approx(1 / 7, abs=0.01)
-    assert "13 cells per second" in PAGE and round(CELLS / (hours * 3600)) == 13
+    assert "14 cells per second" in PAGE and round(CELLS / (hours * 3600)) == 14
     assert "some 3 900" in PAGE and 3900 < CELLS / 256 < 3910
     assert "1 ms" in PAGE and "17 minutes" in PAGE and round(CELLS * 1e-3 / 60) == 17
     assert CELLS == 100 * 10 * 1000 and "100 methods × 10 models × 1 000 images" in PAGE
