@@ -20,10 +20,16 @@ HERE = Path(__file__).parent
 NAMES = tuple(name for name, table in TABLES.items() if not table.wide)
 COLUMNS = {
     "srg": "how much more the network loses when what the map marks first is removed first; 0 is chance",
-    "auroc-thin": "how well the map tells thin vessels from the background; .5 is chance",
+    "auroc-thin": "how well the map tells thin vessels from the background; chance is about .5 (each table's last line)",
     "thin-gap": "log₂ of how many times as much a pixel of a thick vessel gets; 0 is even-handed",
     "thin-gap-matched": "the same between vessels of one contrast",
 }
+
+
+def board(name: str, target: str = "vessels") -> Leaderboard:
+    """A published table."""
+    (found,) = read_leaderboards([Store.open(HERE / name)], target=target)
+    return found
 
 
 def side_by_side(boards: Mapping[str, Leaderboard], name: str) -> list[str]:
@@ -74,7 +80,7 @@ def _said(claim: Claim) -> str:
 
 def page() -> Iterator[str]:
     """The lines of ``networks.md``."""
-    boards = {name: read_leaderboards([Store.open(HERE / name)], target="vessels")[0] for name in NAMES}
+    boards = {name: board(name) for name in NAMES}
     claims = {name: [c for group in read_claims([Store.open(HERE / name)]) for c in group] for name in NAMES}
     yield from ("# Does it hold for other networks and other data?", "")
     yield (

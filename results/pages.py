@@ -16,19 +16,19 @@ from tempfile import TemporaryDirectory
 import excerpts
 import networks
 import numpy as np
+from networks import board
 from PIL import Image
 from scipy.stats import kendalltau
-from tables import FINE, TABLES
+from tables import FINE
 from torch import Tensor
 
 import xaibench as xb
 from xaibench import plot
 from xaibench.data.case import Case
-from xaibench.leaderboard import Leaderboard, read_leaderboards
+from xaibench.leaderboard import Leaderboard
 from xaibench.leaderboard.answers import FEW, answer, paired
 from xaibench.leaderboard.text import number
 from xaibench.model.evaluate import FIGURES, Evaluation, evaluate, predict
-from xaibench.record import Store
 from xaibench.run.plan import FEW_STEPS
 from xaibench.run.plan import FILLS as OTHER_FILLS
 
@@ -43,12 +43,6 @@ OBSERVER = "*second observer*"
 TARGETS = ("vessels", "thin", "thick", "false-positives")
 CONTROLS = ("prediction", "prediction-of-target")
 FILLS = ("srg", *(f"srg[fill={fill},steps={FEW_STEPS}]" for fill in OTHER_FILLS))
-
-
-def board(name: str, target: str = "vessels") -> Leaderboard:
-    """A published table."""
-    (found,) = read_leaderboards([Store.open(HERE / name)], target=target)
-    return found
 
 
 def means(board: Leaderboard, name: str) -> dict[str, float]:
@@ -98,8 +92,7 @@ def beaten(board: Leaderboard, columns: Sequence[str], controls: Sequence[str]) 
 
 def write_agreement() -> None:
     """``agreement.md``: is the best method best everywhere?"""
-    tables = [name for name, table in TABLES.items() if not table.wide]
-    across = {name: means(board(name), "srg") for name in tables}
+    across = {name: means(board(name), "srg") for name in networks.NAMES}
     drive = board("drive")
     fills = {fill: means(drive, fill) for fill in FILLS}
     targets = {target: means(board("drive", target), "srg") for target in TARGETS}

@@ -60,6 +60,7 @@ def prediction_of_target(scorer: Scorer, image: Tensor, *, rng: np.random.Genera
     """The network's probability where the target is, 0 elsewhere: the question itself as a map.
 
     The control for targets that are a part of what the network sees, where ``prediction`` marks the other parts, too.
+    Of a target that is made with labels, such as false positives, it shows these as far as the question tells them.
     """
     map_: Tensor = prediction(scorer, image, rng=rng)
     return map_ * scorer.target.mask.to(map_)

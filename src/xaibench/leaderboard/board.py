@@ -119,6 +119,10 @@ class Leaderboard:
         """(rows,) mean over all images; NaN if a score is missing, since a mean over fewer is another quantity."""
         return np.asarray(self.scores(column).mean(1))
 
+    def turned(self, name: str, row: int) -> np.ndarray:
+        """(cases,) mean score of a row's maps against turned vessels: their own chance; NaN where it is not known."""
+        return np.asarray(self.nulls[name][row].mean(1)) if name in self.nulls else np.full(len(self.cases), np.nan)
+
     def chance(self, column: Column) -> tuple[float, float] | None:
         """The band in which the column's mean lies by chance: its 2.5–97.5 % range over methods and turns of the masks.
 

@@ -92,9 +92,9 @@ def _beyond_chance(metric: str, says: Callable[[float], str]) -> _Of:
 
     def of(board: Leaderboard | None, method: str) -> Measure | None:
         sample = _sample(board, method, metric)
-        if board is None or sample is None or metric not in board.nulls:
+        if board is None or sample is None:
             return None
-        chance = board.nulls[metric][[r.method for r in board.rows].index(method)].mean(1)
+        chance = board.turned(metric, [r.method for r in board.rows].index(method))
         absent = np.isnan(chance)
         if absent.all():
             return None

@@ -101,8 +101,7 @@ def _thin(board: Leaderboard, i: int) -> str:
     if column is None or math.isnan(mean := float(board.mean(column)[i])):
         return ""
     # A map that is high at the disc or the rim has another chance than .5: its own is told by turned vessels.
-    turned = board.nulls.get(column.name)
-    own = np.full(len(board.cases), np.nan) if turned is None else turned[i].mean(1)
+    own = board.turned(column.name, i)
     measured = not np.isnan(own).any()
     chance = own if measured else np.full(len(board.cases), 0.5)
     low, high = (float(end[0]) for end in interval((board.scores(column)[i] - chance)[None], board.weights))

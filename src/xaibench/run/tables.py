@@ -136,8 +136,7 @@ def write_tables(
         keys |= {str(cell.spec): cell.key for cell in plan.cells(case.digest) if cell.key in known}
         path = _path(store, about)
         made = {"maps": keys, "version": version("xaibench")}
-        kept = _read(path)
-        if keys and (force or any(kept.get(name) != value for name, value in made.items())):
+        if keys and (force or not made.items() <= _read(path).items()):
             records = ((spec, store.read(key)) for spec, key in keys.items())
             loaded = {spec: store.load_map(record) for spec, record in records if record is not None}
             maps = {spec: a for spec, a in loaded.items() if a is not None}
