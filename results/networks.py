@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 NAMES = tuple(name for name, table in TABLES.items() if not table.wide)
 COLUMNS = {
     "srg": "how much more the network loses when what the map marks first is removed first; 0 is chance",
-    "auroc-thin": "how well the map tells thin vessels from the background; chance is about .5 (each table's last line)",
+    "auroc-thin": "how well the map tells thin vessels from the background; chance: about .5, each table's last line",
     "thin-gap": "log₂ of how many times as much a pixel of a thick vessel gets; 0 is even-handed",
     "thin-gap-matched": "the same between vessels of one contrast",
 }
