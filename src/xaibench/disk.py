@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import secrets
 import stat
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from xaibench.errors import UserError
@@ -94,6 +96,28 @@ def _plain_file(mode: int) -> None:
     if not stat.S_ISREG(mode):
         what = next((words for test, words in _KINDS if test(mode)), "something else")
         raise OSError(f"it is {what}, not a file")
+
+
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file, given whole or in parts, whole or not at all, in a folder that is made if there is none.
+
+    It is written beside its place and renamed, so that a name that exists is a file that is whole. The name beside is
+    unique among processes and machines that share the folder, and its leading dot hides it from those that look there.
+
+    Raises:
+        OSError: if it cannot be written; nothing is left of it then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            with temporary.open("wb") as file:
+                file.writelines(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int = MOST) -> bytes:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bad_input.archives import declaring, packed
-from bad_input.judge import answer, folder, within
+from bad_input.judge import answer, check_sentence, folder, within
 from bad_input.pictures import contents, damaged
 from bad_input.test_bad_pictures import EYE, check_case, saved
 from xaibench.data import check_folder, load_cases
@@ -25,7 +25,7 @@ from xaibench.data.drive import drive
 from xaibench.data.files import open_source, read_image
 from xaibench.data.hrf import hrf
 from xaibench.data.stare import stare
-from xaibench.errors import UserError
+from xaibench.errors import UserError, one_line
 
 LABEL = saved((EYE[..., 0] > 60) & (np.indices((61, 61))[0] % 9 == 4))
 GOOD = {"images/1.png": saved(EYE), "masks/1.png": LABEL}
@@ -131,7 +131,10 @@ def test_an_archive_of_any_content(reader: str, data: st.DataObject) -> None:
         for case in [] if isinstance(found, Exception) else found:
             check_case(case)
         report = answer("zip: data check", lambda: check_folder(path))
-        assert isinstance(report, UserError) or report.found or report.problems
+        if not isinstance(report, UserError):
+            assert report.found
+            for line in (*report.found, *report.problems):
+                check_sentence(one_line(line))
         assert [p.name for p in place.iterdir()] == ["eyes.zip"]  # nothing is unpacked to disk
 
 

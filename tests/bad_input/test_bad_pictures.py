@@ -14,13 +14,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bad_input.judge import answer, folder, within
+from bad_input.judge import answer, check_sentence, folder, within
 from bad_input.pictures import SIDES, contents, damaged, pixels, png_of, tiff_of, whole
 from xaibench.data import check_folder, load_cases, load_image
 from xaibench.data.case import Case, make_case
 from xaibench.data.files import Source, open_source, read_mask
 from xaibench.data.picture import Unreadable, grey_pixels, rgb_pixels
-from xaibench.errors import UserError
+from xaibench.errors import UserError, one_line
 
 BOMBS = {
     "PNG": png_of(50_000, 50_000),
@@ -222,7 +222,10 @@ def test_a_folder_of_any_files(files: dict[str, bytes]) -> None:
         for case in [] if isinstance(found, Exception) else found:
             check_case(case)
         report = answer("data check", lambda: check_folder(place))
-        assert isinstance(report, UserError) or report.found or report.problems
+        if not isinstance(report, UserError):
+            assert report.found
+            for line in (*report.found, *report.problems):
+                check_sentence(one_line(line))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "loop", "self", "folder", "gone", "socket", "huge"])

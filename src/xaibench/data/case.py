@@ -43,7 +43,8 @@ class Case:
 
     @cached_property
     def digest(self) -> str:
-        """First 16 hex digits of a SHA-256 over everything that a map or score can depend on."""
+        """First 16 hex digits of a SHA-256 over the arrays and the scale: all that a map can depend on, and of scores
+        all but whether there are labels at all (``labelled``)."""
         h = hashlib.sha256()
         second = () if self.observer2 is None else (self.observer2,)
         for t in (self.image, self.vessels, self.fov, self.caliber, *second):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from xaibench.data.case import Case, Cases, make_case
 from xaibench.data.phantom_render import rasterise
 from xaibench.data.phantom_retina import paint
 from xaibench.data.phantom_tree import FIELD_RADIUS, grow_trees, place_landmarks
+from xaibench.disk import write_whole
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -94,8 +95,6 @@ def phantom(*, split: str = "test", size: int = 0) -> Cases:
 def save_phantom(case: Case, folder: Path | str) -> None:
     """Write a case as ``images/ID.png``, ``masks/ID.png`` (vessels, 0 or 255) and ``fov/ID.png``.
 
-    Each file is written under a temporary name and renamed, so that a name that exists is a file that is whole.
-
     Raises:
         UserError: if the folder cannot be written to.
     """
@@ -106,11 +105,10 @@ def save_phantom(case: Case, folder: Path | str) -> None:
     }
     for part, pixels in pictures.items():
         path = Path(folder) / part / f"{case.id}.png"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, "PNG")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(temporary, "PNG")
-            temporary.replace(path)
+            write_whole(path, content.getvalue())
         except OSError as error:
             raise UserError(
                 f"{path} cannot be written: {error.strerror or error}.", "Choose another folder with --out."

@@ -43,7 +43,7 @@ def paint(
     macula = np.hypot(x - origin[0] - eye.fovea[0], y - origin[1] - eye.fovea[1])
     texture -= _macula(rng, macula)[..., None] * [0.55, 1.0, 0.9]
     image = colour * np.exp(texture) * light
-    image = _lesions(rng, image, x, y, fov, raster.vessels)
+    image = _lesions(rng, image, x, y, fov)
     image = _disc(rng, image, dx, dy, eye, colour, light)
     image = _vessels(rng, image, raster)
     inward = field_radius - np.hypot(x - centre[0], y - centre[1])
@@ -183,9 +183,7 @@ def _disc(
     return np.asarray(around + inside[..., None] * (own - around))
 
 
-def _lesions(
-    rng: np.random.Generator, image: np.ndarray, x: np.ndarray, y: np.ndarray, fov: np.ndarray, vessels: np.ndarray
-) -> np.ndarray:
+def _lesions(rng: np.random.Generator, image: np.ndarray, x: np.ndarray, y: np.ndarray, fov: np.ndarray) -> np.ndarray:
     """Things that a vessel detector must not fall for: dark streaks and dots, bright dots and clusters, bleedings."""
     inside = np.argwhere(fov)
     density = len(inside) / 229_000  # of the full field

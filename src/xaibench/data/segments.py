@@ -54,15 +54,14 @@ class Segments:
         mean: np.ndarray = total / self.pixels
         return mean
 
-    def found(self, probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-        """(n,) bool: at least half of the centreline has a probability >= ``threshold``.
+    def found(self, probability: np.ndarray) -> np.ndarray:
+        """(n,) bool: at least half of the centreline has a probability >= .5.
 
         Args:
             probability: (H, W) in [0, 1], what a network predicts.
-            threshold: where probability becomes vessel.
         """
         on = self.centreline >= 0
-        hit = np.bincount(self.centreline[on], probability[on] >= threshold, len(self))
+        hit = np.bincount(self.centreline[on], probability[on] >= 0.5, len(self))
         found: np.ndarray = 2 * hit >= np.bincount(self.centreline[on], minlength=len(self))
         return found
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 RESAMPLES = 10_000
+COVERAGE = 0.95
 
 
 @lru_cache(maxsize=2)
@@ -21,13 +22,12 @@ def resample_weights(images: int, seed: int, resamples: int = RESAMPLES) -> np.n
     return weights
 
 
-def interval(values: np.ndarray, weights: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap interval of the mean over images (Efron 1979).
+def interval(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap interval of the mean over images (Efron 1979), which covers it with 95 %.
 
     Args:
         values: (M, images); a row with a NaN has no interval.
         weights: (images, R), see :func:`resample_weights`.
-        confidence: coverage of the interval.
 
     Returns:
         (M,) lower and (M,) upper ends, NaN where there are fewer than two images.
@@ -42,7 +42,7 @@ def interval(values: np.ndarray, weights: np.ndarray, confidence: float = 0.95) 
     means = values @ weights
     last = means.shape[1] - 1
     ends = []
-    for q in ((1 - confidence) / 2, (1 + confidence) / 2):
+    for q in ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2):
         below = min(int(q * last), last - 1)
         # Two order statistics are all that an interval needs; sorting would take several times as long.
         means.partition((below, below + 1), axis=1)

@@ -96,12 +96,11 @@ def read_results(
     stores: Sequence[Store],
     *,
     target: str | None = None,
-    seed: int = 0,
     report: Callable[[Path, str], object] | None = None,
 ) -> list[Result]:
     """As :func:`~xaibench.leaderboard.aggregate.read_leaderboards`, with the records beside each leaderboard."""
     records, asked = read_records(stores, report)
-    boards = leaderboards(records, target=target, seed=seed, asked=asked)
+    boards = leaderboards(records, target=target, seed=0, asked=asked)
     groups = grouped(records)
     return [Result(b, groups[b.dataset, b.split, b.model, b.weights_digest, b.target]) for b in boards]
 

@@ -10,6 +10,11 @@ from torch import Tensor, nn
 PRECISIONS = ("float32", "bf16")
 
 
+def digest_in(digest: str, precision: str) -> str:
+    """The digest of a network's weights, computed with in a precision: no score of one is ever taken for another's."""
+    return digest if precision == "float32" else f"{digest}-{precision}"
+
+
 def in_precision(model: nn.Module, precision: str) -> nn.Module:
     """The network with its convolutions and products in that precision; sums, weights and logits stay float32.
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from xaibench.disk import is_file
+from xaibench.disk import is_file, write_whole
 from xaibench.errors import UserError, first_line, one_line
 from xaibench.model.network import VesselNetwork
 from xaibench.model.networks import network_of
@@ -26,13 +26,16 @@ def save_weights(model: VesselNetwork, path: Path, card: dict[str, Any]) -> None
         model: the network.
         path: ends in ``.safetensors``.
         card: what a reader should know of the weights: data, recipe, figures, terms.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     tensors = {k: v.detach().contiguous() for k, v in model.state_dict().items()}
     content = {"card": json.dumps(card | {"architecture": model.architecture}, sort_keys=True)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(tensors, metadata=content))
-    temporary.replace(path)
+    try:
+        write_whole(path, save(tensors, metadata=content))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.", "Choose another --out.") from error
 
 
 def load_weights(path: Path) -> VesselNetwork:
@@ -99,7 +102,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def weights_digest(model: nn.Module) -> str:
-    """First 16 hex digits of a SHA-256 over the names, shapes and values of all parameters and buffers."""
+    """First 16 hex digits of a SHA-256 over the class's name and the names, shapes, kinds and values of all tensors."""
     h = hashlib.sha256(type(model).__qualname__.encode())
     for name, tensor in sorted(model.state_dict().items()):
         h.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import time
 from array import array
 from collections import defaultdict, deque
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
+from xaibench.disk import write_whole
 from xaibench.record.entry import Entry, Layout, Stamp, pack, spans, stamp_of
 from xaibench.record.schema import Record
 
@@ -35,13 +35,11 @@ class Folder:
     """The records of one folder below ``cells``.
 
     Attributes:
-        prefix: the folder's name, ``"ab"``.
         entries: one per readable record, sorted by key.
         odd: records that no entry can say exactly, sorted by key; with their curves.
         damaged: each file that is no record, with the reason, sorted.
     """
 
-    prefix: str
     entries: list[Entry] = field(default_factory=list)
     odd: list[Record] = field(default_factory=list)
     damaged: list[tuple[Path, str]] = field(default_factory=list)
@@ -121,7 +119,7 @@ class Index:
         for key, stamp, digest, start, end in spans(log):
             known[key.hex()] = stamp, digest, start, end
             whole = end
-        folder = Folder(prefix)
+        folder = Folder()
         fresh: list[tuple[bytes, Layout]] = []
         kept: list[bytes] = []
         places = array("Q")
@@ -140,7 +138,7 @@ class Index:
             self._rewrite(prefix, kept)
         if fresh:
             self._append(prefix, fresh)
-        rest = Folder(prefix, [], folder.odd, folder.damaged)
+        rest = Folder([], folder.odd, folder.damaged)
         self._seen.pop(prefix, None)
         if len(folder.entries) == len(kept) and before is not None:
             self._seen[prefix] = before, places, rest
@@ -160,7 +158,7 @@ class Index:
             if layout is None:
                 return self.read(prefix)
             entries.append(Entry(data, layout))
-        return Folder(prefix, entries, seen[2].odd, seen[2].damaged)
+        return Folder(entries, seen[2].odd, seen[2].damaged)
 
     def _read_file(self, folder: Folder, path: Path, stamp: Stamp, fresh: list[tuple[bytes, Layout]]) -> None:
         try:
@@ -217,7 +215,7 @@ class Index:
         for layout in {layout.digest: layout for layout in layouts}.values():
             path = self._layout_path(layout.digest)
             if self._layouts.get(layout.digest) is None or not path.exists():
-                _replace(path, layout.text.encode())
+                write_whole(path, layout.text.encode())
                 self._layouts[layout.digest] = layout
 
     def _append(self, prefix: str, packed: list[tuple[bytes, Layout]]) -> None:
@@ -233,18 +231,8 @@ class Index:
 
     def _rewrite(self, prefix: str, entries: list[bytes]) -> None:
         with contextlib.suppress(OSError):
-            _replace(self._path(prefix), b"".join(entries))
+            write_whole(self._path(prefix), b"".join(entries))
 
 
 def _settled(stamp: Stamp) -> bool:
     return max(stamp[:2]) < time.time_ns() - SETTLED
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

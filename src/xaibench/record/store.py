@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaibench.disk import is_file, is_folder, is_there, named, read_bounded
+from xaibench.disk import is_file, is_folder, is_there, named, read_bounded, write_whole
 from xaibench.errors import UserError, first_line
 from xaibench.record import arrays as packed
 from xaibench.record import plain
@@ -34,8 +33,8 @@ TEXT = 64 << 20  # bytes of a record
 class Store:
     """The folder of one run.
 
-    ``run.json`` holds what was asked. Of its fields this side reads ``dataset`` and ``cases`` (a list of case ids), so
-    that a case which no cell has reached yet counts as missing instead of not at all.
+    ``run.json`` holds what was asked; any of its fields may be absent. By ``dataset`` and ``cases`` (a list of case
+    ids) a case which no cell has reached yet counts as missing instead of not at all.
 
     Every record says what it was written as, and what map it was written with; a file that is not as it was written is
     damaged. To whoever looks it up it is as if it were absent, and ``report`` is told.
@@ -246,19 +245,8 @@ def write_text(path: Path, text: str | Iterable[str]) -> None:
 
 
 def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
-    # The name is unique among processes and machines that share the folder, and its leading dot hides it from scan().
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if isinstance(content, bytes):
-                temporary.write_bytes(content)
-            else:
-                with temporary.open("wb") as file:
-                    file.writelines(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, content)
     except OSError as error:
         raise UserError(
             f"{path} cannot be written: {error.strerror or error}.", "Free the space or give another --out."

@@ -7,24 +7,21 @@ import inspect
 import re
 import typing
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from xaibench.errors import UserError
+from xaibench.registry import declare
 from xaibench.registry.lookup import get
 from xaibench.registry.plugin import Plugin, Spec
 
 _LARGEST, _LONGEST = 2**63 - 1, 200  # of a number: what libraries can count to, and the characters that it has
-_LOCAL: dict[str, dict[str, Any]] = {
-    "explainer": {
-        **{"signed": True, "stochastic": True, "control": False, "sees_labels": False},
-        **{"paper": "", "library": "", "sums_to": "", "known_failures": {}},
-    },
-    "metric": {
-        **{"better": "none", "range": (float("-inf"), float("inf")), "measures": "map", "mask": "", "invariant": ""},
-        **{"chance": None, "gate": None, "paper": "", "known_failures": {}},
-    },
-    "dataset": {},
-    "model": {},
+# What is assumed of a plain function.
+_LOCAL: dict[str, Callable[[str], Callable[[Callable[..., Any]], Plugin]]] = {
+    "explainer": partial(declare.explainer, family="local", signed=True, stochastic=True),
+    "metric": partial(declare.metric, family="local", better="none", range=(float("-inf"), float("inf"))),
+    "dataset": partial(declare.dataset, family="local"),
+    "model": partial(declare.model, family="local"),
 }
 
 
@@ -42,7 +39,7 @@ def parse(kind: str, text: str | Plugin | Callable[..., Any]) -> Spec:
         return _complete(Spec(text))
     if not isinstance(text, str):
         name = getattr(text, "__name__", "function").replace("_", "-")
-        return _complete(Spec(Plugin(kind, name, text, "local", _LOCAL[kind])))
+        return _complete(Spec(_LOCAL[kind](name)(text)))
     match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", text)
     if match is None:
         raise UserError(f"{text!r} is not of the form name[key=value,…].", "Quote the brackets in your shell.")

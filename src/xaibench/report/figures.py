@@ -95,7 +95,7 @@ def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = 
     return ax
 
 
-def thin_against_thick(ax: Axes, board: Leaderboard, labelled: Sequence[str] | None = None) -> Axes:
+def thin_against_thick(ax: Axes, board: Leaderboard) -> Axes:
     """Each method's mean on thin and on thick vessels; above the diagonal it is better on thick ones."""
     pair = thin_and_thick(board)
     if pair is None:
@@ -109,7 +109,7 @@ def thin_against_thick(ax: Axes, board: Leaderboard, labelled: Sequence[str] | N
         ax.plot(ends, ends, color=GREY, linewidth=0.7, zorder=0)
         ax.set(xlim=ends, ylim=ends)
     ax.set(xlabel=main_stem(pair[0].name), ylabel=main_stem(pair[1].name))
-    _points(ax, board, thin, thick, shown_methods(board) if labelled is None else labelled)
+    _points(ax, board, thin, thick, shown_methods(board))
     return ax
 
 
@@ -122,7 +122,7 @@ def thin_and_thick(board: Leaderboard) -> tuple[Column, Column] | None:
     return None
 
 
-def cost_against_faithfulness(ax: Axes, board: Leaderboard, labelled: Sequence[str] | None = None) -> Axes:
+def cost_against_faithfulness(ax: Axes, board: Leaderboard) -> Axes:
     """Mean seconds per map against the primary column, with the methods that no other beats at no more cost."""
     if board.primary is None:
         return ax
@@ -131,7 +131,7 @@ def cost_against_faithfulness(ax: Axes, board: Leaderboard, labelled: Sequence[s
     front = pareto(board)
     x, y = [seconds[i] for i in front], [level[i] for i in front]
     ax.plot(x, y, color=GREY, linewidth=1, drawstyle="steps-post", zorder=0)
-    named = [*(shown_methods(board) if labelled is None else labelled), *(board.rows[i].method for i in front)]
+    named = [*shown_methods(board), *(board.rows[i].method for i in front)]
     ax.set(xscale="log", xlabel="seconds per map", ylabel=main_stem(board.primary.name))
     ax.xaxis.set_major_formatter(lambda v, _: number(v, bounded=False))
     _points(ax, board, np.where(seconds > 0, seconds, np.nan), level, named)

@@ -14,6 +14,7 @@ TERMS = {
     "drive": "DRIVE's terms forbid redistribution: this page holds images of it and must not be passed on or published "
     "as it is. Numbers may be.",
     "chase": "CHASE_DB1 is under CC BY 4.0: name it where these images are shown.",
+    "stare": "STARE comes without a licence: ask its authors before these images are shown.",
     "hrf": "HRF is under CC BY 4.0: name it where these images are shown.",
     "phantom": "The images are synthetic phantoms and may be shown freely.",
 }

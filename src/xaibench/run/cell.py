@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +19,7 @@ from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
 from xaibench.record.schema import Record, ScoreEntry
 from xaibench.registry import Spec, takes_method
+from xaibench.run.generator import generator_of
 from xaibench.run.guard import guarded, leaving_alone, reason
 from xaibench.run.leaks import refuse_what_keeps_memory
 from xaibench.run.memory import refuse_what_does_not_fit
@@ -134,7 +134,7 @@ def _compute_scores(
         entry = _entry(metric, key)
         context.begin(str(metric))
         try:
-            rng = np.random.default_rng([setting.seed, zlib.crc32(case.digest.encode())])
+            rng = generator_of(setting.seed, case)
             given = dict(metric.given) | ({"method": method} if takes_method(metric) else {})
             # That our own ones leave all as it was is tested of each; most of them take less time than to look at it.
             ours = metric.plugin.distribution[0] == "xaibench" and not takes_method(metric)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ from xaibench.data.load import load_cases
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.removal import fractions, removal_orders, seeded_fill, tie_order
 from xaibench.model.load import load_model, names_code
-from xaibench.model.precision import PRECISIONS, in_precision
+from xaibench.model.precision import PRECISIONS, digest_in, in_precision
 from xaibench.model.weights_file import weights_digest
 from xaibench.record.pictures import Film, film_key, load_film, write_film
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
+from xaibench.run.generator import generator_of
 from xaibench.run.request import default_model
 from xaibench.scorer import Scorer, target
 
@@ -66,7 +66,6 @@ def make_films(
     fill: str,
     steps: int,
     network: str | Path | None = None,
-    device: str = "cpu",
     report: Callable[[str, bool], object] = lambda film, kept: None,
 ) -> list[str]:
     """Compute and keep the films that are missing.
@@ -76,7 +75,6 @@ def make_films(
         wanted: whose; a record without a map is passed over.
         fill, steps: see :func:`film_of`.
         network: names the network; what the run itself names by default, unless that is code.
-        device: where to compute.
         report: called with the name of each film when it is there, and whether it was there before.
 
     Returns:
@@ -100,7 +98,7 @@ def make_films(
         try:
             case = _case(cases, records[0])
             precise = _network(model, digest, records[0])
-            scorer = Scorer(precise, target(name, precise, case), device=device)
+            scorer = Scorer(precise, target(name, precise, case))
         except (UserError, Skipped) as error:
             reasons[str(error)] = None
             continue
@@ -109,8 +107,7 @@ def make_films(
             if attribution is None:
                 reasons[f"the map of {_name(r)} is lost"] = None
                 continue
-            rng = np.random.default_rng([r.seed, zlib.crc32(case.digest.encode())])  # as the run's metrics are given
-            film = film_of(attribution, case, scorer, rng=rng, fill=fill, steps=steps)
+            film = film_of(attribution, case, scorer, rng=generator_of(r.seed, case), fill=fill, steps=steps)
             write_film(store, film_key(r.map_key, fill, steps), film)
             report(_name(r), False)
     return list(reasons)
@@ -143,11 +140,10 @@ def _source(run: dict[str, Any], network: str | Path | None) -> tuple[Cases, nn.
 
 def _network(model: nn.Module, digest: str, r: Record) -> nn.Module:
     """The network in the precision that the record was made in."""
-    precisions = {digest: "float32"} | {f"{digest}-{p}": p for p in PRECISIONS}
+    precisions = {digest_in(digest, p): p for p in PRECISIONS}
     if r.weights_digest not in precisions:
         raise Skipped(f"the weights of {r.model} are not those of the run any more")
-    precision = precisions[r.weights_digest]
-    return model if precision == "float32" else in_precision(model, precision)
+    return in_precision(model, precisions[r.weights_digest])
 
 
 def _case(cases: Cases, r: Record) -> Case:

@@ -17,7 +17,7 @@ from xaibench.data.drive import find_drive
 from xaibench.data.load import load_cases
 from xaibench.errors import UserError
 from xaibench.model.load import load_model
-from xaibench.model.precision import PRECISIONS, in_precision
+from xaibench.model.precision import PRECISIONS, digest_in, in_precision
 from xaibench.model.weights_file import weights_digest
 from xaibench.record.scores import SCORE_COLUMNS, tidy
 from xaibench.record.store import Store
@@ -131,9 +131,9 @@ def prepare(request: Request) -> Prepared:
     model = load_model(name)
     label = name if isinstance(name, str) else name.stem if isinstance(name, Path) else type(name).__name__
     digest = weights_digest(model)
-    if request.precision != "float32":  # no score of one precision is ever taken for one of another
+    if request.precision != "float32":
         model = in_precision(model, request.precision)
-        label, digest = f"{label} ({request.precision})", f"{digest}-{request.precision}"
+        label, digest = f"{label} ({request.precision})", digest_in(digest, request.precision)
     setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
     out = request.out or Path("runs") / run_name(str(data), label, request.target)
     network = None if isinstance(name, nn.Module) else str(name)

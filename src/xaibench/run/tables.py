@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -32,6 +31,7 @@ from xaibench.record import plain
 from xaibench.record.seal import seal, unseal
 from xaibench.record.store import Store, write_text
 from xaibench.registry import Spec
+from xaibench.run.generator import generator_of
 from xaibench.run.plan import Plan, Setting
 from xaibench.scorer.engine import evaluating
 
@@ -157,8 +157,7 @@ def _compute(case: Case, model: nn.Module, seed: int, maps: Mapping[str, np.ndar
     with evaluating(model):
         prediction = predict(model, case.image).numpy()
     found = false_positives(case, prediction)
-    rng = np.random.default_rng([seed, zlib.crc32(case.digest.encode())])
-    comparison = compare(found, case.fov.numpy(), rng=rng)
+    comparison = compare(found, case.fov.numpy(), rng=generator_of(seed, case))
     return {
         "segments": segment_rows(case, vessel_segments(case), prediction, maps),
         "components": false_positive_rows(case, found, comparison, maps),

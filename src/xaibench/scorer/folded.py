@@ -37,7 +37,7 @@ def folded(model: nn.Module) -> nn.Module:
     Its weights ask for no gradients: pictures alone may. Where a ReLU's input is 0 up to rounding, the gradient of the
     one network may go through and that of the other not.
 
-    That is where nothing is to be folded, where the network's steps can't be followed or the folded one disagrees, as
+    There is no such thing where nothing is to be folded, where the network's steps can't be followed or the folded one disagrees, as
     long as its weights are others than when it was first asked for, and while someone listens in by hooks or function
     modes, who would hear of steps that the network does not have.
 
