@@ -93,3 +93,46 @@ def make(name: str, seed: int = 1) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return unsettle(MAKERS[name](), seed).eval()
+
+
+class Statements(nn.Module):
+    """Activations, a sum and a product that overwrite what they are given, some as statements of their own.
+
+    Args:
+        overwrites: whether they do, or the same is written without.
+    """
+
+    def __init__(self, overwrites: bool) -> None:
+        super().__init__()
+        self.overwrites = overwrites
+        self.first, self.second = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1)
+        self.gate, self.head = nn.Conv2d(6, 6, 1), nn.Conv2d(6, 1, 1)
+        self.alpha = nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.overwrites:
+            x = F.relu(F.relu(self.first(images)) * torch.sigmoid(self.alpha))
+            y = F.leaky_relu(self.second(x), 0.1)
+            y = (torch.add(y, x, alpha=2) - -1) * torch.sigmoid(self.gate(x))
+            return self.head(F.relu(y))
+        x = self.first(images)
+        x.relu_()
+        x.mul_(torch.sigmoid(self.alpha))
+        F.relu(x, inplace=True)
+        y = F.leaky_relu(self.second(x), 0.1)
+        y.add_(x, alpha=2)
+        same = y
+        same -= -1
+        y.mul_(torch.sigmoid(self.gate(x)))
+        F.relu_(y)
+        logits: Tensor = self.head(y)
+        return logits
+
+
+class OnAView(PlainCNN):
+    """Overwrites two of the three colours where they lie."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = images - 0.5
+        images[:, :2].relu_()
+        return super().forward(images)

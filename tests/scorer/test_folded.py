@@ -136,6 +136,41 @@ def test_it_stands_aside_while_someone_listens_in() -> None:
     assert folded(model) is found
 
 
+@pytest.mark.parametrize("hook", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+def test_a_backward_hook_is_heard_and_never_copied(hook: str) -> None:
+    model, image = make_network(), noise(40, 48).requires_grad_()
+    handle = getattr(model.head, hook)(lambda module, *gradients: tuple(0 * g for g in gradients[0]))
+    silent = torch.autograd.grad(folded(model)(image).mean(), image)[0]
+    handle.remove()
+    assert silent.abs().max() == 0 < torch.autograd.grad(folded(model)(image).mean(), image)[0].abs().max()
+    assert folded(model) is not model
+
+
+def test_a_hook_on_all_modules_is_heard() -> None:
+    model = make_network()
+    found = folded(model)
+    handle = nn.modules.module.register_module_full_backward_hook(lambda module, given, gradients: None)
+    try:
+        assert folded(model) is model
+    finally:
+        handle.remove()
+    assert folded(model) is found
+
+
+def test_it_stands_aside_while_a_module_or_its_forward_is_another() -> None:
+    model = make_network()
+    found, head = folded(model), model.head
+    model.head = nn.Conv2d(head.in_channels, 1, 1)
+    model.head.load_state_dict(head.state_dict())  # as good as the old one, but it is not it
+    assert folded(model) is model
+    model.head = head
+    assert folded(model) is found
+    head.forward = lambda x: 2 * nn.Conv2d.forward(head, x)
+    assert folded(model) is model
+    del head.forward
+    assert folded(model) is found
+
+
 def test_a_scorer_uses_it_for_large_pictures(eye: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     def asked(model: nn.Module) -> nn.Module:
         return lambda images: torch.full_like(images[:, :1], 7.0)

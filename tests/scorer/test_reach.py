@@ -88,6 +88,17 @@ def test_the_bundled_networks_are_local(name: str) -> None:
     assert reach is not None and reach.step == 8 and reach.before == reach.after == 55
 
 
+def test_it_is_found_out_again_when_the_weights_are_others() -> None:
+    network = make("own")
+    kept = {k: v.clone() for k, v in network.state_dict().items()}
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.zero_()
+    blind = reach_of(network, CPU)
+    network.load_state_dict(kept)
+    assert reach_of(network, CPU) == reach_of(make("own"), CPU) != blind
+
+
 def test_the_training_state_and_the_generator_are_left_alone() -> None:
     network = make("own")
     network.train()

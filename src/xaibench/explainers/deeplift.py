@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from xaibench.arguments import at_least
 from xaibench.data.reference import random_references
-from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, depends, out_of_place
+from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, depends, logits_by, out_of_place
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
@@ -83,9 +83,7 @@ def contributions(scorer: Scorer, image: Tensor, reference: Tensor) -> Tensor:
         "layer_norm": _layer_norm,
     }
     with torch.enable_grad():
-        with Rules(rules):
-            logits = scorer.logits(pair)
-        scores = scorer.reduce(logits)
+        scores = scorer.reduce(logits_by(Rules(rules), scorer, pair))
         (multipliers,) = torch.autograd.grad(scores[0], pair)
     map_ = ((pair[0] - pair[1]) * multipliers[0]).sum(0).detach()
     check_sum(map_, float((scores[0] - scores[1]).detach()), "the scores differ by")
@@ -109,7 +107,7 @@ class _Slope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, slope: Tensor) -> Tensor:
         ctx.save_for_backward(slope)
-        return y
+        return y.clone()  # itself, it would be a view that nothing may work on in place
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:

@@ -12,7 +12,7 @@ from xaibench.arguments import at_least
 from xaibench.data.reference import random_references
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.cam import gradcam
-from xaibench.explainers.rules import Rules
+from xaibench.explainers.rules import Rules, logits_by
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
@@ -269,8 +269,8 @@ def _with_relu(scorer: Scorer, image: Tensor, *, open_only: bool) -> Tensor:
     """(3, H, W) gradient of the score with the rule on every ReLU."""
     rules = Rules({"relu": lambda _function, x, **_: _PositiveGradient.apply(x, open_only)})
     leaf = _leaf(scorer, image)
-    with torch.enable_grad(), rules:
-        score = scorer(leaf)
+    with torch.enable_grad():
+        score = scorer.reduce(logits_by(rules, scorer, leaf))
     if "relu" not in rules.met:
         raise Skipped("the network has no ReLU, for which alone the rule is defined")
     (gradient,) = torch.autograd.grad(score.sum(), leaf)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xaibench.errors import UserError
-from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rules, check_sum, depends, out_of_place
+from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rules, check_sum, depends, logits_by, out_of_place
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
@@ -46,8 +46,7 @@ def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: flo
     rule = _Rulebook(epsilon)
     leaf = image[None].detach().to(scorer.device).requires_grad_()
     with torch.enable_grad():
-        with Rules(rule.by_name()):
-            logits = scorer.logits(leaf * 1)  # no leaf, which would count as a constant
+        logits = logits_by(Rules(rule.by_name()), scorer, leaf)
         score = scorer.reduce(logits)
         (share,) = torch.autograd.grad(score.sum(), logits, retain_graph=True)
         (relevance,) = torch.autograd.grad(logits, leaf, grad_outputs=share * logits.detach())
@@ -66,7 +65,7 @@ class _Rulebook:
         affine = {"conv2d": self._convolution, "conv_transpose2d": self._convolution, "linear": self._convolution}
         mixing = ("avg_pool2d", "adaptive_avg_pool2d", "interpolate", "upsample", "mean")
         same = dict.fromkeys((*ELEMENTWISE, *("group_norm", "instance_norm", "layer_norm")), self._same)
-        sums = {"add": 1, "radd": 1, "iadd": 1, "sub": -1, "isub": -1, "rsub": -1}
+        sums = {"add": 1, "radd": 1, "iadd": 1, "sub": -1, "subtract": -1, "isub": -1}
         scales = ("div", "truediv", "idiv", "itruediv", "divide")
         return {
             **affine,
@@ -74,6 +73,7 @@ class _Rulebook:
             **same,
             **dict.fromkeys(scales, self._same),
             **{name: self._sum(sign) for name, sign in sums.items()},
+            "rsub": self._sum(-1, swapped=True),
             **dict.fromkeys(PRODUCTS, self._gate),
             "batch_norm": self._batch_norm,
         }
@@ -128,16 +128,18 @@ class _Rulebook:
             y._gates = True
         return y
 
-    def _sum(self, sign: int) -> Callable[..., Any]:
-        def rule(function: Any, a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
-            if not (depends(a) and depends(b)):
-                if not (depends(a) or depends(b)):
-                    return function(a, b, *args, **kwargs)
-                x = a if depends(a) else b
-                other = function(a.detach() if x is a else a, b.detach() if x is b else b, *args, **kwargs)
-                return _Same.apply(x, other) if other.shape == x.shape else function(a, b, *args, **kwargs)
-            a, b = torch.broadcast_tensors(a, b)
-            return _Sum.apply(a, b, sign, self.epsilon)
+    def _sum(self, sign: int, swapped: bool = False) -> Callable[..., Any]:
+        def rule(function: Any, a: Any, b: Any, *, alpha: float = 1) -> Any:
+            if not (depends(a) or depends(b)):
+                return function(a, b) if alpha == 1 else function(a, b, alpha=alpha)
+            if swapped:
+                a, b = b, a
+            if alpha != 1:  # relevance goes through a factor as it is
+                b = _Same.apply(b, alpha * b.detach()) if depends(b) else alpha * b
+            if depends(a) and depends(b):
+                return _Sum.apply(*torch.broadcast_tensors(a, b), sign, self.epsilon)
+            x, total = a if depends(a) else b, a + sign * b
+            return _Same.apply(x, total.detach()) if total.shape == x.shape else total
 
         return rule
 

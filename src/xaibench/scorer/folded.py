@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, TypeGuard
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import _get_current_function_mode_stack
 
+from xaibench.scorer.unchanged import Unchanged, weights
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")  # of a module
+EVERYWHERE = tuple(  # hooks on all modules that there are
+    hooks
+    for name in ("forward", "forward_pre", "backward", "backward_pre")
+    if isinstance(hooks := getattr(nn.modules.module, f"_global_{name}_hooks", None), dict)
+)
 SIZES = ((128, 160), (107, 93))  # px, of the pictures on which a folded network is held against the network itself
 _AGREE = 1e-5  # of the largest logit, to which the two must agree
 _NORMED = (nn.Conv2d, nn.ConvTranspose2d)
@@ -27,7 +34,7 @@ _known: WeakKeyDictionary[nn.Module, _Folded | None] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class _Folded:
-    weights: list[Tensor]  # of the network, as they were
+    of: Unchanged
     network: nn.Module
 
 
@@ -37,9 +44,9 @@ def folded(model: nn.Module) -> nn.Module:
     Its weights ask for no gradients: pictures alone may. Where a ReLU's input is 0 up to rounding, the gradient of the
     one network may go through and that of the other not.
 
-    There is no such thing where nothing is to be folded, where the network's steps can't be followed or the folded one disagrees, as
-    long as its weights are others than when it was first asked for, and while someone listens in by hooks or function
-    modes, who would hear of steps that the network does not have.
+    There is no such thing where nothing is to be folded, where the network's steps can't be followed or the folded one
+    disagrees, as long as its weights or modules are others than when it was first asked for, and while someone listens
+    in by hooks, function modes or a ``forward`` of their own, who would hear of steps that the network does not have.
 
     Args:
         model: in evaluation mode. It is left as it was.
@@ -49,15 +56,14 @@ def folded(model: nn.Module) -> nn.Module:
     if model not in _known:
         _known[model] = _fold(model)
     found = _known[model]
-    if found is None or not _alike(found.weights, list(_weights(model))):
-        return model
-    return found.network
+    return found.network if found is not None and found.of.holds(model) else model
 
 
 def is_watched(model: nn.Module) -> bool:
-    """Whether hooks or a function mode listen in on the network."""
-    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    return hooked or bool(_get_current_function_mode_stack())
+    """Whether hooks, a function mode or a ``forward`` of an instance listen in on the network."""
+    if any(EVERYWHERE) or _get_current_function_mode_stack():
+        return True
+    return any("forward" in (own := vars(m)) or any(own[hooks] for hooks in HOOKS) for m in model.modules())
 
 
 def folded_but(model: nn.Module, layer: str) -> fx.GraphModule | None:
@@ -75,7 +81,7 @@ def folded_but(model: nn.Module, layer: str) -> fx.GraphModule | None:
 
 def _fold(model: nn.Module) -> _Folded | None:
     network = _follow(model)
-    return None if network is None else _Folded([tensor.detach().clone() for tensor in _weights(model)], network)
+    return None if network is None else _Folded(Unchanged(model), network)
 
 
 def _follow(model: nn.Module, layer: str | None = None) -> fx.GraphModule | None:
@@ -140,7 +146,7 @@ def _replace(network: fx.GraphModule, name: str, module: nn.Module) -> None:
 
 def _agrees(model: nn.Module, network: nn.Module) -> bool:
     """Whether the two give the same; of sizes that the network itself does not take, nothing is asked."""
-    device, agreed = next(_weights(model)).device, 0
+    device, agreed = next(weights(model)).device, 0
     for size in SIZES:
         noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(device)
         try:
@@ -153,13 +159,3 @@ def _agrees(model: nn.Module, network: nn.Module) -> bool:
             torch.autograd.grad(network(noise.requires_grad_()).sum(), noise)  # that it can be differentiated
         agreed += 1
     return agreed > 0
-
-
-def _weights(model: nn.Module) -> chain[Tensor]:
-    return chain(model.parameters(), model.buffers())
-
-
-def _alike(one: list[Tensor], other: list[Tensor]) -> bool:
-    return len(one) == len(other) and all(
-        a.device == b.device and torch.equal(a, b) for a, b in zip(one, other, strict=True)
-    )

@@ -14,10 +14,12 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from xaibench.scorer.unchanged import Unchanged
+
 PHASES = 32  # px; networks that halve their picture up to five times treat a pixel like that 32 px further
 SIDES = (160, 320)  # px, of the pictures on which it is tried; to see further than the last allows is to see everything
 STEPS = (1, 2, 4, 8, 16, 32)  # px, by which a crop may be shifted
-_known: WeakKeyDictionary[nn.Module, Reach | None] = WeakKeyDictionary()
+_known: WeakKeyDictionary[nn.Module, tuple[Unchanged, Reach | None]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Reach:
 
 
 def reach_of(model: nn.Module, device: torch.device) -> Reach | None:
-    """The network's reach; found out on first use.
+    """The network's reach; found out on first use, and again when its weights or modules are others.
 
     Args:
         model: (N, 3, H, W) to (N, 1, H, W), in evaluation mode.
@@ -46,10 +48,11 @@ def reach_of(model: nn.Module, device: torch.device) -> Reach | None:
         the whole picture), in which a crop is not seen as in the whole picture, or that does not take pictures of any
         size.
     """
-    if model not in _known:
+    known = _known.get(model)
+    if known is None or not known[0].holds(model):
         with torch.inference_mode():
-            _known[model] = _find(model, device)
-    return _known[model]
+            known = _known[model] = Unchanged(model), _find(model, device)
+    return known[1]
 
 
 def _find(model: nn.Module, device: torch.device) -> Reach | None:

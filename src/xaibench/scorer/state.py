@@ -19,17 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
+from xaibench.scorer.folded import EVERYWHERE, HOOKS
 from xaibench.scorer.scorer import Scorer
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _PARTS = ("_modules",)
 _TENSORS = ("_parameters", "_buffers")
 _ATTRIBUTES = ("model", "target", "device", "_local", "_pixels")  # of a scorer
-_EVERYWHERE = tuple(  # hooks on all modules that there are
-    hooks
-    for name in ("forward", "forward_pre", "backward", "backward_pre")
-    if isinstance(hooks := getattr(nn.modules.module, f"_global_{name}_hooks", None), dict)
-)
 _ABSENT = object()
 
 
@@ -55,13 +50,13 @@ class State:
         target = scorer.target
         own = (target.mask, target.fov, target.prediction, scorer._pixels)
         self._target = [_Kept(t) for t in own if id(t) not in known]
-        self._everywhere = [dict(hooks) for hooks in _EVERYWHERE]
+        self._everywhere = [dict(hooks) for hooks in EVERYWHERE]
 
     def changed(self) -> list[str]:
         """What is not as it was, in words; empty if all is."""
         scorer, case = vars(self._scorer), vars(self._case)
         modules = [part for module in self._modules for part in module.changed()]
-        everywhere = any(map(_differ, self._everywhere, _EVERYWHERE))
+        everywhere = any(map(_differ, self._everywhere, EVERYWHERE))
         found = {
             "the scorer": any(scorer.get(name) is not value for name, value in self._attributes.items()),
             "the network's modules": "modules" in modules,
@@ -85,7 +80,7 @@ class State:
             module.restore()
         for kept in (*self._weights, self._image, *self._labels, *self._target):
             kept.restore()
-        for hooks, before in zip(_EVERYWHERE, self._everywhere, strict=True):
+        for hooks, before in zip(EVERYWHERE, self._everywhere, strict=True):
             _refill(hooks, before)
 
 
@@ -98,7 +93,7 @@ class _Module:
         self._forward = vars(module).get("forward", _ABSENT)  # a function in the place of the class's own
         own_dicts = vars(module)
         self._parts, self._own, self._hooks = (
-            [(name, own_dicts[name], dict(own_dicts[name])) for name in names] for names in (_PARTS, _TENSORS, _HOOKS)
+            [(name, own_dicts[name], dict(own_dicts[name])) for name in names] for names in (_PARTS, _TENSORS, HOOKS)
         )
         own = (*module._parameters.values(), *module._buffers.values())
         self.tensors = [t for t in own if t is not None]
