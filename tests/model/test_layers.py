@@ -27,6 +27,24 @@ def test_of_any_other_the_convolutions_are_found(plain: nn.Module) -> None:
     assert hooks(plain) == 0
 
 
+def test_what_describes_the_whole_picture_is_no_bottleneck() -> None:
+    class Squeezed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down, self.squeeze = nn.Conv2d(3, 4, 3, stride=4), nn.Conv2d(4, 4, 1)
+            self.up = nn.ConvTranspose2d(4, 1, 4, stride=4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            x = self.down(images)
+            logits: torch.Tensor = self.up(x * self.squeeze(x.mean((2, 3), keepdim=True)).sigmoid())
+            return logits
+
+    model = Squeezed()
+    assert named_layers(model, IMAGE)["bottleneck"] is model.down
+    only = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 1, 1))
+    assert named_layers(only, IMAGE)["bottleneck"] is only[1]
+
+
 def test_any_module_by_its_full_name(plain: nn.Module) -> None:
     assert find_layer(plain, "first.2", IMAGE) is plain.first[2]
     assert find_layer(plain, "act", IMAGE) is plain.act

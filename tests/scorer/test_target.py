@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, make_network, unsettle
+from made_up import GreenFilter, make_network, target_on, unsettle
+from torch import Tensor, nn
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
 from xaibench.model.weights_file import weights_digest
-from xaibench.scorer import TARGETS, Target, target
+from xaibench.scorer import TARGETS, Scorer, Target, target
 
 
 @pytest.fixture
@@ -73,3 +75,38 @@ def test_a_network_in_training_gives_the_same_target_and_learns_nothing(eye: Cas
     model.train()
     assert torch.equal(target("vessels", model, eye).mask, expected)
     assert model.training and weights_digest(model) == digest
+
+
+class Bent(nn.Module):
+    """A network whose output somebody bent."""
+
+    def __init__(self, bend: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.network, self.bend = make_network(), bend
+
+    def forward(self, images: Tensor) -> object:
+        return self.bend(self.network(images))
+
+
+@pytest.mark.parametrize(
+    ("bend", "said"),
+    [
+        (lambda logits: logits[:, 0], r"gives \(1, \d+, \d+\) for an image"),
+        (lambda logits: torch.cat([logits, -logits], 1), r"gives \(1, 2, \d+, \d+\) for an image"),
+        (lambda logits: logits[..., 1:], r"gives \(1, 1, \d+, \d+\) for an image"),
+        (lambda logits: {"out": logits}, "gives a dict for an image"),
+        (lambda logits: (3 * (logits - logits.mean()) / logits.std()).sigmoid(), "gives probabilities"),
+    ],
+    ids=["no channel", "two channels", "cropped", "dictionary", "probabilities"],
+)
+def test_what_is_no_logit_per_pixel_is_said(bend: Callable[[Tensor], object], said: str, eye: Case) -> None:
+    with pytest.raises(UserError, match=said) as told:
+        target("vessels", Bent(bend), eye)
+    assert told.value.hint
+
+
+def test_a_scorer_says_it_of_a_target_of_ones_own(eye: Case) -> None:
+    scorer = Scorer(Bent(lambda logits: torch.cat([logits, -logits], 1)).eval(), target_on(eye))
+    for ask in (scorer, scorer.probability):
+        with pytest.raises(UserError, match=r"gives \(1, 2, "):
+            ask(eye.image[None])

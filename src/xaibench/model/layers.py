@@ -17,8 +17,8 @@ def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
     """The layers worth looking at, in the order in which data passes.
 
     A network that has a ``layers`` mapping names its own. Of any other the convolutions are listed under their module
-    names, with ``bottleneck`` for the last one at the coarsest resolution and ``last`` for the last one of all; a
-    forward pass finds which these are.
+    names, with ``bottleneck`` for the last one at the coarsest resolution, of more than one pixel, and ``last`` for the
+    last one of all; a forward pass finds which these are.
 
     Args:
         model: in evaluation mode.
@@ -42,7 +42,8 @@ def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
             handle.remove()
     if not seen:
         return {}
-    coarsest = min(size for _, _, size in seen)
+    # Of one pixel are gates and descriptions of the whole picture, which show no place.
+    coarsest = min((size for _, _, size in seen if size > 1), default=1)
     bottleneck = [module for _, module, size in seen if size == coarsest][-1]
     return {name: module for name, module, _ in seen} | {"bottleneck": bottleneck, "last": seen[-1][1]}
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from xaibench.data.reference import reference_image
 from xaibench.errors import UserError
+from xaibench.model.evaluate import check_logits
 from xaibench.model.weights_file import weights_digest
 from xaibench.scorer.engine import FORMATS, Engine, evaluating, keep_memory, tune
 from xaibench.scorer.folded import folded
@@ -184,6 +185,7 @@ class Scorer:
 
     def reduce(self, maps: Tensor) -> Tensor:
         """(N, 1, H, W) to (N,): the mean over the target's pixels, image by image so that no batch changes rounding."""
+        check_logits(self.model, maps, tuple(self.target.mask.shape))
         return torch.stack([m.flatten()[self._pixels].mean() for m in maps])
 
     def shared(self, key: Any, compute: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 
 import torch
@@ -78,6 +79,7 @@ def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None
         )
     if prediction is None:
         prediction = _predicted(model, case)
+        _refuse_probabilities(model, prediction)
     found = (prediction >= THRESHOLD) & case.fov
     if name == "vessels":
         mask = found
@@ -89,6 +91,16 @@ def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None
         thin = torch.from_numpy(is_thin(caliber_map(found.numpy()), case.scale))
         mask = found & (thin if name == "thin" else ~thin)
     return Target(name, mask, case.fov, prediction, case.scale)
+
+
+def _refuse_probabilities(model: nn.Module, prediction: Tensor) -> None:
+    """Logits of a background are below 0; where they fill [0, 1] and nothing else, they are probabilities."""
+    low, high = (math.log(p / (1 - p)) if 0 < p < 1 else -math.inf for p in map(float, prediction.aminmax()))
+    if -1e-6 <= low < 0.05 and 0.95 < high <= 1 + 1e-6:
+        raise UserError(
+            f"{type(model).__name__} gives probabilities, all of them in [0, 1], where logits are meant.",
+            "Leave its last sigmoid out, or end with torch.logit.",
+        )
 
 
 def _predicted(model: nn.Module, case: Case) -> Tensor:
