@@ -217,6 +217,21 @@ def test_a_map_of_any_layer_keeps_its_pixels_in_place(
             assert brightest.tolist() == [row * factor + middle, column * factor + middle], name
 
 
+@pytest.mark.parametrize("size", [(584, 565), (605, 700), (100, 100), (61, 70)])
+@pytest.mark.parametrize("poolings", [1, 2, 3, 4])
+def test_poolings_that_leave_a_rest_away_move_nothing(size: tuple[int, int], poolings: int) -> None:
+    """The middle of each window, by pooling the coordinates themselves; what no window saw is continued."""
+    coarse = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in size), indexing="ij"))
+    for _ in range(poolings):
+        coarse = F.avg_pool2d(coarse, 2)
+    for axis in (0, 1):
+        enlarged = enlarge(coarse[axis], size)
+        inside = slice(2**poolings // 2, 2**poolings * coarse.shape[1 + axis] - 2**poolings // 2)
+        along = enlarged.movedim(axis, 0)[inside]
+        expected = torch.arange(float(size[axis]))[inside, None].expand_as(along)
+        torch.testing.assert_close(along, expected, rtol=0, atol=1e-3)
+
+
 def test_a_network_that_does_not_pad_has_its_maps_stretched() -> None:
     """Seven patches of 14 px, as of a vision transformer: the middle of each has its value."""
     enlarged = enlarge(torch.arange(7.0).expand(5, 7).contiguous(), (70, 98))

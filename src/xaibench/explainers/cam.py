@@ -274,7 +274,8 @@ def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size, centre: float = 
     """(h, w) to (H, W), linearly, so that every coarse pixel lies where its receptive field has its middle.
 
     Where the network padded its input to a multiple of its stride, the coarse map covers more than the image: then it
-    is enlarged by the whole factor and cut, so that its pixels keep their places.
+    is enlarged by the whole factor and cut, so that its pixels keep their places. Where poolings left a rest away, it
+    covers less: then the last pixels are continued.
 
     Args:
         coarse: (h, w).
@@ -285,12 +286,14 @@ def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size, centre: float = 
     """
     height, width = size
     # A U-Net's resolutions are halvings, and at each its map can exceed the image by less than its total stride.
-    factor = 2 ** math.ceil(math.log2(max(height / coarse.shape[0], width / coarse.shape[1])))
+    ratio = math.log2(max(height / coarse.shape[0], width / coarse.shape[1]))
+    factor, pooled = 2 ** math.ceil(ratio), 2 ** math.floor(ratio)
     full = coarse.shape[0] * factor, coarse.shape[1] * factor
     divides = height % coarse.shape[0] == width % coarse.shape[1] == 0
     covers = not divides and all(s <= f < s + LARGEST_STRIDE for s, f in zip(size, full, strict=True))
+    rest = not (divides or covers) and all(s // pooled == n for s, n in zip(size, coarse.shape, strict=True))
     for axis, (n, wanted) in enumerate(zip(coarse.shape, size, strict=True)):
-        scale = float(factor) if covers else wanted / n
+        scale = float(factor) if covers else float(pooled) if rest else wanted / n
         place = (torch.arange(wanted, device=coarse.device) - centre * (scale - 1)) / scale
         place = place.clamp(0, n - 1)
         below = place.long().clamp(max=max(n - 2, 0))
