@@ -15,6 +15,7 @@ BETTER = {"deletion": "lower", "thin-gap": "zero", "sparseness": "none", "second
 BETTER |= {"mprt": "lower", "thin-gap-matched": "zero", "contrast-response": "none", "fp-lift": "none"}
 UNBOUNDED = {"lift-thin", "lift-thick", "thin-gap", "thin-gap-matched", "fp-lift", "seconds", "passes"}
 GATES = {"mprt": 0.5}
+FAMILIES = {"peak-mb": "cost", "target-sensitivity": "robustness"}
 
 
 def entry(metric: str, value: float | None, key: str, *, status: str = "", reason: str = "", **rest: Any) -> ScoreEntry:
@@ -26,7 +27,7 @@ def entry(metric: str, value: float | None, key: str, *, status: str = "", reaso
         better=BETTER.get(metric, "higher"),
         low=-math.inf if metric in UNBOUNDED else -1.0,
         high=math.inf if metric in UNBOUNDED else 1.0,
-        family="cost" if metric == "peak-mb" else "faithfulness",
+        family=FAMILIES.get(metric, "faithfulness"),
         key=score_key(key, metric=metric, parameters={}, version="1"),
         gate=GATES.get(metric),
         **rest,

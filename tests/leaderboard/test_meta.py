@@ -121,6 +121,15 @@ def test_a_gate_and_a_cost_are_never_weak() -> None:
     assert found["srg"].weak
 
 
+def test_controls_that_never_change_are_no_fault_of_a_metric_about_changes() -> None:
+    still = controls("target-sensitivity", [0.0] * IMAGES, [0.0] * IMAGES)
+    found = quality(still, "target-sensitivity")
+    assert (found.tells, found.weak) == (NO, False)
+    rng = np.random.default_rng(0)
+    changing = records({f"m{i}": [float(x) for x in rng.uniform(size=20)] for i in range(5)}, "target-sensitivity")
+    assert quality(changing, "target-sensitivity").weak  # its ranks still have to agree
+
+
 @pytest.fixture
 def boards() -> list[Leaderboard]:
     every = controls("srg", noise(0.1, 1), noise(0.9, 2)) + controls("deletion", noise(0.1, 1), noise(0.1, 1))

@@ -133,6 +133,14 @@ def test_the_main_columns_stand_in_their_order() -> None:
     assert [c.strip() for c in head.strip("|").split("|")][2:] == [*order, "mprt", "seconds", "passes"]
 
 
+def test_the_agreement_between_fills_is_said_below() -> None:
+    """Of the columns as suites name them, too: with fewer steps."""
+    means = {"srg": [0.1, 0.2, 0.3], "srg[fill=blur,steps=10]": [0.2, 0.3, 0.4], "srg-thin[steps=10]": [0.3, 0.2, 0.1]}
+    every = [record(m, "01", {k: v[i] for k, v in means.items()}) for i, m in enumerate("abc")]
+    (said,) = (line for line in render([aggregate(every)], "markdown").splitlines() if "Rank agreement" in line)
+    assert said.endswith("(Kendall τ): srg and srg[fill=blur,steps=10] 1.00.")
+
+
 def test_costs_that_no_row_has_are_no_columns() -> None:
     def head(*costs: float) -> list[str]:
         found = [

@@ -15,6 +15,9 @@ from xaibench.leaderboard.board import Column, Leaderboard
 # The two controls that every metric must tell apart: noise, and the vessels as an observer drew them.
 NOISE, TRUTH = "random", "vessels-oracle"
 WEAK_ALPHA = 0.1
+# Whose metrics say how a method answers other questions, noise or networks, and not which pixels a map marks: that two
+# controls which never change are alike to them is no fault.
+_OF_METHODS = ("robustness", "randomisation")
 
 YES, NO, WRONG, FEW, UNKNOWN = "yes", "no", "wrong way", "too few images to tell", "not measured"
 
@@ -36,8 +39,8 @@ class Quality:
         tau_fills: the lowest Kendall τ between its ranking of the methods and that of the same metric with other fills.
         chance_lo, chance_hi: the band of chance, see :meth:`Leaderboard.chance`.
         missing: share of cells, controls included, without a value.
-        weak: whether tables print it grey: it has a better end and does not tell noise from the truth, or α is below
-            .1. A gate never is, since it ranks nothing.
+        weak: whether tables print it grey: it has a better end, is not about robustness or randomisation, and does not
+            tell noise from the truth; or α is below .1. A gate never is, since it ranks nothing.
     """
 
     metric: str
@@ -65,8 +68,9 @@ def _quality(board: Leaderboard, column: Column, tau_fills: float) -> Quality:
     effect, p, tells = separation(board, column)
     alpha = board.reliability(column)
     low, high = board.chance(column) or (math.nan, math.nan)
-    # What has no better end describes: that noise and truth look alike to it is no fault.
-    weak = (tells in (NO, WRONG) and column.better != "none") or (alpha is not None and alpha < WEAK_ALPHA)
+    # What has no better end describes: that noise and truth look alike to it is no fault, either.
+    judges = column.better != "none" and column.family not in _OF_METHODS
+    weak = (judges and tells in (NO, WRONG)) or (alpha is not None and alpha < WEAK_ALPHA)
     return Quality(
         metric=column.name,
         family=column.family,
@@ -106,7 +110,7 @@ def _fills(board: Leaderboard, columns: list[Column]) -> dict[str, float]:
     """Per column that was measured with several fills, the lowest agreement with one of the others."""
     groups: dict[str, list[Column]] = defaultdict(list)
     for c in columns:
-        groups[_without_fill(c.name)].append(c)
+        groups[without_fill(c.name)].append(c)
     lowest: dict[str, float] = {}
     for group in groups.values():
         for pair, tau in board.agreement(group).items():
@@ -115,11 +119,11 @@ def _fills(board: Leaderboard, columns: list[Column]) -> dict[str, float]:
     return lowest
 
 
-def _without_fill(name: str) -> str:
+def without_fill(name: str) -> str:
     """The name of a column without fill and number of steps among its parameters: areas do not depend on the latter.
 
     Example:
-        >>> _without_fill("srg[fill=blur]"), _without_fill("srg[steps=9,fill=blur]"), _without_fill("irof[segments=9]")
+        >>> without_fill("srg[fill=blur]"), without_fill("srg[steps=9,fill=blur]"), without_fill("irof[segments=9]")
         ('srg', 'srg', 'irof[segments=9]')
     """
     stem, _, inner = name.removesuffix("]").partition("[")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from xaibench.leaderboard.board import Column, Leaderboard
 from xaibench.leaderboard.gather import MAIN_COLUMNS, main_stem
-from xaibench.leaderboard.meta import FEW, NO, NOISE, TRUTH, WEAK_ALPHA, WRONG, Quality
+from xaibench.leaderboard.meta import FEW, NO, NOISE, TRUTH, WEAK_ALPHA, WRONG, Quality, without_fill
 from xaibench.leaderboard.text import EMPTY, Sheet, band, number, with_interval
 
 _COST = ("seconds", "passes")
@@ -113,7 +112,7 @@ def notes(board: Leaderboard, columns: Sequence[str], quality: Mapping[str, Qual
         )
     gates = [c for c in board.columns if c.gate is not None and c.name in columns]
     lines += [f"{c.name} is a gate: a method passes with a mean {condition(c)}." for c in gates]
-    fills = [c for c in board.columns if re.fullmatch(r"srg(\[fill=[\w-]+\])?", c.name)]
+    fills = [c for c in board.columns if without_fill(c.name) == "srg"]
     agreement = {pair: tau for pair, tau in board.agreement(fills).items() if tau is not None}
     if agreement:
         shown = ", ".join(f"{a} and {b} {number(tau)}" for (a, b), tau in agreement.items())
