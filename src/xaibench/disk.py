@@ -120,6 +120,13 @@ def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What to tell of a file that could not be written."""
+    in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+    hint = "A file is where a folder is to be; give" if in_the_way else "Free the space or give"
+    return UserError(f"{path} cannot be written: {error.strerror or error}.", f"{hint} another --out.")
+
+
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int = MOST) -> bytes:
     """What a member of a zip archive unpacks to, and no more of it than the archive declares.
 

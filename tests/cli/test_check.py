@@ -50,7 +50,7 @@ def test_as_json(xaibench: Run, plugins: Callable[[str, str], None]) -> None:
     ("argv", "words"),
     [
         (["gradcm"], ["'gradcm'", "Did you mean gradcam"]),
-        (["uniform", "nothing-of-the-kind"], ["'nothing-of-the-kind'", "xaibench list explainers"]),
+        (["uniform", "nothing-of-the-kind"], ["'nothing-of-the-kind'", "There is no explainer or metric"]),
         (["gradcam[lyer=last]"], ["no parameter 'lyer'", "layer"]),
         ([], ["Missing: NAME"]),
     ],

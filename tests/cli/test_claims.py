@@ -54,6 +54,16 @@ def test_what_cannot_be_used(xaibench: Run, argv: list[str], words: list[str]) -
     assert said.code == 2 and not said.out and all(w in said.err for w in words)
 
 
+def test_runs_of_other_images_are_not_taken_together(xaibench: Run, finished: Path, weights: Path) -> None:
+    """As the leaderboard refuses them: one and the same name must be one and the same image."""
+    argv = ["run", "--data", "phantom[size=144]", "--cases", "1", "--method", "gradcam", "--metric", "auroc-thin"]
+    assert xaibench(*argv, "--model", str(weights), "--out", "other").code == 0
+    for command in ("claims", "leaderboard"):
+        said = xaibench(command, str(finished), "other")
+        assert (said.code, said.out) == (2, "") and "cannot be compared with" in said.err
+    assert xaibench("claims", str(finished), str(finished)).code == 0
+
+
 def test_a_run_without_records(xaibench: Run) -> None:
     Path("empty/cells").mkdir(parents=True)
     said = xaibench("claims", "empty")

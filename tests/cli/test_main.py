@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -173,3 +175,12 @@ def test_main_reads_the_arguments_of_the_process(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["xaibench", "--version"])
     assert main() == 0 and capsys.readouterr().out.startswith("xaibench ")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_what_is_closed_is_written_to_by_nobody(closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m xaibench --version {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert done.stdout.startswith("xaibench ") == (closed == "2>&-")

@@ -37,6 +37,13 @@ def test_without_a_dark_surround_all_of_it_is_seen(tmp_path: Path, side: int, sc
     assert case.fov.all() and case.scale == pytest.approx(scale)
 
 
+@pytest.mark.parametrize("colour", [(0, 0, 0), (200, 30, 0)])
+def test_a_picture_that_shows_nothing(tmp_path: Path, colour: tuple[int, int, int]) -> None:
+    Image.new("RGB", (60, 40), colour).save(tmp_path / "black.png")
+    with pytest.raises(UserError, match=r"black\.png shows nothing"):
+        load_image(tmp_path / "black.png")
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     height=st.sampled_from([1, 2, 5, 17, 61]),
@@ -56,6 +63,10 @@ def test_any_picture_has_a_field_of_view(
         pixels[: height // 2 + 1, : width // 2 + 1] = 200
     path = tmp_path_factory.mktemp("any") / "picture.png"
     Image.fromarray(pixels).save(path)
+    if (pixels == pixels[0, 0]).all():
+        with pytest.raises(UserError, match="shows nothing"):
+            load_image(path)
+        return
     case = load_image(path)
     assert case.fov.any() and case.image.shape == (3, height, width) and case.scale > 0
     assert torch.isfinite(case.image).all()

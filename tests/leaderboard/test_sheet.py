@@ -169,3 +169,11 @@ def test_gaps_everywhere(format: str) -> None:
     for wide in (False, True):
         assert "a_b" in render([board], format, wide=wide).replace("\\", "")
         assert render_metrics([board], format)
+
+
+def test_several_seeds_are_said() -> None:
+    """Controls that have a score with one of two seeds have none in the table, which must not come out of the blue."""
+    every = [record(m, "01", {"srg": 0.5}, seed=0) for m in ("a", "b")]
+    assert "seeds" not in render([aggregate(every)])
+    two = aggregate([*every, record("b", "01", {"auroc-thin": 0.5}, seed=1)])
+    assert "up to 2 seeds" in render([two]) and [r.rank for r in two.rows] == [1, None]

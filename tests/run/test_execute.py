@@ -381,10 +381,29 @@ def test_an_empty_target_is_skipped_for_all_methods(bench: Bench) -> None:
 
 
 def test_the_users_mistake_ends_the_run(bench: Bench) -> None:
-    with pytest.raises(UserError, match="has no layer 'nowhere'"):
+    with pytest.raises(UserError, match=r"^gradcam\[layer=nowhere\] on 0: .* has no layer 'nowhere'"):
         bench("random", "gradcam[layer=nowhere]")
-    with pytest.raises(UserError, match="no fill called 'glue'"):
+    with pytest.raises(UserError, match=r"^srg\[fill=glue\] on 0: There is no fill called 'glue'"):
         bench("random", metrics=["srg[fill=glue]"])
+
+
+def test_what_is_refused_on_a_later_image_only_has_failed_there(bench: Bench) -> None:
+    def choosy(image: Tensor) -> Tensor:
+        if len(CALLS) == 2:
+            raise UserError("The picture has no bright spot.", "Leave it out.")
+        return image[1]
+
+    assert bench(counted(choosy), "random") == 1
+    first, later = (bench.records()["mine", eye] for eye in ("0", "1"))
+    assert (first.status, later.status) == ("ok", "failed")
+    assert later.reason == "The picture has no bright spot. Leave it out."
+
+
+def test_another_image_of_the_same_name_is_refused(bench: Bench) -> None:
+    bench("random")
+    other = replace(bench.cases, load=lambda i: draw_eye(image_seed=7, id=i))
+    with pytest.raises(UserError, match=r"holds scores of another image 0 of"):
+        bench("random", cases=other)
 
 
 def test_a_map_that_is_gone_is_made_again(bench: Bench) -> None:

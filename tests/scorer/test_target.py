@@ -95,9 +95,10 @@ class Bent(nn.Module):
         (lambda logits: torch.cat([logits, -logits], 1), r"gives \(1, 2, \d+, \d+\) for an image"),
         (lambda logits: logits[..., 1:], r"gives \(1, 1, \d+, \d+\) for an image"),
         (lambda logits: {"out": logits}, "gives a dict for an image"),
+        (lambda logits: logits / 0, "no finite numbers"),
         (lambda logits: (3 * (logits - logits.mean()) / logits.std()).sigmoid(), "gives probabilities"),
     ],
-    ids=["no channel", "two channels", "cropped", "dictionary", "probabilities"],
+    ids=["no channel", "two channels", "cropped", "dictionary", "infinite", "probabilities"],
 )
 def test_what_is_no_logit_per_pixel_is_said(bend: Callable[[Tensor], object], said: str, eye: Case) -> None:
     with pytest.raises(UserError, match=said) as told:

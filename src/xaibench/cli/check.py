@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from xaibench import registry
 from xaibench.cli.console import Console, table
-from xaibench.cli.parser import Parser, check_name
+from xaibench.cli.parser import Parser, check_name, did_you_mean
+from xaibench.errors import UserError
 
 if TYPE_CHECKING:
     from xaibench.conformance import CheckResult
@@ -61,7 +62,15 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
 def _spec(name: str) -> registry.Spec:
     """The metric of that name if there is one, else the explainer."""
-    kind = "metric" if name.partition("[")[0].strip() in registry.names("metric") else "explainer"
+    plain = name.partition("[")[0].strip()
+    kinds = {kind: registry.names(kind) for kind in ("metric", "explainer")}
+    kind = "metric" if plain in kinds["metric"] else "explainer"
+    if not any(plain in known for known in kinds.values()):
+        near = did_you_mean(plain, [name for known in kinds.values() for name in known])
+        raise UserError(
+            f"There is no explainer or metric called {plain!r}.",
+            near or "`xaibench list explainers` and `xaibench list metrics` show what there is.",
+        )
     check_name(kind, name)
     return registry.parse(kind, name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
@@ -26,10 +27,14 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     """Print the verdicts; returns the exit code."""
     from xaibench.leaderboard.claims import read_claims
     from xaibench.leaderboard.claims_tables import render_claims
+    from xaibench.leaderboard.mixture import require_comparable
     from xaibench.record import Store
 
+    stores = [Store.open(run) for run in args.runs]
+    if len(stores) > 1:
+        require_comparable(stores, [Path(run) for run in args.runs])
     claims = read_claims(
-        [Store.open(run) for run in args.runs],
+        stores,
         report=lambda path, reason: console.warn(one_line(f"{path} is damaged and left out: {reason}.")),
     )
     console.out(render_claims(claims, args.format))

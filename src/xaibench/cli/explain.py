@@ -16,7 +16,7 @@ from xaibench.cli.output import writable
 from xaibench.cli.parser import SEED, Parser, check_name, one_of, specs
 from xaibench.cli.progress import Progress
 from xaibench.cli.run import TARGETS, model_argument
-from xaibench.disk import is_there, named
+from xaibench.disk import is_there, named, unwritable
 from xaibench.errors import Skipped, UserError
 
 if TYPE_CHECKING:
@@ -228,6 +228,6 @@ def _write(out: Path, panels: list[Panel], scorer: Scorer, case: Case, caption: 
         save(figure, half, about)
         half.replace(out)
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror or error}.", "Give another --out.") from error
+        raise unwritable(out, error) from error
     finally:
         half.unlink(missing_ok=True)

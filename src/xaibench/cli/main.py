@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 from xaibench.cli import (
@@ -95,6 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         plugin does not conform; 130: interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever began the process: what goes there goes nowhere
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as it lives
     # Read off before parsing, so that it holds whatever goes wrong.
     console = Console(_flag(argv, "q", "--quiet"), _flag(argv, "v", "--verbose"), shlex.join(["xaibench", *argv]))
     if hasattr(sys.stdout, "reconfigure"):
@@ -113,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # a plugin or a model of the user's may fail in any way at all
         first = (str(error).splitlines() or [""])[0].rstrip(".")
         hint = "" if console.verbose else " Add -v for the traceback."
-        code = _complain(f"{type(error).__name__}: {first}.{hint}", console, FAILED)
+        notes = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
+        code = _complain(f"{type(error).__name__}: {first}.{notes}{hint}", console, FAILED)
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -14,7 +14,7 @@ from string import Template
 from xaibench import registry
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
-from xaibench.disk import named
+from xaibench.disk import named, unwritable
 from xaibench.errors import UserError
 
 FUNCTIONS = {"explainer": "map", "metric": "score"}  # what a plugin's function gives: its name's second half
@@ -121,7 +121,7 @@ def _write(texts: dict[str, str], out: Path) -> None:
         else:
             part.rename(out)
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror or error}.", "Give another --out.") from error
+        raise unwritable(out, error) from error
     finally:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from xaibench.disk import is_folder, is_there
+from xaibench.disk import is_folder, is_there, unwritable
 from xaibench.errors import UserError
 
 
@@ -25,5 +25,5 @@ def writable(path: Path, force: bool) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.", "Give another --out.") from error
+        raise unwritable(path, error) from error
     return path

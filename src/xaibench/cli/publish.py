@@ -6,7 +6,7 @@ import argparse
 
 from xaibench.cli.console import Console, count
 from xaibench.cli.parser import Parser
-from xaibench.disk import is_there, named
+from xaibench.disk import is_there, named, unwritable
 from xaibench.errors import UserError
 
 EPILOG = (
@@ -39,7 +39,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     try:
         files = publish(store.root, records, out)
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror or error}.", "Give another --out.") from error
+        raise unwritable(out, error) from error
     size = sum(file.stat().st_size for file in files)
     console.out(f"{count(len(records), 'record')} and {count(len(files) - 1, 'table')} in {out}, {size / 1e6:.1f} MB.")
     return 0

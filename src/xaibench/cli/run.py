@@ -215,7 +215,8 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
 
 def _resumable(watch: _Watch, root: Path, console: Console) -> str:
     words = [w for w in shlex.split(console.command) if w != "--force"]  # which would begin anew
-    return f"{watch.done} of {watch.total} cells, which are kept in {root}. Resume with: {shlex.join(words)}"
+    kept = f", which are kept in {root}" if watch.done else ""
+    return f"{watch.done} of {watch.total} cells{kept}. Resume with: {shlex.join(words)}"
 
 
 class _Watch:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xaibench.cli.console import Console, count, plain
 from xaibench.cli.output import writable
-from xaibench.cli.parser import Parser, number
+from xaibench.cli.parser import Parser, number, one_of
 from xaibench.disk import named
 from xaibench.errors import UserError
 
@@ -41,7 +41,7 @@ def configure(parser: Parser) -> None:
     add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
     add("--out", required=True, metavar="WEIGHTS.safetensors", help="the file to write")
     add("--force", action="store_true", help="replace the file if there is one")
-    add("--network", choices=list(NETWORKS), default="unet", help="what to train (default: unet)")
+    add("--network", type=one_of(*NETWORKS), default="unet", metavar="|".join(NETWORKS), help="unet by default")
     words = _field_words(Recipe)
     for field in fields(Recipe):
         kind = int if isinstance(field.default, int) else float

@@ -9,9 +9,9 @@ import torch
 from scipy.fft import dctn
 from torch import Tensor
 
-# Both in px at DRIVE's scale. Vessels there are up to 11.7 px across, one in a thousand wider than 10: of the contrast of
-# a long straight one a Gaussian of σ 10 leaves 12 % at 3 px, 29 % at 7.5 and 44 % at the widest, one of σ 40 nothing but
-# the illumination and the glow of the optic disc.
+# Both in px at DRIVE's scale. Vessels there are up to 11.7 px across, one segment in a thousand wider than 10. Of the
+# contrast of a long straight one a Gaussian of σ 10 leaves 12 % at 3 px, 29 % at 7.5 and 44 % at the widest; one of σ
+# 40 leaves nothing but the illumination and the glow of the optic disc.
 BLUR_SIGMA = 10.0
 MEAN_SIGMA = 40.0
 

@@ -50,7 +50,7 @@ def folder_cases(source: Source, split: str) -> Cases:
         if item.gap:
             raise UserError(f"{item.gap[:-1]} in {source.root}.", HINT)
     name = one_line(source.root.name).removesuffix(".zip")
-    note = f"{name} has no splits of its own: all {len(folder.items)} images are used."
+    note = f"{name} has no splits of its own, so each of them has all of its images."
     return item_cases(name, split, source, folder.items, note)
 
 

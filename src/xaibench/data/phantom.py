@@ -12,7 +12,7 @@ from xaibench.data.case import Case, Cases, make_case
 from xaibench.data.phantom_render import rasterise
 from xaibench.data.phantom_retina import paint
 from xaibench.data.phantom_tree import FIELD_RADIUS, grow_trees, place_landmarks
-from xaibench.disk import write_whole
+from xaibench.disk import unwritable, write_whole
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -110,6 +110,4 @@ def save_phantom(case: Case, folder: Path | str) -> None:
         try:
             write_whole(path, content.getvalue())
         except OSError as error:
-            raise UserError(
-                f"{path} cannot be written: {error.strerror or error}.", "Choose another folder with --out."
-            ) from error
+            raise unwritable(path, error) from error

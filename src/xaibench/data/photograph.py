@@ -49,6 +49,8 @@ def load_image(path: str | os.PathLike[str]) -> Case:
     if not is_there(file):
         raise UserError(f"There is no file {file}.", _near(file))
     image = read_image(Source(file.parent.absolute(), {file.name: (file, ())}), file.name)
+    if (image == image[0, 0]).all():
+        raise UserError(f"{file} shows nothing: all of its pixels are alike.", "Give a fundus photograph.")
     fov = estimate_fov(image)
     scale = max(1.0, fov_scale(fov)) if fov.all() else None
     return make_case(file.name, image, fov=fov, scale=scale)

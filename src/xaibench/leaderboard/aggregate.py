@@ -190,6 +190,7 @@ def _board(draft: _Draft, seed: int) -> Leaderboard:
         comparison=comparison,
         gaps={r.method: gaps[r.method] for r in rows if r.method in gaps},
         seed=seed,
+        seeds=found.seeds,
     )
 
 

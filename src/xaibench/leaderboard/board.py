@@ -89,6 +89,7 @@ class Leaderboard:
         comparison: the tests behind the groups, over the ranked rows in their order.
         gaps: per method without a complete primary column, (case, reason) of each missing score.
         seed: of the bootstrap.
+        seeds: the most that a method's maps of an image were made with.
     """
 
     dataset: str
@@ -106,6 +107,7 @@ class Leaderboard:
     comparison: statistics.Comparison
     gaps: dict[str, list[tuple[str, str]]]
     seed: int
+    seeds: int = 1
 
     def column(self, name: str) -> Column | None:
         """The column of that name, None if it was not measured."""

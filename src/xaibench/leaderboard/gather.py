@@ -73,12 +73,14 @@ class Gathered:
         skipped: (columns, methods, images) bool, where it is missing because it has no meaning there.
         nulls: per column with chance scores, (methods, images, turns) float.
         reasons: of the primary column, by (method, image), why the score is missing.
+        seeds: the most maps that a method has of an image.
     """
 
     values: np.ndarray
     skipped: np.ndarray
     nulls: dict[str, np.ndarray]
     reasons: dict[tuple[int, int], str]
+    seeds: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,11 +241,12 @@ class Gathering:
         """The arrays, once all batches were added; this object holds none of them any more."""
         total, drawn, seen, skipped = self._total, self._drawn, self._seen, self._skipped
         del self._total, self._drawn, self._seen, self._skipped
+        seeds = int(seen.max(initial=0))
         with np.errstate(invalid="ignore"):  # 0 / 0 where there is no record is the NaN that is meant
             total /= seen
             for null in drawn.values():
                 null /= seen
-        return Gathered(np.moveaxis(total, -1, 0), np.moveaxis(skipped, -1, 0), drawn, self._reasons)
+        return Gathered(np.moveaxis(total, -1, 0), np.moveaxis(skipped, -1, 0), drawn, self._reasons, seeds)
 
 
 def gather(source: Source, trace: list[tuple[np.ndarray, list[str]]], wanted: dict[int, Gathering]) -> None:

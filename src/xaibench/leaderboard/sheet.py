@@ -99,6 +99,11 @@ def notes(board: Leaderboard, columns: Sequence[str], quality: Mapping[str, Qual
     lines = []
     if len(board.cases) > 1:
         lines.append("[ ]: 95 % bootstrap interval of the mean over images.")
+    if board.seeds > 1:
+        lines.append(
+            f"Maps were made with up to {board.seeds} seeds: a value is the mean over them, and {EMPTY} where one of "
+            "them lacks the score."
+        )
     tests = board.comparison
     if tests.letters:
         first = "" if tests.friedman_p is None else f"Friedman p = {tests.friedman_p:.2g}, then "

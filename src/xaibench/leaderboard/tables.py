@@ -39,7 +39,11 @@ def to_table(board: Leaderboard, *, wide: bool = False, width: int = TERMINAL_WI
         columns.remove(name)
         shown = sheet(board, columns, quality, intervals=False)
     left_out = len(all_columns(board)) - len(columns)
-    extra = f"{left_out} more column{'s' * (left_out > 1)} in the formats csv and json." if left_out else ""
+    extra = (
+        f"{left_out} more column{'s' * (left_out > 1)} with --wide, and in the formats csv and json."
+        if left_out
+        else ""
+    )
     return to_text(shown, width=width, faint=faint, extra=extra)
 
 

@@ -36,12 +36,18 @@ def predict(model: nn.Module, image: Tensor) -> Tensor:
         image: (3, H, W) in [0, 1], on any device.
 
     Raises:
-        UserError: if the network gives something else than one logit per pixel.
+        UserError: if the network gives something else than one finite logit per pixel.
     """
     place = next(iter(model.state_dict().values()), image).device
     with torch.inference_mode():
         logits: Tensor = model(image[None].to(place, memory_format=torch.channels_last))
         check_logits(model, logits, image.shape[1:])
+        if not logits.isfinite().all():
+            raise UserError(
+                f"{type(model).__name__} gives logits that are no finite numbers for an image of "
+                f"{image.shape[1]} × {image.shape[2]} px.",
+                "Check its weights, and what it divides by.",
+            )
         probability = logits.sigmoid()[0, 0]
     return probability.cpu().clone()  # outside inference mode, so that callers may use it anywhere
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from xaibench.disk import is_file, write_whole
+from xaibench.disk import is_file, unwritable, write_whole
 from xaibench.errors import UserError, first_line, one_line
 from xaibench.model.network import VesselNetwork
 from xaibench.model.networks import network_of
@@ -35,7 +35,7 @@ def save_weights(model: VesselNetwork, path: Path, card: dict[str, Any]) -> None
     try:
         write_whole(path, save(tensors, metadata=content))
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.", "Choose another --out.") from error
+        raise unwritable(path, error) from error
 
 
 def load_weights(path: Path) -> VesselNetwork:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xaibench.errors import UserError
+from xaibench.disk import unwritable
 
 try:
     import fcntl
@@ -41,9 +41,7 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
         # Not inherited by programs that are started, which would hold the lock on.
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error.strerror or error}.", "Free the space or give another --out."
-        ) from error
+        raise unwritable(path, error) from error
     try:
         _take(file, path, say)
         with contextlib.suppress(OSError):  # a full disk; who has it is only told

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaibench.disk import is_file, is_folder, is_there, named, read_bounded, write_whole
+from xaibench.disk import is_file, is_folder, is_there, named, read_bounded, unwritable, write_whole
 from xaibench.errors import UserError, first_line
 from xaibench.record import arrays as packed
 from xaibench.record import plain
@@ -248,9 +248,7 @@ def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
     try:
         write_whole(path, content)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error.strerror or error}.", "Free the space or give another --out."
-        ) from error
+        raise unwritable(path, error) from error
 
 
 def _parse(path: Path) -> Record:

@@ -94,9 +94,15 @@ def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:
             f"{plugin}: {key}={raw} is more than can be computed with.", f"Write {plugin}[{key}=…] with less."
         )
     if type(value) not in wanted and Any not in wanted:
-        name = " or ".join(getattr(w, "__name__", str(w)) for w in wanted)
-        raise UserError(f"{plugin}: {key}={raw} is no {name}.", f"Write {plugin}[{key}=…] with a {name}.")
+        one = " or ".join(map(_one, wanted))
+        raise UserError(f"{plugin}: {key}={raw} is not {one}.", f"Write {plugin}[{key}=…] with {one}.")
     return value
+
+
+def _one(kind: Any) -> str:
+    """A value of that type, in words."""
+    name = getattr(kind, "__name__", str(kind))
+    return "none" if kind is type(None) else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _value(raw: str) -> Any:

@@ -48,6 +48,7 @@ class Context:
         store: where records are kept.
         fail_fast: raise the first failure instead of recording it.
         begin: called with the name of each part of a cell as it begins.
+        first: whether it is the run's first case.
     """
 
     case: Case
@@ -56,6 +57,7 @@ class Context:
     store: Keeping
     fail_fast: bool
     begin: Callable[[str], None]
+    first: bool
 
 
 def compute_cell(cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, context: Context) -> tuple[Record, str]:
@@ -71,7 +73,8 @@ def compute_cell(cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, 
         The record, and the traceback of its last failure or "".
 
     Raises:
-        UserError: if the method or a metric is asked for something that does not exist.
+        UserError: if the method or a metric refuses what it is asked for on the first image of a run: then that is
+            likely to be a mistake of who asked. On a later one it has failed there, as with any other exception.
     """
     record, trace = kept, ""
     if isinstance(context.scorer, Scorer):
@@ -105,14 +108,20 @@ def _compute_map(cell: Cell, context: Context, scores: list[ScoreEntry]) -> tupl
         record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)
     except Skipped as why:
         record = replace(record, status="skipped", reason=str(why))
-    except UserError:
-        raise
     except Exception as error:  # a third party's method may fail in any way; the run goes on
-        if context.fail_fast:
-            raise
+        _end_the_run(error, str(cell.spec), context)
         attribution, record = None, replace(record, status="failed", reason=reason(error))
         trace = traceback.format_exc()
     return context.store.write(record, attribution), trace
+
+
+def _end_the_run(error: Exception, what: str, context: Context) -> None:
+    """Raises what is to end the run, with the name of what failed; returns where the run goes on."""
+    if isinstance(error, UserError) and context.first:
+        raise UserError(f"{what} on {context.case.id}: {error.message}", error.hint) from error
+    if context.fail_fast:
+        error.add_note(f"That was {what} on {context.case.id}.")
+        raise error
 
 
 def _compute_scores(
@@ -147,11 +156,8 @@ def _compute_scores(
             entries.append(_scored(entry, score))
         except Skipped as why:
             entries.append(replace(entry, status="skipped", reason=str(why)))
-        except UserError:
-            raise
         except Exception as error:
-            if context.fail_fast:
-                raise
+            _end_the_run(error, str(metric), context)
             entries.append(replace(entry, status="failed", reason=reason(error)))
             trace = traceback.format_exc()
     kept = [s for s in record.scores if s.key not in todo]

@@ -86,7 +86,7 @@ def distribute(
     waiting = Waiting(cases, plan, store, tally, force=force)
     run = _Run(waiting, model, setting, store, tally, threads)
     run.watch, run.asked, run.fail_fast, run.timeout, run.say = watch, device, fail_fast, timeout, say
-    run.job = dumped(job, "The network or a method")
+    run.job, run.first = dumped(job, "The network or a method"), cases.ids[0]
     if not waiting.more():
         return tally.failures
     with connected(cluster, threads) as connection:
@@ -121,7 +121,7 @@ class _Run:
         self.inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.engines: dict[tuple[int, ...], Engine] = {}
         self.numbers = itertools.count()
-        self.job = b""
+        self.job, self.first = b"", ""
 
     def all(self, connection: Connection) -> int:
         """Compute every cell; returns the number of those with a failure."""
@@ -212,6 +212,7 @@ class _Run:
             threads=self.threads,
             share=None if self.hands.local is None else (rank, self.hands.local),
             engine=self._engine(todo.image, hand),
+            first=case.id == self.first,
             steps=self.watch is not None,
             timed=self.timeout is not None,
         )

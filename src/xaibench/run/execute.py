@@ -97,12 +97,12 @@ def execute(
     tally = Tally(len(cases) * len(methods), report)
     plan = Plan(methods, setting)
     finished = Kept(store, plan)
-    for case in cases:
+    for number, case in enumerate(cases):
         scorer: Scorer | Skipped | None = None
         for _, cell, kept, todo in unfinished(case, plan, finished, store, tally, force=force):
             scorer = scorer or make_scorer(model, setting, case, device)
             begin = _watched(watch, f"{cell.spec} on {case.id}", scorer)
-            context = Context(case, scorer, setting, store, fail_fast, begin)
+            context = Context(case, scorer, setting, store, fail_fast, begin, first=number == 0)
             try:
                 with time_limit(timeout):
                     record, trace = compute_cell(cell, kept, todo, context)
@@ -123,8 +123,13 @@ def unfinished(
     """The cells of an image that are to be computed: place in the plan, cell, what is kept of it, scores to do.
 
     The tally is told of the others as they are passed over.
+
+    Raises:
+        UserError: if what is kept is of another image of that name.
     """
-    for place, cell in enumerate(plan.cells(case.digest)):
+    cells = plan.cells(case.digest)
+    finished.require_same_image(plan.dataset, case, cells)
+    for place, cell in enumerate(cells):
         if not force and finished.complete(cell):
             tally.kept(cell, case.id)
             continue

@@ -19,6 +19,7 @@ from xaibench.model.load import load_model, names_code
 from xaibench.model.precision import PRECISIONS, digest_in, in_precision
 from xaibench.model.weights_file import weights_digest
 from xaibench.record.pictures import Film, film_key, load_film, write_film
+from xaibench.record.published import is_published
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.run.generator import generator_of
@@ -105,7 +106,8 @@ def make_films(
         for r in records:
             attribution = store.load_map(r)
             if attribution is None:
-                reasons[f"the map of {_name(r)} is lost"] = None
+                gone = f"the map of {_name(r)} is lost"
+                reasons["a published run holds no maps" if is_published(store.shown) else gone] = None
                 continue
             film = film_of(attribution, case, scorer, rng=generator_of(r.seed, case), fill=fill, steps=steps)
             write_film(store, film_key(r.map_key, fill, steps), film)

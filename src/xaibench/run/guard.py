@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from xaibench.data.case import Case
+from xaibench.errors import UserError
 from xaibench.explainers.explain import global_chance
 from xaibench.registry import Spec
 from xaibench.run.limit import OutOfTime
@@ -102,7 +103,9 @@ def reason(error: BaseException) -> str:
         text = (str(error).splitlines() or [""])[0]
     except Exception:
         text = "it cannot say why"
-    line = f"{type(error).__name__}: {text}".encode("utf-8", "replace").decode()
+    # A refusal is a whole sentence, which says who is to do what.
+    line = text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+    line = line.encode("utf-8", "replace").decode()
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 

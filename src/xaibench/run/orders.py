@@ -70,6 +70,7 @@ class Order:
         threads: to compute with.
         share: (rank, number of workers) of a worker that keeps to its share of the cores; None if it may have all.
         engine: micro-batch and memory format, the same for all workers; None to find out.
+        first: whether it is of the run's first image.
         steps: whether to tell of every pass.
         timed: whether the time is limited, so that it must be known when the cell begins.
     """
@@ -89,6 +90,7 @@ class Order:
     threads: Threads
     share: tuple[int, int] | None
     engine: Engine | None
+    first: bool
     steps: bool
     timed: bool
 

@@ -120,6 +120,7 @@ class Plan:
     """
 
     def __init__(self, methods: Iterable[Spec], setting: Setting) -> None:
+        self.dataset = setting.dataset
         self.metrics = tuple(
             (score_identity(metric=m.plugin.name, parameters=m.parameters, version=m.plugin.distribution[1]), m)
             for m in setting.metrics
@@ -180,6 +181,36 @@ class Kept:
         scores = zip(entry.layout.scores, entry.codes, strict=True)
         done = {s.identity for s, code in scores if code != FAILED}
         return STATUSES[entry.map_code], [(identity, m) for identity, m in self._metrics if identity not in done]
+
+    @cached_property
+    def _images(self) -> dict[tuple[str, str], set[str]]:
+        """Dataset and id to the digests of what the folder has records of."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for folder in self._store.index.folders():
+            for r in folder.records(scores=lambda code: False):
+                found.setdefault((r.dataset, r.case), set()).add(r.case_digest)
+        return found
+
+    def require_same_image(self, dataset: str, case: Case, cells: Iterable[Cell]) -> None:
+        """Refuses an image of which the folder holds another one under the same name: one table would have both.
+
+        Args:
+            dataset: that it is of.
+            case: the image.
+            cells: its own; if one of them is there, all is well, and no record needs to be read.
+
+        Raises:
+            UserError: then.
+        """
+        if any(cell.key in self._found for cell in cells):
+            return
+        known = self._images.get((dataset, case.id))
+        if known and case.digest not in known:
+            raise UserError(
+                f"{self._store.root} holds scores of another image {case.id} of {dataset}: its pixels, labels, field "
+                "of view or second observer were others.",
+                "Give another --out.",
+            )
 
     def complete(self, cell: Cell) -> bool:
         """Whether the cell has its map and every score, none of them failed; a map that was skipped is left to its

@@ -154,7 +154,7 @@ def prepare(request: Request) -> Prepared:
 
 
 def run(
-    methods: Sequence[str | Plugin | Callable[..., Any]] = (),
+    methods: str | Sequence[str | Plugin | Callable[..., Any]] = (),
     *,
     report: Report = lambda event: None,
     force: bool = False,
@@ -178,7 +178,7 @@ def run(
     """
     import pandas as pd
 
-    prepared = prepare(Request(methods, **asked))
+    prepared = prepare(Request([methods] if isinstance(methods, str) else methods, **asked))
     for caution in prepared.cautions():
         warnings.warn(caution, stacklevel=2)
     with prepared.store.locked():

@@ -113,7 +113,7 @@ def fulfil(order: Order, tell: Callable[[dict[str, Any]], None]) -> Answer:
     tell({"part": "map", "passes": 0})
     if order.timed:
         time.sleep(SENDING)  # the message is sent by another thread, which a method that hangs might never let run
-    context = Context(case, scorer, bench.setting, keeping, bench.job.fail_fast, begin)
+    context = Context(case, scorer, bench.setting, keeping, bench.job.fail_fast, begin, order.first)
     record, trace = compute_cell(cell, order.kept, todo, context)
     engine = scorer.engine if isinstance(scorer, Scorer) else None
     return Answer(record, keeping.map if keeping.new else None, trace, engine)

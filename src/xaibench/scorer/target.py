@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xaibench.data.caliber import caliber_map, fov_scale, is_thin
 from xaibench.data.case import Case
-from xaibench.errors import Skipped, UserError
+from xaibench.errors import Skipped, UserError, first_line
 from xaibench.model.evaluate import predict
 from xaibench.scorer.engine import evaluating
 
@@ -107,9 +107,11 @@ def _predicted(model: nn.Module, case: Case) -> Tensor:
     try:
         with evaluating(model):
             return predict(model, case.image)
-    except RuntimeError as error:  # what torch raises of a network that cannot take the image
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0].rstrip('.')}"
+    except (UserError, Skipped):
+        raise
+    except Exception as error:  # a network of the user's that cannot take the image may say so in any way
         raise UserError(
-            f"The model cannot take an image of shape {tuple(case.image[None].shape)}: {reason}.",
+            f"The model cannot take an image of shape {tuple(case.image[None].shape)}: "
+            f"{type(error).__name__}: {first_line(error)}.",
             "It must turn (N, 3, H, W) RGB in [0, 1] into (N, 1, H, W) logits.",
         ) from error
