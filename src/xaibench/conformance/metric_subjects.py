@@ -55,16 +55,7 @@ def eye() -> Case:
 
 def mirrored(case: Case) -> Case:
     """The case seen in a mirror."""
-    turn = lambda t: t.flip(-1).contiguous()
-    return replace(
-        case,
-        id=f"{case.id} mirrored",
-        image=turn(case.image),
-        vessels=turn(case.vessels),
-        fov=turn(case.fov),
-        caliber=turn(case.caliber),
-        observer2=None if case.observer2 is None else turn(case.observer2),
-    )
+    return case.seen(lambda t: t.flip(-1), f"{case.id} mirrored")
 
 
 def emptied(case: Case, part: str) -> Case:

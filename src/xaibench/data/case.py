@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -62,6 +62,18 @@ class Case:
     def thick(self) -> Tensor:
         """(H, W) bool, the other vessel pixels."""
         return self.vessels & ~self.thin
+
+    def seen(self, change: Callable[[Tensor], Tensor], id: str) -> Case:
+        """The case with everything that has pixels changed alike, such as cut or mirrored: a (…, H, W) tensor each."""
+        return replace(
+            self,
+            id=id,
+            image=change(self.image).contiguous(),
+            vessels=change(self.vessels).contiguous(),
+            fov=change(self.fov).contiguous(),
+            caliber=change(self.caliber).contiguous(),
+            observer2=None if self.observer2 is None else change(self.observer2).contiguous(),
+        )
 
 
 def make_case(

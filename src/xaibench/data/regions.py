@@ -1,4 +1,4 @@
-"""Regions of a picture: superpixels that follow its vessels, or tiles."""
+"""Regions of a picture: superpixels that follow its vessels, tiles, and windows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,26 @@ from xaibench.arguments import at_least
 from xaibench.errors import UserError
 
 REGIONS = ("slic", "tiles")
+
+
+def window_sums(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The sums over all windows of that size in an (H, W) array of bool or integers, by their upper left corners.
+
+    Args:
+        values: (H, W).
+        height, width: 1 or more, and no more than H and W.
+
+    Returns:
+        (H - height + 1, W - width + 1) int64.
+
+    Example:
+        >>> window_sums(np.array([[1, 2, 3], [4, 5, 6]]), 2, 2)
+        array([[12, 16]])
+    """
+    total = np.pad(values.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    below: np.ndarray = total[height:] - total[:-height]
+    sums: np.ndarray = below[:, width:] - below[:, :-width]
+    return sums
 
 
 def superpixels(image: Tensor, fov: Tensor, segments: int, regions: str = "slic") -> np.ndarray:

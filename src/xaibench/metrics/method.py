@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from xaibench.data.case import Case
+from xaibench.data.reference import REFERENCES
 from xaibench.registry import Spec
 from xaibench.scorer import Scorer
 from xaibench.scorer import target as target_of
@@ -26,6 +27,12 @@ class Method:
 
     spec: Spec
     maker: Callable[[Scorer, Tensor, Spec, Case], Tensor]
+
+    @property
+    def baseline(self) -> str:
+        """The reference that its map is relative to, see :mod:`xaibench.data.reference`; ``"blur"`` if it has none."""
+        given = str(self.spec.parameters.get("baseline", "blur"))
+        return given if given in REFERENCES else "blur"
 
     def __call__(self, scorer: Scorer, case: Case, *, image: Tensor | None = None, **parameters: Any) -> np.ndarray:
         """(H, W) float32 map of another network, target or picture; its chance comes from the same seed.

@@ -13,6 +13,7 @@ import torch
 
 from xaibench.arguments import at_least
 from xaibench.data.case import Case
+from xaibench.data.regions import window_sums
 from xaibench.errors import Skipped
 from xaibench.metrics.compare import correlation
 from xaibench.metrics.fills import prepare_fill
@@ -90,9 +91,7 @@ def _inside(fov: np.ndarray, side: int) -> np.ndarray:
     """(n, 2) corners of all squares that lie wholly inside the field of view."""
     if min(fov.shape) < side:
         return np.empty((0, 2), int)
-    total = np.pad(fov.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    area = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-    return np.argwhere(area == side * side)
+    return np.argwhere(window_sums(fov, side, side) == side * side)
 
 
 @metric(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaibench.data.case import Case
-from xaibench.data.reference import REFERENCES
 from xaibench.data.regions import REGIONS, superpixels
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.compare import area_under_roc, correlation
@@ -141,8 +140,7 @@ def _sums(values: np.ndarray, place: np.ndarray, side: int) -> np.ndarray:
 
 
 def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Planted:
-    baseline = str(method.spec.parameters.get("baseline", "blur"))
-    baseline = baseline if baseline in REFERENCES else "blur"
+    baseline = method.baseline
     box, shown, white = scorer.shared(("white box", case.digest, segmenter), lambda: _asked(case, scorer, segmenter))
 
     def truth() -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from xaibench.arguments import at_least
 from xaibench.data.case import Case
-from xaibench.data.reference import REFERENCES
+from xaibench.data.regions import window_sums
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
@@ -80,8 +80,7 @@ def shapley_error(
     """
     at_least(max(TILES), "window", window)
     view: Window = scorer.shared(("window", case.digest, window), lambda: _cut(case, scorer, window))
-    baseline = str(method.spec.parameters.get("baseline", "blur"))
-    baseline = baseline if baseline in REFERENCES else "blur"
+    baseline = method.baseline
     exact = scorer.shared(("shapley", case.digest, window, baseline), lambda: _exact(view, baseline))
     if np.linalg.norm(exact) < NOTHING:
         raise Skipped(f"hiding the tiles of the window ({baseline}) changes the score by nothing")
@@ -159,21 +158,14 @@ def best_window(vessels: np.ndarray, fov: np.ndarray, side: int) -> tuple[slice,
     """
     height, width = (min(side, n) for n in fov.shape)
     weights = vessels.astype(np.int64) * (height * width + 1) + fov
-    total = np.pad(weights.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    held = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+    held = window_sums(weights, height, width)
     row, column = (int(i) for i in np.unravel_index(int(held.argmax()), held.shape))
     return slice(row, row + height), slice(column, column + width)
 
 
 def _cut(case: Case, scorer: Scorer, side: int) -> Window:
     rows, columns = best_window(case.vessels.numpy(), case.fov.numpy(), side)
-    part = replace(
-        case,
-        id=f"{case.id}, window",
-        image=case.image[:, rows, columns].contiguous(),
-        observer2=None if case.observer2 is None else case.observer2[rows, columns].contiguous(),
-        **{name: getattr(case, name)[rows, columns].contiguous() for name in ("vessels", "fov", "caliber")},
-    )
+    part = case.seen(lambda t: t[..., rows, columns], f"{case.id}, window")
     height, width = part.fov.shape
     y, x = np.indices((height, width))
     labels = y * TILES[0] // height * TILES[1] + x * TILES[1] // width

@@ -10,6 +10,7 @@ import torch
 
 from xaibench.arguments import at_least
 from xaibench.data.case import Case, make_case
+from xaibench.data.regions import window_sums
 from xaibench.errors import Skipped
 from xaibench.metrics.compare import lift_of
 from xaibench.metrics.method import Method
@@ -138,7 +139,6 @@ def busiest_window(mask: np.ndarray, window: int) -> tuple[int, int]:
         raise Skipped(f"the picture of {width} × {height} px is smaller than the window of {window} px")
     if not mask.any():
         raise Skipped("there is no thin vessel")
-    total = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    count = total[window:, window:] - total[:-window, window:] - total[window:, :-window] + total[:-window, :-window]
+    count = window_sums(mask, window, window)
     row, column = np.unravel_index(np.argmax(count), count.shape)
     return int(row), int(column)

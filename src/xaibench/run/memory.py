@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
 
 import psutil
 import torch
@@ -57,9 +56,7 @@ def needed_mb(spec: Spec, case: Case, scorer: Scorer, seed: int) -> float:
     height, width = _window(case)
     top, left = (case.fov.shape[0] - height) // 2, (case.fov.shape[1] - width) // 2
     cut = (..., slice(top, top + height), slice(left, left + width))
-    names = ("image", "vessels", "fov", "caliber")
-    second = None if case.observer2 is None else case.observer2[cut].contiguous()
-    window = replace(case, observer2=second, **{n: getattr(case, n)[cut].contiguous() for n in names})
+    window = case.seen(lambda t: t[cut], case.id)
     # Any target will do, as long as there is one.
     mask = torch.zeros_like(window.fov)
     mask[max(height // 2 - 8, 0) : height // 2 + 8, max(width // 2 - 8, 0) : width // 2 + 8] = True
