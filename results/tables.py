@@ -29,6 +29,8 @@ SHORT = (
     *("lift-thick", "thin-gap", "thin-gap-matched", "caliber-response", "contrast-response", "fp-lift", "context"),
     *("sparseness", "completeness"),
 )
+# On CHASE_DB1 much of a vessel's edge stays when what was drawn is removed, and inpainting draws from it.
+BLURRED = "srg[fill=blur,steps=10]"
 SANITY = ("mprt", "max-sensitivity")
 TESTED = 12  # images: the fewest on which Wilcoxon with Holm can tell 13 methods apart
 
@@ -68,8 +70,8 @@ class Table:
     wide: bool = False
 
 
-def _short(target: str, cases: int) -> Part:
-    return Part(target, TELLING, SHORT, cases=cases)
+def _short(target: str, cases: int, *more: str) -> Part:
+    return Part(target, TELLING, (*SHORT, *more), cases=cases)
 
 
 TABLES = {
@@ -78,7 +80,7 @@ TABLES = {
     ),
     "drive-attention": Table("drive", "attention-drive", (_short("vessels", TESTED),)),
     "drive-segresnet": Table("drive", "segresnet-drive", (_short("vessels", TESTED),)),
-    "chase": Table("chase", "unet-chase", (_short("vessels", 10),)),
+    "chase": Table("chase", "unet-chase", (_short("vessels", 10, BLURRED),)),
     "chase-attention": Table("chase", "attention-chase", (_short("vessels", 10),)),
     "chase-segresnet": Table("chase", "segresnet-chase", (_short("vessels", 10),)),
     "drive-sanity": Table("drive", "unet-drive", (Part("vessels", QUICK, SANITY, cases=10),), wide=True),

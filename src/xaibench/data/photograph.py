@@ -28,13 +28,14 @@ def load_image(path: str | os.PathLike[str]) -> Case:
         The case; ``labelled`` is false and ``id`` the file's name.
 
     Raises:
-        UserError: if there is no such file or it cannot be read.
+        UserError: if there is no such file, it cannot be read, or it shows nothing.
 
     Example:
         >>> import tempfile
         >>> from PIL import Image
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Image.new("L", (40, 30), 128).save(f"{folder}/grey.png")
+        ...     grey = Image.linear_gradient("L").resize((40, 30)).point(lambda value: 128 + value // 4)
+        ...     grey.save(f"{folder}/grey.png")
         ...     case = load_image(f"{folder}/grey.png")
         >>> case.id, tuple(case.image.shape), bool(case.fov.all()), case.scale, case.labelled
         ('grey.png', (3, 30, 40), True, 1.0, False)
