@@ -19,7 +19,7 @@ import numpy as np
 from networks import board
 from PIL import Image
 from scipy.stats import kendalltau
-from tables import FINE
+from tables import BLURRED, FINE
 from torch import Tensor
 
 import xaibench as xb
@@ -92,8 +92,10 @@ def beaten(board: Leaderboard, columns: Sequence[str], controls: Sequence[str]) 
 
 def write_agreement() -> None:
     """``agreement.md``: is the best method best everywhere?"""
-    across = {name: means(board(name), "srg") for name in networks.NAMES}
-    drive = board("drive")
+    boards = {name: board(name) for name in networks.NAMES}
+    across = {name: means(table, "srg") for name, table in boards.items()}
+    blurred = {name: means(table, BLURRED) for name, table in boards.items() if table.column(BLURRED) is not None}
+    drive = boards["drive"]
     fills = {fill: means(drive, fill) for fill in FILLS}
     targets = {target: means(board("drive", target), "srg") for target in TARGETS}
     text = [
@@ -105,6 +107,10 @@ def write_agreement() -> None:
         "## Across networks and data (target vessels)",
         "",
         *agreement(across),
+        "",
+        f"With blurs instead of inpainting (`{BLURRED}`), where that was measured:",
+        "",
+        *agreement(blurred),
         "",
         "## Across fills (DRIVE, U-Net, target vessels)",
         "",
