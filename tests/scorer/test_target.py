@@ -96,7 +96,7 @@ class Bent(nn.Module):
         (lambda logits: logits[..., 1:], r"gives \(1, 1, \d+, \d+\) for an image"),
         (lambda logits: {"out": logits}, "gives a dict for an image"),
         (lambda logits: logits / 0, "no finite numbers"),
-        (lambda logits: (3 * (logits - logits.mean()) / logits.std()).sigmoid(), "gives probabilities"),
+        (lambda logits: (9 * (logits - logits.mean()) / logits.std()).sigmoid(), "gives probabilities"),
     ],
     ids=["no channel", "two channels", "cropped", "dictionary", "infinite", "probabilities"],
 )

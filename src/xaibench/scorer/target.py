@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from dataclasses import dataclass
 
 import torch
@@ -94,9 +93,10 @@ def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None
 
 
 def _refuse_probabilities(model: nn.Module, prediction: Tensor) -> None:
-    """Logits of a background are below 0; where they fill [0, 1] and nothing else, they are probabilities."""
-    low, high = (math.log(p / (1 - p)) if 0 < p < 1 else -math.inf for p in map(float, prediction.aminmax()))
-    if -1e-6 <= low < 0.05 and 0.95 < high <= 1 + 1e-6:
+    """Logits of a background are below 0; all in [0, 1], and many of them at its lower end, they are probabilities."""
+    logits = torch.logit(prediction.double())
+    low, high = map(float, logits.aminmax())
+    if low >= -1e-6 and 0.9 < high <= 1 + 1e-6 and float((logits < 0.05).double().mean()) > 0.1:
         raise UserError(
             f"{type(model).__name__} gives probabilities, all of them in [0, 1], where logits are meant.",
             "Leave its last sigmoid out, or end with torch.logit.",
