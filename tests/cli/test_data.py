@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from cli.said import Run
-from xaibench.data import load_cases
+from xaibench.cli import data
+from xaibench.data import load_cases, phantom
 from xaibench.data.phantom import draw_phantom
 
 DRAW = ("data", "phantom", "--count", "2", "--size", "128", "--seed", "5", "--out", "drawn")
@@ -64,3 +65,7 @@ def test_check_of_what_is_no_folder(xaibench: Run, path: str) -> None:
     Path("file.txt").write_text("no pictures")
     said = xaibench("data", "check", path)
     assert said.code == 2 and path in said.err and not said.out
+
+
+def test_sizes_are_refused_where_they_are_typed() -> None:
+    assert (phantom.SMALLEST, phantom.LARGEST) == data.SIDES

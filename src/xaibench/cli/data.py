@@ -9,7 +9,8 @@ from xaibench.cli.parser import SEED, Parser, number
 from xaibench.disk import is_there, named
 from xaibench.errors import UserError, one_line
 
-MOST, LARGEST = 100_000, 8192  # phantoms of one command, and px of their side
+MOST = 100_000  # phantoms of one command
+SIDES = (128, 8192)  # px, as those who draw them have them, whom it would take long to ask
 
 
 def configure_check(parser: Parser) -> None:
@@ -43,7 +44,7 @@ def configure_phantom(parser: Parser) -> None:
     add("--seed", type=SEED, default=0, metavar="N", help="of the first, the next has one more (default: 0)")
     add(
         "--size",
-        type=number(int, 128, LARGEST),
+        type=number(int, *SIDES),
         metavar="PX",
         help="side of a square picture (default: 565 × 584 as DRIVE)",
     )
@@ -52,11 +53,11 @@ def configure_phantom(parser: Parser) -> None:
 
 def execute_phantom(args: argparse.Namespace, console: Console) -> int:
     """Draw and save; returns the exit code."""
-    from xaibench.data.phantom import FULL_SIZE, draw_phantom, save_phantom
+    from xaibench.data.phantom import FULL_SIZE, draw_phantom, phantom_id, save_phantom
 
     out = named(args.out)
     seeds = range(args.seed, args.seed + args.count)
-    there = [p for seed in seeds if is_there(p := out / "images" / f"phantom-{seed:04d}.png")]
+    there = [p for seed in seeds if is_there(p := out / "images" / f"{phantom_id(seed)}.png")]
     if there and not args.force:
         raise UserError(f"{there[0]} exists already.", "Give another --out or --seed, or --force to replace it.")
     with console.bar(args.count, "image") as bar:

@@ -129,22 +129,7 @@ def _about(plugin: registry.Plugin) -> dict[str, Any]:
     }
     if plugin.kind == "model":
         return about | (_bundled(plugin.name) if plugin.function.__module__ == "xaibench.model.bundled" else {})
-    traits = (
-        "signed",
-        "stochastic",
-        "sees_labels",
-        "paper",
-        "library",
-        "known_failures",
-        "better",
-        "range",
-        "measures",
-        "mask",
-        "invariant",
-        "chance",
-        "gate",
-    )
-    return about | {name: plugin.traits[name] for name in traits if name in plugin.traits}
+    return about | plugin.traits
 
 
 def _bundled(name: str) -> dict[str, Any]:

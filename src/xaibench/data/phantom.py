@@ -19,7 +19,12 @@ from xaibench.registry import dataset
 FULL_SIZE = (584, 565)  # (H, W) of DRIVE
 SPLITS = {"test": range(0, 20), "validation": range(20, 40), "train": range(1000, 1200)}
 _FILL = 2 * FIELD_RADIUS / FULL_SIZE[1]  # diameter of the field of view as a share of the width
-_SMALLEST, LARGEST = 128, 8192  # px; no fundus camera has more
+SMALLEST, LARGEST = 128, 8192  # px; no fundus camera has more
+
+
+def phantom_id(seed: int) -> str:
+    """What the phantom of that seed is called."""
+    return f"phantom-{seed:04d}"
 
 
 def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
@@ -45,9 +50,9 @@ def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
     if seed < 0:
         raise UserError(f"Phantom seed {seed} is negative.", "Give a seed of 0 or more.")
     height, width = size
-    if min(size) < _SMALLEST:
+    if min(size) < SMALLEST:
         raise UserError(
-            f"A phantom of {width} × {height} px is too small to hold vessels.", f"Ask for {_SMALLEST} px or more."
+            f"A phantom of {width} × {height} px is too small to hold vessels.", f"Ask for {SMALLEST} px or more."
         )
     geometry, surface, view = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
     field_radius = _FILL * width / 2
@@ -61,7 +66,7 @@ def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
     fov = np.hypot(x - centre[0], y - centre[1]) <= field_radius
     raster = rasterise(surface, trees, (height, width), origin)
     image = paint(surface, eye, raster, fov, origin, field_radius)
-    return make_case(f"phantom-{seed:04d}", image, raster.vessels, fov, caliber=raster.radius, scale=1.0)
+    return make_case(phantom_id(seed), image, raster.vessels, fov, caliber=raster.radius, scale=1.0)
 
 
 @dataset("phantom")
@@ -84,11 +89,11 @@ def phantom(*, split: str = "test", size: int = 0) -> Cases:
     if split not in SPLITS:
         raise UserError(f"The phantoms have no split {split!r}.", f"Choose one of {', '.join(sorted(SPLITS))}.")
     shape = (size, size) if size else FULL_SIZE
-    if min(shape) < _SMALLEST:
-        raise UserError(f"Phantoms of size={size} px are too small.", f"Ask for {_SMALLEST} px or more.")
+    if min(shape) < SMALLEST:
+        raise UserError(f"Phantoms of size={size} px are too small.", f"Ask for {SMALLEST} px or more.")
     if max(shape) > LARGEST:
         raise UserError(f"Phantoms of size={size} px are too large.", f"Ask for {LARGEST} px or less.")
-    ids = tuple(f"phantom-{seed:04d}" for seed in SPLITS[split])
+    ids = tuple(map(phantom_id, SPLITS[split]))
     return Cases("phantom", split, ids, lambda name: draw_phantom(int(name.rpartition("-")[2]), shape))
 
 

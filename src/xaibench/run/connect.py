@@ -178,13 +178,15 @@ def about_workers(client: Client, addresses: list[str], *, gpus: bool) -> dict[s
         gpus: whether to count GPUs, which needs torch to be loaded there.
     """
 
+    packages = MATTERS
+
     def about() -> dict[str, Any]:  # sent as it stands, since another version may not have it
         import os
         import socket
         from importlib.metadata import PackageNotFoundError, version
 
         found: dict[str, Any] = {"host": socket.gethostname(), "visible": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
-        for package in ("xaibench", "torch"):
+        for package in packages:
             try:
                 found[package] = version(package)
             except PackageNotFoundError:
