@@ -112,11 +112,23 @@ def write_agreement() -> None:
         "",
         *agreement(blurred),
         "",
+        "What a method beats (+), loses to (−) or is not told apart from (=), by the 95 % interval of the difference:",
+        "",
+        *itertools.chain.from_iterable(
+            (
+                f"### {name}",
+                "",
+                *beaten(table, [c for c in FILLS if table.column(c) is not None], ("prediction", "frangi")),
+                "",
+            )
+            for name, table in boards.items()
+            if table is not drive
+        ),
         "## Across fills (DRIVE, U-Net, target vessels)",
         "",
         *agreement(fills),
         "",
-        "What a method beats (+), loses to (−) or is not told apart from (=), by the 95 % interval of the difference:",
+        "What a method beats, as above:",
         "",
         *beaten(drive, FILLS, ("prediction", "frangi", "green-contrast")),
         "",
