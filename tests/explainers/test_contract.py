@@ -39,6 +39,14 @@ def test_it_declares_what_it_is(method: Plugin) -> None:
 
 
 @every
+def test_it_does_not_matter_whether_the_caller_has_gradients_off(method: Plugin, scorer: Scorer, eye: Case) -> None:
+    """As captum has, where it asks for maps of changed pictures."""
+    there = explain(scorer, eye.image, method=cheap(method), case=eye)
+    with torch.no_grad():
+        assert torch.equal(explain(scorer, eye.image, method=cheap(method), case=eye), there)
+
+
+@every
 def test_it_gives_a_finite_map_of_the_images_size(method: Plugin, scorer: Scorer, eye: Case) -> None:
     map_ = explain(scorer, eye.image, method=cheap(method), case=eye)
     assert map_.shape == eye.fov.shape and map_.dtype == torch.float32 and torch.isfinite(map_).all()

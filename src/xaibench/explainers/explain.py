@@ -47,7 +47,8 @@ def explain(
     check_labels(spec, case)
     labels: dict[str, Any] = {"case": case} if spec.plugin.traits["sees_labels"] else {}
     rng = map_rng(seed, spec, image)
-    with global_chance(int(rng.spawn(1)[0].integers(2**32))):
+    # Gradients are on also where the caller, such as a library's metric, has them off.
+    with global_chance(int(rng.spawn(1)[0].integers(2**32))), torch.enable_grad():
         # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
         result = spec.plugin(scorer, image.detach().clone(), rng=rng, **dict(spec.given), **labels)
     given = torch.as_tensor(result)

@@ -269,8 +269,7 @@ def _with_relu(scorer: Scorer, image: Tensor, *, open_only: bool) -> Tensor:
     """(3, H, W) gradient of the score with the rule on every ReLU."""
     rules = Rules({"relu": lambda _function, x, **_: _PositiveGradient.apply(x, open_only)})
     leaf = _leaf(scorer, image)
-    with torch.enable_grad():
-        score = scorer.reduce(logits_by(rules, scorer, leaf))
+    score = scorer.reduce(logits_by(rules, scorer, leaf))
     if "relu" not in rules.met:
         raise Skipped("the network has no ReLU, for which alone the rule is defined")
     (gradient,) = torch.autograd.grad(score.sum(), leaf)
