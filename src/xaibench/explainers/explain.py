@@ -47,8 +47,7 @@ def explain(
     check_labels(spec, case)
     labels: dict[str, Any] = {"case": case} if spec.plugin.traits["sees_labels"] else {}
     rng = map_rng(seed, spec, image)
-    # Gradients are on also where the caller, such as a library's metric, has them off.
-    with global_chance(int(rng.spawn(1)[0].integers(2**32))), torch.enable_grad():
+    with global_chance(int(rng.spawn(1)[0].integers(2**32))), _gradients():
         # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
         result = spec.plugin(scorer, image.detach().clone(), rng=rng, **dict(spec.given), **labels)
     given = torch.as_tensor(result)
@@ -78,6 +77,21 @@ def map_rng(seed: int, spec: Spec, image: Tensor) -> np.random.Generator:
     """A generator that depends on the seed, the method and the image, and not on the order of work."""
     picture = zlib.crc32(np.ascontiguousarray(image.cpu().numpy()).tobytes())
     return np.random.default_rng([seed, zlib.crc32(str(spec).encode()), picture])
+
+
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Gradients are on also where the caller, such as a library's metric, has them off.
+
+    What the block itself switches off stays off, to be noticed by whoever looks after it.
+    """
+    before = torch.is_grad_enabled()
+    torch.set_grad_enabled(True)
+    try:
+        yield
+    finally:
+        if torch.is_grad_enabled():
+            torch.set_grad_enabled(before)
 
 
 @contextmanager
