@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from xaibench.errors import Skipped
 from xaibench.scorer import Scorer
 from xaibench.scorer.engine import evaluating
-from xaibench.scorer.unchanged import Unchanged
+from xaibench.scorer.unchanged import Remembered
 
 Rule = Callable[..., Any]  # (function, *args, **kwargs) -> what the function would return
 
@@ -34,7 +34,7 @@ TOLERANCE = 0.05  # of what a map must sum to, by which it may miss it
 # bfloat16, where another order of operations rounds otherwise, to 2e-2; what is not seen at all makes tenths.
 _AGREE = 0.05
 _OPERATORS = frozenset(f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "pow"))
-_followed: weakref.WeakKeyDictionary[nn.Module, tuple[Unchanged, set[frozenset[str]]]] = weakref.WeakKeyDictionary()
+_followed: Remembered[set[frozenset[str]]] = Remembered()  # names of the rules with which it gives the same
 
 
 def logits_by(rules: Rules, scorer: Scorer, images: Tensor) -> Tensor:
@@ -55,15 +55,13 @@ def logits_by(rules: Rules, scorer: Scorer, images: Tensor) -> Tensor:
         picture = images * 1  # no leaf, which would count as a constant
         with rules:
             logits: Tensor = rules.now(scorer.logits(picture))
-    known = _followed.get(scorer.model)
-    if known is None or not known[0].holds(scorer.model):
-        known = _followed[scorer.model] = Unchanged(scorer.model), set()
-    if rules.names not in known[1]:
+    followed = _followed.of(scorer.model, set)
+    if rules.names not in followed:
         with torch.inference_mode(), evaluating(scorer.model):  # charged to nobody
             plain = scorer.model(images.detach())
         if not (logits.detach() - plain).abs().max() <= _AGREE * plain.abs().max() + 1e-6:
             raise Skipped("the network gives something else when its operations are followed one by one")
-        known[1].add(rules.names)
+        followed.add(rules.names)
     return logits
 
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from xaibench.scorer.engine import evaluating
 from xaibench.scorer.reach import Reach, reach_of
-from xaibench.scorer.unchanged import Unchanged
+from xaibench.scorer.unchanged import Remembered
 
 WORTH = 0.6  # of the picture's area; a crop above it takes about as long as the whole
 TOGETHER = 4  # crops that go through the network at a time, at most, where that changes no bit of what each gives
 LEAST = 256  # px, side of pictures from which on crops can save what it costs to find out about the network
 _AGREE = 1e-5  # of the largest logit, to which a crop must agree with the whole
-_trusted: WeakKeyDictionary[nn.Module, tuple[Unchanged, dict[tuple[int, int], Reach | None]]] = WeakKeyDictionary()
+_trusted: Remembered[dict[tuple[int, int], Reach | None]] = Remembered()
 _alike: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], bool]] = WeakKeyDictionary()
 
 
@@ -202,10 +202,7 @@ def trusted_reach(model: nn.Module, image: Tensor) -> Reach | None:
     size = int(image.shape[1]), int(image.shape[2])
     if min(size) < LEAST:
         return None
-    known = _trusted.get(model)
-    if known is None or not known[0].holds(model):
-        known = _trusted[model] = Unchanged(model), {}
-    by_size = known[1]
+    by_size = _trusted.of(model, dict)
     if size not in by_size:
         with torch.inference_mode(), evaluating(model):
             reach = reach_of(model, image.device)

@@ -9,17 +9,16 @@ to all that depends on it, whatever the weights are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from xaibench.scorer.unchanged import Unchanged
+from xaibench.scorer.unchanged import Remembered
 
 PHASES = 32  # px; networks that halve their picture up to five times treat a pixel like that 32 px further
 SIDES = (160, 320)  # px, of the pictures on which it is tried; to see further than the last allows is to see everything
 STEPS = (1, 2, 4, 8, 16, 32)  # px, by which a crop may be shifted
-_known: WeakKeyDictionary[nn.Module, tuple[Unchanged, Reach | None]] = WeakKeyDictionary()
+_known: Remembered[Reach | None] = Remembered()
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,10 @@ def reach_of(model: nn.Module, device: torch.device) -> Reach | None:
         the whole picture), in which a crop is not seen as in the whole picture, or that does not take pictures of any
         size.
     """
-    known = _known.get(model)
-    if known is None or not known[0].holds(model):
-        with torch.inference_mode():
-            known = _known[model] = Unchanged(model), _find(model, device)
-    return known[1]
+    return _known.of(model, lambda: _find(model, device))
 
 
+@torch.inference_mode()
 def _find(model: nn.Module, device: torch.device) -> Reach | None:
     try:
         felt = _felt(model, device)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 class Unchanged:
@@ -32,6 +37,20 @@ class Unchanged:
             and len(now) == len(self._weights)
             and all(a.device == b.device and torch.equal(a, b) for a, b in zip(self._weights, now, strict=True))
         )
+
+
+class Remembered(Generic[T]):
+    """What was found out about networks, each as long as it is what it was."""
+
+    def __init__(self) -> None:
+        self._found: WeakKeyDictionary[nn.Module, tuple[Unchanged, T]] = WeakKeyDictionary()
+
+    def of(self, model: nn.Module, find: Callable[[], T]) -> T:
+        """What is known of the network, found out now if nothing is, or if it is another by now."""
+        known = self._found.get(model)
+        if known is None or not known[0].holds(model):
+            known = self._found[model] = Unchanged(model), find()
+        return known[1]
 
 
 def weights(model: nn.Module) -> chain[Tensor]:
