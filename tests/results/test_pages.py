@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -60,6 +61,23 @@ def test_a_question_is_answered_by_the_first_and_those_not_told_apart(pages: Mod
     assert "| too few images to tell |  |  |" in pages.questions([("Which?", few, "srg")])[2]
     with pytest.raises(ValueError, match="No method has lift-thin"):
         pages.questions([("Which?", table, "lift-thin")])
+
+
+def test_who_does_not_pass_the_gate_is_marked(pages: ModuleType) -> None:
+    scores = {"first": [0.8] * 12, "alike": [0.9] * 5 + [0.7] * 7, "last": [0.1] * 12}
+    table = aggregate(records(scores))
+    line = pages.questions([("Which?", table, "srg")], failing=["alike", "last"])[2]
+    assert "| first |" in line and "| alike† |" in line
+    assert "| first† |" in pages.questions([("Which?", table, "srg")], failing=["first"])[2]
+    gate = aggregate(
+        [replace(r, scores=[replace(s, gate=0.5, better="lower") for s in r.scores]) for r in records(scores)]
+    )
+    assert pages.gated(gate, "srg") == (
+        {"last": pytest.approx(0.1)},
+        {"alike": pytest.approx(0.783, abs=1e-3), "first": pytest.approx(0.8)},
+    )
+    with pytest.raises(ValueError, match="no gate srg"):
+        pages.gated(table, "srg")
 
 
 def test_means_are_of_methods_with_all_scores(pages: ModuleType) -> None:
