@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tables import TABLES
+from tables import BLURRED, TABLES
 
 from xaibench.leaderboard import Leaderboard, read_leaderboards
 from xaibench.leaderboard.claims import Claim, read_claims
@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 NAMES = tuple(name for name, table in TABLES.items() if not table.wide)
 COLUMNS = {
     "srg": "how much more the network loses when what the map marks first is removed first; 0 is chance",
+    BLURRED: "the same with blurs, not inpainting, in the place of what is removed, where that was measured",
     "auroc-thin": "how well the map tells thin vessels from the background; chance: about .5, each table's last line",
     "thin-gap": "log₂ of how many times as much a pixel of a thick vessel gets; 0 is even-handed",
     "thin-gap-matched": "the same between vessels of one contrast",
@@ -88,7 +89,8 @@ def page() -> Iterator[str]:
         "controls in italics."
     )
     for name, meaning in COLUMNS.items():
-        yield from ("", f"## {name}", "", f"{meaning[0].upper()}{meaning[1:]}.", "", *side_by_side(boards, name))
+        asked = {n: b for n, b in boards.items() if name != BLURRED or b.column(name) is not None}
+        yield from ("", f"## {name}", "", f"{meaning[0].upper()}{meaning[1:]}.", "", *side_by_side(asked, name))
     yield from ("", "## The founding paper's claims", "")
     yield (
         "The first measure of each claim with its interval and p (Wilcoxon, after Holm over the claims of one table), "

@@ -81,8 +81,8 @@ TABLES = {
     "drive-attention": Table("drive", "attention-drive", (_short("vessels", TESTED),)),
     "drive-segresnet": Table("drive", "segresnet-drive", (_short("vessels", TESTED),)),
     "chase": Table("chase", "unet-chase", (_short("vessels", 10, BLURRED),)),
-    "chase-attention": Table("chase", "attention-chase", (_short("vessels", 10),)),
-    "chase-segresnet": Table("chase", "segresnet-chase", (_short("vessels", 10),)),
+    "chase-attention": Table("chase", "attention-chase", (_short("vessels", 10, BLURRED),)),
+    "chase-segresnet": Table("chase", "segresnet-chase", (_short("vessels", 10, BLURRED),)),
     "drive-sanity": Table("drive", "unet-drive", (Part("vessels", QUICK, SANITY, cases=10),), wide=True),
     "phantom-truth": Table("phantom[size=192]", "unet-phantom", (Part("vessels", suite="truth", cases=5),), wide=True),
 }
