@@ -208,8 +208,8 @@ def write_questions() -> None:
         "",
         *questions(asked, failing),
         "",
-        f"† does not pass `{GATE}` (below): asked for the same pixels, networks with random weights get maps with nearly "
-        "its order of pixels. Methods that are not named there were not tested.",
+        f"† does not pass `{GATE}` (below): asked for the same pixels, networks with random weights get maps with "
+        "nearly its order of pixels. Methods that are not named there were not tested.",
         "",
         "## Which maps depend on what the network has learnt?",
         "",
