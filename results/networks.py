@@ -1,13 +1,11 @@
-"""``networks.md``: whether what one network shows on one dataset holds for others, side by side.
-
-``python results/networks.py`` reads the published folders.
-"""
+"""``networks.md``: whether what one network shows on one dataset holds for others, side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from tables import BLURRED, TABLES
 
 from xaibench.leaderboard import Leaderboard, read_leaderboards
@@ -31,6 +29,14 @@ def board(name: str, target: str = "vessels") -> Leaderboard:
     """A published table."""
     (found,) = read_leaderboards([Store.open(HERE / name)], target=target)
     return found
+
+
+def means(board: Leaderboard, name: str) -> dict[str, float]:
+    """A column of a table, by method that is no control, without those that lack a score."""
+    column = board.column(name)
+    assert column is not None, f"{name} was not measured"
+    found = zip(board.rows, board.mean(column), strict=True)
+    return {row.method: float(mean) for row, mean in found if not row.control and np.isfinite(mean)}
 
 
 def side_by_side(boards: Mapping[str, Leaderboard], name: str) -> list[str]:
@@ -79,8 +85,12 @@ def _said(claim: Claim) -> str:
     return f"{shown}, p {probability(test.p_holm)}: {claim.verdict}"
 
 
-def page() -> Iterator[str]:
-    """The lines of ``networks.md``."""
+def page() -> str:
+    """``networks.md``."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
     boards = {name: board(name) for name in NAMES}
     claims = {name: [c for group in read_claims([Store.open(HERE / name)]) for c in group] for name in NAMES}
     yield from ("# Does it hold for other networks and other data?", "")
@@ -97,12 +107,3 @@ def page() -> Iterator[str]:
         "and the verdict of all its measures, which each table's `claims.md` has."
     )
     yield from ("", *verdicts(claims))
-
-
-def write() -> None:
-    """``networks.md``."""
-    (HERE / "networks.md").write_text("\n".join(page()) + "\n")
-
-
-if __name__ == "__main__":
-    write()

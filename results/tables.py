@@ -16,7 +16,7 @@ TELLING = (
     *("gradcam", f"gradcam{FINE}", f"hirescam{FINE}", f"layercam{FINE}", "saliency", "smoothgrad"),
     *("integrated-gradients", "guided-backprop", "deeplift", "lrp", "kernel-shap", "lime", "occlusion"),
 )
-# Those of 50 passes and less: each map is made sixteen times more, with noise and of randomised networks.
+# Of 50 passes and fewer: each map is made sixteen times more, with noise and of randomised networks.
 QUICK = (
     *("gradcam", f"gradcam{FINE}", "gradcam++", "xgradcam", f"hirescam{FINE}", f"layercam{FINE}", "eigencam"),
     *("seg-xrescam", "saliency", "smoothgrad", "input-x-gradient", "integrated-gradients", "guided-backprop"),
@@ -31,6 +31,8 @@ SHORT = (
 )
 # On CHASE_DB1 much of a vessel's edge stays when what was drawn is removed, and inpainting draws from it.
 BLURRED = "srg[fill=blur,steps=10]"
+TARGETS = ("vessels", "thin", "thick", "false-positives")
+CONTROLS = ("prediction", "prediction-of-target")  # what a map is held against
 SANITY = ("mprt", "max-sensitivity")
 TESTED = 12  # images: the fewest on which Wilcoxon with Holm can tell 13 methods apart
 
@@ -75,9 +77,7 @@ def _short(target: str, cases: int, *more: str) -> Part:
 
 
 TABLES = {
-    "drive": Table(
-        "drive", "unet-drive", (Part("vessels"), *(_short(t, 20) for t in ("thin", "thick", "false-positives")))
-    ),
+    "drive": Table("drive", "unet-drive", (Part("vessels"), *(_short(t, 20) for t in TARGETS[1:]))),
     "drive-attention": Table("drive", "attention-drive", (_short("vessels", TESTED),)),
     "drive-segresnet": Table("drive", "segresnet-drive", (_short("vessels", TESTED),)),
     "chase": Table("chase", "unet-chase", (_short("vessels", 10, BLURRED),)),

@@ -45,3 +45,9 @@ def test_verdicts_stand_side_by_side(networks: ModuleType) -> None:
         "| 3b | gradcam | fp-lift, explaining false-positives "
         "| 2.00 [2.00, 2.00], p .008: supported | .50 [.50, .50], p .008: not supported |  |",
     ]
+
+
+def test_means_are_of_methods_with_all_scores(networks: ModuleType) -> None:
+    scores = {"one": [0.2, 0.4], "gap": [0.2, None]}
+    table = aggregate([*records(scores), *records({"random": [0.1, 0.1]}, control=True)])
+    assert networks.means(table, "srg") == {"one": pytest.approx(0.3)}
