@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from xaibench.errors import UserError
+from xaibench.record import Store
 from xaibench.record.seal import seal, unseal
 
 TRUTH = Path(__file__).parents[2] / "results" / "phantom-truth"
@@ -61,6 +62,16 @@ def test_a_figure_that_differs_is_counted(beside: Callable[[str], ModuleType], a
     (again / "leaderboard.csv").write_text("\n".join([lines[0], f"{lines[1]}1", *lines[2:]]))
     said, same = beside("same").compare(again, TRUTH)
     assert not same and "1 differ" in said[2]
+
+
+def test_figures_of_fewer_images_are_not_compared(beside: Callable[[str], ModuleType], again: Path) -> None:
+    first = min(r.case for r in Store.open(TRUTH).records())
+    with gzip.open(again / "records.jsonl.gz") as file:
+        lines = [line for line in file if unseal(line.strip())["case"] == first]
+    with gzip.open(again / "records.jsonl.gz", "wb") as file:
+        file.write(b"".join(lines))
+    said, same = beside("same").compare(again, TRUTH)
+    assert same and said[0] == f"{len(lines)} maps: none differ in a bit." and "not compared" in said[2]
 
 
 def test_nothing_in_common_is_said(beside: Callable[[str], ModuleType]) -> None:
