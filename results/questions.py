@@ -12,6 +12,7 @@ from xaibench.leaderboard.answers import FEW, answer
 from xaibench.leaderboard.text import number
 
 GATE = "mprt"
+WORDS = {"vessels": "vessels", "thin": "thin vessels", "thick": "thick vessels", "false-positives": "what is no vessel"}
 
 
 def gated(table: Leaderboard, name: str) -> tuple[dict[str, float], dict[str, float]]:
@@ -56,7 +57,7 @@ def page() -> str:
     sanity, truth = board("drive-sanity"), board("phantom-truth")
     passing, failing = gated(sanity, GATE)
     asked = [
-        *((f"What does the network use for {target}?", drive[target], "srg") for target in TARGETS),
+        *((f"What makes the network see {WORDS[target]}?", drive[target], "srg") for target in TARGETS),
         ("Where are the thin vessels that it sees?", drive["thin"], "auroc-thin"),
         ("Where are the thick ones?", drive["thick"], "auroc-thick"),
         ("Are thin and thick vessels treated alike?", drive["vessels"], "thin-gap"),
