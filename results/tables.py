@@ -16,9 +16,10 @@ TELLING = (
     *("gradcam", f"gradcam{FINE}", f"hirescam{FINE}", f"layercam{FINE}", "saliency", "smoothgrad"),
     *("integrated-gradients", "guided-backprop", "deeplift", "lrp", "kernel-shap", "lime", "occlusion"),
 )
-# Of 50 passes and fewer: each map is made sixteen times more, with noise and of randomised networks.
+# Most of those of 50 passes and fewer: each map is made sixteen times more, with noise and of randomised networks.
 QUICK = (
-    *("gradcam", f"gradcam{FINE}", "gradcam++", "xgradcam", f"hirescam{FINE}", f"layercam{FINE}", "eigencam"),
+    *("gradcam", "gradcam[layer=decoder-1/4]", f"gradcam{FINE}", "hirescam", f"hirescam{FINE}", "layercam"),
+    *(f"layercam{FINE}", "gradcam++", "xgradcam", "eigencam"),
     *("seg-xrescam", "saliency", "smoothgrad", "input-x-gradient", "integrated-gradients", "guided-backprop"),
     *("deconvolution", "guided-gradcam", "deeplift", "lrp"),
 )
