@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xaibench.errors import UserError
+from xaibench.leaderboard.text import listed
 from xaibench.record import Record, Store
 
 # What depends on the machine, or on the other rows of a table.
@@ -34,11 +35,6 @@ def scores(mine: Record, theirs: Record) -> Iterable[tuple[str, float | None, fl
 def difference(a: float | None, b: float | None) -> float:
     """Of two scores that are not the same, relative to the larger; infinite where one is missing."""
     return math.inf if a is None or b is None else abs(a - b) / max(abs(a), abs(b))
-
-
-def listed(names: Iterable[str]) -> str:
-    """Each name once, in order."""
-    return ", ".join(sorted(set(names)))
 
 
 def images(found: Iterable[Row], target: str) -> set[str]:
@@ -77,7 +73,7 @@ def compare(run: Path, published: Path) -> tuple[list[str], bool]:
     said = [
         f"{len(common)} maps: {maps or 'none'} differ in a bit.",
         f"{len(pairs)} scores: {len(off) or 'none'} differ in a digit"
-        + (f", by at most {max(off)[0]:.0e} of their value ({listed(m for _, m in off)})." if off else "."),
+        + (f", by at most {max(off)[0]:.0e} of their value ({listed(sorted({m for _, m in off}))})." if off else "."),
         f"{len(cells)} figures of leaderboard.csv: {wrong or 'none'} differ."
         if whole
         else "Figures of leaderboard.csv are of other images and not compared.",
