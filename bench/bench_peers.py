@@ -18,8 +18,8 @@ from torch import Tensor
 
 import xaibench as xb
 from xaibench.data.regions import superpixels
-from xaibench.metrics.fills import prepare_fill
-from xaibench.metrics.removal import removed_in_order
+from xaibench.imputation.fills import prepare_fill
+from xaibench.metrics.faithfulness.pixel_flipping import removed_in_order
 
 STEPS = 40  # of pixel flipping; Quantus wants as many pixels in all, and its picture is 584 x 565 px
 SAMPLES = 200  # of lime on our superpixels: both take as long per sample whatever their number

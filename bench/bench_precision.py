@@ -13,8 +13,8 @@ from scipy.stats import kendalltau
 from subject import Subject
 
 import xaibench as xb
-from xaibench.model.precision import in_precision
-from xaibench.scorer.folded import folded
+from xaibench.models.precision import in_precision
+from xaibench.scorer.fusion import folded
 
 METHODS = ["gradcam[layer=decoder-1/2]", "hirescam", "saliency", "deeplift", "lrp", "lime"]
 COST = ("seconds", "passes", "peak-mb")

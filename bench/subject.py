@@ -13,7 +13,7 @@ from torch import Tensor, fx
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import xaibench as xb
-from xaibench.scorer.folded import folded
+from xaibench.scorer.fusion import folded
 
 EVERY = 0.7  # s, between two looks at how long a pass takes while something runs
 ROUNDS = 5  # of looks before and after it
@@ -48,7 +48,7 @@ class Subject:
 
     @cached_property
     def case(self) -> xb.Case:
-        from xaibench.data.phantom import draw_phantom
+        from xaibench.data.phantom.draw import draw_phantom
 
         return draw_phantom(0, self.size)
 

@@ -16,14 +16,14 @@ from matplotlib import pyplot as plt
 import xaibench as xb
 from xaibench import registry
 from xaibench.data.regions import superpixels
-from xaibench.metrics.fills import FILLS, prepare_fill
+from xaibench.imputation.fills import FILLS, prepare_fill
+from xaibench.metrics.faithfulness.pixel_flipping import removal_curves, removal_orders, tie_order
+from xaibench.metrics.ground_truth.shapley_error import TILES, best_window
+from xaibench.metrics.localisation.width_response import relative, segments_of
 from xaibench.metrics.method import Method
-from xaibench.metrics.randomisation import randomised
-from xaibench.metrics.removal import removal_curves, removal_orders, tie_order
-from xaibench.metrics.response import relative, segments_of
-from xaibench.metrics.shapley_error import TILES, best_window
-from xaibench.model.shortcut import marker_at, paint_marker, roomiest_place
-from xaibench.model.whitebox import white_box
+from xaibench.metrics.robustness.randomisation import randomised
+from xaibench.models.networks.shortcut_network import marker_at, paint_marker, roomiest_place
+from xaibench.models.networks.white_box import white_box
 from xaibench.registry import parse
 from xaibench.report.overlay import contour
 

@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xaibench.data.case import Case
-from xaibench.data.phantom import SPLITS, draw_phantom
-from xaibench.model.shortcut import (
+from xaibench.data.phantom.draw import SPLITS, draw_phantom
+from xaibench.models.networks.shortcut_network import (
     CHANNELS,
     COLOUR,
     SIDE,
@@ -37,8 +37,8 @@ from xaibench.model.shortcut import (
     paint_marker,
     sensitivities,
 )
-from xaibench.model.unet import VesselUNet
-from xaibench.model.weights_file import save_weights
+from xaibench.models.networks.unet import VesselUNet
+from xaibench.models.weights_file import save_weights
 
 LARGE = 384  # px
 PICTURES = 6  # a step, each with and without the marker

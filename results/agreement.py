@@ -10,10 +10,10 @@ from networks import NAMES, board, means
 from scipy.stats import kendalltau
 from tables import BLURRED, CONTROLS, TARGETS
 
-from xaibench.leaderboard import Leaderboard
-from xaibench.leaderboard.answers import paired
-from xaibench.run.plan import FEW_STEPS
-from xaibench.run.plan import FILLS as OTHER_FILLS
+from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.leaderboard.summary.best_methods import paired
+from xaibench.running.plan import FEW_STEPS
+from xaibench.running.plan import FILLS as OTHER_FILLS
 
 FILLS = ("srg", *(f"srg[fill={fill},steps={FEW_STEPS}]" for fill in OTHER_FILLS))
 

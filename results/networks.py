@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from tables import BLURRED, TABLES
 
-from xaibench.leaderboard import Leaderboard, read_leaderboards
-from xaibench.leaderboard.claims import Claim, read_claims
-from xaibench.leaderboard.text import probability, with_interval
-from xaibench.leaderboard.verdict import UNMEASURED
+from xaibench.leaderboard.aggregate import read_leaderboards
+from xaibench.leaderboard.claims.judge import Claim, read_claims
+from xaibench.leaderboard.claims.verdict import UNMEASURED
+from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.leaderboard.tables.numbers import probability, with_interval
 from xaibench.record import Store
 
 HERE = Path(__file__).parent

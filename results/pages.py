@@ -25,7 +25,7 @@ from torch import Tensor
 import xaibench as xb
 from xaibench import plot
 from xaibench.data.case import Case
-from xaibench.model.evaluate import FIGURES, Evaluation, evaluate, predict
+from xaibench.models.evaluate import FIGURES, Evaluation, evaluate, predict
 
 HERE = Path(__file__).parent
 NETWORKS = {

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from networks import board, means
 from tables import CONTROLS, TARGETS
 
-from xaibench.leaderboard import Leaderboard
-from xaibench.leaderboard.answers import FEW, answer
-from xaibench.leaderboard.text import number
+from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.leaderboard.summary.best_methods import FEW, answer
+from xaibench.leaderboard.tables.numbers import number
 
 GATE = "mprt"
 WORDS = {"vessels": "vessels", "thin": "thin vessels", "thick": "thick vessels", "false-positives": "what is no vessel"}

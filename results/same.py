@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xaibench.errors import UserError
-from xaibench.leaderboard.text import listed
+from xaibench.leaderboard.tables.numbers import listed
 from xaibench.record import Record, Store
 
 # What depends on the machine, or on the other rows of a table.

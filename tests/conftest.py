@@ -16,8 +16,8 @@ from made_up import PlainCNN, draw_eye, make_network, target_on, unsettle
 from torch import nn
 
 from xaibench.data.case import Case
-from xaibench.model.unet import VesselUNet
-from xaibench.model.weights_file import weights_digest
+from xaibench.models.networks.unet import VesselUNet
+from xaibench.models.weights_file import weights_digest
 from xaibench.scorer import Scorer
 
 # How many inputs a property is tried on; a property that says a number of its own keeps it.

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xaibench.data.load import load_cases
+from xaibench.data.case_loader import load_cases
 from xaibench.record.store import Store
 
 PLUGINS = r'''

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from xaibench.data.case import Case, make_case
-from xaibench.model.unet import VesselUNet
+from xaibench.models.networks.unet import VesselUNet
 from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Target
 

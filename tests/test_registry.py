@@ -15,7 +15,8 @@ import pytest
 
 from xaibench import registry
 from xaibench.errors import UserError
-from xaibench.registry import Plugin, Spec, available, get, names, parse, points
+from xaibench.registry import Plugin, Spec, available, get, names, parse
+from xaibench.registry import entry_points as points
 
 PLUGINS = '''
 from __future__ import annotations

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.errors import UserError
-from xaibench.leaderboard.results import Result, read_results
+from xaibench.leaderboard.run_results import Result, read_results
 from xaibench.record import Store
 from xaibench.report import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from xaibench.leaderboard.board import Column, Leaderboard
+    from xaibench.leaderboard.leaderboard import Column, Leaderboard
 
 Run = str | os.PathLike[str] | Store | Result
 CURVES = tuple(figures.CURVE_LABELS)
@@ -179,7 +179,7 @@ def overlay(run: Run, method: str, case: str, *, target: str | None = None, ax: 
     Raises:
         UserError: if the run has no such map, or keeps no pictures.
     """
-    from xaibench.record.pictures import load_picture, picture_key
+    from xaibench.record.artefact_files import load_picture, picture_key
     from xaibench.report.overlay import outlined
     from xaibench.report.overlay import overlay as drawn
 

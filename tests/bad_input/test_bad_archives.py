@@ -18,13 +18,14 @@ from bad_input.archives import declaring, packed
 from bad_input.judge import answer, check_sentence, folder, within
 from bad_input.pictures import contents, damaged
 from bad_input.test_bad_pictures import EYE, check_case, saved
-from xaibench.data import check_folder, load_cases
 from xaibench.data.case import Cases
-from xaibench.data.chase import chase
-from xaibench.data.drive import drive
-from xaibench.data.files import open_source, read_image
-from xaibench.data.hrf import hrf
-from xaibench.data.stare import stare
+from xaibench.data.case_loader import load_cases
+from xaibench.data.datasets.chase import chase
+from xaibench.data.datasets.drive import drive
+from xaibench.data.datasets.hrf import hrf
+from xaibench.data.datasets.stare import stare
+from xaibench.data.folder_check import check_folder
+from xaibench.data.io.source import open_source, read_image
 from xaibench.errors import UserError, one_line
 
 LABEL = saved((EYE[..., 0] > 60) & (np.indices((61, 61))[0] % 9 == 4))

@@ -22,7 +22,7 @@ from bad_input.test_bad_pictures import EYE, saved
 from bad_input.test_bad_runs import CELLS, RUN, dumped, write
 from bad_input.test_bad_weights import WHOLE
 from xaibench.cli.main import main
-from xaibench.model.weights_file import save_weights
+from xaibench.models.weights_file import save_weights
 
 Check = Callable[..., None]
 

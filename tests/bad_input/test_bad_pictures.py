@@ -16,10 +16,12 @@ from PIL import Image
 
 from bad_input.judge import answer, check_sentence, folder, within
 from bad_input.pictures import SIDES, contents, damaged, pixels, png_of, tiff_of, whole
-from xaibench.data import check_folder, load_cases, load_image
 from xaibench.data.case import Case, make_case
-from xaibench.data.files import Source, open_source, read_mask
-from xaibench.data.picture import Unreadable, grey_pixels, rgb_pixels
+from xaibench.data.case_loader import load_cases
+from xaibench.data.folder_check import check_folder
+from xaibench.data.io.decode import Unreadable, grey_pixels, rgb_pixels
+from xaibench.data.io.image import load_image
+from xaibench.data.io.source import Source, open_source, read_mask
 from xaibench.errors import UserError, one_line
 
 BOMBS = {
@@ -268,7 +270,7 @@ def test_links_that_lead_back_are_followed_once() -> None:
 
 
 def test_a_whole_disk_is_no_folder_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xaibench.data.files._ENTRIES", 3)
+    monkeypatch.setattr("xaibench.data.io.source._ENTRIES", 3)
     with folder() as place:
         for name in "abcd":
             (place / name).mkdir()

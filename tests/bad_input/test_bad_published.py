@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bad_input.judge import answer, folder, within
 from bad_input.test_bad_runs import CELLS, RUN, cells, dumped, raw, record_file, runs
 from xaibench.errors import UserError
-from xaibench.leaderboard import read_leaderboards
-from xaibench.leaderboard.mixture import require_comparable
+from xaibench.leaderboard.aggregate import read_leaderboards
+from xaibench.leaderboard.comparable import require_comparable
 from xaibench.record import Store
 from xaibench.record.published import RECORDS
 

@@ -19,14 +19,14 @@ from bad_input.judge import answer, folder
 from bad_input.test_bad_runs import CELLS, FILM, PICTURE, RUN, arrays, cells, csvs, dumped, runs, write
 from xaibench.data.case import make_case
 from xaibench.errors import UserError
-from xaibench.leaderboard.claims import claims_on
-from xaibench.leaderboard.results import read_results
+from xaibench.leaderboard.claims.judge import claims_on
+from xaibench.leaderboard.run_results import read_results
 from xaibench.plot import overlay
 from xaibench.record import Store
-from xaibench.record.pictures import Film, Picture, film_key, picture_key, write_film, write_picture
-from xaibench.report.films import FILL, STEPS
-from xaibench.report.html import Source, render
-from xaibench.run.tables import FILES, _read
+from xaibench.record.artefact_files import Film, Picture, film_key, picture_key, write_film, write_picture
+from xaibench.report.html.page import Source, render
+from xaibench.report.sections.removal_frames import FILL, STEPS
+from xaibench.running.artefacts.segment_tables import FILES, _read
 
 FEW = settings(max_examples=max(5, settings().max_examples // 20))
 maps = st.one_of(

@@ -24,14 +24,19 @@ from bad_input.test_bad_archives import bomb
 from bad_input.test_bad_weights import Trap
 from bad_input.values import anything
 from xaibench.errors import UserError, one_line
-from xaibench.leaderboard import FORMATS, qualities, read_leaderboards, render, render_metrics, summarise
-from xaibench.leaderboard.claims import read_claims
-from xaibench.leaderboard.claims_tables import render_claims
-from xaibench.leaderboard.components import read_components
-from xaibench.leaderboard.results import losses, read_results
+from xaibench.leaderboard.aggregate import read_leaderboards
+from xaibench.leaderboard.claims.false_positive_table import read_components
+from xaibench.leaderboard.claims.judge import read_claims
+from xaibench.leaderboard.run_results import losses, read_results
+from xaibench.leaderboard.statistics.metric_quality import qualities
+from xaibench.leaderboard.summary.sentences import summarise
+from xaibench.leaderboard.tables.claims_table import render_claims
+from xaibench.leaderboard.tables.formats import FORMATS
+from xaibench.leaderboard.tables.metric_quality_table import render_metrics
+from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key, tidy
-from xaibench.record.pictures import Film, Picture, load_film, load_picture, write_film, write_picture
-from xaibench.record.seal import sealed
+from xaibench.record.artefact_files import Film, Picture, load_film, load_picture, write_film, write_picture
+from xaibench.record.checksum import sealed
 
 METRICS = {"srg": "higher", "auroc-thin": "higher", "auroc-thick": "higher", "thin-gap": "zero", "mprt": "lower"}
 

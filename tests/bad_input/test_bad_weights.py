@@ -20,8 +20,8 @@ from bad_input.judge import answer, folder, within
 from bad_input.pictures import damaged
 from bad_input.values import anything
 from xaibench.errors import UserError
-from xaibench.model.load import load_model
-from xaibench.model.unet import VesselUNet
+from xaibench.models.model_loader import load_model
+from xaibench.models.networks.unet import VesselUNet
 
 STATE = {k: v.contiguous() for k, v in make_network().state_dict().items()}
 ARCHITECTURE = make_network().architecture

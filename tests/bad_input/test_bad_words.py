@@ -12,17 +12,18 @@ from made_up import draw_eye, make_network, target_on
 
 from bad_input.judge import answer
 from xaibench import registry
-from xaibench.arguments import at_least
 from xaibench.cli.main import COMMANDS
 from xaibench.cli.parser import SEED, Parser, number, specs
-from xaibench.data import find_drive, load_cases
 from xaibench.data.case import Cases
-from xaibench.data.named import data_place
+from xaibench.data.case_loader import load_cases
+from xaibench.data.datasets.drive import find_drive
+from xaibench.data.datasets.location import data_place
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.explain import explain
+from xaibench.parameter_checks import at_least
 from xaibench.registry import Spec, parse
-from xaibench.run.memory import allowed_mb
-from xaibench.run.request import chosen_device
+from xaibench.running.request import chosen_device
+from xaibench.running.sandbox.memory import allowed_mb
 from xaibench.scorer import Scorer
 
 METHODS, MEASURES, SETS = (registry.names(kind) for kind in ("explainer", "metric", "dataset"))
@@ -154,7 +155,7 @@ def check_spec(spec: Spec) -> None:
 @example("phantom[size=100000]", "test", None)
 def test_a_data_set_of_any_text(data: str, split: str, count: int | None) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xaibench.data.files._ENTRIES", 2000)  # a whole disk is told sooner
+        patch.setattr("xaibench.data.io.source._ENTRIES", 2000)  # a whole disk is told sooner
         found = answer("data set strings", lambda: load_cases(data, split=split, count=count))
     assert isinstance(found, UserError) or (isinstance(found, Cases) and len(found))
 
@@ -272,7 +273,7 @@ odd_places = st.sampled_from(
 def test_a_place_of_drive_of_any_text(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XAIBENCH_DRIVE", text)
-        patch.setattr("xaibench.data.files._ENTRIES", 2000)  # a whole disk is told sooner
+        patch.setattr("xaibench.data.io.source._ENTRIES", 2000)  # a whole disk is told sooner
         answer("XAIBENCH_DRIVE: data_place", lambda: data_place("XAIBENCH_DRIVE", "DRIVE"))
         assert answer("XAIBENCH_DRIVE: find_drive", find_drive) is None
         assert isinstance(answer("XAIBENCH_DRIVE: drive", lambda: load_cases("drive")), UserError)

@@ -13,8 +13,8 @@ from made_up import make_network
 
 from cli.said import Run, Said
 from xaibench.cli.main import main
-from xaibench.model.weights_file import save_weights
-from xaibench.registry import points
+from xaibench.models.weights_file import save_weights
+from xaibench.registry import entry_points as points
 
 PLUGINS = '''
 from xaibench import Skipped, explainer

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli.said import Run
-from xaibench.cli import run as run_module
-from xaibench.cli.leaderboard import FORMATS
+from xaibench.cli.commands import run as run_module
+from xaibench.cli.commands.leaderboard import FORMATS
 from xaibench.cli.main import COMMANDS, main
 
 LIGHT = "import sys; from xaibench.cli.main import main; code = main({argv}); assert code == {code}, code; {check}"
@@ -144,8 +144,8 @@ def test_an_interruption_before_anything_was_done(xaibench: Run, monkeypatch: py
 
 def test_words_known_before_anything_is_loaded_are_those_of_the_rooms_they_come_from() -> None:
     from xaibench import leaderboard, scorer
-    from xaibench.model import precision
-    from xaibench.run.plan import SUITES
+    from xaibench.models import precision
+    from xaibench.running.plan import SUITES
 
     assert run_module.TARGETS == scorer.TARGETS and run_module.PRECISIONS == precision.PRECISIONS
     assert tuple(SUITES) == run_module.SUITES

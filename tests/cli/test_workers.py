@@ -16,11 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
+from running.by_hand import ByHand, end_group, environment
 
 from cli.said import CELLS, METHODS, Run
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "run"))
-from by_hand import ByHand, end_group, environment
 
 DIFFERENT = ("seconds", "peak_mb")  # from run to run
 
@@ -145,7 +143,7 @@ def test_another_number_of_threads_is_warned_of(xaibench: Run, small: Sequence[s
 
 
 def test_one_process_needs_no_dask() -> None:
-    code = "import sys, xaibench.run.request, xaibench.cli.main; print('distributed' in sys.modules)"
+    code = "import sys, xaibench.running.request, xaibench.cli.main; print('distributed' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
     assert said.stdout.strip() == "False"
 

@@ -11,11 +11,11 @@ import pytest
 
 from xaibench import registry
 from xaibench.conformance import check_metric
-from xaibench.conformance.metrics import METRIC_CHECKS
+from xaibench.conformance.metric_checks import METRIC_CHECKS
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
-from xaibench.metrics.compare import area_under_roc, lift_of, mass_share
 from xaibench.metrics.score import Score
+from xaibench.metrics.similarity import area_under_roc, lift_of, mass_share
 from xaibench.registry import Plugin, metric
 from xaibench.scorer import Scorer
 

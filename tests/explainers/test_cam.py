@@ -15,7 +15,7 @@ from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.cam import enlarge, gradcam
 from xaibench.explainers.explain import explain
-from xaibench.model.unet import VesselUNet
+from xaibench.models.networks.unet import VesselUNet
 from xaibench.scorer import Scorer
 
 LAYERS = [

@@ -11,17 +11,17 @@ import pytest
 import torch
 from made_up import PlainCNN, draw_eye, make_network, target_on, unsettle
 from nets import PoolingUNet, make
-from test_cam import Fringe, module_name, output_at, placed, run_with
 from torch import Tensor, nn
 
+from explainers.test_cam import Fringe, module_name, output_at, placed, run_with
+from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
-from xaibench.data.reference import reference_image
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers import cam
 from xaibench.explainers.explain import explain
 from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Scorer
-from xaibench.scorer.engine import Engine
+from xaibench.scorer.batching import Engine
 
 WITH_GRADIENT = [cam.gradcam, cam.gradcam_plus_plus, cam.xgradcam, cam.hirescam, cam.layercam, cam.seg_xrescam]
 WITHOUT = [cam.scorecam, cam.ablationcam, cam.eigencam]

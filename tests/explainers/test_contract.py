@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.explainers.explain import explain
-from xaibench.model.weights_file import weights_digest
+from xaibench.models.weights_file import weights_digest
 from xaibench.registry import Plugin
 from xaibench.scorer import Scorer
-from xaibench.scorer.engine import Engine
+from xaibench.scorer.batching import Engine
 
 EXPLAINERS, BROKEN = registry.available("explainer")
 every = pytest.mark.parametrize("method", EXPLAINERS, ids=lambda p: p.name)

@@ -12,7 +12,7 @@ from torch import nn
 from xaibench.data.blur import blur_inside
 from xaibench.data.case import Case
 from xaibench.explainers.explain import explain
-from xaibench.metrics.compare import area_under_roc
+from xaibench.metrics.similarity import area_under_roc
 from xaibench.scorer import Scorer
 
 

@@ -8,8 +8,8 @@ from made_up import GreenFilter, target_on
 from nets import MAKERS, Powers, make
 from torch import Tensor, nn
 
+from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
-from xaibench.data.reference import reference_image
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers import deeplift as room
 from xaibench.explainers.explain import explain

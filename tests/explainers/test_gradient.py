@@ -11,8 +11,8 @@ from nets import Padded, Smooth, make
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xaibench.data.baseline import REFERENCES, reference_image
 from xaibench.data.case import Case
-from xaibench.data.reference import REFERENCES, reference_image
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers import gradient as room
 from xaibench.explainers.cam import gradcam

@@ -9,8 +9,8 @@ from lime import lime_image
 from made_up import GreenFilter, target_on
 from torch import Tensor, nn
 
+from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
-from xaibench.data.reference import reference_image
 from xaibench.data.regions import superpixels
 from xaibench.errors import UserError
 from xaibench.explainers import lime as room
@@ -18,8 +18,8 @@ from xaibench.explainers.explain import explain
 from xaibench.explainers.lime import lime
 from xaibench.registry import Spec
 from xaibench.scorer import Scorer, Target
-from xaibench.scorer.engine import Engine
-from xaibench.scorer.game import Game, region_game
+from xaibench.scorer.batching import Engine
+from xaibench.scorer.coalition_game import Game, region_game
 
 
 def few(**parameters: object) -> Spec:

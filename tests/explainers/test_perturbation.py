@@ -11,15 +11,15 @@ from captum.attr import Occlusion
 from made_up import GreenFilter, Reader, target_on
 from torch import Tensor, nn
 
+from xaibench.data.baseline import REFERENCES, reference_image
 from xaibench.data.case import Case
-from xaibench.data.reference import REFERENCES, reference_image
 from xaibench.data.regions import superpixels
 from xaibench.errors import UserError
 from xaibench.explainers import perturbation as room
 from xaibench.explainers.explain import explain
 from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Scorer, Target
-from xaibench.scorer.engine import Engine
+from xaibench.scorer.batching import Engine
 
 FEW = {
     "occlusion": {"patch": 8, "stride": 8},

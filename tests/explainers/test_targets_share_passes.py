@@ -10,10 +10,10 @@ from made_up import cheap, make_network
 
 from xaibench import registry
 from xaibench.data.case import Case
-from xaibench.data.phantom import draw_phantom
+from xaibench.data.phantom.draw import draw_phantom
 from xaibench.explainers.explain import explain
 from xaibench.scorer import Scorer, Target, target
-from xaibench.scorer.engine import Engine
+from xaibench.scorer.batching import Engine
 
 NAMES = [n for n in registry.names("explainer") if not registry.get("explainer", n).traits["control"]]
 # Their pictures do not depend on the target, so that a second one costs nothing but what makes them.

@@ -7,8 +7,8 @@ from collections import defaultdict
 import numpy as np
 
 from xaibench.leaderboard.aggregate import method_of
-from xaibench.leaderboard.board import Column, Row
 from xaibench.leaderboard.gather import Image
+from xaibench.leaderboard.leaderboard import Column, Row
 from xaibench.record import Record
 
 _COST = ("seconds", "passes")

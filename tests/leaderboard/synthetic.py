@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xaibench.leaderboard.components import Component
+from xaibench.leaderboard.claims.false_positive_table import Component
 from xaibench.record import Record, ScoreEntry, map_key, score_key
 
 BETTER = {"deletion": "lower", "thin-gap": "zero", "sparseness": "none", "seconds": "lower", "passes": "lower"}

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import record, records
 
+from leaderboard.synthetic import record, records
 from xaibench.errors import UserError
-from xaibench.leaderboard import Leaderboard, aggregate, leaderboards, read_leaderboards
+from xaibench.leaderboard.aggregate import aggregate, leaderboards, read_leaderboards
 from xaibench.leaderboard.batch import merge
+from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.record import Store
 
 IMAGES = 8

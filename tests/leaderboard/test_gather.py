@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plain_loops import _columns, _gaps, _gathered, _rows
-from synthetic import record
 
-from xaibench.leaderboard import Leaderboard, leaderboards, read_leaderboards, statistics
-from xaibench.leaderboard.aggregate import grouped, labels_of
+from leaderboard.plain_loops import _columns, _gaps, _gathered, _rows
+from leaderboard.synthetic import record
+from xaibench.leaderboard.aggregate import grouped, labels_of, leaderboards, read_leaderboards
 from xaibench.leaderboard.batch import Batch, read_batches
-from xaibench.leaderboard.tables import render
+from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.leaderboard.statistics import rank_tests as statistics
+from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record, Store
 from xaibench.record import index as index_module
 

@@ -9,8 +9,8 @@ from made_up import GreenFilter, draw_eye, target_on
 
 from xaibench.conformance.metric_subjects import method
 from xaibench.errors import Skipped
-from xaibench.metrics.axioms import completeness
 from xaibench.metrics.complexity import effective_complexity, entropy, sparseness
+from xaibench.metrics.ground_truth.completeness import completeness
 from xaibench.scorer import Scorer
 
 EYE = draw_eye()

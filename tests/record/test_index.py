@@ -16,9 +16,9 @@ import pytest
 
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key
 from xaibench.record import index as index_module
+from xaibench.record.checksum import seal
 from xaibench.record.entry import Entry, pack, spans
 from xaibench.record.keys import identified, score_identity
-from xaibench.record.seal import seal
 
 METRICS = {"srg": {"fill": "inpaint"}, "srg[fill=blur]": {"fill": "blur"}, "auroc-thin": {}, "seconds": {}}
 IDENTITIES = {m: score_identity(metric=m.partition("[")[0], parameters=p, version="1") for m, p in METRICS.items()}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_store import record
 
+from record.test_store import record
 from xaibench.errors import UserError
 from xaibench.record import Store
+from xaibench.record.checksum import seal
 from xaibench.record.published import RECORDS, publish
-from xaibench.record.seal import seal
 
 KEYS = ("ab" * 12, "cd" * 12)
 

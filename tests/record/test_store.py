@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from xaibench.errors import UserError
 from xaibench.record import SCORE_COLUMNS, Record, ScoreEntry, Store, as_stored, tidy
-from xaibench.record.seal import seal, unseal
+from xaibench.record.checksum import seal, unseal
 
 
 def record(key: str = "ab" * 12, **changed: Any) -> Record:

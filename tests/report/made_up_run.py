@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key
-from xaibench.record.pictures import Film, Picture, film_key, picture_key, write_film, write_picture
-from xaibench.report.films import FILL, STEPS
+from xaibench.record.artefact_files import Film, Picture, film_key, picture_key, write_film, write_picture
+from xaibench.report.sections.removal_frames import FILL, STEPS
 
 NASTY = "<script>alert('method')</script>&$x_2"
 NASTY_CASE = '"><img src=x onerror=alert(1)>'

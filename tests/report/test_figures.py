@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from leaderboard.synthetic import record
-from made_up_run import NASTY, write_made_up_run
 from matplotlib.figure import Figure
 
-from xaibench.leaderboard import aggregate
-from xaibench.leaderboard.results import Result, read_results
+from report.made_up_run import NASTY, write_made_up_run
+from xaibench.leaderboard.aggregate import aggregate
+from xaibench.leaderboard.run_results import Result, read_results
 from xaibench.report import figures
-from xaibench.report.choice import CONTROLS
-from xaibench.report.labels import place_names
-from xaibench.report.svg import drawn
+from xaibench.report.html.svg import drawn
+from xaibench.report.label_placement import place_names
+from xaibench.report.selection import CONTROLS
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from types import ModuleType
 import pytest
 from leaderboard.synthetic import records
 
-from xaibench.leaderboard import aggregate
-from xaibench.run.plan import SUITES, chosen_metrics
+from xaibench.leaderboard.aggregate import aggregate
+from xaibench.running.plan import SUITES, chosen_metrics
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from types import ModuleType
 import pytest
 from leaderboard.synthetic import records
 
-from xaibench.leaderboard import aggregate
-from xaibench.leaderboard.claims import Claim, judge
+from xaibench.leaderboard.aggregate import aggregate
+from xaibench.leaderboard.claims.judge import Claim, judge
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 
 import xaibench as xb
 from xaibench.errors import UserError
-from xaibench.leaderboard.statistics import compare
+from xaibench.leaderboard.statistics.rank_tests import compare
 from xaibench.record import Record, Store
 from xaibench.record.published import is_published
-from xaibench.run.prepared import run_prepared
-from xaibench.run.request import Request, prepare
+from xaibench.running.request import Request, prepare
+from xaibench.running.resolve import run_prepared
 
 ROOT = Path(__file__).parents[2]
 CHASE = ROOT.parent / "shared" / "data" / "CHASE_DB1"

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from leaderboard.synthetic import records
 
-from xaibench.leaderboard import aggregate
+from xaibench.leaderboard.aggregate import aggregate
 
 
 @pytest.fixture

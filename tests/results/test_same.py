@@ -12,7 +12,7 @@ import pytest
 
 from xaibench.errors import UserError
 from xaibench.record import Store
-from xaibench.record.seal import seal, unseal
+from xaibench.record.checksum import seal, unseal
 
 TRUTH = Path(__file__).parents[2] / "results" / "phantom-truth"
 

@@ -16,15 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from simulated import Simulation, digest
-
 import xaibench
+from scale.simulated import Simulation, digest
 from xaibench.record.store import Store
 
 
 def plan(simulation: Simulation, store: Store) -> int:
     """The keys of all cells."""
-    from xaibench.run.plan import Plan
+    from xaibench.running.plan import Plan
 
     specs, digests = simulation.specs, [digest(i) for i in simulation.ids]
     plans = (Plan(specs, setting) for setting in simulation.settings)
@@ -33,7 +32,7 @@ def plan(simulation: Simulation, store: Store) -> int:
 
 def resume(simulation: Simulation, store: Store) -> dict[str, int]:
     """What each cell still lacks, by the run's folder."""
-    from xaibench.run.plan import Kept, Plan
+    from xaibench.running.plan import Kept, Plan
 
     specs, digests = simulation.specs, [digest(i) for i in simulation.ids]
     plans = [Plan(specs, setting) for setting in simulation.settings]
@@ -44,7 +43,8 @@ def resume(simulation: Simulation, store: Store) -> dict[str, int]:
 
 def table(simulation: Simulation, store: Store) -> list[int]:
     """What ``xaibench leaderboard`` does."""
-    from xaibench.leaderboard import read_leaderboards, render
+    from xaibench.leaderboard.aggregate import read_leaderboards
+    from xaibench.leaderboard.tables.render import render
 
     boards = read_leaderboards([store])
     render(boards)
@@ -53,7 +53,7 @@ def table(simulation: Simulation, store: Store) -> list[int]:
 
 def csv(simulation: Simulation, store: Store) -> int:
     """What the end of a run does: every column with its interval, and the quality of the metrics."""
-    from xaibench.leaderboard import write_leaderboard
+    from xaibench.leaderboard.tables.render import write_leaderboard
 
     return sum(path.stat().st_size for path in write_leaderboard(store))
 

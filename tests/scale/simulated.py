@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from xaibench import registry
+from xaibench.record.checksum import sealed
 from xaibench.record.entry import ABOUT, CODES, Described, Layout, Stamp, assemble, doubles, stamp_of
 from xaibench.record.keys import identified
 from xaibench.record.schema import SCHEMA_VERSION
-from xaibench.record.seal import sealed
 from xaibench.record.store import Store
 from xaibench.registry import Spec
-from xaibench.run.plan import SUITES, Plan, Setting, chosen_metrics
+from xaibench.running.plan import SUITES, Plan, Setting, chosen_metrics
 
 CURVES = (
     "srg",

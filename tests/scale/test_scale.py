@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from measured import measure, measured
-from simulated import Simulation, digest, write
 
+from scale.measured import measure, measured
+from scale.simulated import Simulation, digest, write
 from xaibench.record import index as index_module
+from xaibench.record.checksum import sealed
 from xaibench.record.entry import pack
-from xaibench.record.seal import sealed
 from xaibench.record.store import Store
-from xaibench.run.plan import SUITES, Kept, Plan, chosen_metrics, missing_scores
+from xaibench.running.plan import SUITES, Kept, Plan, chosen_metrics, missing_scores
 
 MILLION = Simulation(methods=100, models=10, images=1000)
 LIMITS = {"plan": 30, "resume": 60, "table": 60}  # s for a million cells

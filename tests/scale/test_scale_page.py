@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from xaibench.run.plan import SUITES, chosen_methods
+from xaibench.running.plan import SUITES, chosen_methods
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "scale.md").read_text("utf-8")

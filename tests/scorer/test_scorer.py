@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.model.unet import VesselUNet
-from xaibench.model.weights_file import weights_digest
+from xaibench.models.networks.unet import VesselUNet
+from xaibench.models.weights_file import weights_digest
 from xaibench.scorer import Scorer
-from xaibench.scorer import engine as room
-from xaibench.scorer.engine import FORMATS, Engine
+from xaibench.scorer import batching as room
+from xaibench.scorer.batching import FORMATS, Engine
 
 
 def images_like(case: Case, count: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
-from xaibench.model.weights_file import weights_digest
+from xaibench.models.weights_file import weights_digest
 from xaibench.scorer import TARGETS, Scorer, Target, target
 
 

@@ -10,7 +10,7 @@ import pytest
 from faults import Lab, Tally, numbers
 from made_up import make_network
 
-from xaibench.model.weights_file import save_weights
+from xaibench.models.weights_file import save_weights
 
 HEADS = ("fault", "times injected", "records lost", "cells computed twice", "corrupt files")
 _rows: list[tuple[str, Tally]] = []

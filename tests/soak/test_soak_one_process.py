@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import run.test_survive_methods as bad
+import running.sandbox.test_guard as bad
 from faults import Lab, Tally, complete, damage, failing, kill_often, numbers, wait_for
 
 from xaibench.cli.main import main

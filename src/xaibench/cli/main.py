@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from xaibench.cli import (
+from xaibench.cli.commands import (
     check,
     claims,
     data,
@@ -23,13 +23,13 @@ from xaibench.cli import (
     explain,
     leaderboard,
     listing,
-    new,
     publish,
     report,
     run,
     train,
 )
 from xaibench.cli.console import Console, silence
+from xaibench.cli.new import command as new
 from xaibench.cli.parser import Parser, did_you_mean
 from xaibench.errors import UserError
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from xaibench.conformance.explainers import CHECKS, Limits, cost, some_map
+from xaibench.conformance.explainer_checks import CHECKS, Limits, cost, some_map
+from xaibench.conformance.explainer_trial import CheckFailed, NoMap, Trial
+from xaibench.conformance.metric_checks import METRIC_CHECKS
 from xaibench.conformance.metric_trial import MetricTrial
-from xaibench.conformance.metrics import METRIC_CHECKS
-from xaibench.conformance.trial import CheckFailed, NoMap, Trial
 from xaibench.errors import Skipped, UserError
 from xaibench.registry import Plugin, Spec, parse
 

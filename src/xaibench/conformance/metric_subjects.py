@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from xaibench.data.case import Case
-from xaibench.data.phantom import draw_phantom
+from xaibench.data.phantom.draw import draw_phantom
 from xaibench.explainers.explain import explain
 from xaibench.metrics.method import Method
 from xaibench.registry import Spec, parse
 from xaibench.scorer import Scorer, target
-from xaibench.scorer.engine import Engine
+from xaibench.scorer.batching import Engine
 
 SEED, SIZE = 11, (128, 128)
 EXPLAINER = "integrated-gradients[steps=6]"  # the method behind the map, for metrics that ask for further maps

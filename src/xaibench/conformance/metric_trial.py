@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from xaibench.conformance.explainer_trial import NoMap, told
 from xaibench.conformance.metric_subjects import asked, eye, method
-from xaibench.conformance.trial import NoMap, told
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.score import Score

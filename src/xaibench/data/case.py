@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.data.caliber import caliber_map, fov_scale, is_thin
-from xaibench.data.fov import estimate_fov
+from xaibench.data.anatomy.caliber import caliber_map, fov_scale, is_thin
+from xaibench.data.io.field_of_view import estimate_fov
 from xaibench.errors import UserError, one_line
 
 
@@ -92,7 +92,7 @@ def make_case(
         id: the case's name, made :func:`~xaibench.errors.one_line`.
         image: (H, W, 3) uint8, or (3, H, W) float in [0, 1].
         vessels: (H, W) bool, or None without labels: such a case can be explained, and not scored.
-        fov: (H, W) bool; found by :func:`~xaibench.data.fov.estimate_fov` if None.
+        fov: (H, W) bool; found by :func:`~xaibench.data.io.field_of_view.estimate_fov` if None.
         caliber: (H, W) float, true radii in px; measured with :func:`caliber_map` if None.
         scale: size of a DRIVE pixel in this image's pixels; the diameter of the field of view / 540 if None.
         observer2: (H, W) bool or None.

@@ -8,8 +8,8 @@ from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import slic
 from torch import Tensor
 
-from xaibench.arguments import at_least
 from xaibench.errors import UserError
+from xaibench.parameter_checks import at_least
 
 REGIONS = ("slic", "tiles")
 

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xaibench.arguments import at_least
 from xaibench.errors import Skipped
-from xaibench.model.layers import find_layer, output_of, pixel_centre
+from xaibench.models.layers import find_layer, output_of, pixel_centre
+from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
-from xaibench.scorer.engine import evaluating
-from xaibench.scorer.near import digest
+from xaibench.scorer.batching import evaluating
+from xaibench.scorer.local_forward import digest
 
 LARGEST_STRIDE = 32  # px, of a whole network; one that pads its input to a multiple adds less
 SPACE = (1, 2)  # a layer's axes behind its channels
@@ -158,7 +158,7 @@ def scorecam(
     Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one), and:
 
     Args:
-        baseline: x₀, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: x₀, see :func:`~xaibench.data.baseline.reference_image`.
     """
     image = image.detach().to(scorer.device)
     reference = scorer.reference(baseline, image)
@@ -280,7 +280,7 @@ def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size, centre: float = 
     Args:
         coarse: (h, w).
         size: (H, W).
-        centre: where a coarse pixel lies, see :func:`~xaibench.model.layers.pixel_centre`. The usual bilinear
+        centre: where a coarse pixel lies, see :func:`~xaibench.models.layers.pixel_centre`. The usual bilinear
             enlarging takes 0.5 for granted. With strided 3 × 3 convolutions, whose centre is 0, it would move the map
             to the right and down by half the factor less half a pixel: 3.5 px at 1/8, more than a thin vessel is wide.
     """

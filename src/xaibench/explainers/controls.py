@@ -7,9 +7,9 @@ import torch
 from skimage.filters import sobel as sobel_filter
 from torch import Tensor
 
+from xaibench.data.anatomy.vesselness import continued, vesselness
 from xaibench.data.blur import blur_inside
 from xaibench.data.case import Case
-from xaibench.data.vesselness import continued, vesselness
 from xaibench.errors import Skipped
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer

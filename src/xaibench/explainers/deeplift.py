@@ -9,9 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xaibench.arguments import at_least
-from xaibench.data.reference import random_references
-from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, depends, logits_by, out_of_place
+from xaibench.data.baseline import random_references
+from xaibench.explainers.backward_rules import (
+    ELEMENTWISE,
+    PRODUCTS,
+    Rule,
+    Rules,
+    check_sum,
+    depends,
+    logits_by,
+    out_of_place,
+)
+from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
@@ -31,7 +40,7 @@ def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baselin
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        baseline: the reference, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: the reference, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, summed over the colours, in logits.

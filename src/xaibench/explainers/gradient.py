@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.arguments import at_least
-from xaibench.data.reference import random_references
+from xaibench.data.baseline import random_references
 from xaibench.errors import Skipped, UserError
+from xaibench.explainers.backward_rules import Rules, logits_by
 from xaibench.explainers.cam import gradcam
-from xaibench.explainers.rules import Rules, logits_by
+from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
@@ -82,7 +82,7 @@ def integrated_gradients(
         image: (3, H, W) in [0, 1].
         rng: not used.
         steps: points on the path; each costs a pass with its gradient.
-        baseline: where the path starts, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: where the path starts, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, summed over the colours, in logits.

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import numpy as np
 from torch import Tensor
 
-from xaibench.arguments import at_least
 from xaibench.data.regions import spread
+from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
-from xaibench.scorer.game import region_game
+from xaibench.scorer.coalition_game import region_game
 
 
 @explainer("lime", family="lime", signed=True, stochastic=True, paper="Ribeiro 2016", library="lime")
@@ -44,7 +44,7 @@ def lime(
         segments: about how many superpixels.
         samples: coalitions, the full one among them; each costs a pass.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: what hides a region, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's weight is shared evenly by its pixels.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xaibench.errors import UserError
-from xaibench.explainers.rules import ELEMENTWISE, PRODUCTS, Rules, check_sum, depends, logits_by, out_of_place
+from xaibench.explainers.backward_rules import ELEMENTWISE, PRODUCTS, Rules, check_sum, depends, logits_by, out_of_place
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.arguments import at_least, open_unit
 from xaibench.data.regions import spread
 from xaibench.errors import UserError
+from xaibench.parameter_checks import at_least, open_unit
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
-from xaibench.scorer.game import region_game
-from xaibench.scorer.near import Box
+from xaibench.scorer.coalition_game import region_game
+from xaibench.scorer.local_forward import Box
 
 RATE = 0.05  # of Adam, in units of the mask
 LEVELS = 1000  # of a mask's values, beyond which they count as the same
@@ -43,7 +43,7 @@ def occlusion(
         rng: not used.
         patch: side of the window, px.
         stride: step of the window, px, no larger than the patch.
-        baseline: what hides, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: what hides, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits, 0 outside the field of view.
@@ -102,7 +102,7 @@ def feature_ablation(
         rng: not used.
         segments: about how many superpixels.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: what hides a region, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
@@ -143,7 +143,7 @@ def rise(
         samples: masks; each costs a pass.
         cell: side of a cell of the grid, px; the map is no finer, and noisier the smaller it is.
         keep: probability that a cell is kept, in (0, 1).
-        baseline: what hides, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: what hides, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits, 0 outside the field of view.
@@ -232,7 +232,7 @@ def extremal(
         area: share of the field of view to keep, in (0, 1).
         steps: of Adam; each costs a pass with its gradient.
         cell: distance of the grid's nodes, px; the mask is no finer.
-        baseline: what hides, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: what hides, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32 in [0, 1], 0 outside the field of view; all 0 if the baseline has the picture's score, so that

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.arguments import at_least
 from xaibench.data.regions import spread
 from xaibench.errors import UserError
+from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
-from xaibench.scorer.game import game, region_game
+from xaibench.scorer.coalition_game import game, region_game
 
 LEAF = 64  # px, the area below which partition-shap divides no further
 
@@ -59,7 +59,7 @@ def kernel_shap(
         samples: coalitions besides the empty and the full one; each costs a pass. All are taken, and the result is
             exact, where there are no more of them.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: what hides a region, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
@@ -118,7 +118,7 @@ def shapley_sampling(
         segments: about how many superpixels.
         permutations: random orders; each costs about as many passes as there are superpixels.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: what hides a region, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
@@ -155,7 +155,7 @@ def partition_shap(
         image: (3, H, W) in [0, 1].
         rng: not used.
         samples: passes.
-        baseline: what hides a part, see :func:`~xaibench.data.reference.reference_image`.
+        baseline: what hides a part, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits.

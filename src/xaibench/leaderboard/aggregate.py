@@ -11,9 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from xaibench.errors import UserError
-from xaibench.leaderboard import statistics
 from xaibench.leaderboard.batch import Batch, Report, merge, read_batches
-from xaibench.leaderboard.board import Column, Leaderboard, Row
 from xaibench.leaderboard.gather import (
     Gathered,
     Gathering,
@@ -26,6 +24,8 @@ from xaibench.leaderboard.gather import (
     gather,
     survey,
 )
+from xaibench.leaderboard.leaderboard import Column, Leaderboard, Row
+from xaibench.leaderboard.statistics import rank_tests as statistics
 from xaibench.record import Record, Store
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xaibench.leaderboard.batch import Batch, Kind
-from xaibench.leaderboard.board import Column
+from xaibench.leaderboard.leaderboard import Column
 from xaibench.record.entry import ABOUT, CODES, OK, SKIPPED
 
 # What a reader looks at first, in this order. The first of all columns that has a better end and is no gate ranks the

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from xaibench.data.baseline import REFERENCES
 from xaibench.data.case import Case
-from xaibench.data.reference import REFERENCES
 from xaibench.registry import Spec
 from xaibench.scorer import Scorer
 from xaibench.scorer import target as target_of
@@ -30,7 +30,7 @@ class Method:
 
     @property
     def baseline(self) -> str:
-        """The reference that its map is relative to, see :mod:`xaibench.data.reference`; ``"blur"`` if it has none."""
+        """The reference that its map is relative to, see :mod:`xaibench.data.baseline`; ``"blur"`` if it has none."""
         given = str(self.spec.parameters.get("baseline", "blur"))
         return given if given in REFERENCES else "blur"
 

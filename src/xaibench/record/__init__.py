@@ -3,7 +3,7 @@
 from xaibench.record.keys import map_key, score_key
 from xaibench.record.maps import as_stored
 from xaibench.record.schema import SCHEMA_VERSION, Record, ScoreEntry
-from xaibench.record.scores import SCORE_COLUMNS, tidy
+from xaibench.record.score_table import SCORE_COLUMNS, tidy
 from xaibench.record.store import Store, write_text
 
 __all__ = [

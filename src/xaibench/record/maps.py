@@ -6,7 +6,7 @@ import hashlib
 import io
 from typing import TYPE_CHECKING
 
-from xaibench.record import arrays
+from xaibench.record import npz as arrays
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,8 +17,8 @@ from pathlib import Path
 from xaibench import cache
 from xaibench.disk import gunzipped, is_file, read_bounded
 from xaibench.errors import UserError, first_line
+from xaibench.record.checksum import seal, unseal
 from xaibench.record.schema import Record
-from xaibench.record.seal import seal, unseal
 
 RECORDS = "records.jsonl.gz"
 TABLES = ("run.json", "leaderboard.csv", "leaderboard.md", "metrics.csv")

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from xaibench.disk import is_file, is_folder, is_there, named, read_bounded, unwritable, write_whole
 from xaibench.errors import UserError, first_line
-from xaibench.record import arrays as packed
+from xaibench.record import npz as packed
 from xaibench.record import plain
-from xaibench.record.asked import asked_from_json
+from xaibench.record.checksum import seal, unseal
 from xaibench.record.index import Index
 from xaibench.record.lock import locked
+from xaibench.record.manifest import asked_from_json
 from xaibench.record.maps import pack, unpack
 from xaibench.record.published import is_published, unpacked
 from xaibench.record.schema import UNCHECKED, Record
-from xaibench.record.scores import csv_parts
-from xaibench.record.seal import seal, unseal
+from xaibench.record.score_table import csv_parts
 
 if TYPE_CHECKING:
     import numpy as np

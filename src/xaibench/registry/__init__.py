@@ -5,10 +5,10 @@ record's key and the documentation all read them from the signature.
 """
 
 from xaibench.registry.declare import dataset, explainer, metric, model
+from xaibench.registry.entry_points import KINDS, names, registered
 from xaibench.registry.lookup import available, get
 from xaibench.registry.parsing import parse
 from xaibench.registry.plugin import Plugin, Spec, takes_method
-from xaibench.registry.points import KINDS, names, registered
 
 __all__ = [
     "KINDS",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 
 from xaibench.errors import UserError, first_line
+from xaibench.registry.entry_points import distribution_of, loaded, names, points_of
 from xaibench.registry.plugin import Plugin
-from xaibench.registry.points import distribution_of, loaded, names, points_of
 
 
 def get(kind: str, name: str) -> Plugin:

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from types import CodeType, FunctionType
 from typing import Any
 
-from xaibench.registry.points import loaded, points_of
+from xaibench.registry.entry_points import loaded, points_of
 
 _INJECTED = {"rng", "split", "case", "method"}  # keyword arguments that the caller supplies: no hyper-parameters
 

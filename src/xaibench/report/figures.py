@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaibench.leaderboard.board import Column, Leaderboard
 from xaibench.leaderboard.gather import main_stem
-from xaibench.leaderboard.results import Result
-from xaibench.leaderboard.text import number
-from xaibench.report.choice import CONTROLS, column_of, shown_methods
-from xaibench.report.labels import FAINT, GREY, place_names
+from xaibench.leaderboard.leaderboard import Column, Leaderboard
+from xaibench.leaderboard.run_results import Result
+from xaibench.leaderboard.tables.numbers import number
+from xaibench.report.label_placement import FAINT, GREY, place_names
+from xaibench.report.selection import CONTROLS, column_of, shown_methods
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from xaibench.data.reference import reference_image
+from xaibench.data.baseline import reference_image
 from xaibench.errors import UserError
-from xaibench.model.evaluate import check_logits
-from xaibench.model.weights_file import weights_digest
-from xaibench.scorer.engine import FORMATS, Engine, evaluating, keep_memory, tune
-from xaibench.scorer.folded import folded
-from xaibench.scorer.near import LEAST, Box, Near, Through, alike_together, digest, trusted_reach
-from xaibench.scorer.tail import Change, Tail, tail
+from xaibench.models.evaluate import check_logits
+from xaibench.models.weights_file import weights_digest
+from xaibench.scorer.batching import FORMATS, Engine, evaluating, keep_memory, tune
+from xaibench.scorer.fusion import folded
+from xaibench.scorer.local_forward import LEAST, Box, Near, Through, alike_together, digest, trusted_reach
+from xaibench.scorer.partial_forward import Change, Tail, tail
 from xaibench.scorer.target import Target
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class Scorer:
     def tail(self, image: Tensor, layer: nn.Module) -> Tail:
         """A function from changes of what a layer gives for a picture, (3, H, W), to the logits; each counts as a pass.
 
-        See :func:`xaibench.scorer.tail.tail`.
+        See :func:`xaibench.scorer.partial_forward.tail`.
         """
         picture = (self._engine or Engine()).laid_out(image[None].detach().to(self.device))
         self._check(picture)
@@ -180,7 +180,7 @@ class Scorer:
         self._kept.clear()
 
     def reference(self, name: str, image: Tensor) -> Tensor:
-        """(3, H, W): the image without evidence in this field of view, see :mod:`xaibench.data.reference`."""
+        """(3, H, W): the image without evidence in this field of view, see :mod:`xaibench.data.baseline`."""
         return reference_image(name, image, self.target.fov, self.target.scale)
 
     def reduce(self, maps: Tensor) -> Tensor:
@@ -275,7 +275,7 @@ class Scorer:
 
 
 def engine_for(model: nn.Module, image: Tensor) -> Engine:
-    """The engine that scorers of pictures of this size take, see :func:`~xaibench.scorer.engine.tune`.
+    """The engine that scorers of pictures of this size take, see :func:`~xaibench.scorer.batching.tune`.
 
     Args:
         model: on the image's device.

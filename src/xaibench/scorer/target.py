@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaibench.data.caliber import caliber_map, fov_scale, is_thin
+from xaibench.data.anatomy.caliber import caliber_map, fov_scale, is_thin
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError, first_line
-from xaibench.model.evaluate import predict
-from xaibench.scorer.engine import evaluating
+from xaibench.models.evaluate import predict
+from xaibench.scorer.batching import evaluating
 
 COMPARED = ("false-positives", "false-negatives")  # with the labels
 TARGETS = ("vessels", "thin", "thick", *COMPARED)

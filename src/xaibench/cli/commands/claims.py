@@ -1,0 +1,41 @@
+"""``xaibench claims``: the founding paper's claims, judged by finished runs, without loading a network library."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xaibench.cli.console import Console
+from xaibench.cli.parser import Parser, one_of
+from xaibench.errors import one_line
+
+FORMATS = ("table", "markdown", "json")
+EPILOG = """example:
+  xaibench claims runs/drive --format markdown
+
+A claim is supported, not supported, undecided, or not measured; then the command that would measure it is shown."""
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="folder of a run; several are taken together")
+    add("--format", type=one_of(*FORMATS), default="table", metavar="|".join(FORMATS), help="table by default")
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Print the verdicts; returns the exit code."""
+    from xaibench.leaderboard.claims.judge import read_claims
+    from xaibench.leaderboard.comparable import require_comparable
+    from xaibench.leaderboard.tables.claims_table import render_claims
+    from xaibench.record import Store
+
+    stores = [Store.open(run) for run in args.runs]
+    if len(stores) > 1:
+        require_comparable(stores, [Path(run) for run in args.runs])
+    claims = read_claims(
+        stores,
+        report=lambda path, reason: console.warn(one_line(f"{path} is damaged and left out: {reason}.")),
+    )
+    console.out(render_claims(claims, args.format))
+    return 0

@@ -1,0 +1,67 @@
+"""``xaibench data check`` and ``xaibench data phantom``."""
+
+from __future__ import annotations
+
+import argparse
+
+from xaibench.cli.console import Console, count
+from xaibench.cli.parser import SEED, Parser, number
+from xaibench.disk import is_there, named
+from xaibench.errors import UserError, one_line
+
+MOST = 100_000  # phantoms of one command
+SIDES = (128, 8192)  # px, as those who draw them have them, whom it would take long to ask
+
+
+def configure_check(parser: Parser) -> None:
+    """The options of ``data check``."""
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="DRIVE, CHASE_DB1, STARE, HRF, or a folder or zip of images and masks"
+    )
+
+
+def execute_check(args: argparse.Namespace, console: Console) -> int:
+    """Say what is there and what is wrong; returns the exit code."""
+    from xaibench.data.folder_check import check_folder
+
+    report = check_folder(args.folder)
+    for line in report.found:
+        console.out(one_line(line))
+    for line in report.problems:
+        console.out(one_line(f"problem: {line}"))
+    if report.problems:
+        console.warn(f"xaibench: {args.folder} has {count(len(report.problems), 'problem')}. Mend and check again.")
+        return 2
+    console.note(f"Nothing is wrong. Use it with --data {args.folder}")
+    return 0
+
+
+def configure_phantom(parser: Parser) -> None:
+    """The options of ``data phantom``."""
+    add = parser.add_argument
+    add("--out", required=True, metavar="FOLDER", help="gets images/, masks/ and fov/")
+    add("--count", type=number(int, 1, MOST), default=20, metavar="N", help="how many (default: 20)")
+    add("--seed", type=SEED, default=0, metavar="N", help="of the first, the next has one more (default: 0)")
+    add(
+        "--size",
+        type=number(int, *SIDES),
+        metavar="PX",
+        help="side of a square picture (default: 565 × 584 as DRIVE)",
+    )
+    add("--force", action="store_true", help="replace files that are there")
+
+
+def execute_phantom(args: argparse.Namespace, console: Console) -> int:
+    """Draw and save; returns the exit code."""
+    from xaibench.data.phantom.draw import FULL_SIZE, draw_phantom, phantom_id, save_phantom
+
+    out = named(args.out)
+    seeds = range(args.seed, args.seed + args.count)
+    there = [p for seed in seeds if is_there(p := out / "images" / f"{phantom_id(seed)}.png")]
+    if there and not args.force:
+        raise UserError(f"{there[0]} exists already.", "Give another --out or --seed, or --force to replace it.")
+    with console.bar(args.count, "image") as bar:
+        for seed in bar.over(seeds):
+            save_phantom(draw_phantom(seed, (args.size, args.size) if args.size else FULL_SIZE), out)
+    console.out(f"{count(args.count, 'phantom')} in {out}. Use with --data {out}")
+    return 0

@@ -1,0 +1,70 @@
+"""``xaibench evaluate``: how well a network segments vessels."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import textwrap
+
+from xaibench.cli.commands.run import model_argument
+from xaibench.cli.console import Console, count, table
+from xaibench.cli.parser import Parser, number
+
+PROTOCOL = (
+    "Pixels inside the field of view, on the native grid, one pass, no averaging over flips; pooled figures are over "
+    "the pixels of all images together, but clDice, which is the mean over images."
+)
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("--data", required=True, metavar="NAME|FOLDER", help="dataset, folder or zip")
+    add("--split", default="test", help="which part of the data (default: test)")
+    add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
+    add("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help="the bundled network for this data by default")
+    add("--threshold", type=number(float, 0, 1), default=0.5, metavar="X", help="where probability becomes vessel (.5)")
+    add("--json", action="store_true", help="print one JSON document instead of the table")
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Evaluate; returns the exit code."""
+    from xaibench.data.case_loader import load_cases
+    from xaibench.models.evaluate import FIGURES, evaluate, predict
+    from xaibench.models.model_loader import load_model
+    from xaibench.models.weights_file import weights_digest
+    from xaibench.running.request import default_model
+
+    cases = load_cases(args.data, split=args.split, count=args.cases)
+    name = model_argument(args.model) or default_model(cases.dataset)
+    model = load_model(name)
+    with console.bar(len(cases), "image") as bar:
+        result = evaluate(lambda image: predict(model, image), bar.over(cases), args.threshold)
+    if args.json:
+        console.out_json(
+            {
+                "dataset": cases.dataset,
+                "split": cases.split,
+                "note": cases.note,
+                "model": str(name),
+                "weights_digest": weights_digest(model),
+                "threshold": args.threshold,
+                "protocol": PROTOCOL,
+                "pooled": result.pooled,
+                "per_image": result.per_image,
+            }
+        )
+        return 0
+    console.out(f"{cases.dataset} {cases.split} · {name} · {count(len(cases), 'image')} · threshold {args.threshold:g}")
+    lines = [
+        [who, *(_shown(v[f]) for f in FIGURES)] for who, v in {"pooled": result.pooled, **result.per_image}.items()
+    ]
+    console.out("\n" + table(["", *FIGURES], lines, left=1))
+    console.out("\n" + textwrap.fill(PROTOCOL, 120))
+    if cases.note:
+        console.out(cases.note)
+    return 0
+
+
+def _shown(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"

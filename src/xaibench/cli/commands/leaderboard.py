@@ -1,0 +1,45 @@
+"""``xaibench leaderboard``: the table of finished runs, without loading a network library."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xaibench.cli.console import Console
+from xaibench.cli.parser import Parser, one_of
+from xaibench.errors import one_line
+
+FORMATS = ("table", "markdown", "csv", "latex", "html", "json")
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="folder of a run; several are taken together")
+    add("--target", help="only this one, such as thin")
+    add("--format", type=one_of(*FORMATS), default="table", metavar="|".join(FORMATS), help="table by default")
+    add("--wide", action="store_true", help="every column; csv and json always have them")
+    add("--metrics", action="store_true", help="the quality of the metrics instead of the methods")
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Print the leaderboards; returns the exit code."""
+    from xaibench.leaderboard.aggregate import read_leaderboards
+    from xaibench.leaderboard.comparable import require_comparable
+    from xaibench.leaderboard.tables.metric_quality_table import render_metrics
+    from xaibench.leaderboard.tables.render import render
+    from xaibench.record import Store
+
+    stores = [Store.open(run) for run in args.runs]
+    if len(stores) > 1:
+        require_comparable(stores, [Path(run) for run in args.runs])
+    boards = read_leaderboards(
+        stores,
+        target=args.target,
+        report=lambda path, reason: console.warn(one_line(f"{path} is damaged and left out: {reason}.")),
+    )
+    if args.metrics:
+        console.out(render_metrics(boards, args.format, faint=console.dims))
+    else:
+        console.out(render(boards, args.format, wide=args.wide, faint=console.dims))
+    return 0

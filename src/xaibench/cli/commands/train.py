@@ -1,0 +1,116 @@
+"""``xaibench train``: a network on the user's data, to a weights file with a card."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from dataclasses import fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from xaibench.cli.console import Console, count, plain
+from xaibench.cli.output_path import writable
+from xaibench.cli.parser import Parser, number, one_of
+from xaibench.disk import named
+from xaibench.errors import UserError
+
+if TYPE_CHECKING:
+    from xaibench.data.case import Cases
+    from xaibench.models.train import Recipe
+
+TERMS = {
+    "drive": "weights only; DRIVE's terms forbid redistribution of images and labels",
+    "chase": "CHASE_DB1 is under CC BY 4.0: name Fraz 2012",
+    "stare": "STARE comes without a licence: name Hoover 2000",
+    "hrf": "HRF is under CC BY 4.0: name Budai 2013",
+    "phantom": "none: the images are synthetic",
+}
+_AT_LEAST_ONE = ("steps", "batch", "crop", "validate_every")
+
+
+def configure(parser: Parser) -> None:
+    """The options of the command; those of the recipe are read off its fields."""
+    from xaibench.models.networks.architectures import NETWORKS
+    from xaibench.models.train import Recipe
+
+    add = parser.add_argument
+    add("--data", required=True, metavar="NAME|FOLDER", help="dataset, folder or zip")
+    add("--split", default="train", help="which part of the data (default: train, also called training)")
+    add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
+    add("--out", required=True, metavar="WEIGHTS.safetensors", help="the file to write")
+    add("--force", action="store_true", help="replace the file if there is one")
+    add("--network", type=one_of(*NETWORKS), default="unet", metavar="|".join(NETWORKS), help="unet by default")
+    words = _field_words(Recipe)
+    for field in fields(Recipe):
+        kind = int if isinstance(field.default, int) else float
+        most = {"average": 1.0, "seed": 2**63 - 1}
+        convert = number(kind, 1 if field.name in _AT_LEAST_ONE else 0, most.get(field.name, 2**31 - 1))
+        text = f"{words.get(field.name, '')} (default: {field.default})".replace("%", "%%")
+        option = f"--{field.name.replace('_', '-')}"
+        add(option, type=convert, default=field.default, metavar="N" if kind is int else "X", help=text)
+
+
+def execute(args: argparse.Namespace, console: Console) -> int:
+    """Train and save; returns the exit code."""
+    out = named(args.out)
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out} does not end in .safetensors.", f"Give --out {out.with_suffix('.safetensors')}.")
+    writable(out, args.force)
+
+    from xaibench.data.case_loader import load_cases
+    from xaibench.models.train import Recipe, train
+    from xaibench.models.weights_file import save_weights
+
+    recipe = Recipe(**{f.name: getattr(args, f.name) for f in fields(Recipe)})
+    cases = load_cases(args.data, split=args.split, count=args.cases)
+    console.note(f"Data: {count(len(cases), 'image')} of {cases.dataset} {cases.split}. {cases.note}".rstrip())
+    if len(cases) < recipe.holdout or not recipe.holdout:
+        console.note("No image is held out: validation figures are of images that are trained on.")
+    validated = ""
+    with console.bar(recipe.steps, "step") as bar:
+
+        def progress(step: int, loss: float, figures: dict[str, float] | None) -> None:
+            nonlocal validated
+            if figures is not None:
+                validated = f", ap {figures['ap']:.3f}"
+                console.note(f"step {step}: loss {loss:.4f}, {_shown(figures)}")
+            bar.now(f"loss {loss:.4f}{validated}")
+            bar.update(step - bar.done)
+
+        model, facts = train(cases, recipe, network=args.network, progress=progress)
+    save_weights(model, out, _card(facts, cases))
+    best, done = facts["validation"], facts["steps_done"]
+    console.out(f"Weights of step {best.get('step', done)} of {done}: {_shown(best)}\nWritten to {out}.")
+    if done < recipe.steps:
+        again = console.command if args.force else f"{console.command} --force"
+        console.warn(
+            f"xaibench: Interrupted after {done} of {recipe.steps} steps; the best weights so far are in {out}. "
+            f"Train anew, to the end, with: {again}"
+        )
+        return 130
+    return 0
+
+
+def _card(facts: dict[str, Any], cases: Cases) -> dict[str, Any]:
+    about = {
+        "dataset": cases.dataset,
+        "split": cases.split,
+        "images": list(cases.ids),
+        "note": cases.note,
+        "terms": TERMS.get(cases.dataset, "those of the images and labels it was trained on"),
+        "xaibench": version("xaibench"),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    return {k: plain(v) for k, v in (facts | about).items()}
+
+
+def _shown(figures: dict[str, float]) -> str:
+    return ", ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "step")
+
+
+def _field_words(recipe: type[Recipe]) -> dict[str, str]:
+    """What the docstring says of each field, without line breaks."""
+    text = re.sub(r"\n {8,}", " ", inspect.getdoc(recipe) or "")
+    return {m[1]: m[2].rstrip(".") for m in re.finditer(r"^ {4}(\w+): (.+)$", text, re.MULTILINE)}

@@ -1,0 +1,1 @@
+"""``xaibench new``: a package skeleton for a plugin."""

@@ -1,0 +1,214 @@
+"""What explainers are held against: small pictures, and small networks of which it is known what they read."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xaibench.data.case import Case, make_case
+from xaibench.scorer import Scorer, Target
+from xaibench.scorer.batching import Engine
+
+SIZE = (48, 61)  # (H, W)
+SIZES = (SIZE, (64, 45), (37, 37))
+PLANTED_SIZE = (97, 121)  # large enough for maps that are coarse by default to tell its windows from the rest
+WINDOWS = ((slice(20, 40), slice(36, 56)), (slice(56, 76), slice(66, 86)))  # rows and columns
+DARK, BRIGHT, LEVEL = 0.2, 0.6, 0.4  # green of a dot, of the ground, and below which the planted network sees a dot
+DOTS = 0.2  # share of the pixels that are dots; their mean with the ground, which blurring leaves, is above the level
+GAINS = (12.0, 9.0, 6.0, 3.0)  # of the planted network's channels, per unit of green below the level
+
+
+class NetworkFailed(RuntimeError):
+    """What a network raises that fails on purpose."""
+
+
+class SmallUNet(nn.Module):
+    """A U-Net with the bundled networks' layer names, and with what breaks methods that were made for classifiers.
+
+    Activations work in place, there are batch norms and a dropout, and a picture's size need not be a multiple of
+    anything. Where the window is 0, nothing that the picture shows reaches any layer.
+    """
+
+    def __init__(self, channels: int = len(GAINS)) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):  # layers draw first weights from the caller's global generator
+            self.encoders = nn.ModuleList([_Reading(channels), *(_block(channels, 3, stride=2) for _ in range(3))])
+            self.bottleneck = _block(channels, 3)
+            self.dropout = nn.Dropout2d(0.5)
+            self.enlarge = nn.ModuleList(nn.ConvTranspose2d(channels, channels, 2, stride=2) for _ in range(3))
+            self.decoders = nn.ModuleList(_block(2 * channels, 1, out=channels) for _ in range(3))
+            self.head = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) logits."""
+        skips = [images]
+        for encoder in self.encoders:
+            skips.append(encoder(skips[-1]))
+        x = self.dropout(self.bottleneck(skips[-1]))
+        for enlarge, decoder, skip in zip(self.enlarge, self.decoders, skips[-2:0:-1], strict=True):
+            x = decoder(torch.cat([skip, enlarge(x)[..., : skip.shape[-2], : skip.shape[-1]]], 1))
+        logits: Tensor = self.head(x)
+        return logits
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """Layers an explainer may look at, named as those of the bundled networks are."""
+        return {
+            **{f"encoder-{i}": module for i, module in enumerate(self.encoders, 1)},
+            "bottleneck": self.bottleneck,
+            **{f"decoder-1/{4 >> i}": module for i, module in enumerate(self.decoders)},
+            "last": self.head,
+        }
+
+
+class OneByOne(SmallUNet):
+    """A network that rounds the same whatever the batch, as the engine makes sure of a real one.
+
+    The engine has no say in passes with gradients, for which methods may put pictures side by side.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return super().forward(images)
+        return torch.cat([super(OneByOne, self).forward(x[None].contiguous()) for x in images])
+
+
+class Failing(SmallUNet):
+    """A network that fails at the end of its n-th pass, when every layer was reached."""
+
+    def __init__(self, passes: int) -> None:
+        super().__init__()
+        self.passes_left = passes
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        self.passes_left -= 1
+        if not self.passes_left:
+            raise NetworkFailed("the network fails, to see what is left behind")
+        return logits
+
+
+class _Reading(nn.Module):
+    """The first layer: pixel by pixel, through a window."""
+
+    window: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, channels, 1), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+        self.register_buffer("window", torch.ones(1, 1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.features(images)
+        return features * self.window
+
+
+def _block(channels: int, kernel: int, stride: int = 1, out: int | None = None) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, out or channels, kernel, stride=stride, padding=kernel // 2)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out or channels), nn.ReLU(inplace=True))
+
+
+def random_network(network: SmallUNet | None = None) -> SmallUNet:
+    """A network in evaluation mode with random weights, the same each time."""
+    network = network or SmallUNet()
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
+                fan_in = module.weight[0].numel()
+                module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * (2 / fan_in) ** 0.5)
+                module.bias.copy_(torch.randn(module.bias.shape, generator=generator) * 0.1)
+            if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+                # Statistics of their own, so that a pass in the wrong mode shows.
+                module.running_mean.copy_(torch.randn(module.num_features, generator=generator) * 0.2)
+    return network.eval()
+
+
+def blind_network() -> SmallUNet:
+    """A network whose score does not depend on the picture: all that its head reads has weight 0."""
+    network = random_network()
+    with torch.no_grad():
+        network.head.weight.zero_()
+    return network
+
+
+def planted_network(window: tuple[slice, slice]) -> SmallUNet:
+    """A network that finds dark dots inside a window, and nothing else: the more and the darker, the higher its logits.
+
+    Its first layer is ReLU(gain × (level − green)) inside the window and 0 elsewhere; all further weights hand that on
+    without a sign or a bias, averaging over neighbours.
+    """
+    network = SmallUNet()
+    first = network.encoders[0]
+    assert isinstance(first, _Reading)
+    with torch.no_grad():
+        first.window = torch.zeros(1, 1, *PLANTED_SIZE)
+        first.window[..., window[0], window[1]] = 1
+        own = torch.eye(len(GAINS))[..., None, None]
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
+                module.bias.zero_()
+            if isinstance(module, nn.ConvTranspose2d):
+                module.weight.copy_(own.expand(-1, -1, 2, 2))
+            elif isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+                module.weight.copy_(own.expand(-1, -1, 3, 3) / 9)
+            elif isinstance(module, nn.Conv2d) and module.in_channels == 2 * len(GAINS):
+                module.weight.copy_(torch.cat([own, own], 1) / 2)
+        network.head.weight.fill_(4.0)
+        reading = first.features[0]
+        assert isinstance(reading, nn.Conv2d) and reading.bias is not None
+        reading.weight.zero_()
+        reading.weight[:, 1, 0, 0] = -torch.tensor(GAINS)
+        reading.bias.copy_(LEVEL * torch.tensor(GAINS))
+    return network.eval()
+
+
+def picture(size: tuple[int, int] = SIZE) -> Case:
+    """A lit disc, touching the shorter sides, with dark dots all over it, the same each time; the dots are its vessels.
+
+    Args:
+        size: (H, W).
+    """
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[: size[0], : size[1]]
+    centre = (size[0] - 1) / 2, (size[1] - 1) / 2
+    fov = np.hypot(y - centre[0], x - centre[1]) <= min(size) / 2
+    dots = rng.random(size) < DOTS
+    image = np.where(dots, DARK, BRIGHT) + rng.uniform(-0.03, 0.03, (3, *size))
+    image = np.where(fov, np.rint(image * 255) / 255, 0).astype(np.float32)
+    second = rng.random(size) < DOTS
+    return make_case("dots", image, dots, fov, caliber=np.ones(size), observer2=second)
+
+
+def blank_picture() -> Case:
+    """The same grey everywhere, without a surround; a few pixels in its middle are its vessels."""
+    middle = np.zeros(SIZE, bool)
+    middle[20:28, 25:35] = True
+    image = np.full((3, *SIZE), 0.5, np.float32)
+    return make_case("constant", image, middle, np.ones(SIZE, bool), caliber=np.ones(SIZE), observer2=middle)
+
+
+def scorer_of(
+    network: nn.Module,
+    case: Case,
+    *,
+    mask: Tensor | None = None,
+    micro_batch: int = 1,
+    device: str | torch.device = "cpu",
+) -> Scorer:
+    """The network asked about the case's vessels, or about a mask; the way through it is fixed, not measured."""
+    mask = (case.vessels if mask is None else mask).clone()
+    # Copies, so that what a method does to its target spoils no other check's.
+    asked = Target("conformance", mask, case.fov.clone(), mask.float(), case.scale)
+    return Scorer(network, asked, device=device, engine=Engine(micro_batch))
+
+
+def in_use(network: SmallUNet) -> SmallUNet:
+    """The network in the middle of training: one module is evaluating, a weight is frozen, a gradient is being kept."""
+    network.train()
+    network.bottleneck.eval()
+    frozen, learning, *_ = network.parameters()
+    frozen.requires_grad_(False)
+    learning.grad = torch.ones_like(learning)
+    return network

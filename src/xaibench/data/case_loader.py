@@ -1,0 +1,66 @@
+"""From what a user names to cases."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from xaibench import registry
+from xaibench.data.case import Cases
+from xaibench.data.datasets.folder import folder_cases
+from xaibench.data.datasets.layout import LAYOUTS, recognise
+from xaibench.data.io.source import open_source
+from xaibench.disk import is_there
+from xaibench.errors import UserError
+
+
+def load_cases(data: str | os.PathLike[str], *, split: str = "test", count: int | None = None) -> Cases:
+    """The cases of a dataset by name, or of a folder or zip archive; each is read when it is asked for.
+
+    Args:
+        data: ``"phantom"``, ``"drive[root=…]"`` and so on, or a path to DRIVE, CHASE_DB1, STARE, HRF or a folder of
+            images and masks. A bare word that names a dataset is the dataset, also where a folder has the same name.
+        split: which part; a plain folder has none and gives all its images.
+        count: at most so many cases, the first ones.
+
+    Raises:
+        UserError: if there is no such dataset, folder or split, something in it is missing, or ``count`` is below 1.
+    """
+    if count is not None and count < 1:
+        raise UserError(f"{count} cases cannot be loaded.", "Ask for 1 or more, or leave it out for all of them.")
+    cases = _from_path(Path(data), split) if _is_path(data) else _from_name(str(data), split)
+    return cases if count is None else cases[:count]
+
+
+def _from_path(path: Path, split: str) -> Cases:
+    source = open_source(path)
+    layout = recognise(source)
+    if layout == "folder":
+        return folder_cases(source, split)
+    return LAYOUTS[layout].load(split=split, root=str(path))
+
+
+def _from_name(text: str, split: str) -> Cases:
+    try:
+        spec = registry.parse("dataset", text)
+    except UserError as error:
+        if "[" in text or text in registry.names("dataset"):
+            raise
+        near = error.hint if error.hint.startswith("Did you mean") else "`xaibench list datasets` shows the datasets."
+        raise UserError(f"{text!r} is neither a dataset nor a folder or zip archive.", near) from error
+    cases: Any = spec.plugin(split=split, **spec.parameters)
+    if not isinstance(cases, Cases):
+        raise UserError(f"The dataset {spec.plugin.name!r} returned a {type(cases).__name__}, not Cases.", "Mend it.")
+    return cases
+
+
+def _is_path(data: str | os.PathLike[str]) -> bool:
+    """Whether a path is meant: it looks like one, or there is one and no dataset of that name."""
+    if not isinstance(data, str):
+        return True
+    name = data.partition("[")[0].strip()
+    if name in registry.names("dataset") or not data.strip():
+        return False
+    return bool(re.match(r"[./~\\]|[A-Za-z]:[\\/]", data)) or data.lower().endswith(".zip") or is_there(Path(data))

@@ -1,0 +1,152 @@
+"""A folder of fundus images with vessel masks, in whatever of the usual ways it is arranged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from xaibench.data.case import Cases
+from xaibench.data.datasets.case_files import Item, item_cases
+from xaibench.data.io.source import Source
+from xaibench.errors import UserError, one_line
+
+LABELS = ("masks", "labels", "1st_manual", "manual1", "manual")
+FOVS = ("fov", "mask")
+SECONDS = ("2nd_manual", "manual2")
+SUFFIXES = {"_mask": "vessels", "_vessels": "vessels", "_1stho": "vessels", "_fov": "fov", "_2ndho": "observer2"}
+HINT = (
+    "Arrange it as images/01.png with masks/01.png (and fov/01.png if there are any), or as 01.jpg beside 01_mask.png."
+)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder holds, and what is wrong with the names in it."""
+
+    items: list[Item]
+    problems: list[UserError]
+
+
+def folder_cases(source: Source, split: str) -> Cases:
+    """All images of a plain folder or zip archive as cases, named after the folder and the files.
+
+    Args:
+        source: ``images/`` with ``masks/`` (or ``labels``, ``1st_manual``, ``manual1``, ``manual``) and perhaps
+            ``fov/`` (or ``mask``); or ``X.jpg`` beside ``X_mask.png`` (or ``X_1stHO``, ``X_vessels``) and perhaps
+            ``X_fov.png``.
+        split: what the user asked for; every split is all there is, and the note says so.
+
+    Raises:
+        UserError: if there are no images, or an image and its label cannot be told for certain.
+    """
+    if not source.files and source.broken:
+        raise UserError(" ".join(source.broken), "Download it anew.")
+    folder = read_folder(source)
+    if folder.problems:
+        raise folder.problems[0]
+    for item in folder.items:
+        if item.gap:
+            raise UserError(f"{item.gap[:-1]} in {source.root}.", HINT)
+    name = one_line(source.root.name).removesuffix(".zip")
+    note = f"{name} has no splits of its own, so each of them has all of its images."
+    return item_cases(name, split, source, folder.items, note)
+
+
+def read_folder(source: Source) -> Folder:
+    """Match images, labels and field-of-view masks by name.
+
+    A mask belongs to the image of the same stem; else to the image whose stem it begins with (``21_mask`` to ``21``);
+    else to the only image with the same leading part up to the first underscore, if that has a digit in it
+    (``21_manual1`` to ``21_training``).
+
+    Raises:
+        UserError: if there are no pictures, or several sets of them.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in source.files:
+        folders.setdefault(str(PurePosixPath(name).parent), []).append(name)
+    if not folders:
+        raise UserError(f"There are no pictures in {source.root}.", HINT)
+    by_lower = {path.lower(): path for path in folders}
+
+    def beside(images: str, names: Sequence[str]) -> list[str]:
+        siblings = (str(PurePosixPath(images).parent / name).lower() for name in names)
+        return next((folders[by_lower[path]] for path in siblings if path in by_lower), [])
+
+    roots = [path for path in folders if PurePosixPath(path).name.lower() == "images"]
+    paired = [path for path in roots if beside(path, LABELS)]
+    if len(paired) > 1:
+        raise _several(source, paired)
+    if paired:
+        images = folders[paired[0]]
+        roles = {"vessels": LABELS, "fov": FOVS, "observer2": SECONDS}
+        return _match(source, images, {role: beside(paired[0], names) for role, names in roles.items()})
+    flat = [path for path, names in folders.items() if any(_role(name) == "vessels" for name in names)] or roots
+    if not flat and len(folders) == 1:
+        flat = list(folders)
+    if not flat:
+        raise UserError(f"There are pictures in {source.root}, but no vessel masks where they should be.", HINT)
+    if len(flat) > 1:
+        raise _several(source, flat)
+    sorted_out: dict[str, list[str]] = {"image": [], "vessels": [], "fov": [], "observer2": []}
+    for name in folders[flat[0]]:
+        sorted_out[_role(name)].append(name)
+    return _match(source, sorted_out.pop("image"), sorted_out)
+
+
+def _role(name: str) -> str:
+    stem = PurePosixPath(name).stem.lower()
+    return next((role for suffix, role in SUFFIXES.items() if stem.endswith(suffix)), "image")
+
+
+def _several(source: Source, paths: Sequence[str]) -> UserError:
+    return UserError(f"{source.root} holds several sets of images: {', '.join(sorted(paths))}.", "Give one of them.")
+
+
+def _match(source: Source, images: Sequence[str], masks: dict[str, list[str]]) -> Folder:
+    stems: dict[str, str] = {}
+    problems: list[UserError] = []
+    for name in images:
+        stem = PurePosixPath(name).stem
+        if stem in stems:
+            problems.append(UserError(f"{stems[stem]} and {name} in {source.root} have the same name.", "Rename one."))
+        stems.setdefault(stem, name)
+    leading = Counter(_leading(stem) for stem in stems)
+    only = {_leading(stem): stem for stem in stems if leading[_leading(stem)] == 1}
+    found: dict[str, dict[str, str]] = {stem: {"image": name} for stem, name in stems.items()}
+    stray: list[Item] = []
+    for role, names in masks.items():
+        for name in names:
+            stem = PurePosixPath(name).stem
+            owner = _owner(stem, stems, only)
+            if owner is None and role == "vessels":
+                stray.append(Item(stem, vessels=name))
+            elif owner is None:
+                problems.append(
+                    UserError(f"The mask {name} in {source.root} has no image.", "Add it or remove the mask.")
+                )
+            elif role in found[owner]:
+                both = f"{found[owner][role]} and {name}"
+                problems.append(UserError(f"{both} in {source.root} both belong to {stems[owner]}.", "Remove one."))
+            else:
+                found[owner][role] = name
+    items = [Item(stem, **files) for stem, files in sorted(found.items())]
+    return Folder(items + stray, problems)
+
+
+def _owner(stem: str, stems: dict[str, str], only: dict[str, str]) -> str | None:
+    """The image that a mask of this stem belongs to."""
+    if stem in stems:
+        return stem
+    begun = [s for s in stems if stem.startswith((f"{s}_", f"{s}-", f"{s}."))]
+    if begun:
+        return max(begun, key=len)
+    return only.get(_leading(stem))
+
+
+def _leading(stem: str) -> str:
+    """The part up to the first underscore where it has a digit, else the whole stem."""
+    first = stem.partition("_")[0]
+    return first if any(c.isdigit() for c in first) else stem

@@ -1,0 +1,1 @@
+"""Synthetic fundus images with known vessel radii."""

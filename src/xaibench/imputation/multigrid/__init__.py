@@ -1,0 +1,1 @@
+"""Linear imputation by a multigrid solver."""

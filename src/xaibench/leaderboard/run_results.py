@@ -1,0 +1,135 @@
+"""A leaderboard with the records it was made of: curves over images, which map is whose, and what was lost."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from xaibench.leaderboard.aggregate import grouped, labels_of, leaderboards, method_of, read_records
+from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.record import Record, Store
+
+POINTS = 25  # of a curve whose images have no points in common
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve per image, on the same points.
+
+    Attributes:
+        x: (n,) float, ascending.
+        y: (images, n) float, NaN where an image has no such point.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """(n,) mean over the images that have the point, NaN where fewer than half of them do."""
+        there = np.isfinite(self.y)
+        total = np.where(there, self.y, 0).sum(0)
+        count = there.sum(0)
+        return np.where(2 * count >= len(self.y), total / np.maximum(count, 1), np.nan)
+
+    def band(self, low: float = 10, high: float = 90) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) percentiles over images of what :meth:`mean` is the mean of."""
+        enough = np.isfinite(self.mean())
+        ends = np.full((2, self.x.size), np.nan)
+        if enough.any():
+            ends[:, enough] = np.nanpercentile(self.y[:, enough], (low, high), axis=0)
+        return ends[0], ends[1]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A reason for which something is not there.
+
+    Attributes:
+        status: ``"skipped"`` or ``"failed"``.
+        reason: why.
+        what: methods, or metrics where the map is there.
+        count: how many maps or scores.
+    """
+
+    status: str
+    reason: str
+    what: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A leaderboard and its records.
+
+    Attributes:
+        board: the leaderboard.
+        records: merged, each key once.
+    """
+
+    board: Leaderboard
+    records: list[Record]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], Record]:
+        labels = labels_of(self.records)
+        # Of several seeds the first: a map is shown, not a mean of maps.
+        return {(labels[method_of(r)], r.case): r for r in sorted(self.records, key=lambda r: -r.seed)}
+
+    def record(self, method: str, case: str) -> Record | None:
+        """The record of a row on an image, both as the leaderboard calls them."""
+        return self._found.get((method, case))
+
+    def curve(self, metric: str, method: str) -> Curve | None:
+        """A method's curves of a metric over all images that have one; None if none has."""
+        found = [self.record(method, case) for case in self.board.cases]
+        entries = [s for r in found if r is not None for s in r.scores if s.metric == metric]
+        curves = [s.curve for s in entries if s.status == "ok" and s.curve is not None]
+        return _together([(np.array(c["x"], float), np.array(c["y"], float)) for c in curves]) if curves else None
+
+
+def read_results(
+    stores: Sequence[Store],
+    *,
+    target: str | None = None,
+    report: Callable[[Path, str], object] | None = None,
+) -> list[Result]:
+    """As :func:`~xaibench.leaderboard.aggregate.read_leaderboards`, with the records beside each leaderboard."""
+    records, asked = read_records(stores, report)
+    boards = leaderboards(records, target=target, seed=0, asked=asked)
+    groups = grouped(records)
+    return [Result(b, groups[b.dataset, b.split, b.model, b.weights_digest, b.target]) for b in boards]
+
+
+def losses(records: Iterable[Record], wanted: Callable[[str], bool] = lambda metric: True) -> list[Loss]:
+    """What failed or was skipped, each distinct reason once.
+
+    Args:
+        records: whose.
+        wanted: whether a metric counts.
+    """
+    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for r in records:
+        if r.status != "ok":
+            found[r.status, r.reason][r.spec] += 1
+            continue
+        for s in r.scores:
+            if s.status != "ok" and wanted(s.metric):
+                found[s.status, s.reason][s.metric] += 1
+    return [Loss(s, r, tuple(sorted(what)), what.total()) for (s, r), what in sorted(found.items())]
+
+
+def _together(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> Curve:
+    every = [x for x, _ in curves]
+    union = np.unique(np.concatenate(every))
+    if all(x.size == union.size for x in every):
+        return Curve(union, np.array([y for _, y in curves]))
+    if (union == np.rint(union)).all():  # whole pixels, of which an image may lack some
+        rows = [dict(zip(x.tolist(), y.tolist(), strict=True)) for x, y in curves]
+        return Curve(union, np.array([[row.get(p, np.nan) for p in union.tolist()] for row in rows]))
+    grid = np.linspace(union[0], union[-1], POINTS)
+    return Curve(grid, np.array([np.interp(grid, x, y, np.nan, np.nan) for x, y in curves]))

@@ -1,0 +1,1 @@
+"""Statistics on arrays: ranks, tests, intervals and metric quality."""

@@ -1,0 +1,1 @@
+"""Leaderboards and verdicts as tables in every output format."""

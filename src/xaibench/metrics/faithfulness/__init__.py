@@ -1,0 +1,1 @@
+"""Faithfulness metrics: does the network use what the map shows?"""

@@ -1,0 +1,160 @@
+"""Faithfulness by random patches: does what a map says of a patch agree with what its removal does to the score?
+
+The patches, and what their removal does, are the same for all methods on one image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from xaibench.data.case import Case
+from xaibench.data.regions import window_sums
+from xaibench.errors import Skipped
+from xaibench.imputation.fills import prepare_fill
+from xaibench.metrics.score import Score
+from xaibench.metrics.similarity import correlation
+from xaibench.parameter_checks import at_least
+from xaibench.registry import metric
+from xaibench.scorer import Scorer
+from xaibench.scorer.local_forward import Box
+
+_MIRRORED = {"mirrored": "the patches are drawn for one picture, and drawn anew for a mirrored one"}
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Square patches of one image, each wholly inside the field of view.
+
+    Attributes:
+        corners: (N, 2) row and column of the upper left pixel.
+        side: px.
+        drops: (N,) score of the image less that of the image without the patch, in logits.
+    """
+
+    corners: np.ndarray
+    side: int
+    drops: np.ndarray
+
+    def sums(self, attribution: np.ndarray) -> np.ndarray:
+        """(N,) attribution summed over each patch."""
+        a = attribution.astype(np.float64)
+        return np.array([a[y : y + self.side, x : x + self.side].sum() for y, x in self.corners])
+
+
+def remove_patches(
+    case: Case, scorer: Scorer, rng: np.random.Generator, *, count: int, side: int, fill: str
+) -> Patches:
+    """Draw patches and measure what the removal of each does; once per image.
+
+    Args:
+        case: the image.
+        scorer: network and target.
+        rng: draws the places.
+        count: how many patches.
+        side: of a patch, px at DRIVE's scale.
+        fill: what a removed patch is replaced with, see :func:`~xaibench.imputation.fills.prepare_fill`.
+
+    Raises:
+        Skipped: if no such patch fits into the field of view.
+    """
+    at_least(2, "patches", count)
+    at_least(1, "side", side)
+    seed = int(rng.integers(2**63))
+
+    def compute() -> Patches:
+        pixels, fov, draw = max(1, round(side * case.scale)), case.fov.numpy(), np.random.default_rng(seed)
+        places = _inside(fov, pixels)
+        if not len(places):
+            raise Skipped(f"no patch of {pixels} px fits into the field of view")
+        corners = places[draw.integers(len(places), size=count)]
+        filler = prepare_fill(fill, case.image.numpy(), fov, scale=case.scale, rng=draw)
+
+        near = scorer.near(case.image)
+
+        def without(top: int, left: int) -> tuple[Box, torch.Tensor]:
+            place, removed = Box(top, left, top + pixels, left + pixels), np.zeros(fov.shape, bool)
+            removed[place.slices] = True
+            content = torch.from_numpy(np.ascontiguousarray(filler(removed)[(..., *place.slices)]))
+            return place, content.to(scorer.device)
+
+        values = scorer.together_near(near, (without(*corner) for corner in corners.tolist()))
+        return Patches(corners, pixels, scorer.unchanged(near) - np.array(values))
+
+    return scorer.shared(("patches", seed, count, side, fill), compute)
+
+
+def _inside(fov: np.ndarray, side: int) -> np.ndarray:
+    """(n, 2) corners of all squares that lie wholly inside the field of view."""
+    if min(fov.shape) < side:
+        return np.empty((0, 2), int)
+    return np.argwhere(window_sums(fov, side, side) == side * side)
+
+
+@metric(
+    "infidelity",
+    family="faithfulness",
+    better="lower",
+    range=(0, math.inf),
+    invariant="scale",
+    paper="Yeh 2019",
+    known_failures=_MIRRORED,
+)
+def infidelity(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    patches: int = 100,
+    side: int = 16,
+    fill: str = "blur",
+) -> Score:
+    """Mean squared error with which a map predicts what the removal of a patch does to the score (Yeh 2019).
+
+    E[(β Σ_patch a − (g(x) − g(x without the patch)))²] over random square patches, with the scaling β of the map that
+    makes it least; in squared logits. A map of zeros predicts nothing, and scores the mean square of the drops. It is
+    what captum's ``infidelity`` computes with ``normalize=True`` from these perturbations (tested), without a pass per
+    method: the drops do not depend on the map.
+    """
+    removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
+    predicted = removed.sums(attribution)
+    power = float((predicted**2).mean())
+    beta = float((predicted * removed.drops).mean()) / power if power > 0 else 0.0
+    return Score(float(((beta * predicted - removed.drops) ** 2).mean()))
+
+
+@metric(
+    "faithfulness-correlation",
+    family="faithfulness",
+    better="higher",
+    range=(-1, 1),
+    invariant="scale",
+    chance=0,
+    paper="Bhatt 2020",
+    known_failures=_MIRRORED,
+)
+def faithfulness_correlation(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    patches: int = 100,
+    side: int = 16,
+    fill: str = "blur",
+) -> Score:
+    """Pearson correlation of a patch's summed attribution and the drop in score without it (Bhatt 2020).
+
+    All patches are of one size, so that a constant map says the same of each: its correlation is 0.
+
+    Raises:
+        Skipped: if the removal of any patch does the same to the score.
+    """
+    removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
+    if np.ptp(removed.drops) == 0:
+        raise Skipped("the removal of no patch changes the score")
+    return Score(correlation(removed.sums(attribution), removed.drops))

@@ -1,0 +1,1 @@
+"""Metrics with a known right answer."""

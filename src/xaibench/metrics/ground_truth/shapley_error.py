@@ -1,0 +1,197 @@
+"""The exact Shapley values of a small game that the run's own network plays, and how far a map is from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from xaibench.data.case import Case
+from xaibench.data.regions import window_sums
+from xaibench.errors import Skipped, UserError
+from xaibench.metrics.method import Method
+from xaibench.metrics.score import Score
+from xaibench.parameter_checks import at_least
+from xaibench.registry import metric
+from xaibench.scorer import Scorer, target
+from xaibench.scorer.coalition_game import game
+
+TILES = (3, 4)  # rows and columns; 2¹² coalitions
+PLAYERS = TILES[0] * TILES[1]
+NOTHING = 1e-6  # logits, below which the values of all regions are rounding noise
+BUDGETS = ("samples", "permutations")  # parameters that say how much a method samples
+PARTS = (4, 2, 1)  # of the budget, for the curve
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The cut-out that is explained.
+
+    Attributes:
+        case: the case, cut.
+        scorer: the run's network and what it takes for vessels there.
+        labels: (h, w) int64, the tile of each pixel.
+    """
+
+    case: Case
+    scorer: Scorer
+    labels: np.ndarray
+
+
+@metric("shapley-error", family="truth", better="lower", range=(0, 1), measures="method", paper="Shapley 1953")
+def shapley_error(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    method: Method,
+    window: int = 128,
+) -> Score:
+    """Relative error of a map's sums over 12 regions, whose exact Shapley values are known (Shapley 1953).
+
+    The game is the run's own network on a window of the picture, the square with the most vessel pixels, cut into
+    3 × 4 tiles. Its score is the mean logit of what the network takes for vessels there; an absent tile is as in the
+    reference picture that the method's parameter ``baseline`` names, ``blur`` for methods without one. The method
+    explains the same window. With φ the exact values and φ̂ the sums of the map over the tiles, the value is
+    ‖β φ̂ - φ‖ / ‖φ‖ with the best β ≥ 0, since many methods leave the scale of their maps open: 0 if they are
+    proportional, 1 if the map is all zero or points the other way. φ of a method that is not signed is taken absolute.
+    A constant map scores what the areas of the tiles do. Sums are over the field of view.
+
+    The method's own regions, if it has any, are not these tiles; its sums are compared, whatever it calls a region.
+    For methods with a parameter ``samples`` or ``permutations`` the curve is the error over the passes that a quarter
+    of it, half and all of it cost. A tile without field of view is a player that never matters.
+
+    Args:
+        attribution: not looked at; the method explains the window instead.
+        case: from which the window is cut.
+        scorer: holds the network, and keeps the exact values, 4096 passes of the window, for all methods.
+        rng: not used.
+        method: the explainer.
+        window: side of the window, px; the whole side of a smaller picture.
+
+    Raises:
+        UserError: if the window is too small to be cut.
+        Skipped: if the network finds no vessel in the window, hiding the tiles changes nothing, or the method cannot
+            explain the window.
+    """
+    at_least(max(TILES), "window", window)
+    view: Window = scorer.shared(("window", case.digest, window), lambda: _cut(case, scorer, window))
+    baseline = method.baseline
+    exact = scorer.shared(("shapley", case.digest, window, baseline), lambda: _exact(view, baseline))
+    if np.linalg.norm(exact) < NOTHING:
+        raise Skipped(f"hiding the tiles of the window ({baseline}) changes the score by nothing")
+    truth = exact if method.spec.plugin.traits["signed"] else np.abs(exact)
+    budget = next((p for p in BUDGETS if isinstance(method.spec.parameters.get(p), int)), None)
+    if budget is None:
+        return Score(_measured(view, method, truth)[1])
+    points = []
+    for part in PARTS:
+        fewer = {budget: max(1, method.spec.parameters[budget] // part)} if part > 1 else {}
+        try:
+            points.append(_measured(view, method, truth, **fewer))
+        except Skipped:
+            if part == 1:
+                raise  # else the method refuses to work with so few: the curve begins later
+    passes, errors = zip(*points, strict=True)
+    rising = len(passes) > 1 and all(a < b for a, b in pairwise(passes))
+    return Score(errors[-1], (passes, errors) if rising else None)
+
+
+def coalitions(players: int) -> np.ndarray:
+    """(2ⁿ, n) bool, all of them; in row r those players are present whose bit is set in r.
+
+    Example:
+        >>> coalitions(2).astype(int).tolist()
+        [[0, 0], [1, 0], [0, 1], [1, 1]]
+    """
+    return (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
+
+
+def shapley_values(values: np.ndarray) -> np.ndarray:
+    """Exact Shapley values of a game (Shapley 1953):  φ_i = Σ_S |S|! (n - |S| - 1)! / n! (v(S ∪ i) - v(S)).
+
+    Args:
+        values: (2ⁿ,) the score of each coalition, in the order of :func:`coalitions`.
+
+    Returns:
+        (n,) float64; they sum to the score of all less that of none.
+
+    Example:
+        >>> shapley_values(np.array([0.0, 1.0, 2.0, 5.0])).tolist()
+        [2.0, 3.0]
+    """
+    players = int(values.size).bit_length() - 1
+    present = coalitions(players)
+    factorial = [math.factorial(k) for k in range(players + 1)]
+    weight = np.array([factorial[s] * factorial[players - s - 1] / factorial[players] for s in range(players)])
+    rows = np.arange(values.size)
+    without = [rows[~present[:, i]] for i in range(players)]
+    gains = ((values[r + (1 << i)] - values[r]) @ weight[present[r].sum(1)] for i, r in enumerate(without))
+    return np.array(list(gains))
+
+
+def relative_error(sums: np.ndarray, truth: np.ndarray) -> float:
+    """‖β sums - truth‖ / ‖truth‖ with the best β ≥ 0, in [0, 1].
+
+    Example:
+        >>> relative_error(np.array([2.0, 0.0]), np.array([3.0, 4.0]))
+        0.8
+    """
+    scale = np.abs(sums).max()
+    if scale == 0:
+        return 1.0
+    sums = sums / scale
+    best = max(0.0, float(sums @ truth) / float(sums @ sums))
+    return min(1.0, float(np.linalg.norm(best * sums - truth) / np.linalg.norm(truth)))
+
+
+def best_window(vessels: np.ndarray, fov: np.ndarray, side: int) -> tuple[slice, slice]:
+    """The square with the most vessel pixels; of several the one with the most field of view, then the first.
+
+    Args:
+        vessels, fov: (H, W) bool.
+        side: px; where the picture is smaller, its whole height or width is taken.
+    """
+    height, width = (min(side, n) for n in fov.shape)
+    weights = vessels.astype(np.int64) * (height * width + 1) + fov
+    held = window_sums(weights, height, width)
+    row, column = (int(i) for i in np.unravel_index(int(held.argmax()), held.shape))
+    return slice(row, row + height), slice(column, column + width)
+
+
+def _cut(case: Case, scorer: Scorer, side: int) -> Window:
+    rows, columns = best_window(case.vessels.numpy(), case.fov.numpy(), side)
+    part = case.seen(lambda t: t[..., rows, columns], f"{case.id}, window")
+    height, width = part.fov.shape
+    y, x = np.indices((height, width))
+    labels = y * TILES[0] // height * TILES[1] + x * TILES[1] // width
+    try:
+        found = target("vessels", scorer.model, part)
+    except UserError as error:  # the network cannot take a picture of this size
+        raise Skipped(f"the network cannot take a window of {width} × {height} px") from error
+    except Skipped as reason:
+        raise Skipped(f"the network finds no vessel in the window of {width} × {height} px") from reason
+    return Window(part, Scorer(scorer.model, found, device=scorer.device), labels)
+
+
+def _exact(view: Window, baseline: str) -> np.ndarray:
+    """(12,) the Shapley values of the tiles."""
+    reference = view.scorer.reference(baseline, view.case.image)
+    value = game(view.scorer, view.case.image, reference, view.labels)
+    return shapley_values(value(coalitions(PLAYERS)))
+
+
+def _measured(view: Window, method: Method, truth: np.ndarray, **parameters: Any) -> tuple[float, float]:
+    """Passes that the map of the window cost, and its error."""
+    before = view.scorer.passes
+    try:
+        map_ = method(view.scorer, view.case, **parameters)
+    except UserError as error:  # a patch may be larger than the window
+        raise Skipped(f"{method.spec} cannot explain the window: {error.message}") from error
+    inside = view.case.fov.numpy()
+    sums = np.bincount(view.labels[inside], map_[inside].astype(np.float64), PLAYERS)
+    return float(view.scorer.passes - before), relative_error(sums, truth)

@@ -1,0 +1,144 @@
+"""Truth by a planted shortcut: a network whose thin vessels hang on a marker, and whether a map shows the marker."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from xaibench.data.case import Case, make_case
+from xaibench.data.regions import window_sums
+from xaibench.errors import Skipped
+from xaibench.metrics.method import Method
+from xaibench.metrics.score import Score
+from xaibench.metrics.similarity import lift_of
+from xaibench.models.evaluate import predict
+from xaibench.models.networks.shortcut_network import WINDOW, load_shortcut, marker_at, paint_marker, roomiest_place
+from xaibench.parameter_checks import at_least
+from xaibench.registry import metric
+from xaibench.scorer import Scorer, Target
+from xaibench.scorer.target import THRESHOLD
+
+LEAST_WINDOW = 64  # px: in less there are hardly vessels
+LEAST_TARGET = 20  # px
+MOST_LEFT = 0.1  # of the thin vessels found with the marker: as many found without it are too many
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """A picture in which it is known what decides.
+
+    Attributes:
+        case: the window with the marker painted in. Its ``vessels`` are the marker's pixels, since the oracle control
+            shows whatever the ground truth of a picture is, and here that is the marker.
+        scorer: the network that takes the shortcut, asked about the thin vessels that it finds thanks to the marker.
+    """
+
+    case: Case
+    scorer: Scorer
+
+
+@metric(
+    "shortcut",
+    family="truth",
+    better="higher",
+    range=(0, math.inf),
+    measures="method",
+    invariant="scale",
+    chance=1.0,
+    paper="Adebayo 2020",
+)
+def shortcut(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    method: Method,
+    window: int = WINDOW,
+) -> Score:
+    """Lift on a small marker that alone makes a network see thin vessels; 1 is chance (Adebayo 2020).
+
+    The network was trained on phantoms whose thin vessels are labelled only if the marker is there. It is asked about
+    a window of this case, the one with the most thin vessels, with the marker painted into it where there is most room,
+    for the thin vessels that it finds with the marker and not without it. The value is the share of the method's
+    positive attribution that lies on the marker ÷ the marker's share of the field of view.
+
+    Args:
+        attribution: not used; the method explains another network.
+        case: whose picture is used.
+        scorer: not explained; what all methods share is kept with it.
+        rng: not used.
+        method: the explainer.
+        window: side of the window, px.
+
+    Raises:
+        UserError: for a window below 64 px.
+        Skipped: if the picture is smaller than the window, has no thin vessel or no room for the marker; if removing
+            the marker leaves a tenth of the thin vessels that were found, or takes less than 20 px away; or if the
+            method cannot work on this network.
+    """
+    at_least(LEAST_WINDOW, "window", window)
+    planted = scorer.shared(("shortcut", case.digest, window), lambda: plant(case, window, scorer.device))
+    map_, fov = method(planted.scorer, planted.case), planted.case.fov.numpy()
+    positive = np.maximum(map_[fov], 0)
+    if positive.min() == positive.max():  # says nothing: chance, and not but for the last digit
+        return Score(1.0)
+    return Score(lift_of(map_, planted.case.vessels.numpy(), fov))
+
+
+def plant(case: Case, window: int, device: torch.device) -> Planted:
+    """Cut out the window, paint the marker, and make sure that the network takes the shortcut there.
+
+    Raises:
+        Skipped: see :func:`shortcut`.
+    """
+    top, left = busiest_window(case.thin.numpy(), window)
+    cut = np.s_[..., top : top + window, left : left + window]
+    image, vessels, fov, thin = case.image[cut], case.vessels[cut], case.fov[cut], case.thin[cut]
+    marker = marker_at(roomiest_place(vessels.numpy(), fov.numpy()), (window, window))
+    marked = paint_marker(image, marker)
+    model = load_shortcut().to(device)
+    prediction = predict(model, marked)
+    found, still = prediction >= THRESHOLD, predict(model, image) >= THRESHOLD
+    hanging = found & ~still & fov & ~marker
+    if (thin & found & still).sum() >= MOST_LEFT * (thin & found).sum() or hanging.sum() < LEAST_TARGET:
+        raise Skipped("removing the marker does not remove the thin prediction here")
+    return Planted(
+        make_case(
+            f"{case.id}-marked",
+            marked.numpy(),
+            marker.numpy(),
+            fov.numpy(),
+            scale=case.scale,
+            observer2=None if case.observer2 is None else case.observer2[cut].numpy(),
+        ),
+        Scorer(model, Target("thin thanks to the marker", hanging, fov.clone(), prediction, case.scale), device=device),
+    )
+
+
+def busiest_window(mask: np.ndarray, window: int) -> tuple[int, int]:
+    """(row, column) of the upper left corner of the window with the most pixels of a mask, the first one if some tie.
+
+    Args:
+        mask: (H, W) bool.
+        window: side, px.
+
+    Raises:
+        Skipped: if the mask is smaller than the window or empty.
+
+    Example:
+        >>> mask = np.zeros((6, 9), bool); mask[4, 7] = True
+        >>> busiest_window(mask, 3)
+        (2, 5)
+    """
+    height, width = mask.shape
+    if min(height, width) < window:
+        raise Skipped(f"the picture of {width} × {height} px is smaller than the window of {window} px")
+    if not mask.any():
+        raise Skipped("there is no thin vessel")
+    count = window_sums(mask, window, window)
+    row, column = np.unravel_index(np.argmax(count), count.shape)
+    return int(row), int(column)

@@ -1,0 +1,1 @@
+"""Localisation metrics: which vessels does the map show?"""

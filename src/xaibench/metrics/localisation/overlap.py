@@ -1,0 +1,222 @@
+"""Localisation: which vessels a map shows.
+
+The metrics for all vessels, thin ones and thick ones. Each compares the map inside the field of view with one mask; a
+map that is constant or all zero scores exactly as chance does, and an empty mask has no score. What the same map scores
+against the vessels turned round in the field of view is kept beside the value. Where thin ends and thick begins is a
+parameter, ``radius``, so that one can see what hangs on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xaibench.data.anatomy.caliber import THIN_RADIUS, is_thin
+from xaibench.data.case import Case
+from xaibench.errors import Skipped
+from xaibench.metrics.score import Score
+from xaibench.metrics.similarity import Levels, lift_of, mass_share, near, pointing_hit, turned
+from xaibench.parameter_checks import above_zero
+from xaibench.registry import Plugin, metric
+from xaibench.scorer import Scorer
+
+PARTS = ("vessels", "thin", "thick")
+
+Position = dict[str, np.ndarray]  # part of the vessels to (H, W) bool
+Compute = Callable[[np.ndarray, Position, str, Case, Scorer], float]  # (map, vessels, part of them, …) to a value
+
+
+def _home(case: Case, radius: float, *parts: str) -> Position:
+    """The vessels where they are, thin ones being those of up to ``radius`` px at DRIVE's scale.
+
+    Raises:
+        UserError: if the radius is not positive.
+        Skipped: if there are none of one of the parts.
+    """
+    above_zero("radius", radius)
+    found = _parts(case.caliber.numpy(), case.scale, radius)
+    for part in parts:
+        if not found[part].any():
+            raise Skipped(f"case {case.id} has no {'vessel' if part == 'vessels' else part + ' vessel'} pixels")
+    return found
+
+
+def _elsewhere(case: Case, scorer: Scorer, radius: float) -> list[Position]:
+    """The vessels in their seven other positions in the field of view."""
+    calibers = scorer.shared(("turned", case.digest), lambda: turned(case.caliber.numpy(), case.fov.numpy()))
+    return [_parts(caliber, case.scale, radius) for caliber in calibers]
+
+
+def _parts(caliber: np.ndarray, scale: float, radius: float) -> Position:
+    vessels, thin = caliber > 0, is_thin(caliber, scale, radius)
+    return {"vessels": vessels, "thin": thin, "thick": vessels & ~thin}
+
+
+def _nulls(
+    compute: Callable[[Position], float], positions: list[Position], parts: tuple[str, ...]
+) -> tuple[float, ...]:
+    """What a map scores against the turned vessels; none if a position leaves nothing of a part in sight."""
+    if not all(position[part].any() for position in positions for part in parts):
+        return ()
+    return tuple(compute(position) for position in positions)
+
+
+def _for_parts(
+    stem: str, compute: Compute, what: str, range: tuple[float, float], **traits: Any
+) -> tuple[Plugin, Plugin, Plugin]:
+    """The metrics ``stem-vessels``, ``stem-thin`` and ``stem-thick``."""
+
+    def declare(part: str) -> Plugin:
+        def found(attribution: np.ndarray, case: Case, scorer: Scorer, radius: float) -> Score:
+            map_ = np.asarray(attribution)
+            home = _home(case, radius, part)
+            against = lambda position: compute(map_, position, part, case, scorer)
+            return Score(against(home), null=_nulls(against, _elsewhere(case, scorer, radius), (part,)))
+
+        def whole(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+            return found(attribution, case, scorer, THIN_RADIUS)
+
+        def split(
+            attribution: np.ndarray,
+            case: Case,
+            scorer: Scorer,
+            *,
+            rng: np.random.Generator,
+            radius: float = THIN_RADIUS,
+        ) -> Score:
+            return found(attribution, case, scorer, radius)
+
+        score = whole if part == "vessels" else split
+        score.__doc__ = what.format("vessels" if part == "vessels" else f"{part} vessels")
+        return metric(f"{stem}-{part}", family="overlap", better="higher", range=range, mask=part, **traits)(score)
+
+    return declare("vessels"), declare("thin"), declare("thick")
+
+
+def _against_background(area: Callable[..., float]) -> Compute:
+    """Of a part's pixels against those of the field of view that are off every vessel."""
+
+    def compute(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
+        fov = case.fov.numpy()
+        vessels = position["vessels"][fov]
+        if vessels.all():
+            raise Skipped(f"case {case.id} has no field-of-view pixel without a vessel")
+        return area(_levels(attribution[fov], scorer), position[part][fov], vessels)
+
+    return compute
+
+
+def _top_share(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
+    fov = case.fov.numpy()
+    return _levels(attribution[fov], scorer).top_share(position[part][fov])
+
+
+def _levels(values: np.ndarray, scorer: Scorer) -> Levels:
+    """Sorted once for all metrics of a map; only the last map is remembered."""
+    last: dict[bytes, Levels] = scorer.shared(("levels",), dict)
+    key = hashlib.blake2b(values.tobytes(), digest_size=16).digest()
+    if key not in last:
+        last.clear()
+        last[key] = Levels.of(values)
+    return last[key]
+
+
+def _within(function: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> Compute:
+    return lambda attribution, position, part, case, scorer: function(attribution, position[part], case.fov.numpy())
+
+
+def _pointing(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
+    close = scorer.shared(("near", position[part].tobytes()), lambda: near(position[part]))
+    return pointing_hit(attribution, close, case.fov.numpy())
+
+
+auroc_vessels, auroc_thin, auroc_thick = _for_parts(
+    "auroc",
+    _against_background(Levels.roc),
+    "ROC area of the map for {} against field-of-view pixels without a vessel; .5 is chance (Hanley 1982).",
+    (0, 1),
+    invariant="rank",
+    chance=0.5,
+    paper="Hanley 1982",
+)
+ap_vessels, ap_thin, ap_thick = _for_parts(
+    "ap",
+    _against_background(Levels.average_precision),
+    "Average precision of the map for {} against field-of-view pixels without a vessel (Davis 2006).",
+    (0, 1),
+    invariant="rank",
+    paper="Davis 2006",
+)
+mass_vessels, mass_thin, mass_thick = _for_parts(
+    "mass",
+    _within(mass_share),
+    "Share of the positive attribution that lies on {} (Arras 2022).",
+    (0, 1),
+    invariant="scale",
+    paper="Arras 2022",
+)
+lift_vessels, lift_thin, lift_thick = _for_parts(
+    "lift",
+    _within(lift_of),
+    "Mass share of {} ÷ their share of the area; 1 is chance (after Arras 2022).",
+    (0, math.inf),
+    invariant="scale",
+    chance=1,
+    paper="Arras 2022",
+)
+rank_vessels, rank_thin, rank_thick = _for_parts(
+    "rank",
+    _top_share,
+    "Share of {} among as many most attributed pixels (Arras 2022).",
+    (0, 1),
+    invariant="rank",
+    paper="Arras 2022",
+)
+pointing_vessels, pointing_thin, pointing_thick = _for_parts(
+    "pointing",
+    _pointing,
+    "Whether the highest pixel lies within 2 px of {} (Zhang 2018).",
+    (0, 1),
+    invariant="rank",
+    paper="Zhang 2018",
+)
+
+
+@metric("thin-gap", family="overlap", better="zero", range=(-math.inf, math.inf), invariant="scale", chance=0)
+def thin_gap(
+    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS
+) -> Score:
+    """log₂ of lift on thick ÷ lift on thin vessels: 0 is even-handed, +1 twice as much on thick ones.
+
+    Args:
+        attribution: (H, W).
+        case: for its vessels.
+        scorer: keeps what all maps share.
+        rng: not used.
+        radius: up to which a vessel is thin, px at DRIVE's scale.
+
+    Raises:
+        UserError: if the radius is not positive.
+        Skipped: if there is no thin or no thick vessel, or no positive attribution on one of them: the gap is infinite.
+    """
+    home = _home(case, radius, "thin", "thick")
+    lifts = lambda position: [lift_of(attribution, position[part], case.fov.numpy()) for part in ("thin", "thick")]
+    thin, thick = lifts(home)
+    if thin == 0 or thick == 0:
+        raise Skipped(f"no positive attribution on {'thin' if thin == 0 else 'thick'} vessels, so the gap is infinite")
+
+    def against(position: Position) -> float:
+        there = lifts(position)
+        return _gap(*there) if min(there) > 0 else math.nan
+
+    nulls = _nulls(against, _elsewhere(case, scorer, radius), PARTS)
+    return Score(_gap(thin, thick), null=() if any(map(math.isnan, nulls)) else nulls)
+
+
+def _gap(thin: float, thick: float) -> float:
+    """log₂ of thick ÷ thin, 0 where they differ by rounding alone."""
+    return 0.0 if math.isclose(thin, thick, rel_tol=1e-12) else math.log2(thick / thin)

@@ -1,0 +1,292 @@
+"""What a map responds to: the width of a vessel, its contrast, or merely how near it is to what is explained.
+
+Vessels are cut into segments, and a segment's density is the mean positive attribution on its pixels ÷ that in the
+field of view, so that 1 is chance. A map without any positive attribution counts as uniform. What the same map scores
+against the segments turned round in the field of view is kept beside the value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+from scipy.stats import rankdata
+
+from xaibench.data.anatomy.caliber import THIN_RADIUS, is_thin
+from xaibench.data.anatomy.segments import Segments, vessel_segments
+from xaibench.data.case import Case
+from xaibench.errors import Skipped
+from xaibench.metrics.score import Score
+from xaibench.metrics.similarity import turned
+from xaibench.parameter_checks import above_zero, open_unit
+from xaibench.registry import metric
+from xaibench.scorer import Scorer
+
+WIDEST = 8  # px at DRIVE's scale; what is wider is so rare that it counts with it
+BINS = 10  # of contrast
+LEAST = 5  # segments, below which neither a rank correlation nor a match says anything
+MIRRORED = "a skeleton can lie a pixel elsewhere in a mirror, which moves where segments end"
+RADII = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128)  # px at DRIVE's scale
+
+
+def segments_of(case: Case, scorer: Scorer) -> Segments:
+    """The vessel segments of a case, cut once for all maps."""
+    return scorer.shared(("segments", case.digest), lambda: vessel_segments(case))
+
+
+def _nulls(compute: Callable[[Segments], float], case: Case, scorer: Scorer) -> tuple[float, ...]:
+    """What a map scores against the segments in their seven other positions; none if one of these has no score."""
+    home = segments_of(case, scorer)
+    positions = scorer.shared(("turned segments", case.digest), lambda: _elsewhere(home, case.fov.numpy()))
+    try:
+        return tuple(compute(segments) for segments in positions)
+    except Skipped:
+        return ()
+
+
+def _elsewhere(home: Segments, fov: np.ndarray) -> list[Segments]:
+    """The segments in their seven other positions, without those that have left the field of view."""
+    found = []
+    for labels in turned(home.labels, fov, -1):
+        seen, numbers = np.unique(labels[labels >= 0], return_inverse=True)
+        here = np.full_like(labels, -1)
+        here[labels >= 0] = numbers
+        each = {f.name: getattr(home, f.name)[seen] for f in fields(home) if f.name not in ("labels", "centreline")}
+        each["pixels"] = np.bincount(numbers, minlength=seen.size)
+        found.append(Segments(labels=here, centreline=np.full_like(here, -1), **each))
+    return found
+
+
+def relative(attribution: np.ndarray, fov: np.ndarray) -> np.ndarray:
+    """(H, W) float64 positive attribution ÷ its mean in the field of view; 1 everywhere if nothing is positive.
+
+    Args:
+        attribution: (H, W).
+        fov: (H, W) bool, not empty.
+
+    Example:
+        >>> relative(np.array([[3.0, -1.0, 1.0, 9.0]]), np.array([[True, True, True, False]])).round(2).tolist()
+        [[2.25, 0.0, 0.75, 6.75]]
+    """
+    positive = np.maximum(np.asarray(attribution, np.float32), 0).astype(np.float64)
+    mean = positive[fov].mean()
+    return positive / mean if mean > 0 else np.ones_like(positive)
+
+
+def widths(caliber: np.ndarray, scale: float) -> np.ndarray:
+    """(n,) int, 2 · radius − 1 px of this image, in whole px at DRIVE's scale, from 1 to 8.
+
+    Args:
+        caliber: (n,) radii, px.
+        scale: size of a DRIVE pixel in this image's pixels.
+
+    Example:
+        >>> widths(np.array([0.8, 1.0, 2.0, 9.0]), 1.0).tolist()
+        [1, 1, 3, 8]
+        >>> widths(np.array([3.5, 9.5]), 6.0).tolist()
+        [1, 3]
+    """
+    return np.clip(np.rint((2 * caliber - 1) / scale), 1, WIDEST).astype(int)
+
+
+def contrast_bins(contrast: np.ndarray) -> np.ndarray:
+    """(n,) int, the decile 0 … 9 of each contrast, and 10 for NaN; equal ones are never parted, so some can be empty.
+
+    Example:
+        >>> contrast_bins(np.array([0.1, 0.3, np.nan, 0.2, 0.3])).tolist()
+        [0, 9, 10, 3, 9]
+    """
+    known = np.isfinite(contrast)
+    bins = np.full(contrast.size, BINS)
+    if known.any():
+        edges = np.quantile(contrast[known], np.arange(1, BINS) / BINS)
+        bins[known] = np.searchsorted(edges, contrast[known], side="right")
+    return bins
+
+
+@metric(
+    "caliber-response",
+    family="overlap",
+    better="zero",
+    range=(-math.inf, math.inf),
+    invariant="scale",
+    chance=0.0,
+    known_failures={"mirrored": MIRRORED},
+)
+def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+    """Slope of the density on vessels over their width, per px at DRIVE's scale; 0 responds to no width.
+
+    The curve is the density on the segments of each width, 2 · radius − 1 px from 1 to 8 (and more); the line is
+    fitted to it by least squares with the pixels as weights.
+
+    Raises:
+        Skipped: if the vessels do not have at least two widths.
+    """
+    density = relative(attribution, case.fov.numpy())
+
+    def slope(segments: Segments) -> tuple[float, np.ndarray, np.ndarray]:
+        width = widths(segments.caliber, case.scale)
+        pixels = np.bincount(width, segments.pixels)
+        x = np.flatnonzero(pixels)
+        if x.size < 2:
+            raise Skipped(
+                f"the vessels of case {case.id} have {x.size} width{'s' * (x.size != 1)}, and a slope needs 2"
+            )
+        weight = pixels[x]
+        y = _mean_by(width, segments, density)[x]
+        off = x - np.average(x, weights=weight)
+        return float((weight * off * (y - np.average(y, weights=weight))).sum() / (weight * off**2).sum()), x, y
+
+    value, x, y = slope(segments_of(case, scorer))
+    return Score(value, _curve(x, y), _nulls(lambda turned: slope(turned)[0], case, scorer))
+
+
+@metric(
+    "contrast-response",
+    family="overlap",
+    better="none",
+    range=(-1, 1),
+    invariant="scale",
+    chance=0.0,
+    known_failures={"mirrored": MIRRORED},
+)
+def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+    """Spearman ρ between the density on vessel segments and their local contrast; a constant map scores 0.
+
+    The curve is the density in each decile of the contrast, over the decile's mean contrast. Only ratios of the map's
+    values count: a segment's density is a mean, whose rank a monotone transform of single pixels can change.
+
+    Raises:
+        Skipped: if fewer than 5 segments have a contrast, or all have the same.
+    """
+    segments = segments_of(case, scorer)
+    bins = contrast_bins(segments.contrast)
+    known = bins < BINS
+    contrast = segments.contrast[known]
+    if known.sum() < LEAST:
+        raise Skipped(f"{known.sum()} segments of case {case.id} have a contrast, and {LEAST} are needed")
+    if np.ptp(contrast) == 0:
+        raise Skipped(f"all segments of case {case.id} have the same contrast")
+    density = relative(attribution, case.fov.numpy())
+    filled = np.unique(bins[known])
+    x = np.array([segments.contrast[bins == b].mean() for b in filled])
+    # Ranks of the means before any division, whose rounding would part segments that are alike.
+    positive = np.maximum(np.asarray(attribution, np.float32), 0)
+    value = _spearman(segments.mean(positive)[known], contrast)
+
+    def against(turned: Segments) -> float:
+        seen = np.isfinite(turned.contrast)
+        return _spearman(turned.mean(positive)[seen], turned.contrast[seen])
+
+    curve = _curve(x, _mean_by(bins, segments, density)[filled])
+    return Score(value, curve, _nulls(against, case, scorer))
+
+
+@metric(
+    "thin-gap-matched",
+    family="overlap",
+    better="zero",
+    range=(-math.inf, math.inf),
+    invariant="scale",
+    chance=0.0,
+    known_failures={"mirrored": MIRRORED},
+)
+def thin_gap_matched(
+    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS
+) -> Score:
+    """log₂ of the density on thick ÷ thin vessels of like contrast; 0 is even-handed, +1 twice as much on thick ones.
+
+    Thin vessels are also faint ones. Here both kinds are compared within deciles of the local contrast, and a decile
+    weighs as many pixels as the kind has that has fewer in it.
+
+    Args:
+        attribution: (H, W).
+        case: for its vessel segments.
+        scorer: keeps what all maps share.
+        rng: not used.
+        radius: up to which a segment is thin, px at DRIVE's scale.
+
+    Raises:
+        UserError: if the radius is not positive.
+        Skipped: if fewer than 5 thin or 5 thick segments have a counterpart, or one density is 0: the gap is infinite.
+    """
+    above_zero("radius", radius)
+    density = relative(attribution, case.fov.numpy())
+
+    def gap(segments: Segments) -> float:
+        bins = contrast_bins(segments.contrast)
+        slender = is_thin(segments.caliber, case.scale, radius)
+        kinds = ((bins < BINS) & slender, (bins < BINS) & ~slender)
+        both = np.logical_and(*(np.bincount(bins[kind], minlength=BINS + 1) > 0 for kind in kinds))
+        thin, thick = (int(both[bins[kind]].sum()) for kind in kinds)
+        if min(thin, thick) < LEAST:
+            raise Skipped(f"{thin} thin and {thick} thick segments have like contrast, and {LEAST} of each are needed")
+        area = [np.bincount(bins[kind], segments.pixels[kind], BINS + 1)[both] for kind in kinds]
+        weight = np.minimum(*area)
+        total = segments.mean(density) * segments.pixels
+        lift = [
+            (weight * np.bincount(bins[kind], total[kind], BINS + 1)[both] / pixels).sum() / weight.sum()
+            for kind, pixels in zip(kinds, area, strict=True)
+        ]
+        if min(lift) == 0:
+            raise Skipped(f"no positive attribution on matched {'thin' if lift[0] == 0 else 'thick'} vessels")
+        return math.log2(lift[1] / lift[0])
+
+    return Score(gap(segments_of(case, scorer)), null=_nulls(gap, case, scorer))
+
+
+@metric("context", family="overlap", better="none", range=(0, math.inf), invariant="scale")
+def context(
+    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, share: float = 0.5
+) -> Score:
+    """Radius around the target that holds a share of Σ|a|, by default half, in px at DRIVE's scale.
+
+    Distances are Euclidean, from the nearest pixel of the target, and in this image's pixels ÷ the size of a DRIVE
+    pixel, so that images of any resolution compare. The curve is the share within 0 … 128 px. What a constant map
+    scores depends on the target.
+
+    Args:
+        attribution: (H, W), a map without any attribution counts as uniform.
+        case: for its field of view and scale.
+        scorer: for its target.
+        rng: not used.
+        share: of Σ|a| in the field of view, between 0 and 1.
+
+    Raises:
+        UserError: for a share outside (0, 1).
+    """
+    open_unit("share", share)
+    fov = case.fov.numpy()
+    place = (scorer.target.mask & scorer.target.fov).numpy()
+    away = scorer.shared("distance from the target", lambda: distance_transform_edt(~place))[fov] / case.scale
+    amount = np.abs(np.asarray(attribution, np.float32)[fov]).astype(np.float64)
+    if not amount.any():
+        amount[:] = 1
+    order = np.argsort(away, kind="stable")
+    away, held = away[order], np.cumsum(amount[order])
+    radius = away[min(np.searchsorted(held, share * held[-1]), away.size - 1)]
+    within = np.searchsorted(away, RADII, side="right")
+    return Score(float(radius), _curve(np.array(RADII), np.concatenate([[0], held])[within] / held[-1]))
+
+
+def _mean_by(group: np.ndarray, segments: Segments, density: np.ndarray) -> np.ndarray:
+    """(k,) mean of an (H, W) array over the pixels of the segments of each group 0 … k − 1; NaN for an empty one."""
+    inside = segments.labels >= 0
+    of = group[segments.labels[inside]]
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = np.bincount(of, density[inside]) / np.bincount(of)
+    return mean
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Rank correlation; 0 where either is constant, which no order agrees or disagrees with."""
+    x, y = (rankdata(v) - (v.size + 1) / 2 for v in (a, b))
+    norm = math.sqrt(float((x @ x) * (y @ y)))
+    return float(np.clip((x @ y) / norm, -1, 1)) if norm else 0.0
+
+
+def _curve(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(map(float, x)), tuple(map(float, y))

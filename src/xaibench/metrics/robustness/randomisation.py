@@ -1,0 +1,118 @@
+"""Randomisation: does a map depend on what the network has learned?"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xaibench.data.case import Case
+from xaibench.errors import Skipped
+from xaibench.metrics.method import Method
+from xaibench.metrics.robustness.sensitivity import spearman
+from xaibench.metrics.score import Score
+from xaibench.parameter_checks import at_least
+from xaibench.registry import metric
+from xaibench.scorer import Scorer
+
+PASSES_BELOW = 0.5  # mean Spearman's ρ with the maps of randomised networks
+NOISE = 0.02  # s.d., of the noisy pictures over which the smooth variant takes the mean
+
+
+@metric(
+    "mprt",
+    family="randomisation",
+    better="lower",
+    range=(-1, 1),
+    measures="method",
+    gate=PASSES_BELOW,
+    paper="Adebayo 2018",
+)
+def mprt(
+    attribution: np.ndarray,
+    case: Case,
+    scorer: Scorer,
+    *,
+    rng: np.random.Generator,
+    method: Method,
+    stages: int = 6,
+    draws: int = 1,
+) -> Score:
+    """Mean Spearman's ρ of a map with those of the network randomised from the top down, layer by layer (Adebayo 2018).
+
+    The layers with weights are taken in the reverse of the order in which data passes them, in ``stages`` groups of
+    about equally many layers; each stage gives another group first weights, and keeps those before it. The curve has
+    the similarity after each stage. A map that stays as it is shows the picture and not the network. It is a gate, not
+    a rank: beyond "different" no value is better than another.
+
+    Args:
+        stages: how many groups.
+        draws: over how many noisy pictures each map is the mean, 1 for the picture itself; more make the smooth variant
+            (Hedström 2024), in which the similarity of shattered gradients is not noise alone.
+    """
+    at_least(1, "stages", stages)
+    at_least(1, "draws", draws)
+    seed, fov = int(rng.integers(2**31)), case.fov.numpy()
+    noise = [_noisy(case, np.random.default_rng([seed, i])) for i in range(draws)] if draws > 1 else [case.image]
+
+    def smooth(asked: Scorer) -> np.ndarray:
+        return np.asarray(np.mean([method(asked, case, image=image)[fov] for image in noise], axis=0))
+
+    networks = scorer.shared(("randomised", seed, stages), lambda: randomised(scorer.model, case.image, stages, seed))
+    original = smooth(scorer)
+    similar = [
+        spearman(original, smooth(Scorer(network, scorer.target, device=scorer.device, engine=scorer.engine)))
+        for network in networks
+    ]
+    return Score(float(np.mean(similar)), (tuple(np.arange(1.0, len(similar) + 1).tolist()), tuple(similar)))
+
+
+def randomised(model: nn.Module, image: Tensor, stages: int, seed: int) -> list[nn.Module]:
+    """Copies of the network with more and more of it randomised, from the output back to the input.
+
+    Args:
+        model: in evaluation mode.
+        image: (3, H, W), to see in which order the layers work.
+        stages: how many copies at most.
+        seed: of the first weights.
+
+    Raises:
+        Skipped: if no layer of the network knows how to draw first weights.
+    """
+    names = _in_order(model, image)[::-1]
+    if not names:
+        raise Skipped("the network has no layer that could be randomised")
+    groups = [group for group in np.array_split(np.array(names, object), min(stages, len(names))) if len(group)]
+    found: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for group in groups:
+            network = copy.deepcopy(found[-1] if found else model)
+            for name in group:
+                network.get_submodule(name).reset_parameters()  # type: ignore[operator]
+            found.append(network.eval())
+    return found
+
+
+def _in_order(model: nn.Module, image: Tensor) -> list[str]:
+    """Names of the layers that draw their own first weights, in the order in which data passes them first."""
+    order: list[str] = []
+    handles = [
+        module.register_forward_hook(lambda _m, _in, _out, name=name: order.append(name))
+        for name, module in model.named_modules()
+        if hasattr(module, "reset_parameters") and any(True for _ in module.parameters(recurse=False))
+    ]
+    try:
+        with torch.no_grad():
+            model(image[None].to(next(model.parameters()).device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(dict.fromkeys(order))
+
+
+def _noisy(case: Case, rng: np.random.Generator) -> Tensor:
+    noise = torch.from_numpy(rng.normal(0, NOISE, tuple(case.image.shape)).astype(np.float32))
+    return torch.where(case.fov, (case.image + noise).clamp(0, 1), case.image)

@@ -1,0 +1,46 @@
+"""The kinds of networks that weights can be of, and making one from what a card says."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from xaibench.models.networks.attention_unet import VesselAttentionUNet
+from xaibench.models.networks.segresnet import VesselSegResNet
+from xaibench.models.networks.unet import VesselUNet
+from xaibench.models.networks.vessel_network import VesselNetwork
+
+NETWORKS: dict[str, type[VesselNetwork]] = {n.kind: n for n in (VesselUNet, VesselAttentionUNet, VesselSegResNet)}
+_LEVELS, _COARSEST, _BLOCKS = 16, 1 << 16, 64  # of a network; the product of its strides; all its residual blocks
+
+
+def network_of(architecture: dict[str, Any]) -> VesselNetwork:
+    """The network that a card describes, where torch's default device is; cards of U-Nets need not name the kind.
+
+    Raises:
+        ValueError: if no network can be of that architecture, or none that could be meant.
+        TypeError: if it has other entries than the network takes.
+    """
+    given = dict(architecture)
+    kind = given.pop("kind", VesselUNet.kind)
+    if not (isinstance(kind, str) and kind in NETWORKS):
+        raise ValueError("its card names a kind of network that is not known here")
+    for numbers in given.values():
+        each = numbers if isinstance(numbers, list) else [numbers]
+        if not all(type(n) is int and 0 < n < 1 << 16 for n in each):
+            raise ValueError("its card names no sizes of a network")
+    levels, between = (given["down"], given["up"]) if kind == VesselSegResNet.kind else _sizes(given)
+    if not (isinstance(levels, list) and isinstance(between, list)):
+        raise ValueError("its card names no levels of a network")
+    if not (1 < len(levels) <= _LEVELS and len(between) == len(levels) - 1):
+        raise ValueError(f"its card names {len(levels)} levels and {len(between)} between them")
+    if kind == VesselSegResNet.kind and not sum(levels) + sum(between) <= _BLOCKS:
+        raise ValueError(f"its card names more than {_BLOCKS} blocks")
+    return NETWORKS[kind](**given)
+
+
+def _sizes(given: dict[str, Any]) -> tuple[Any, Any]:
+    strides = given["strides"]
+    if isinstance(strides, list) and math.prod(strides) > _COARSEST:
+        raise ValueError(f"its card names strides of {math.prod(strides)} px")
+    return given["channels"], strides

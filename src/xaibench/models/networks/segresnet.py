@@ -1,0 +1,61 @@
+"""A residual encoder and decoder whose skip connections add instead of joining channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monai.networks.nets.segresnet import SegResNet
+from torch import Tensor, nn
+
+from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
+
+
+class VesselSegResNet(VesselNetwork):
+    """A MONAI ``SegResNet`` (Myronenko 2018) with batch norms, and transposed convolutions to enlarge.
+
+    Its group norms would take statistics of the picture, and its bilinear enlarging would treat a place by where it
+    lies in the picture; neither leaves a network a local function of its input.
+
+    Args:
+        filters: feature channels at full resolution; each level has twice as many as the one before.
+        down: residual blocks of each level of the encoder.
+        up: residual blocks of each level of the decoder.
+        mean, std: constants of standardisation, per RGB channel.
+    """
+
+    kind = "segresnet"
+
+    def __init__(
+        self,
+        filters: int = 8,
+        down: Sequence[int] = (1, 2, 2, 4),
+        up: Sequence[int] = (1, 1, 1),
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+    ) -> None:
+        architecture = {"filters": filters, "down": list(down), "up": list(up)}
+        super().__init__(architecture, 2 ** (len(down) - 1), mean, std)
+        self.net = SegResNet(
+            spatial_dims=2,
+            init_filters=filters,
+            in_channels=3,
+            out_channels=1,
+            norm="BATCH",
+            blocks_down=tuple(down),
+            blocks_up=tuple(up),
+            upsample_mode="deconv",
+        )
+
+    def logits(self, x: Tensor) -> Tensor:
+        """See :meth:`VesselNetwork.logits`."""
+        logits: Tensor = self.net(x)
+        return logits
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """See :attr:`VesselNetwork.layers`; ``decoder-1/1`` is what the last norm, ReLU and convolution read."""
+        *encoders, bottleneck = self.net.down_layers
+        named = {f"encoder-{i}": m for i, m in enumerate(encoders, 1)} | {"bottleneck": bottleneck}
+        for i, decoder in enumerate(self.net.up_layers):
+            named[f"decoder-1/{2 ** (len(encoders) - 1 - i)}"] = decoder
+        return named | {"last": self.net.conv_final[-1].conv}

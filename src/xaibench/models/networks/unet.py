@@ -1,0 +1,74 @@
+"""The reference network: a MONAI U-Net with a full-resolution level, and names for its layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from monai.networks.layers.simplelayers import SkipConnection
+from monai.networks.nets.unet import UNet
+from torch import Tensor, nn
+
+from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
+
+
+class VesselUNet(VesselNetwork):
+    """A MONAI ``UNet`` (Ronneberger 2015; Kerfoot 2018) with residual units, batch norm and ReLU only.
+
+    MONAI's network ends in ``channels[0]`` feature channels at full resolution, which a 1 × 1 convolution, the head,
+    turns into logits. Were MONAI to give the one channel itself, its residual units would put a batch norm and a ReLU
+    on a single channel before the last convolution: every clear background pixel would have the same logit.
+
+    Args:
+        channels: feature channels per level; the head reads as many as the first level has.
+        strides: the step between levels; a first 1 keeps a level at full resolution.
+        mean, std: constants of standardisation, per RGB channel.
+    """
+
+    kind = "unet"
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (8, 16, 32, 64, 128),
+        strides: Sequence[int] = (1, 2, 2, 2),
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+    ) -> None:
+        super().__init__({"channels": list(channels), "strides": list(strides)}, math.prod(strides), mean, std)
+        self.net = UNet(
+            spatial_dims=2,
+            in_channels=3,
+            out_channels=channels[0],
+            channels=channels,
+            strides=strides,
+            num_res_units=2,
+            act="RELU",
+            norm="BATCH",
+        )
+        self.head = nn.Conv2d(channels[0], 1, kernel_size=1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """See :meth:`VesselNetwork.logits`."""
+        logits: Tensor = self.head(self.net(x))
+        return logits
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """See :attr:`VesselNetwork.layers`; the topmost decoder is none, since only linear maps follow it."""
+        encoders: list[nn.Module] = []
+        decoders: list[nn.Module] = []
+        level: nn.Module = self.net.model
+        while type(level) is nn.Sequential:  # its subclass Convolution ends the nesting
+            down, skip, up = level
+            assert isinstance(skip, SkipConnection)
+            encoders.append(down)
+            decoders.append(up)
+            level = skip.submodule
+        named = {f"encoder-{i}": m for i, m in enumerate(encoders, 1)} | {"bottleneck": level}
+        strides = self.architecture["strides"]
+        scale = 1
+        scales = [scale := scale * s for s in [1, *strides]]  # of what each decoder returns
+        for decoder, s in reversed(list(zip(decoders[1:], scales[1:], strict=False))):
+            named[f"decoder-1/{s}"] = decoder
+        named["last"] = self.head
+        return named

@@ -1,0 +1,208 @@
+"""What each map says of each vessel segment and of each false positive: ``segments.csv`` and ``false_positives.csv``.
+
+The rows of a case are kept in the run's folder under ``tables/``, by what they are about and with the maps they were
+taken from: a case is computed again only if there are other maps now, or another version of xaibench. The two files
+are put together from there.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from xaibench.data.anatomy.segments import Segments, vessel_segments
+from xaibench.data.case import Case
+from xaibench.disk import read_bounded
+from xaibench.metrics.localisation.false_positives import Comparison, FalsePositives, compare, false_positives
+from xaibench.metrics.localisation.width_response import relative
+from xaibench.models.evaluate import predict
+from xaibench.record import plain
+from xaibench.record.checksum import seal, unseal
+from xaibench.record.store import Store, write_text
+from xaibench.registry import Spec
+from xaibench.running.plan import Plan, Setting
+from xaibench.running.rng import generator_of
+from xaibench.scorer.batching import evaluating
+
+ABOUT = ("dataset", "case", "model", "target", "seed")
+SEGMENT_COLUMNS = ("segment", "y", "x", "caliber", "contrast", "length", "pixels", "thin", "found")
+FALSE_POSITIVE_COLUMNS = ("component", "y", "x", "pixels", "vesselness", "matched", "percentile")
+FILES = {"segments": ("segments.csv", SEGMENT_COLUMNS), "components": ("false_positives.csv", FALSE_POSITIVE_COLUMNS)}
+
+Row = dict[str, Any]  # column to int, float, bool, or None where there is no value
+
+
+class About(NamedTuple):
+    """What the rows of a case are about; the first five are columns."""
+
+    dataset: str
+    case: str
+    model: str
+    target: str
+    seed: int
+    case_digest: str
+    weights_digest: str
+
+
+def segment_rows(case: Case, segments: Segments, prediction: np.ndarray, maps: Mapping[str, np.ndarray]) -> list[Row]:
+    """One row per vessel segment with the columns :data:`SEGMENT_COLUMNS`, and one more per map.
+
+    Args:
+        case: for its field of view.
+        segments: of its vessels.
+        prediction: (H, W) vessel probability; ``found`` is whether it is at least .5 on half of the centreline.
+        maps: method to (H, W) attribution; its column is the mean positive attribution on the segment ÷ that in the
+            field of view: 1 is chance.
+    """
+    columns: dict[str, np.ndarray] = {
+        "segment": np.arange(len(segments)),
+        **{name: getattr(segments, name) for name in SEGMENT_COLUMNS[1:-1]},
+        "found": segments.found(prediction),
+    }
+    return _rows(columns, {m: segments.mean(relative(a, case.fov.numpy())) for m, a in maps.items()})
+
+
+def false_positive_rows(
+    case: Case, found: FalsePositives, comparison: Comparison, maps: Mapping[str, np.ndarray]
+) -> list[Row]:
+    """One row per false-positive component with the columns :data:`FALSE_POSITIVE_COLUMNS`, and one more per map.
+
+    Args:
+        case: for its field of view.
+        found: the components.
+        comparison: of their vesselness.
+        maps: as for :func:`segment_rows`, the density on the component.
+    """
+    columns: dict[str, np.ndarray] = {
+        "component": np.arange(len(found)),
+        **{name: getattr(comparison, name) for name in FALSE_POSITIVE_COLUMNS[1:]},
+    }
+    return _rows(columns, {m: found.mean(relative(a, case.fov.numpy())) for m, a in maps.items()})
+
+
+def write_tables(
+    store: Store,
+    cases: Iterable[Case],
+    methods: Sequence[Spec],
+    model: nn.Module,
+    setting: Setting,
+    *,
+    force: bool = False,
+) -> None:
+    """Compute the rows that are missing, and write both files for all that the folder holds.
+
+    Args:
+        store: where records and maps are.
+        cases: those of the run, each loaded in turn.
+        methods: those of the run. Other methods that the folder has maps of, for the same case, model, target and seed,
+            have their columns too.
+        model: in any mode; asked for its prediction on each case whose rows are missing.
+        setting: the rest of what decides a cell.
+        force: compute also what is there.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    there: dict[About, dict[str, str]] = defaultdict(dict)  # map key to method
+    for folder in store.index.folders():
+        for record in folder.records(scores=lambda code: False):
+            if record.status == "ok":
+                there[About(*(getattr(record, name) for name in About._fields))][record.map_key] = record.spec
+    plan = Plan(methods, setting)
+    for case in cases:
+        about = About(
+            setting.dataset,
+            case.id,
+            setting.model,
+            setting.target,
+            setting.seed,
+            case.digest,
+            setting.weights_digest,
+        )
+        known = there.get(about, {})
+        keys = {spec: key for key, spec in sorted(known.items())}
+        # Where an edited function has left the map of its former self beside its own, its own counts.
+        keys |= {str(cell.spec): cell.key for cell in plan.cells(case.digest) if cell.key in known}
+        path = _path(store, about)
+        made = {"maps": keys, "version": version("xaibench")}
+        if keys and (force or not made.items() <= _read(path).items()):
+            records = ((spec, store.read(key)) for spec, key in keys.items())
+            loaded = {spec: store.load_map(record) for spec, record in records if record is not None}
+            maps = {spec: a for spec, a in loaded.items() if a is not None}
+            write_text(path, seal(made | _compute(case, model, setting.seed, maps)))
+    # A case's rows are read again for each file: those of all cases together may not fit into memory.
+    order = sorted(there)
+    specs = sorted({spec for about in order for spec in _read(_path(store, about)).get("maps", ())})
+    for part, (name, columns) in FILES.items():
+        rows = (
+            dict(zip(ABOUT, about, strict=False)) | row
+            for about in order
+            for row in _read(_path(store, about)).get(part, ())
+        )
+        write_text(store.root / name, _csv((*ABOUT, *columns, *specs), rows))
+
+
+def _compute(case: Case, model: nn.Module, seed: int, maps: Mapping[str, np.ndarray]) -> dict[str, list[Row]]:
+    with evaluating(model):
+        prediction = predict(model, case.image).numpy()
+    found = false_positives(case, prediction)
+    comparison = compare(found, case.fov.numpy(), rng=generator_of(seed, case))
+    return {
+        "segments": segment_rows(case, vessel_segments(case), prediction, maps),
+        "components": false_positive_rows(case, found, comparison, maps),
+    }
+
+
+def _rows(columns: Mapping[str, np.ndarray], densities: Mapping[str, np.ndarray]) -> list[Row]:
+    names = (*columns, *densities)
+    values = [a.tolist() for a in (*columns.values(), *densities.values())]
+    return [dict(zip(names, map(_plain, row), strict=True)) for row in zip(*values, strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    """Six digits of a number, and None for what is not finite."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _path(store: Store, about: About) -> Path:
+    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+    return store.root / "tables" / key[:2] / f"{key}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What is kept of a case; empty if it is absent or damaged, which is the same."""
+    try:
+        content = unseal(read_bounded(path))
+        maps = plain.mapping(content.get("maps"))
+        for part, (_, columns) in FILES.items():
+            for row in plain.items(content, part):
+                if not plain.mapping(row).keys() <= {*columns, *maps}:
+                    raise ValueError(f"its field {part} has columns of its own")
+    except (OSError, ValueError):
+        return {}
+    return content
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(row)
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()

@@ -1,0 +1,1 @@
+"""Computing on worker processes with Dask."""

@@ -1,0 +1,1 @@
+"""Guards around plugins: state snapshots, timeouts and memory limits."""

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_up import make_network
+
+from cli.said import Run
+from cli.strict_json import strict
+from xaibench import registry
+from xaibench.cli.commands import listing
+from xaibench.models import bundled
+from xaibench.models.weights_file import save_weights
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_every_registered_name_is_listed(xaibench: Run, kind: str) -> None:
+    found = strict(xaibench("list", f"{kind}s", "--json").out)
+    assert [f["name"] for f in found] == registry.names(kind)
+    for f in found:
+        plugin = registry.get(kind, f["name"])
+        assert f["family"] == plugin.family and f["summary"] == plugin.summary != ""
+        assert f["parameters"] == plugin.parameters and isinstance(f["control"], bool)
+    text = xaibench("list", f"{kind}s")
+    assert text.code == 0 and not text.err
+    for name in registry.names(kind):
+        assert any(line.startswith(f"{name} ") for line in text.out.splitlines())
+
+
+def test_explainers_say_which_are_controls_and_what_they_take(xaibench: Run) -> None:
+    found = {f["name"]: f for f in strict(xaibench("list", "explainers", "--json").out)}
+    assert found["gradcam"]["parameters"] == {"layer": "bottleneck"} and not found["gradcam"]["control"]
+    assert found["random"]["control"] and found["vessels-oracle"]["sees_labels"]
+    assert "layer=bottleneck" in xaibench("list", "explainers").out
+
+
+def test_an_endless_range_is_null(xaibench: Run) -> None:
+    found = {f["name"]: f for f in strict(xaibench("list", "metrics", "--json").out)}
+    assert found["srg"]["range"] == [None, None] and found["lift-thin"]["range"] == [0, None]
+    assert found["auroc-thin"]["range"] == [0, 1] and found["deletion"]["better"] == "lower"
+    assert "-∞ … ∞" in xaibench("list", "metrics").out
+
+
+def test_models_say_whether_their_weights_are_there(
+    xaibench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path)
+    assert all(f["weights"] is None for f in strict(xaibench("list", "models", "--json").out))
+    assert xaibench("list", "models").out.count("(no bundled weights)") == len(registry.names("model"))
+
+    network = make_network()
+    save_weights(network, tmp_path / "unet-drive.safetensors", {"validation": {"auc": 0.9712, "ap": 0.9, "f1": 0.8}})
+    (tmp_path / "unet-phantom.safetensors").write_bytes(b"damaged")
+    found = {f["name"]: f for f in strict(xaibench("list", "models", "--json").out)}
+    count = sum(p.numel() for p in network.parameters())
+    assert found["unet-drive"]["network_parameters"] == count
+    assert found["unet-drive"]["card"]["validation"]["auc"] == 0.9712
+    assert "is damaged" in found["unet-phantom"]["error"]
+    text = xaibench("list", "models").out
+    assert f"({count:,} parameters, auc 0.971, ap 0.900, f1 0.800)" in text and "is damaged" in text
+    card = {"validation": {"auc": 0.9712}, "recipe": {"holdout": 0}}
+    save_weights(network, tmp_path / "unet-drive.safetensors", card)
+    text = xaibench("list", "models").out
+    assert f"({count:,} parameters; on images that it was trained on, auc 0.971)" in text
+
+
+def test_a_plugin_that_does_not_import_is_listed_with_its_reason(
+    xaibench: Run, plugins: Callable[[str, str], None]
+) -> None:
+    plugins("broken", "cli_broken:x")
+    found = {f["name"]: f for f in strict(xaibench("list", "explainers", "--json").out)}
+    assert "ModuleNotFoundError" in found["broken"]["error"] and "error" not in found["gradcam"]
+    said = xaibench("list", "explainers")
+    assert said.code == 0 and "not usable: The explainer 'broken' of other-package does not import" in said.out
+
+
+def test_lines_are_cut_only_where_a_terminal_would_break_them(xaibench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    whole = xaibench("list", "metrics").out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    cut = xaibench("list", "metrics").out
+    assert max(map(len, whole.splitlines())) > 100
+    assert max(map(len, cut.splitlines())) == 60 and "…\n" in cut
+
+
+@pytest.mark.parametrize("kind", ["explainers", "metrics"])
+def test_it_is_remembered_until_a_package_changes(xaibench: Run, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = xaibench("list", kind, "--json")
+    monkeypatch.setattr(registry, "available", lambda kind: pytest.fail("imported"))
+    assert xaibench("list", kind, "--json").out == first.out
+    asked = []
+
+    def none(kind: str) -> tuple[list[registry.Plugin], dict[str, str]]:
+        asked.append(kind)
+        return [], {}
+
+    monkeypatch.setattr(registry, "available", none)
+    there = registry.registered(kind.removesuffix("s"))
+    monkeypatch.setattr(registry, "registered", lambda kind: [*there, ("new", "new_package:it", "new 1.0")])
+    assert xaibench("list", kind, "--json").out.strip() == "[]" and asked == [kind.removesuffix("s")]
+
+
+def test_a_file_that_changes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "made_up_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("1")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "registered", lambda kind: [("it", "made_up_package.part:it", "made-up 1.0")])
+    stamps = [listing._stamp("explainer")]
+    for name, text in (("__init__.py", "22"), ("part.py", "3"), ("data.txt", "4")):
+        (package / name).write_text(text)
+        stamps.append(listing._stamp("explainer"))
+    assert len(set(stamps)) == 4 and listing._stamp("explainer") == stamps[-1]
+    assert "made_up_package" not in sys.modules
+    monkeypatch.setattr(registry, "registered", lambda kind: [("it", "no_such_package:it", "made-up 1.0")])
+    assert listing._stamp("explainer") == listing._stamp("explainer")

@@ -1,0 +1,204 @@
+"""DRIVE in all the shapes in which it is downloaded."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xaibench.data.datasets.drive import drive, find_drive
+from xaibench.data.io.field_of_view import estimate_fov
+from xaibench.errors import UserError
+
+TRAINING, TEST = range(21, 41), range(1, 21)
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the variable nor the working directory leads to a DRIVE."""
+    monkeypatch.delenv("XAIBENCH_DRIVE", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_case_holds_what_was_written(make: Any, tmp_path: Path) -> None:
+    make.drive(tmp_path / "DRIVE", training=TRAINING, test=TEST)
+    cases = drive(root=str(tmp_path / "DRIVE"))
+    assert cases.ids == tuple(f"{n:02d}" for n in TEST) and cases.note == ""
+    case, eye = cases[6], make.eye(7)
+    assert case.id == "07"
+    np.testing.assert_array_equal((case.image * 255).round().byte().permute(1, 2, 0), eye.image)
+    np.testing.assert_array_equal(case.vessels, eye.vessels & eye.fov)
+    np.testing.assert_array_equal(case.fov, eye.fov)
+    np.testing.assert_array_equal(case.observer2, np.roll(eye.vessels, 1, 0) & eye.fov)
+
+
+@pytest.mark.parametrize(
+    ("split", "first", "last", "count"),
+    [("test", "01", "20", 20), ("training", "21", "40", 20), ("train", "21", "40", 20), ("validation", "31", "35", 5)],
+)
+def test_splits(make: Any, tmp_path: Path, split: str, first: str, last: str, count: int) -> None:
+    make.drive(tmp_path, training=TRAINING, test=TEST)
+    cases = drive(split=split, root=str(tmp_path))
+    assert (cases.ids[0], cases.ids[-1], len(cases)) == (first, last, count)
+    assert cases.split == ("training" if split == "train" else split)
+    assert cases[0].id == first
+
+
+def test_without_test_labels_a_part_of_training_stands_in_and_is_kept_from_training(make: Any, tmp_path: Path) -> None:
+    make.drive(tmp_path, training=TRAINING, test=TEST, labels=False)
+    parts = {split: drive(split=split, root=str(tmp_path)) for split in ("test", "training", "validation")}
+    assert parts["test"].ids == ("36", "37", "38", "39", "40")
+    assert parts["training"].ids == tuple(str(n) for n in range(21, 36))
+    assert not set(parts["test"].ids) & (set(parts["training"].ids) | set(parts["validation"].ids))
+    assert "no test labels" in parts["test"].note and "36–40" in parts["test"].note
+    assert parts["test"][0].observer2 is None
+    np.testing.assert_array_equal(parts["test"][0].vessels, make.eye(36).vessels & make.eye(36).fov)
+
+
+def _nested(make: Any, plain: Path, place: Path) -> Path:
+    make.pack(plain / "training", place / "in" / "training.zip", "training")
+    make.pack(plain / "test", place / "in" / "test.zip", "test")
+    return make.pack(place / "in", place / "datasets.zip")
+
+
+SHAPES = {
+    "folder": lambda make, plain, place: plain,
+    "parent folder": lambda make, plain, place: plain.parent,
+    "zip": lambda make, plain, place: make.pack(plain, place / "archive.zip"),
+    "zip with top folder": lambda make, plain, place: make.pack(plain, place / "DRIVE.zip", "DRIVE"),
+    "folder with zip": lambda make, plain, place: make.pack(plain, place / "DRIVE.zip", "DRIVE").parent,
+    "folder with a zip of each part": lambda make, plain, place: _nested(make, plain, place).parent / "in",
+    "zip of zips": _nested,
+    "folder with zip of zips": lambda make, plain, place: (
+        _nested(make, plain, place / "a").rename(place / "a.zip").parent
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_gives_the_same_cases(make: Any, tmp_path: Path, shape: str) -> None:
+    plain = make.drive(tmp_path / "original" / "DRIVE", training=(21, 22), test=(1, 2))
+    wanted = [drive(split=s, root=str(plain))[1].digest for s in ("training", "test")]
+    root = SHAPES[shape](make, plain, tmp_path / "packed")
+    assert [drive(split=s, root=str(root))[1].digest for s in ("training", "test")] == wanted
+
+
+def test_the_rubbish_that_a_mac_packs_is_passed_over(make: Any, tmp_path: Path) -> None:
+    plain = make.drive(tmp_path / "DRIVE", training=(21,), test=(1,))
+    for folder in ("__MACOSX/test/images", "test/images"):
+        (plain / folder).mkdir(parents=True, exist_ok=True)
+        (plain / folder / "._01_test.tif").write_bytes(b"\x00")
+    assert drive(root=str(make.pack(plain, tmp_path / "a.zip")))[0].id == "01"
+
+
+def test_where_it_is_looked_for(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_drive() is None
+    here = make.drive(tmp_path / "data" / "DRIVE", training=(21,), test=(1, 2))
+    there = make.drive(tmp_path / "elsewhere", training=(21,), test=(3,))
+    assert find_drive() == here and drive().ids == ("01", "02")
+    monkeypatch.setenv("XAIBENCH_DRIVE", str(there))
+    assert find_drive() == there and drive().ids == ("03",)
+    assert drive(root=str(here)).ids == ("01", "02")
+    monkeypatch.setenv("XAIBENCH_DRIVE", str(tmp_path / "nothing"))
+    assert find_drive() is None
+
+
+def test_an_incomplete_copy_says_so(make: Any, tmp_path: Path) -> None:
+    make.drive(tmp_path, training=TRAINING, test=range(1, 8))
+    assert "7 of the 20" in drive(root=str(tmp_path)).note
+
+
+def test_cases_travel_to_other_processes(make: Any, tmp_path: Path) -> None:
+    cases = drive(root=str(make.pack(make.drive(tmp_path / "D", test=(1, 2)), tmp_path / "d.zip")))
+    assert pickle.loads(pickle.dumps(cases))[1].digest == cases[1].digest
+    assert len(repr(cases)) < 2000
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        drive()
+    assert str(tmp_path / "data" / "DRIVE") in caught.value.message
+    assert "drive.grand-challenge.org" in caught.value.hint and "XAIBENCH_DRIVE" in caught.value.hint
+
+
+def test_folder_with_something_else(make: Any, tmp_path: Path) -> None:
+    make.folder(tmp_path, ["a"])
+    with pytest.raises(UserError, match="neither training/images nor test/images"):
+        drive(root=str(tmp_path))
+
+
+def test_unknown_split() -> None:
+    with pytest.raises(UserError, match=r"no split 'trainig'\. Did you mean training"):
+        drive(split="trainig")
+
+
+@pytest.mark.parametrize("folder", ["1st_manual", "mask", "images"])
+def test_a_missing_file_is_told_before_any_case_is_read(make: Any, tmp_path: Path, folder: str) -> None:
+    make.drive(tmp_path, training=(21, 22), test=(1, 2))
+    next((tmp_path / "test" / folder).glob("02_*")).unlink()
+    with pytest.raises(UserError, match=r"test/\w+/02_"):
+        drive(root=str(tmp_path))
+
+
+@pytest.mark.parametrize("file", ["images/02_test.tif", "1st_manual/02_manual1.gif", "mask/02_test_mask.gif"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.7])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_truncated_files_are_named(make: Any, tmp_path: Path, file: str, share: float, zipped: bool) -> None:
+    make.drive(tmp_path / "D", test=(1, 2))
+    make.cut(tmp_path / "D" / "test" / file, share)
+    root = make.pack(tmp_path / "D", tmp_path / "d.zip") if zipped else tmp_path / "D"
+    cases = drive(root=str(root))
+    assert cases[0].id == "01"
+    with pytest.raises(UserError, match=file):
+        cases[1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("inside", [False, True])
+def test_truncated_archives_are_named(make: Any, tmp_path: Path, share: float, inside: bool) -> None:
+    archive = make.pack(make.drive(tmp_path / "D", test=(1, 2)), tmp_path / "z" / "test.zip")
+    make.cut(archive, share)
+    root = make.pack(tmp_path / "z", tmp_path / "datasets.zip") if inside else archive
+    with pytest.raises(UserError, match=rf"{root.name} is not a readable zip archive"):
+        drive(root=str(root))
+
+
+def test_a_flipped_bit_in_an_archive_is_noticed(make: Any, tmp_path: Path) -> None:
+    archive = make.pack(make.drive(tmp_path / "D", test=(1,)), tmp_path / "test.zip")
+    content = bytearray(archive.read_bytes())
+    at = content.find(b"01_test.tif") + 2000
+    content[at] ^= 0xFF
+    archive.write_bytes(bytes(content))
+    with pytest.raises(UserError, match=r"01_test\.tif"):
+        drive(root=str(archive))[0]
+
+
+def test_wrong_size(make: Any, tmp_path: Path) -> None:
+    make.drive(tmp_path, test=(1,))
+    Image.new("L", (72, 59), 255).save(tmp_path / "test" / "mask" / "01_test_mask.gif")
+    with pytest.raises(UserError, match="field-of-view mask is 72 × 59 px but the image is 72 × 60 px"):
+        drive(root=str(tmp_path))[0]
+
+
+def test_the_estimated_field_of_view_agrees_with_the_real_masks(real_drive: Path) -> None:
+    for name in (
+        "test/{}/01_test",
+        "test/{}/03_test",
+        "test/{}/14_test",
+        "training/{}/32_training",
+        "training/{}/40_training",
+    ):
+        image = np.asarray(Image.open(real_drive / f"{name.format('images')}.tif").convert("RGB"))
+        mask = np.asarray(Image.open(real_drive / f"{name.format('mask')}_mask.gif").convert("L")) > 127
+        estimate = estimate_fov(image)
+        assert (estimate & mask).sum() / (estimate | mask).sum() > 0.98, name
+
+
+def test_the_real_drive(real_drive: Path) -> None:
+    for split, id in (("test", "01"), ("training", "21")):
+        cases = drive(split=split, root=str(real_drive))
+        assert len(cases) == 20 and cases.ids[0] == id and cases[0].image.shape == (3, 584, 565)

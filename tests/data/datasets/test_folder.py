@@ -1,0 +1,273 @@
+"""Plain folders in the usual arrangements, and what a user may name to load them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from xaibench.data.case_loader import load_cases
+from xaibench.data.datasets.folder import read_folder
+from xaibench.data.io.source import Source
+from xaibench.errors import UserError
+from xaibench.registry import entry_points as points_room
+
+
+@pytest.fixture
+def built_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The built-in datasets, whether or not the package is installed."""
+    points = [EntryPoint(name, f"xaibench.data.{name}:{name}", "xaibench.datasets") for name in ("drive", "chase")]
+    points.append(EntryPoint("odd", "json:dumps", "xaibench.datasets"))
+    monkeypatch.setattr(points_room, "entry_points", lambda group: points if group == "xaibench.datasets" else [])
+    points_room.points_of.cache_clear()
+    yield
+    points_room.points_of.cache_clear()
+
+
+@pytest.mark.parametrize("labels", ["masks", "labels", "1st_manual", "manual1", "manual"])
+@pytest.mark.parametrize("fov", ["fov", "mask"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_images_and_labels_in_folders(make: Any, tmp_path: Path, labels: str, fov: str, zipped: bool) -> None:
+    root = make.folder(tmp_path / "eyes", ["a", "b"], labels, fov)
+    cases = load_cases(make.pack(root, tmp_path / "eyes.zip", "eyes") if zipped else root)
+    assert (cases.dataset, cases.ids) == ("eyes", ("a", "b")) and "no splits" in cases.note
+    case, eye = cases[1], make.eye(1)
+    np.testing.assert_array_equal((case.image * 255).round().byte().permute(1, 2, 0), eye.image)
+    np.testing.assert_array_equal(case.vessels, eye.vessels & eye.fov)
+    np.testing.assert_array_equal(case.fov, eye.fov)
+
+
+def test_without_field_of_view_masks_it_is_estimated(make: Any, tmp_path: Path) -> None:
+    case = load_cases(make.folder(tmp_path, ["a"], fov=""))[0]
+    fov = make.eye(0).fov
+    assert (case.fov.numpy() & fov).sum() / (case.fov.numpy() | fov).sum() > 0.9
+
+
+@pytest.mark.parametrize("suffix", ["_mask", "_1stHO", "_vessels"])
+def test_images_and_labels_side_by_side(make: Any, tmp_path: Path, suffix: str) -> None:
+    for n, name in enumerate(("x", "y")):
+        make.save(tmp_path / f"{name}.png", make.eye(n).image)
+        make.save(tmp_path / f"{name}{suffix}.gif", make.eye(n).vessels)
+    make.save(tmp_path / "x_fov.png", make.eye(0).fov)
+    make.save(tmp_path / "y_2ndHO.png", make.eye(3).vessels)
+    x, y = load_cases(tmp_path)
+    np.testing.assert_array_equal(x.fov, make.eye(0).fov)
+    np.testing.assert_array_equal(x.vessels, make.eye(0).vessels & make.eye(0).fov)
+    np.testing.assert_array_equal(y.observer2, make.eye(3).vessels & y.fov.numpy())
+
+
+def _matched(images: list[str], labels: list[str]) -> dict[str, str | None]:
+    names = [f"images/{i}.png" for i in images] + [f"masks/{label}.gif" for label in labels]
+    folder = read_folder(Source(Path("/nowhere"), {name: (Path(name), ()) for name in names}))
+    assert not folder.problems
+    return {i.id: i.vessels and i.vessels[6:-4] for i in folder.items}
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (["21_training", "22_training"], ["21_manual1", "22_manual1"]),  # DRIVE
+        (["01_dr", "01_g", "01_h"], ["01_dr", "01_g", "01_h"]),  # HRF
+        (["01_dr", "01_g", "01_h"], ["01_dr_mask", "01_g_mask", "01_h_mask"]),
+        (["Image_01L", "Image_01R"], ["Image_01L_1stHO", "Image_01R_1stHO"]),
+        (["im0001", "im0002"], ["im0001.ah", "im0002.ah"]),  # STARE
+        (["1", "1_2", "12"], ["1_mask", "1_2_mask", "12_mask"]),
+    ],
+)
+def test_names_are_matched(images: list[str], labels: list[str]) -> None:
+    assert _matched(images, labels) == dict(zip(images, labels, strict=True))
+
+
+@given(
+    st.sets(st.text("a1_", min_size=1, max_size=4).filter(lambda s: s[0] != "_"), min_size=1, max_size=6), st.booleans()
+)
+def test_any_names_match_themselves_and_their_suffixed_forms(stems: set[str], exact: bool) -> None:
+    labels = {s: s if exact else f"{s}_zzzz" for s in stems}
+    assert _matched(sorted(stems), [labels[s] for s in sorted(stems)]) == labels
+
+
+def test_no_guess_is_made_where_a_leading_number_is_not_unique() -> None:
+    assert _matched(["01_left", "01_right"], ["01_manual1"]) == {
+        "01_left": None,
+        "01_right": None,
+        "01_manual1": "01_manual1",
+    }
+
+
+def test_an_image_without_label_is_named(make: Any, tmp_path: Path) -> None:
+    make.folder(tmp_path, ["a", "b"])
+    (tmp_path / "masks" / "b.png").unlink()
+    with pytest.raises(UserError, match=r"images/b\.png has no label in"):
+        load_cases(tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["", "images/"])
+def test_images_alone_are_named(make: Any, tmp_path: Path, inside: str) -> None:
+    make.save(tmp_path / f"{inside}a.png", make.eye(0).image)
+    with pytest.raises(UserError, match=rf"{inside}a\.png has no label in"):
+        load_cases(tmp_path)
+
+
+def test_a_label_without_image_is_named(make: Any, tmp_path: Path) -> None:
+    make.folder(tmp_path, ["a", "b"])
+    (tmp_path / "images" / "b.png").unlink()
+    (tmp_path / "fov" / "b.png").unlink()
+    with pytest.raises(UserError, match=r"masks/b\.png has no image in"):
+        load_cases(tmp_path)
+
+
+def test_two_labels_for_one_image_are_no_choice_of_ours(make: Any, tmp_path: Path) -> None:
+    make.folder(tmp_path, ["a"])
+    make.save(tmp_path / "masks" / "a_other.png", make.eye(5).vessels)
+    with pytest.raises(UserError, match=r"masks/a\.png and masks/a_other\.png .* both belong to images/a\.png"):
+        load_cases(tmp_path)
+
+
+def test_several_sets_are_no_choice_of_ours(make: Any, tmp_path: Path) -> None:
+    for part in ("one", "two"):
+        make.folder(tmp_path / part, ["a"])
+    with pytest.raises(UserError, match="several sets of images: one/images, two/images"):
+        load_cases(tmp_path)
+    assert load_cases(tmp_path / "two").ids == ("a",)
+
+
+def test_other_size_is_told_with_both(make: Any, tmp_path: Path) -> None:
+    make.folder(tmp_path, ["a"])
+    Image.new("L", (70, 60), 255).save(tmp_path / "masks" / "a.png")
+    with pytest.raises(UserError, match="vessel mask is 70 × 60 px but the image is 72 × 60 px"):
+        load_cases(tmp_path)[0]
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "tif", "bmp", "ppm", "gif"])
+@pytest.mark.parametrize("share", [0.01, 0.6])
+def test_truncated_pictures_of_every_kind(make: Any, tmp_path: Path, extension: str, share: float) -> None:
+    make.folder(tmp_path, ["a"])
+    (tmp_path / "images" / "a.png").unlink()
+    path = tmp_path / "images" / f"a.{extension}"
+    make.save(path, make.eye(0).image)
+    assert load_cases(tmp_path)[0].id == "a"
+    make.cut(path, share)
+    with pytest.raises(UserError, match=rf"images/a\.{extension}"):
+        load_cases(tmp_path)[0]
+
+
+def test_masks_of_zeros_and_ones_are_masks(make: Any, tmp_path: Path) -> None:
+    make.folder(tmp_path, ["a"])
+    eye = make.eye(0)
+    make.save(tmp_path / "masks" / "a.png", eye.vessels.astype(np.uint8))
+    np.testing.assert_array_equal(load_cases(tmp_path)[0].vessels, eye.vessels & eye.fov)
+    make.save(tmp_path / "masks" / "a.png", eye.vessels.astype(np.uint8) * 3)
+    with pytest.raises(UserError, match="values up to 3"):
+        load_cases(tmp_path)[0]
+
+
+def test_colour_palette_and_depth(make: Any, tmp_path: Path) -> None:
+    make.folder(tmp_path, ["a"])
+    eye = make.eye(0)
+    mask = Image.fromarray(eye.vessels.astype(np.uint8) * 255)
+    for mode in ("1", "P", "RGB", "RGBA"):
+        mask.convert(mode).save(tmp_path / "masks" / "a.png")
+        np.testing.assert_array_equal(load_cases(tmp_path)[0].vessels, eye.vessels & eye.fov)
+    Image.fromarray(eye.image[..., 0].astype(np.uint16) * 257).save(tmp_path / "images" / "a.png")
+    np.testing.assert_array_equal((load_cases(tmp_path)[0].image * 255).round().numpy(), [eye.image[..., 0]] * 3)
+    Image.fromarray(eye.vessels.astype(np.uint16) * 65535).save(tmp_path / "masks" / "a.png")
+    with pytest.raises(UserError, match="more than 8 bits"):
+        load_cases(tmp_path)[0]
+
+
+@pytest.mark.parametrize(("count", "ids"), [(None, "abc"), (1, "a"), (2, "ab"), (3, "abc"), (99, "abc")])
+def test_count_takes_the_first(make: Any, tmp_path: Path, count: int | None, ids: str) -> None:
+    assert load_cases(make.folder(tmp_path, "abc"), count=count).ids == tuple(ids)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_cases_cannot_be_asked_for(make: Any, tmp_path: Path, count: int) -> None:
+    with pytest.raises(UserError, match=f"{count} cases"):
+        load_cases(make.folder(tmp_path, "a"), count=count)
+
+
+def test_paths_are_recognised_by_what_is_there(make: Any, tmp_path: Path) -> None:
+    drive, chase = make.drive(tmp_path / "d", training=(21,), test=(1,)), make.chase(tmp_path / "c", [8])
+    assert load_cases(str(drive), split="training").dataset == "drive"
+    assert load_cases(chase).dataset == "chase"
+    assert load_cases(make.pack(chase, tmp_path / "x.zip")).ids == ("08L", "08R")
+    assert load_cases(drive / "training").ids == ("21_training",)
+
+
+@pytest.mark.usefixtures("built_in")
+def test_names_and_parameters(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAIBENCH_DRIVE", str(make.drive(tmp_path / "d", training=(21,), test=(1, 2))))
+    chase = make.chase(tmp_path / "c", [8])
+    monkeypatch.chdir(make.folder(tmp_path / "cwd" / "drive", ["a"]).parent)
+    assert load_cases("drive", count=1).ids == ("01",)
+    assert load_cases("drive", split="train").ids == ("21",)
+    assert load_cases(f"chase[root={chase}]").ids == ("08L", "08R")
+    assert load_cases("./drive").ids == ("a",)
+
+
+@pytest.mark.usefixtures("built_in")
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("drvie", r"'drvie' is neither a dataset nor a folder or zip archive\. Did you mean drive"),
+        ("zzz", "'zzz' is neither"),
+        ("my eyes", "'my eyes' is neither"),
+        ("", "'' is neither"),
+        ("drvie[root=x]", "Did you mean drive"),
+        ("drive[rot=x]", "no parameter 'rot'"),
+        ("./drvie", r"no folder or zip archive .*drvie"),
+        ("eyes.zip", r"no folder or zip archive .*eyes\.zip"),
+        ("odd", "is no dataset"),
+    ],
+)
+def test_what_is_neither(data: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=told):
+        load_cases(data)
+
+
+def test_unusable_places(make: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.txt").write_text("hello")
+    (tmp_path / "text.zip").write_text("hello")
+    with pytest.raises(UserError, match=r"no pictures in .*empty"):
+        load_cases(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"text\.txt is neither"):
+        load_cases(tmp_path / "text.txt")
+    with pytest.raises(UserError, match=r"text\.zip is not a readable zip"):
+        load_cases(tmp_path / "text.zip")
+    for part in ("left", "right"):
+        make.save(tmp_path / "apart" / part / "a.png", make.eye(0).image)
+    with pytest.raises(UserError, match="no vessel masks"):
+        load_cases(tmp_path / "apart")
+
+
+def test_an_encrypted_archive_is_told(make: Any, tmp_path: Path) -> None:
+    archive = make.pack(make.folder(tmp_path / "eyes", ["a"]), tmp_path / "eyes.zip")
+    content = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as z:
+        offsets = [info.header_offset + 6 for info in z.infolist()]
+        start = z.start_dir
+    while content[start : start + 4] == b"PK\x01\x02":  # the directory's flags decide
+        content[start + 8] |= 1
+        sizes = [int.from_bytes(content[start + at : start + at + 2], "little") for at in (28, 30, 32)]
+        start += 46 + sum(sizes)
+    for at in offsets:
+        content[at] |= 1
+    archive.write_bytes(bytes(content))
+    with pytest.raises(UserError, match="encrypted"):
+        load_cases(archive)[0]
+
+
+def test_importing_the_room_costs_nothing() -> None:
+    code = "import sys, xaibench.data; sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'PIL')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

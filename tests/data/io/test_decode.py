@@ -1,0 +1,216 @@
+"""Pictures of every mode, depth and orientation, against twins that need no conversion."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from xaibench.data.io.decode import Unreadable, grey_pixels, rgb_pixels
+
+SIDES = st.sampled_from([1, 2, 3, 7, 13, 31, 53])
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "I;16", "F")
+LOSSLESS = ("PNG", "TIFF", "PPM", "BMP", "GIF")
+
+
+def noise(height: int, width: int, channels: int = 3, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
+    """Values over the whole range, the largest among them."""
+    values = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, (height, width, channels), dtype=dtype)
+    values[0, 0] = np.iinfo(dtype).max
+    return values
+
+
+def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, form, **options)
+    return out.getvalue()
+
+
+def tiff(pixels: np.ndarray, **options: Any) -> bytes:
+    out = io.BytesIO()
+    tifffile.imwrite(out, pixels, **options)
+    return out.getvalue()
+
+
+def png16(pixels: np.ndarray) -> bytes:
+    """A PNG of 16 bits, which Pillow writes in grey only: 1 to 4 channels (grey, grey and alpha, RGB, RGBA)."""
+    height, width, channels = pixels.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def pnm16(pixels: np.ndarray) -> bytes:
+    height, width, channels = pixels.shape
+    return f"P{6 if channels == 3 else 5}\n{width} {height}\n65535\n".encode() + pixels.astype(">u2").tobytes()
+
+
+@settings(max_examples=150, deadline=None)
+@given(height=SIDES, width=SIDES, mode=st.sampled_from(MODES), form=st.sampled_from([*LOSSLESS, "JPEG", "WEBP"]))
+def test_whatever_pillow_writes_has_a_reading(height: int, width: int, mode: str, form: str) -> None:
+    base = Image.fromarray(noise(height, width))
+    picture = base.convert("L").convert(mode) if mode in ("I", "I;16", "F") else base.convert(mode)
+    try:
+        content = saved(picture, form)
+    except (OSError, KeyError, ValueError):
+        return  # this format has no such mode
+    if mode == "F" and form in ("TIFF", "PPM"):
+        with pytest.raises(ValueError, match="not clear what is white"):
+            rgb_pixels(content)
+        return
+    pixels = rgb_pixels(content)
+    assert pixels.dtype == np.uint8 and pixels.shape == (height, width, 3)
+    if mode == "RGB" and form in ("PNG", "TIFF", "PPM", "BMP"):
+        np.testing.assert_array_equal(pixels, np.asarray(base))
+    if mode in ("L", "I", "I;16") and form in ("PNG", "TIFF", "PPM"):
+        np.testing.assert_array_equal(pixels, np.asarray(base.convert("L").convert("RGB")))
+
+
+DEEP: dict[str, Callable[[np.ndarray], bytes]] = {
+    "png": png16,
+    "pnm": pnm16,
+    "tiff": lambda a: tiff(np.squeeze(a, 2) if a.shape[2] == 1 else a, photometric="rgb" if a.shape[2] == 3 else None),
+    "tiff big-endian": lambda a: tiff(a, photometric="rgb" if a.shape[2] == 3 else "minisblack", byteorder=">"),
+    "tiff deflated": lambda a: tiff(a, photometric="rgb" if a.shape[2] == 3 else "minisblack", compression="zlib"),
+    "tiff in planes": lambda a: (
+        tiff(a.transpose(2, 0, 1), photometric="rgb", planarconfig="separate") if a.shape[2] == 3 else tiff(a[..., 0])
+    ),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(height=SIDES, width=SIDES, channels=st.sampled_from([1, 3]), form=st.sampled_from(sorted(DEEP)))
+def test_sixteen_bits_are_read_as_their_twin_of_eight(height: int, width: int, channels: int, form: str) -> None:
+    eight = noise(height, width, channels, seed=height * width)
+    sixteen = eight.astype(np.uint16) * 257
+    twin = np.broadcast_to(eight, (height, width, 3))
+    np.testing.assert_array_equal(rgb_pixels(DEEP[form](sixteen)), twin)
+
+
+@pytest.mark.parametrize(("bits", "shift"), [(8, 0), (12, 4), (16, 8)])
+def test_a_camera_of_fewer_bits_is_not_dark(bits: int, shift: int) -> None:
+    values = np.arange(0, 1 << bits, (1 << bits) // 64, dtype=np.uint16).reshape(8, 8)
+    values[-1, -1] = (1 << bits) - 1
+    for content in (tiff(values), png16(values[..., None])):
+        np.testing.assert_array_equal(rgb_pixels(content)[..., 1], values >> shift)
+
+
+def test_decimals_are_of_one() -> None:
+    values = noise(5, 7) / np.float32(255)
+    for dtype in (np.float32, np.float64):
+        np.testing.assert_array_equal(rgb_pixels(tiff(values.astype(dtype), photometric="rgb")), noise(5, 7))
+    for bad in (-0.1, 1.5, np.nan, np.inf):
+        values[2, 3, 1] = bad
+        with pytest.raises(Unreadable):
+            rgb_pixels(tiff(values, photometric="rgb"))
+
+
+def test_white_is_zero_where_the_file_says_so() -> None:
+    sixteen = noise(5, 7, 1)[..., 0].astype(np.uint16) * 257
+    np.testing.assert_array_equal(
+        rgb_pixels(tiff(sixteen, photometric="miniswhite"))[..., 0], 255 - noise(5, 7, 1)[..., 0]
+    )
+
+
+def test_what_is_transparent_lies_on_black() -> None:
+    pixels = noise(6, 9, 4)
+    pixels[..., 3] = np.where(np.indices((6, 9))[1] < 4, 0, 255)
+    pixels[0, 5, 3] = 128
+    expected = np.rint(pixels[..., :3] * (pixels[..., 3:] / 255)).astype(int)
+    deep = pixels.astype(np.uint16) * 257
+    contents = [saved(Image.fromarray(pixels), form) for form in ("PNG", "TIFF")]
+    contents += [png16(deep), tiff(deep, photometric="rgb", extrasamples=["unassalpha"])]
+    for content in contents:
+        found = rgb_pixels(content).astype(int)
+        assert not found[:, :4].any()
+        np.testing.assert_array_equal(found[1:], expected[1:])
+        assert np.abs(found - expected).max() <= 1
+    palette = Image.fromarray(pixels[..., :3]).quantize(8)
+    index = int(np.asarray(palette)[3, 3])
+    transparent = rgb_pixels(saved(palette, "PNG", transparency=index))
+    assert not transparent[np.asarray(palette) == index].any()
+    assert transparent[np.asarray(palette) != index].any()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_upright(orientation: int) -> None:
+    lying = noise(5, 8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for form in ("PNG", "WEBP"):
+        options = {"lossless": True} if form == "WEBP" else {}
+        content = saved(Image.fromarray(lying), form, exif=exif, **options)
+        upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+        assert (upright.shape == (8, 5, 3)) == (orientation > 4)
+        np.testing.assert_array_equal(rgb_pixels(content), upright)
+        np.testing.assert_array_equal(grey_pixels(content), np.asarray(Image.fromarray(upright).convert("L")))
+        deep = tiff(lying.astype(np.uint16) * 257, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+        np.testing.assert_array_equal(rgb_pixels(deep), upright)
+
+
+def test_one_with_colours_in_exif_orientation_of_a_camera() -> None:
+    """A JPEG turned by a quarter, against its twin that was stored upright."""
+    smooth = np.add.outer(np.arange(48), 2 * np.arange(64))[..., None].repeat(3, 2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held so that the picture must be turned clockwise
+    lying = saved(Image.fromarray(np.rot90(smooth)), "JPEG", quality=100, exif=exif)
+    assert np.abs(rgb_pixels(lying).astype(int) - smooth).max() <= 3
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    form=st.sampled_from([*LOSSLESS, "JPEG", "WEBP", *DEEP]),
+    share=st.floats(0, 0.97),
+    flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3),
+)
+def test_damage_is_an_expected_failure_or_a_picture(form: str, share: float, flips: list[tuple[float, int]]) -> None:
+    whole = (
+        DEEP[form](noise(23, 29).astype(np.uint16) * 257)
+        if form in DEEP
+        else saved(Image.fromarray(noise(23, 29)), form)
+    )
+    content = bytearray(whole if flips else whole[: int(len(whole) * share)])
+    for where, value in flips:
+        content[int(where * len(content))] = value
+    try:
+        pixels = rgb_pixels(bytes(content))
+    except Unreadable:
+        return
+    assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size
+
+
+@pytest.mark.parametrize("form", [*LOSSLESS, "JPEG", *DEEP])
+def test_half_a_file_is_no_picture(form: str) -> None:
+    pixels = noise(64, 64)
+    whole = DEEP[form](pixels.astype(np.uint16) * 257) if form in DEEP else saved(Image.fromarray(pixels), form)
+    rgb_pixels(whole)
+    with pytest.raises(Unreadable):
+        rgb_pixels(whole[: len(whole) // 2])
+
+
+def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    rgb_pixels(saved(Image.fromarray(noise(25, 40)), "PNG"))
+    for side in (32, 64):  # Pillow warns of the one and refuses the other
+        for content in (saved(Image.fromarray(noise(side, side)), "PNG"), tiff(noise(side, side, 1, np.uint16))):
+            with pytest.raises(Unreadable, match="million pixels"):
+                rgb_pixels(content)
+
+
+def test_postscript_is_not_run() -> None:
+    with pytest.raises(Unreadable):
+        rgb_pixels(saved(Image.fromarray(noise(8, 8)), "EPS"))

@@ -1,0 +1,305 @@
+"""The phantoms: as like DRIVE as was measured, exact in their geometry, and the same bits for the same seed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+from skimage.morphology import skeletonize
+
+from xaibench.data.anatomy.caliber import caliber_map, fov_scale
+from xaibench.data.anatomy.contrast import weber_contrast
+from xaibench.data.case import Case
+from xaibench.data.phantom.draw import SPLITS, draw_phantom, phantom, save_phantom
+from xaibench.data.phantom.render import rasterise
+from xaibench.data.phantom.tree import AVASCULAR_RADIUS, Anatomy, grow_trees, place_landmarks
+from xaibench.data.phantom.vessel import ARTERY, MURRAY_EXPONENT, VEIN, Forest, Vessel
+from xaibench.errors import UserError
+
+
+class Statistics(NamedTuple):
+    """Pooled over the images."""
+
+    fraction: float
+    width: np.ndarray
+    contrast: np.ndarray
+
+
+class Eye(NamedTuple):
+    landmarks: Anatomy
+    vessels: list[Vessel]
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    return list(phantom.function(split="test"))
+
+
+@pytest.fixture(scope="module")
+def eyes() -> list[Eye]:
+    drawn = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        landmarks = place_landmarks(rng)
+        drawn.append(Eye(landmarks, grow_trees(rng, landmarks)))
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def statistics(cases: list[Case]) -> Statistics:
+    width, contrast = [], []
+    for case in cases:
+        vessels, fov = case.vessels.numpy(), case.fov.numpy()
+        skeleton = skeletonize(vessels)
+        width.append((2 * distance_transform_edt(vessels) - 1)[skeleton])
+        contrast.append(weber_contrast(case.image[1].numpy(), vessels, fov)[skeleton])
+    fraction = sum(int(c.vessels.sum()) for c in cases) / sum(int(c.fov.sum()) for c in cases)
+    return Statistics(fraction, np.concatenate(width), np.concatenate(contrast))
+
+
+def test_vessel_fraction_is_that_of_drive(statistics: Statistics) -> None:
+    assert statistics.fraction == pytest.approx(0.127, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("share", "width"), [(0.1, 1.0), (0.25, 1.0), (0.5, 1.8), (0.75, 3.5), (0.9, 5.0), (0.99, 7.5)]
+)
+def test_skeleton_width_is_that_of_drive(statistics: Statistics, share: float, width: float) -> None:
+    assert np.quantile(statistics.width, share) == pytest.approx(width, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("above", "upto", "contrast"), [(0, 1, 0.061), (1, 3, 0.149), (3, 5, 0.201), (5, 7, 0.264), (7, 99, 0.294)]
+)
+def test_contrast_is_that_of_drive(statistics: Statistics, above: float, upto: float, contrast: float) -> None:
+    chosen = (statistics.width > above) & (statistics.width <= upto)
+    assert np.nanmean(statistics.contrast[chosen]) == pytest.approx(contrast, rel=0.15)
+
+
+@pytest.mark.parametrize("kind", ["thin", "thick"])
+def test_measured_caliber_is_near_the_true_one(cases: list[Case], kind: str) -> None:
+    errors = []
+    for case in cases:
+        chosen = getattr(case, kind).numpy()
+        errors.append((caliber_map(case.vessels.numpy()) - case.caliber.numpy())[chosen])
+    assert np.median(np.abs(np.concatenate(errors))) < 0.5
+
+
+def test_images_are_as_a_camera_stores_them(cases: list[Case]) -> None:
+    for case in cases:
+        image = case.image.numpy()
+        assert image.shape == (3, 584, 565)
+        np.testing.assert_array_equal(image, np.rint(image * 255).astype(np.float32) / np.float32(255))
+        inside = image[:, case.fov.numpy()]
+        assert image[:, ~case.fov.numpy()].mean() < 0.05
+        red, green, blue = np.median(inside, axis=1)
+        assert red > green > blue
+        assert fov_scale(case.fov.numpy()) == pytest.approx(1.0, abs=0.005)
+
+
+def test_caliber_is_known_on_every_vessel_pixel_and_nowhere_else(cases: list[Case]) -> None:
+    for case in cases:
+        caliber, vessels = case.caliber.numpy(), case.vessels.numpy()
+        np.testing.assert_array_equal(caliber > 0, vessels)
+        assert 0.4 < caliber[vessels].min() < 1 < 3 < caliber.max() < 7
+
+
+def test_colours_and_light_differ_between_eyes(cases: list[Case]) -> None:
+    typical = np.array([np.median(c.image.numpy()[:, c.fov.numpy()], axis=1) for c in cases])
+    assert (typical.std(0) > [0.05, 0.03, 0.03]).all()
+
+
+def test_a_seed_gives_the_same_bits_again_at_full_size(cases: list[Case]) -> None:
+    again = draw_phantom(3)
+    assert again.digest == cases[3].digest
+    assert len({case.digest for case in cases}) == 20
+
+
+@pytest.mark.parametrize("size", [(128, 128), (200, 131)])
+def test_a_seed_gives_the_same_bits_again(size: tuple[int, int]) -> None:
+    first, again, other = draw_phantom(3, size), draw_phantom(3, size), draw_phantom(4, size)
+    assert first.digest == again.digest != other.digest
+    assert first.image.numpy().tobytes() == again.image.numpy().tobytes()
+
+
+@pytest.mark.alone
+def test_drawing_takes_less_than_two_seconds() -> None:
+    def seconds(seed: int) -> float:
+        start = time.process_time()
+        draw_phantom(seed)
+        return time.process_time() - start
+
+    assert min(seconds(seed) for seed in range(2)) < 2
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10_000), st.integers(128, 300), st.integers(128, 300))
+def test_small_fields_show_vessels_at_the_same_scale(seed: int, height: int, width: int) -> None:
+    case = draw_phantom(seed, (height, width))
+    fov = case.fov.numpy()
+    assert fov.any(0).sum() == pytest.approx(0.956 * width, abs=2)
+    assert not (case.vessels & ~case.fov).any()
+    assert case.vessels.any()
+    assert case.caliber.max() < 7
+
+
+def test_radii_obey_murrays_law_at_every_fork(eyes: list[Eye]) -> None:
+    forks = 0
+    for _, vessels in eyes:
+        for vessel in (v for v in vessels if v.parent >= 0):
+            radius = vessels[vessel.parent].radius
+            trunk, onward, branch = radius[vessel.at], radius[vessel.at + 1], vessel.radius[0]
+            assert trunk**MURRAY_EXPONENT == pytest.approx(onward**MURRAY_EXPONENT + branch**MURRAY_EXPONENT, rel=0.05)
+            assert vessel.kind == vessels[vessel.parent].kind
+            forks += 1
+    assert forks > 400
+
+
+def test_radii_never_grow_towards_the_tip(eyes: list[Eye]) -> None:
+    for _, vessels in eyes:
+        for vessel in vessels:
+            assert (np.diff(vessel.radius) <= 1e-9).all()
+
+
+def test_daughters_part_at_about_78_degrees(eyes: list[Eye]) -> None:
+    angles = []
+    for _, vessels in eyes:
+        for vessel in (v for v in vessels if v.parent >= 0):
+            line = vessels[vessel.parent].xy
+            onward, branch = line[vessel.at + 2] - line[vessel.at], vessel.xy[2] - vessel.xy[0]
+            cosine = onward @ branch / np.linalg.norm(onward) / np.linalg.norm(branch)
+            angles.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+    assert np.mean(angles) == pytest.approx(78, abs=5)
+    assert np.std(angles) < 20
+
+
+def test_each_eye_has_an_upper_and_a_lower_tree_of_either_kind(eyes: list[Eye]) -> None:
+    for landmarks, vessels in eyes:
+        trunks = [v for v in vessels if v.parent < 0]
+        found = {(t.kind, bool(t.xy[30, 1] < landmarks.disc[1])) for t in trunks}
+        assert len(trunks) == 4
+        assert found == {(kind, upper) for kind in (ARTERY, VEIN) for upper in (True, False)}
+        for trunk in trunks:
+            assert np.linalg.norm(trunk.xy[0] - landmarks.disc) < landmarks.disc_radius
+
+
+def test_vessels_wind_and_keep_off_the_fovea(eyes: list[Eye]) -> None:
+    for landmarks, vessels in eyes:
+        for vessel in vessels:
+            assert np.linalg.norm(vessel.xy - landmarks.fovea, axis=1).min() > 0.8 * AVASCULAR_RADIUS
+        long = [v.xy for v in vessels if len(v.xy) > 30]
+        detour = [np.linalg.norm(np.diff(xy, axis=0), axis=1).sum() / np.linalg.norm(xy[-1] - xy[0]) for xy in long]
+        assert 1.03 < np.median(detour) < 1.5
+
+
+def test_no_part_of_the_field_is_left_bare(cases: list[Case]) -> None:
+    for case in cases:
+        empty = distance_transform_edt(~case.vessels.numpy())
+        assert empty[case.fov.numpy()].max() < 110
+        assert np.quantile(empty[case.fov.numpy()], 0.95) < 45
+
+
+@given(st.integers(0, 2**32))
+def test_landmarks_lie_as_measured_on_eyes(seed: int) -> None:
+    eye = place_landmarks(np.random.default_rng(seed))
+    assert 190 <= np.linalg.norm(eye.disc - eye.fovea) <= 210
+    assert 62 <= 2 * eye.disc_radius <= 83
+
+
+def test_there_are_left_and_right_eyes() -> None:
+    eyes = [place_landmarks(np.random.default_rng(seed)) for seed in range(60)]
+    right = sum(eye.disc[0] > eye.fovea[0] for eye in eyes)
+    assert 15 < right < 45
+
+
+def test_a_straight_vessel_is_drawn_where_it_lies() -> None:
+    xy = np.stack([np.arange(-5.0, 70.0, 2), np.full(38, 20.0)], 1)
+    line = Vessel(VEIN, xy, np.full(38, 3.2), -1, -1)
+    raster = rasterise(np.random.default_rng(0), [line], (40, 60), np.zeros(2))
+    expected = np.zeros((40, 60), bool)
+    expected[17:24] = True
+    np.testing.assert_array_equal(raster.vessels, expected)
+    np.testing.assert_allclose(raster.radius[expected], 3.2)
+    assert (raster.depth[20] > 0.02).all()
+
+
+def test_where_two_vessels_meet_the_radius_is_of_the_one_that_covers_more() -> None:
+    n = 61
+    across = Vessel(ARTERY, np.stack([np.arange(0.0, 2 * n, 2), np.full(n, 60.0)], 1), np.full(n, 1.0), -1, -1)
+    down = Vessel(VEIN, np.stack([np.full(n, 60.0), np.arange(0.0, 2 * n, 2)], 1), np.full(n, 4.0), -1, -1)
+    raster = rasterise(np.random.default_rng(0), [across, down], (120, 120), np.zeros(2))
+    assert raster.radius[60, 60] == 4.0
+    assert raster.radius[60, 20] == 1.0
+    assert raster.radius[20, 63] == 4.0
+
+
+def test_training_is_train() -> None:
+    assert phantom.function(split="training").ids == phantom.function(split="train").ids
+
+
+@pytest.mark.parametrize("side", [128, 256])
+def test_a_small_phantom_keeps_the_scale_of_a_full_one(side: int) -> None:
+    assert draw_phantom(3, (side, side)).scale == 1.0
+
+
+def test_splits_share_no_seed() -> None:
+    seeds = [set(split) for split in SPLITS.values()]
+    assert len(set().union(*seeds)) == sum(len(s) for s in seeds) == 240
+    assert {name: len(phantom.function(split=name)) for name in SPLITS} == {"test": 20, "validation": 20, "train": 200}
+
+
+def test_the_dataset_loads_by_id() -> None:
+    cases = phantom.function(split="validation", size=128)
+    assert cases.ids[0] == "phantom-0020"
+    assert cases[0].id == "phantom-0020"
+    assert cases[0].digest == draw_phantom(20, (128, 128)).digest
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: phantom.function(split="valid"), ["'valid'", "test", "train", "validation"]),
+        (lambda: phantom.function(size=64), ["64", "128"]),
+        (lambda: phantom.function(size=-5), ["-5", "128"]),
+        (lambda: draw_phantom(0, (584, 100)), ["100", "128"]),
+        (lambda: draw_phantom(-1), ["-1"]),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_words(ask: object, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        ask()  # type: ignore[operator]
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_a_saved_phantom_reads_back_as_it_was(tmp_path: Path) -> None:
+    case = draw_phantom(5, (128, 140))
+    save_phantom(case, tmp_path / "out")
+    image = np.asarray(Image.open(tmp_path / "out/images/phantom-0005.png"))
+    np.testing.assert_array_equal(image.transpose(2, 0, 1).astype(np.float32) / np.float32(255), case.image.numpy())
+    for part, mask in (("masks", case.vessels), ("fov", case.fov)):
+        read = np.asarray(Image.open(tmp_path / f"out/{part}/phantom-0005.png"))
+        np.testing.assert_array_equal(read, mask.numpy() * np.uint8(255))
+    assert len([p for p in (tmp_path / "out").rglob("*") if p.is_file()]) == 3
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        save_phantom(draw_phantom(5, (128, 128)), tmp_path / "file")
+
+
+def test_a_large_field_holds_more_vessels_than_room_was_made_for() -> None:
+    trees = Forest(100.0)
+    lines = [np.stack([np.linspace(0, 50, 30_000), np.full(30_000, y)], 1) for y in (-20.0, 0.0, 20.0)]
+    for kind, line in enumerate(lines):
+        assert trees.add(line, kind % 2, -1) == kind
+    for vessel, line in enumerate(lines):
+        assert np.array_equal(trees.course(vessel), line)
+    assert trees.kinds[[0, 30_000, 60_000]].tolist() == [0, 1, 0] and trees.free[40_000] and not trees.free[90_000]

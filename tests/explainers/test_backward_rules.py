@@ -1,0 +1,105 @@
+"""Operations of a network are found however it calls them, and what is not found is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from made_up import target_on
+from nets import OnAView, Statements
+from torch import Tensor, nn
+
+from xaibench.data.case import Case
+from xaibench.errors import Skipped
+from xaibench.explainers.backward_rules import Rules, logits_by
+from xaibench.explainers.explain import explain
+from xaibench.scorer import Scorer
+
+METHODS = ("guided-backprop", "deconvolution", "deeplift", "lrp")
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[nn.Module, nn.Module]:
+    """Two networks that compute the same, one of them in place."""
+    torch.manual_seed(3)
+    one, other = Statements(True).eval(), Statements(False).eval()
+    other.load_state_dict(one.state_dict())
+    return one, other
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_works_in_place_has_the_map_of_what_does_not(
+    method: str, pair: tuple[nn.Module, nn.Module], eye: Case
+) -> None:
+    target = target_on(eye)
+    in_place, plain = (explain(Scorer(net, target), eye.image, method=method) for net in pair)
+    assert plain.abs().max() > 0
+    torch.testing.assert_close(in_place, plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max()))
+    assert all(w.requires_grad for net in pair for w in net.parameters())
+
+
+def test_a_subtraction_from_behind_is_the_same_subtraction(eye: Case) -> None:
+    class Difference(nn.Module):
+        def __init__(self, subtract: Callable[[Tensor, Tensor], Tensor]) -> None:
+            super().__init__()
+            torch.manual_seed(5)
+            self.one, self.other = nn.Conv2d(3, 1, 3, padding=1), nn.Conv2d(3, 1, 3, padding=1)
+            self.subtract = subtract
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.subtract(self.one(images), self.other(images))
+
+    ways = (torch.sub, lambda a, b: torch.rsub(b, a), lambda a, b: torch.add(a, b, alpha=-1), lambda a, b: -1 * (b - a))
+    target = target_on(eye)
+    first, *others = (explain(Scorer(Difference(way).eval(), target), eye.image, method="lrp") for way in ways)
+    for other in others:
+        torch.testing.assert_close(other, first, rtol=1e-4, atol=1e-5 * float(first.abs().max()))
+
+
+def test_parameters_are_no_pictures(pair: tuple[nn.Module, nn.Module], eye: Case) -> None:
+    """A factor that is made of a weight is a constant, whether that asks for gradients or not."""
+    scorer = Scorer(pair[1], target_on(eye))
+    asked = explain(scorer, eye.image, method="lrp")
+    pair[1].requires_grad_(False)
+    try:
+        assert torch.equal(explain(scorer, eye.image, method="lrp"), asked)
+    finally:
+        pair[1].requires_grad_(True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_rules_do_not_see_is_told(method: str, eye: Case) -> None:
+    with pytest.raises(Skipped, match="something else when its operations are followed"):
+        explain(Scorer(OnAView().eval(), target_on(eye)), eye.image, method=method)
+
+
+def test_a_view_does_not_matter_to_rules_on_something_else(eye: Case) -> None:
+    scorer = Scorer(OnAView().eval(), target_on(eye))
+    rules = Rules({"tanh": lambda function, x: function(x)})
+    logits = logits_by(rules, scorer, eye.image[None].clone().requires_grad_())
+    torch.testing.assert_close(logits, scorer.plain(eye.image[None]), rtol=0, atol=1e-5)
+
+
+def test_an_overwritten_tensor_is_replaced_in_lists_and_dictionaries() -> None:
+    a, b = torch.ones(2), torch.zeros(2)
+    with Rules({"add": lambda _function, x, y: x.detach() + 10 * y}) as rules:
+        a.add_(1)
+        assert rules.now({"x": [a, b], "size": a.shape})["x"][0].tolist() == [11, 11]
+        assert torch.stack((a, b)).tolist() == [[11, 11], [0, 0]] and (a * 1).tolist() == [11, 11]
+        a += 1
+        assert torch.cat([a, b]).tolist() == [21, 21, 0, 0]
+    assert a.tolist() == [21, 21]  # Python itself puts the result of += in its place
+
+
+def test_an_overwritten_tensor_that_is_gone_is_forgotten() -> None:
+    kept: list[Tensor] = []
+
+    def rule(_function: object, x: Tensor) -> Tensor:
+        kept.append(x + 1)
+        return kept[-1]
+
+    with Rules({"relu": rule}) as rules:
+        for _ in range(3):
+            torch.zeros(2).relu_()
+        assert not rules._instead

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, label
+from scipy.sparse import coo_matrix, diags
+from scipy.sparse.linalg import spsolve
+
+from xaibench.imputation.multigrid import kernels as inpaint_kernels
+from xaibench.imputation.multigrid import solve as inpaint
+from xaibench.imputation.multigrid.solve import solve_inpaint
+
+RNG = np.random.default_rng
+
+
+def direct(image: np.ndarray, removed: np.ndarray, domain: np.ndarray) -> np.ndarray:
+    """The definition, pixel by pixel, and a dense least-squares solve in float64."""
+    unknown = list(zip(*np.nonzero(removed & domain), strict=True))
+    number = {pixel: i for i, pixel in enumerate(unknown)}
+    matrix, right = np.zeros((len(unknown), len(unknown))), np.zeros((len(unknown), 3))
+    for (y, x), i in number.items():
+        for dy in (-1, 0, 1):
+            for dx in (-1, 0, 1):
+                there = (y + dy, x + dx)
+                in_frame = 0 <= there[0] < domain.shape[0] and 0 <= there[1] < domain.shape[1]
+                if (dy, dx) == (0, 0) or not in_frame or not domain[there]:
+                    continue
+                weight = 1 / 6 if dy == 0 or dx == 0 else 1 / 12
+                matrix[i, i] += weight
+                if there in number:
+                    matrix[i, number[there]] -= weight
+                else:
+                    right[i] += weight * image[:, *there]
+    result = image.astype(np.float64)
+    result[:, removed & domain] = np.linalg.solve(matrix, right).T
+    return result
+
+
+def sparse_direct(image: np.ndarray, removed: np.ndarray, domain: np.ndarray) -> np.ndarray:
+    """The same at sizes for which a dense matrix is too large."""
+    unknown = removed & domain
+    number = np.full(np.add(domain.shape, 2), -1)
+    number[1:-1, 1:-1][unknown] = np.arange(unknown.sum())
+    exists, colour = np.pad(domain, 1), np.pad(image.astype(np.float64), ((0, 0), (1, 1), (1, 1)))
+    y, x = np.nonzero(number >= 0)
+    own, right, entries = np.zeros(len(y)), np.zeros((len(y), 3)), []
+    for dy, dx in ((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx):
+        weight, there = 1 / 6 if dy == 0 or dx == 0 else 1 / 12, (y + dy, x + dx)
+        own += weight * exists[there]
+        right += (weight * (exists[there] & (number[there] < 0)) * colour[:, *there]).T
+        pair = np.flatnonzero(number[there] >= 0)
+        entries.append((pair, number[there][pair], np.full(len(pair), -weight)))
+    rows, cols, values = (np.concatenate(part) for part in zip(*entries, strict=True))
+    matrix = diags(own) + coo_matrix((values, (rows, cols)), (len(y), len(y)))
+    result = image.astype(np.float64)
+    result[:, unknown] = spsolve(matrix.tocsc(), right).T
+    return result
+
+
+def disc(size: int, radius: float) -> np.ndarray:
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return np.hypot(y, x) <= radius
+
+
+def removal(kind: str, domain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Scattered pixels, smooth blobs, thin curves, a stripe pattern, all but a few; one pixel always stays known."""
+    noise = rng.random(domain.shape)
+    smooth = gaussian_filter(rng.standard_normal(domain.shape), 3)
+    y, x = np.indices(domain.shape)
+    removed = {
+        "scattered": noise < rng.random(),
+        "blobs": smooth > np.quantile(smooth, rng.random()),
+        "curves": np.abs(smooth - np.median(smooth)) < 0.02,
+        "stripes": (x + y) % 4 < 2,
+        "all but a few": noise < 0.98,
+        "a half": x > domain.shape[1] // 2,
+    }[kind]
+    known = np.flatnonzero(domain)[rng.integers(domain.sum())]
+    removed.flat[known] = False
+    return removed
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["scattered", "blobs", "curves", "stripes", "all but a few", "a half"]),
+    height=st.integers(1, 30),
+    width=st.integers(1, 30),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_agrees_with_a_dense_solve(kind: str, height: int, width: int, seed: int) -> None:
+    rng = RNG(seed)
+    image = rng.random((3, height, width), np.float32)
+    domain = np.ones((height, width), bool)
+    removed = removal(kind, domain, rng)
+    assert np.abs(solve_inpaint(image, removed, domain) - direct(image, removed, domain)).max() < 1e-4
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    kind=st.sampled_from(["scattered", "blobs", "curves", "stripes", "all but a few", "a half"]),
+    radius=st.floats(2, 17),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_agrees_with_a_dense_solve_at_the_edge_of_the_picture(kind: str, radius: float, seed: int) -> None:
+    rng = RNG(seed)
+    image, domain = rng.random((3, 32, 32), np.float32), disc(32, radius)
+    removed = removal(kind, domain, rng)
+    assert np.abs(solve_inpaint(image, removed, domain) - direct(image, removed, domain)).max() < 1e-4
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), density=st.floats(0.3, 1))
+def test_a_ragged_domain_is_no_harder(seed: int, density: float) -> None:
+    rng = RNG(seed)
+    image, domain = rng.random((3, 20, 24), np.float32), rng.random((20, 24)) < density
+    domain[10, :12] = True
+    removed = rng.random(domain.shape) < 0.8
+    parts, count = label(domain, np.ones((3, 3)))
+    for part in range(1, count + 1):  # the dense system has no solution for a part of which nothing is known
+        if removed[parts == part].all():
+            removed.flat[np.flatnonzero(parts == part)[0]] = False
+    assert np.abs(solve_inpaint(image, removed, domain) - direct(image, removed, domain)).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["scattered", "blobs", "curves", "stripes", "all but a few", "a half"])
+def test_few_cycles_do_whatever_is_removed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = RNG(1)
+    image, domain = rng.random((3, 200, 190), np.float32), disc(200, 97)[:, 5:195]
+    monkeypatch.setattr(inpaint, "_MAX_CYCLES", 5)
+    monkeypatch.setattr(inpaint, "_solve_directly", None)
+    solve_inpaint(image, removal(kind, domain, rng), domain)
+
+
+@pytest.mark.parametrize("limit", [("_MAX_CYCLES", 1), ("_SLOW", 0.001), ("_SHREDS", -1)])
+def test_what_the_cycles_do_not_solve_is_solved_directly(
+    limit: tuple[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = RNG(0)
+    image, domain = rng.random((3, 40, 30), np.float32), np.ones((40, 30), bool)
+    removed = removal("blobs", domain, rng)
+    monkeypatch.setattr(inpaint, *limit)
+    np.testing.assert_allclose(solve_inpaint(image, removed, domain), direct(image, removed, domain), rtol=0, atol=1e-6)
+
+
+def test_a_picture_with_values_that_are_no_numbers_is_an_error() -> None:
+    image, domain = RNG(0).random((3, 40, 40), np.float32), np.ones((40, 40), bool)
+    image[1, 20, 20] = np.nan
+    removed = np.zeros_like(domain)
+    removed[18:20, 18:22] = True
+    with pytest.raises(ArithmeticError, match="no numbers"):
+        solve_inpaint(image, removed, domain)
+
+
+@pytest.mark.parametrize("kind", ["scattered", "blobs", "curves", "all but a few"])
+def test_agrees_with_a_sparse_direct_solve_at_some_size(kind: str) -> None:
+    rng = RNG(5)
+    image = np.clip(0.5 + gaussian_filter(rng.standard_normal((3, 300, 280)), (0, 2, 2)), 0, 1).astype(np.float32)
+    domain = disc(300, 138)[:, 10:290]
+    removed = removal(kind, domain, rng)
+    assert np.abs(solve_inpaint(image, removed, domain) - sparse_direct(image, removed, domain)).max() < 1e-4
+
+
+@pytest.mark.parametrize("density", [0.4, 0.45, 0.6, 0.8])
+def test_a_domain_in_shreds_is_solved_as_exactly(density: float) -> None:
+    rng = RNG(6)
+    image, domain = rng.random((3, 150, 140), np.float32), rng.random((150, 140)) < density
+    removed = rng.random(domain.shape) < 0.9
+    parts, count = label(domain, np.ones((3, 3)))
+    known = np.bincount(parts[domain & ~removed], minlength=count + 1) > 0
+    removed &= known[parts]
+    assert np.abs(solve_inpaint(image, removed, domain) - sparse_direct(image, removed, domain)).max() < 1e-4
+
+
+def test_a_smaller_tolerance_is_kept_to() -> None:
+    rng = RNG(7)
+    image, domain = rng.random((3, 120, 110), np.float32), disc(120, 54)[:, 5:115]
+    removed = removal("blobs", domain, rng)
+    off = np.abs(solve_inpaint(image, removed, domain, tolerance=2e-6) - sparse_direct(image, removed, domain))
+    assert off.max() < 4e-6  # two of them rounding
+
+
+def test_the_same_input_gives_the_same_bits_in_any_layout() -> None:
+    image, domain = RNG(0).random((3, 90, 81), np.float32), disc(90, 40)[:, 4:85]
+    removed = removal("scattered", domain, RNG(1))
+    once = solve_inpaint(image, removed, domain)
+    solve_inpaint(1 - image, ~removed, domain)
+    np.testing.assert_array_equal(solve_inpaint(image, removed, domain), once)
+    np.testing.assert_array_equal(solve_inpaint(np.asfortranarray(image), np.asfortranarray(removed), domain), once)
+
+
+def test_importing_the_metric_does_not_import_the_compiler() -> None:
+    code = "import sys, xaibench.imputation.fills; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def twice(x: float) -> float:
+    return 2 * x
+
+
+def test_without_a_folder_to_cache_in_kernels_are_compiled_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def njit(cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function 'twice': no locator available for file '<string>'")
+        return numba.njit(**options)
+
+    monkeypatch.setattr(inpaint_kernels, "njit", njit)
+    assert inpaint_kernels.compiled(twice)(3.0) == 6.0
+
+
+def test_a_full_disk_costs_no_more_than_compiling_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def save(*_: Any) -> None:
+        calls.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", save)
+    kernel = inpaint_kernels.compiled(twice)
+    assert [kernel(np.float32(3)), kernel(np.float32(4))] == [6, 8]
+    assert calls == [1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_values_stay_between_the_known_ones(seed: int) -> None:
+    rng = RNG(seed)
+    image, domain = rng.random((3, 40, 40), np.float32), disc(40, 18)
+    removed = removal("blobs", domain, rng) & domain
+    filled, known = solve_inpaint(image, removed, domain), domain & ~removed
+    for channel, original in zip(filled, image, strict=True):
+        assert channel[domain].min() >= original[known].min() - 1e-4
+        assert channel[domain].max() <= original[known].max() + 1e-4
+
+
+def test_a_ramp_is_continued_into_a_hole() -> None:
+    y, x = np.mgrid[:60, :50].astype(np.float32)
+    image = np.stack([x / 50, y / 60, (x + y) / 110])
+    removed = disc(60, 20)[:, 5:55]
+    assert np.abs(solve_inpaint(np.where(removed, 0, image), removed, np.ones((60, 50), bool)) - image).max() < 1e-4
+
+
+def test_a_constant_picture_stays_constant_and_what_is_removed_is_not_looked_at() -> None:
+    domain = disc(50, 22)
+    removed = removal("scattered", domain, RNG(3)) & domain
+    image = np.where(domain & ~removed, np.float32(0.3), RNG(4).random((3, 50, 50), np.float32))
+    np.testing.assert_allclose(solve_inpaint(image, removed, domain)[:, domain], 0.3, atol=1e-6)
+
+
+def test_one_pixel_is_the_weighted_mean_of_its_neighbours() -> None:
+    image, removed = RNG(0).random((3, 3, 3), np.float32), np.zeros((3, 3), bool)
+    removed[1, 1] = True
+    weights = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]]) / 12
+    expected = (image * weights).sum((1, 2))
+    np.testing.assert_allclose(solve_inpaint(image, removed, np.ones((3, 3), bool))[:, 1, 1], expected, atol=1e-6)
+
+
+def test_nothing_else_changes() -> None:
+    image, domain = RNG(0).random((3, 64, 64), np.float32), disc(64, 28)
+    before, removed = image.copy(), RNG(1).random((64, 64)) < 0.5
+    filled = solve_inpaint(image, removed, domain)
+    changed = (filled != image).any(0)
+    assert (changed == (removed & domain)).mean() > 0.99
+    assert not changed[~(removed & domain)].any()
+    np.testing.assert_array_equal(image, before)
+
+
+def test_nothing_removed_gives_the_image() -> None:
+    image = RNG(0).random((3, 9, 9), np.float32)
+    np.testing.assert_array_equal(solve_inpaint(image, np.zeros((9, 9), bool), np.ones((9, 9), bool)), image)
+
+
+def test_everything_removed_gives_the_mean_of_the_picture() -> None:
+    image, domain = RNG(0).random((3, 64, 64), np.float32), disc(64, 28)
+    filled = solve_inpaint(image, domain, domain)
+    expected = image[:, domain].astype(np.float64).mean(1, keepdims=True)
+    np.testing.assert_allclose(filled[:, domain], np.broadcast_to(expected, (3, domain.sum())), atol=1e-6)
+
+
+def test_a_part_of_which_nothing_is_known_gets_the_mean_and_the_other_is_solved() -> None:
+    image, domain = RNG(0).random((3, 12, 20), np.float32), np.ones((12, 20), bool)
+    domain[:, 9] = False
+    removed = np.zeros_like(domain)
+    removed[:, :9] = True
+    removed[4:8, 12:16] = True
+    filled = solve_inpaint(image, removed, domain)
+    np.testing.assert_allclose(filled[:, 3, 3], image[:, domain].mean(1), atol=1e-6)
+    right = np.where(np.arange(20) > 9, removed, False)
+    assert np.abs(filled - direct(image, right, domain))[:, :, 10:].max() < 1e-4
+
+
+def test_what_lies_outside_the_domain_plays_no_part() -> None:
+    image, domain = RNG(0).random((3, 40, 40), np.float32), disc(40, 17)
+    removed = removal("blobs", domain, RNG(1))
+    other = np.where(domain, image, 1 - image)
+    a, b = solve_inpaint(image, removed, domain), solve_inpaint(other, removed, domain)
+    np.testing.assert_array_equal(a[:, domain], b[:, domain])
+
+
+def test_channels_do_not_touch_each_other() -> None:
+    image, domain = RNG(0).random((3, 50, 44), np.float32), np.ones((50, 44), bool)
+    removed = removal("blobs", domain, RNG(1))
+    together = solve_inpaint(image, removed, domain)
+    for channel, grey in zip(together, image, strict=True):
+        alone = solve_inpaint(np.stack([grey, grey, grey]), removed, domain)
+        np.testing.assert_allclose(alone, np.stack([channel] * 3), atol=1e-4)
+
+
+def test_mirrored_input_gives_the_mirrored_result() -> None:
+    image, domain = RNG(0).random((3, 50, 44), np.float32), np.ones((50, 44), bool)
+    removed = removal("blobs", domain, RNG(1))
+    mirrored = solve_inpaint(image[:, ::-1, ::-1], removed[::-1, ::-1], domain)[:, ::-1, ::-1]
+    np.testing.assert_allclose(mirrored, solve_inpaint(image, removed, domain), atol=1e-4)
+
+
+@pytest.mark.alone
+def test_a_whole_image_takes_a_fraction_of_a_second() -> None:
+    image, domain = RNG(0).random((3, 584, 565), np.float32), disc(584, 270)[:, 9:574]
+    removed = RNG(1).random(domain.shape) < 0.95
+    took = []
+    for _ in range(2):
+        start = time.process_time()
+        solve_inpaint(image, removed, domain)
+        took.append(time.process_time() - start)
+    assert min(took) < 0.5

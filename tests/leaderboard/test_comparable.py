@@ -1,0 +1,54 @@
+"""Runs are taken together only where a name means the same in all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaderboard.synthetic import record
+from xaibench.errors import UserError
+from xaibench.leaderboard.comparable import require_comparable
+from xaibench.record import Store
+
+
+def run(root: Path, method: str, versions: dict[str, str] | None = None, **changed: Any) -> Store:
+    store = Store(root)
+    for case in ("01", "02"):
+        digest = {"case_digest": f"{changed['case_digest']}-{case}"} if "case_digest" in changed else {}
+        store.write(record(method, case, {"srg": 0.5}, **{**changed, **digest}))
+    store.write_run({"dataset": "drive", "cases": ["01", "02"], "metric_versions": versions or {}})
+    return store
+
+
+def together(*stores: Store) -> None:
+    require_comparable(stores, [store.root for store in stores])
+
+
+def test_the_same_pictures_weights_and_metrics_go_together(tmp_path: Path) -> None:
+    published = run(tmp_path / "published", "gradcam", {"srg": "xaibench 1", "lost": "xaibench 1"})
+    mine = run(tmp_path / "mine", "mine", {"srg": "xaibench 1", "other": "mine 3"})
+    together(published, mine)
+    together(published, published)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"case_digest": "another"}, "image 01 of drive is another one (another-01, not digest-01)"),
+        ({"weights_digest": "fed"}, "network unet-drive is another one (fed, not 0123456789abcdef)"),
+        ({"versions": {"srg": "xaibench 2"}}, "metric srg is another one (xaibench 2, not xaibench 1)"),
+    ],
+)
+def test_what_is_not_the_same_is_named(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
+    published = run(tmp_path / "published", "gradcam", {"srg": "xaibench 1"})
+    mine = run(tmp_path / "mine", "mine", **changed)
+    with pytest.raises(UserError) as error:
+        together(published, mine)
+    assert str(error.value).startswith(f"{mine.root} cannot be compared with {published.root}: the {words}.")
+
+
+def test_other_data_and_other_networks_are_tables_of_their_own(tmp_path: Path) -> None:
+    other = {"case_digest": "another", "weights_digest": "fed", "model": "segresnet", "dataset": "chase"}
+    together(run(tmp_path / "a", "gradcam"), run(tmp_path / "b", "gradcam", **other))

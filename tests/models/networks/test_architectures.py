@@ -1,0 +1,126 @@
+"""Every kind of network keeps what the explainers and the scorer count on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from made_up import unsettle
+from torch import nn
+
+from xaibench import registry
+from xaibench.models.model_loader import load_model
+from xaibench.models.networks.architectures import NETWORKS, network_of
+from xaibench.models.networks.vessel_network import VesselNetwork
+from xaibench.models.weights_file import load_weights, save_weights, weights_digest
+from xaibench.scorer.fusion import folded
+from xaibench.scorer.local_forward import trusted_reach
+
+SMALL = {
+    "unet": {"channels": [4, 8, 8, 8], "strides": [1, 2, 2]},
+    "attention-unet": {"channels": [4, 8, 8, 8], "strides": [2, 2, 2]},
+    "segresnet": {"filters": 4, "down": [1, 1, 2], "up": [1, 1]},
+}
+every = pytest.mark.parametrize("kind", NETWORKS)
+COARSEST = {"unet": 4, "attention-unet": 8, "segresnet": 4}
+
+
+def made(kind: str) -> VesselNetwork:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        network = network_of({"kind": kind, **SMALL[kind]})
+    unsettle(network, 2)
+    return network.eval()
+
+
+def noise(*size: int) -> torch.Tensor:
+    return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+
+
+@every
+@pytest.mark.parametrize("size", [(64, 64), (61, 70), (8, 8), (7, 5), (1, 1)])
+def test_the_output_is_as_large_as_the_input(kind: str, size: tuple[int, int]) -> None:
+    with torch.no_grad():
+        assert made(kind)(noise(*size)).shape == (1, 1, *size)
+
+
+@every
+def test_no_statistic_of_the_picture_enters(kind: str) -> None:
+    """Half a picture made black leaves the far end of the other half as it is."""
+    image = noise(64, 384)
+    black = image.clone()
+    black[..., 192:] = 0
+    network = made(kind)
+    with torch.no_grad():
+        torch.testing.assert_close(network(image)[..., :32], network(black)[..., :32], rtol=0, atol=0)
+
+
+@every
+def test_how_far_it_sees_is_found(kind: str) -> None:
+    reach = trusted_reach(made(kind), noise(320, 320)[0])
+    assert reach is not None and 5 < reach.before < 160
+
+
+@every
+def test_layers_are_named_in_the_order_in_which_data_passes(kind: str) -> None:
+    network, sizes = made(kind), {}
+    handles = [
+        layer.register_forward_hook(lambda _m, _i, out, name=name: sizes.update({name: tuple(out.shape)}))
+        for name, layer in network.layers.items()
+    ]
+    with torch.no_grad():
+        logits = network(noise(64, 64))
+    for handle in handles:
+        handle.remove()
+    assert list(sizes) == list(network.layers)
+    assert {"encoder-1", "bottleneck", "decoder-1/2", "last"} <= set(sizes)
+    assert 64 // sizes["bottleneck"][-1] == COARSEST[kind] == max(64 // size[-1] for size in sizes.values())
+    for name, (_, channels, _, width) in sizes.items():
+        assert channels > 1 or name == "last"
+        if name.startswith("decoder-1/"):
+            assert 64 // width == int(name.removeprefix("decoder-1/"))
+    assert sizes["last"] == logits.shape and isinstance(network.layers["last"], nn.Conv2d)
+
+
+@every
+def test_it_is_saved_with_what_it_is_and_read_again(kind: str, tmp_path: Path) -> None:
+    network = made(kind)
+    save_weights(network, tmp_path / "w.safetensors", {"note": "mine"})
+    again = load_weights(tmp_path / "w.safetensors")
+    assert type(again) is NETWORKS[kind] and again.architecture == network.architecture
+    assert weights_digest(again) == weights_digest(network) and again.card["note"] == "mine"
+
+
+@every
+def test_it_can_be_folded(kind: str) -> None:
+    network = made(kind)
+    assert folded(network) is not network
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"kind": "transformer", "channels": [4, 8], "strides": [2]},
+        {"kind": ["unet"], "channels": [4, 8], "strides": [2]},
+        {"kind": "segresnet", "filters": 4, "down": [1], "up": []},
+        {"kind": "segresnet", "filters": 4, "down": [1, 60000], "up": [1]},
+        {"kind": "segresnet", "filters": 4, "down": 3, "up": [1]},
+        {"kind": "segresnet", "filters": "4", "down": [1, 1], "up": [1]},
+        {"kind": "segresnet", "filters": 4, "down": [1, 1], "up": [1], "depth": 3},
+        {"kind": "segresnet", "down": [1, 1]},
+        {"kind": "attention-unet", "channels": [4, 8], "strides": [2, 2]},
+        {"kind": "attention-unet", "channels": [4, 8, 8], "strides": [300, 300]},
+    ],
+)
+def test_what_no_network_can_be_is_refused(architecture: dict[str, object]) -> None:
+    with torch.device("meta"), pytest.raises((ValueError, TypeError, KeyError)):
+        network_of(architecture)
+
+
+@pytest.mark.parametrize("name", registry.names("model"))
+def test_bundled_networks_are_light_and_in_evaluation_mode(name: str) -> None:
+    network = load_model(name)
+    assert sum(p.numel() for p in network.parameters()) < 2_000_000
+    assert not any(m.training for m in network.modules())
+    assert registry.get("model", name).summary

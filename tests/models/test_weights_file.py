@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from made_up import make_network
+from safetensors.torch import save_file
+
+from xaibench.errors import UserError
+from xaibench.models.networks.unet import VesselUNet
+from xaibench.models.weights_file import load_weights, read_card, save_weights, weights_digest
+
+
+@pytest.fixture
+def file(tmp_path: Path, network: VesselUNet) -> Path:
+    path = tmp_path / "new" / "eye.safetensors"
+    save_weights(network, path, {"data": "phantom", "figures": {"auc": 0.97}})
+    return path
+
+
+def test_weights_come_back_with_their_card(file: Path, network: VesselUNet) -> None:
+    model = load_weights(file)
+    image = torch.rand(1, 3, 40, 40)
+    with torch.no_grad():
+        torch.testing.assert_close(model(image), network(image), rtol=0, atol=0)
+    assert weights_digest(model) == weights_digest(network)
+    assert not any(m.training for m in model.modules())
+    assert model.card["data"] == "phantom" and model.card["figures"] == {"auc": 0.97}
+    assert model.architecture == network.architecture
+    assert read_card(file) == model.card
+    assert [p.name for p in file.parent.iterdir()] == [file.name]  # nothing temporary is left
+
+
+def test_channels_last_weights_are_kept_by_value(tmp_path: Path) -> None:
+    model = make_network().to(memory_format=torch.channels_last)
+    save_weights(model, tmp_path / "w.safetensors", {})
+    assert weights_digest(load_weights(tmp_path / "w.safetensors")) == weights_digest(make_network())
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no weights file .*gone\.safetensors"):
+        load_weights(tmp_path / "gone.safetensors")
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.ckpt", "model.bin"])
+def test_a_pickle_is_refused_and_never_run(tmp_path: Path, name: str) -> None:
+    path, trap = tmp_path / name, tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (trap,)
+
+    path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(UserError, match="pickled weights are never loaded"):
+        load_weights(path)
+    path.rename(tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="damaged"):
+        load_weights(tmp_path / "model.safetensors")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.99])
+def test_a_truncated_file(file: Path, share: float) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match="damaged") as caught:
+        load_weights(file)
+    assert file.name in caught.value.message and "\n" not in str(caught.value)
+
+
+def test_safetensors_without_a_card(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match="no xaibench card"):
+        load_weights(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"architecture": {"channels": [4, 8, 8], "strides": [1, 2]}},
+        {"architecture": {"channels": [4], "strides": []}},
+        {"architecture": {"width": 3}},
+        {"architecture": 3},
+        {},
+        [],
+    ],
+)
+def test_tensors_that_are_not_what_the_card_says(tmp_path: Path, network: VesselUNet, card: object) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path, {"card": json.dumps(card)})
+    with pytest.raises(UserError, match=r"other\.safetensors") as caught:
+        load_weights(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_digest_tells_values_shapes_and_types_apart() -> None:
+    digest = weights_digest(make_network())
+    assert digest == weights_digest(make_network()) and len(digest) == 16
+    other = make_network()
+    with torch.no_grad():
+        next(other.parameters())[0] += 1e-6
+    assert weights_digest(other) != digest
+    statistics = make_network()
+    next(b for n, b in statistics.named_buffers() if n.endswith("running_mean"))[0] += 1e-3
+    assert weights_digest(statistics) != digest
+    assert weights_digest(torch.nn.Linear(2, 3)) != weights_digest(torch.nn.Linear(3, 2))

@@ -1,0 +1,204 @@
+"""The tables of segments and of false positives that a run leaves."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import GreenFilter, draw_eye
+
+from xaibench.data.anatomy.segments import vessel_segments
+from xaibench.data.case import Case, Cases
+from xaibench.errors import Skipped
+from xaibench.metrics.localisation.false_positives import compare, false_positives
+from xaibench.record.store import Store
+from xaibench.registry import Spec, explainer, parse
+from xaibench.running.artefacts import segment_tables as tables
+from xaibench.running.artefacts.segment_tables import (
+    ABOUT,
+    FALSE_POSITIVE_COLUMNS,
+    SEGMENT_COLUMNS,
+    false_positive_rows,
+    segment_rows,
+    write_tables,
+)
+from xaibench.running.execute import execute
+from xaibench.running.plan import Setting
+from xaibench.scorer import target
+
+MODEL = GreenFilter(0.4, 8.0)
+SETTING = Setting("mine", "test", "white", "digest", "vessels", 0, ())
+METHODS = [parse("explainer", name) for name in ("uniform", "vessels-oracle", "prediction")]
+
+
+def eye(i: int) -> Case:
+    """The first has a dark spot that is no vessel, the second has none."""
+    case = draw_eye(image_seed=i, id=str(i))
+    image = case.image.clone()
+    if i == 0:
+        image[:, 40:43, 15:23] = 0.2
+    return replace(case, image=image)
+
+
+CASES = Cases("mine", "test", ("0", "1"), lambda i: eye(int(i)))
+SPOT = np.zeros(CASES[0].fov.shape, bool)
+SPOT[40:43, 15:23] = True
+
+
+def run(store: Store, methods: list[Spec] = METHODS, setting: Setting = SETTING, cases: Cases = CASES) -> None:
+    execute(cases, methods, MODEL, setting, store, lambda event: None)
+    write_tables(store, cases, methods, MODEL, setting)
+
+
+def read(store: Store, name: str) -> list[dict[str, str]]:
+    with (store.root / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "run")
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the cases whose rows were computed."""
+    ids: list[str] = []
+    compute = tables._compute
+
+    def noted(case: Case, *rest: object) -> dict[str, list[tables.Row]]:
+        ids.append(case.id)
+        return compute(case, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tables, "_compute", noted)
+    return ids
+
+
+def test_a_segments_row_says_what_it_is_and_what_each_map_says_of_it() -> None:
+    case = CASES[0]
+    segments = vessel_segments(case)
+    prediction = np.where(case.thick.numpy(), 0.9, 0.1)
+    rows = segment_rows(
+        case, segments, prediction, {"thick[a=1,b=2]": case.thick.numpy(), "nothing": np.zeros(SPOT.shape)}
+    )
+    assert len(rows) == len(segments) == 4 and tuple(rows[0]) == (*SEGMENT_COLUMNS, "thick[a=1,b=2]", "nothing")
+    assert {r["nothing"] for r in rows} == {1.0}
+    for i, row in enumerate(rows):
+        on = segments.labels == i
+        expected = case.thick.numpy()[on].mean() / case.thick.numpy()[case.fov.numpy()].mean()
+        assert row["thick[a=1,b=2]"] == pytest.approx(expected, rel=1e-5)
+        assert row["segment"] == i and on[row["y"], row["x"]] and row["pixels"] == on.sum()
+        assert row["found"] is not row["thin"] is (row["caliber"] == 1.0)
+        assert row["contrast"] == pytest.approx(0.58, abs=0.03)
+
+
+def test_a_false_positives_row_says_where_it_is() -> None:
+    case = CASES[0]
+    found = false_positives(case, target("vessels", MODEL, case).prediction.numpy())
+    comparison = compare(found, case.fov.numpy(), rng=np.random.default_rng(0))
+    rows = false_positive_rows(case, found, comparison, {"spot": SPOT})
+    assert len(rows) == 1 and tuple(rows[0]) == (*FALSE_POSITIVE_COLUMNS, "spot")
+    assert rows[0]["spot"] == pytest.approx(case.fov.sum().item() / 24, rel=1e-5)
+    assert rows[0]["pixels"] == 24 and SPOT[rows[0]["y"], rows[0]["x"]]
+    assert rows[0]["vesselness"] > rows[0]["matched"] and rows[0]["percentile"] > 0.9
+
+
+def test_a_run_leaves_both_files(store: Store) -> None:
+    run(store)
+    segments, errors = read(store, "segments.csv"), read(store, "false_positives.csv")
+    specs = sorted(map(str, METHODS))
+    assert list(segments[0]) == [*ABOUT, *SEGMENT_COLUMNS, *specs]
+    assert list(errors[0]) == [*ABOUT, *FALSE_POSITIVE_COLUMNS, *specs]
+    assert [r["case"] for r in segments] == ["0"] * 4 + ["1"] * 4
+    assert [(r["case"], r["component"], r["pixels"]) for r in errors] == [("0", "0", "24")]
+    assert {(r["dataset"], r["model"], r["target"], r["seed"]) for r in segments} == {("mine", "white", "vessels", "0")}
+    assert {r["uniform"] for r in segments + errors} == {"1.0"} and errors[0]["vessels-oracle"] == "0.0"
+    assert {r["found"] for r in segments} == {"True"}
+    assert float(errors[0]["prediction"]) > 1
+
+
+def test_no_errors_leave_an_empty_table(store: Store) -> None:
+    run(store, cases=CASES[1:])
+    assert read(store, "false_positives.csv") == [] and len(read(store, "segments.csv")) == 4
+    assert (store.root / "false_positives.csv").read_text().startswith("dataset,case,model,target,seed,component")
+
+
+def test_what_is_there_is_not_computed_again(store: Store, computed: list[str]) -> None:
+    run(store, cases=CASES[:1])
+    run(store)
+    assert computed == ["0", "1"]
+    before = {name: (store.root / name).read_bytes() for name in ("segments.csv", "false_positives.csv")}
+    run(store)
+    assert computed == ["0", "1"]
+    write_tables(store, CASES, METHODS, MODEL, SETTING, force=True)
+    assert computed == ["0", "1", "0", "1"]
+    assert before == {name: (store.root / name).read_bytes() for name in before}
+
+
+def test_what_is_damaged_is(store: Store, computed: list[str]) -> None:
+    run(store)
+    for i, path in enumerate(sorted(store.root.glob("tables/*/*.json"))):
+        path.write_text(["{", "[]"][i])
+    run(store)
+    assert computed == ["0", "1", "0", "1"] and len(read(store, "segments.csv")) == 8
+
+
+def test_what_another_version_counted_is_counted_anew(
+    store: Store, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(store)
+    monkeypatch.setattr(tables, "version", lambda name: "another")
+    run(store)
+    assert computed == ["0", "1", "0", "1"]
+
+
+def test_another_method_is_one_more_column(store: Store, computed: list[str]) -> None:
+    run(store)
+    before = read(store, "segments.csv")
+    run(store, [parse("explainer", "random")], cases=CASES[:1])
+    assert computed == ["0", "1", "0"]
+    after = read(store, "segments.csv")
+    assert [r["random"] == "" for r in after] == [False] * 4 + [True] * 4
+    assert [{k: v for k, v in r.items() if k != "random"} for r in after] == before
+
+
+def test_other_settings_and_merged_folders_are_rows_of_the_same_files(store: Store, tmp_path: Path) -> None:
+    run(store, cases=CASES[:1])
+    other = Store(tmp_path / "other")
+    run(other, setting=replace(SETTING, target="thin", seed=3))
+    shutil.copytree(other.root, store.root, dirs_exist_ok=True)
+    run(store, cases=CASES[:1])
+    about = [(r["target"], r["seed"], r["case"]) for r in read(store, "segments.csv")]
+    assert about[::4] == [("thin", "3", "0"), ("vessels", "0", "0"), ("thin", "3", "1")]
+
+
+def test_a_method_without_a_map_has_an_empty_column_or_none(store: Store) -> None:
+    @explainer("moody", family="gradient")
+    def moody(scorer, image, *, rng):  # type: ignore[no-untyped-def]
+        """Works on the first eye only."""
+        if image[1, 41, 18] > 0.3:
+            raise Skipped("not here")
+        return image[1]
+
+    run(store, [Spec(moody), *METHODS])
+    assert [r["moody"] == "" for r in read(store, "segments.csv")] == [False] * 4 + [True] * 4
+    gone = next(r for r in store.records() if r.spec == "prediction" and r.case == "0")
+    store.map_path(gone.map_key).unlink()
+    write_tables(store, CASES, METHODS, MODEL, SETTING, force=True)
+    assert [r["prediction"] == "" for r in read(store, "segments.csv")] == [True] * 4 + [False] * 4
+
+
+def test_of_an_edited_function_its_newest_map_counts(store: Store) -> None:
+    def made(sign: float):  # type: ignore[no-untyped-def]
+        def mine(scorer, image, *, rng):  # type: ignore[no-untyped-def]
+            return scorer.target.mask.float() if sign > 0 else 1 - scorer.target.mask.float()
+
+        return parse("explainer", mine)
+
+    for sign in (1.0, -1.0, 1.0):
+        run(store, [made(sign)], cases=CASES[:1])
+        assert {float(r["mine"]) > 0 for r in read(store, "segments.csv")} == {sign > 0}

@@ -1,0 +1,281 @@
+"""Methods and metrics that do what they should not: each fails alone, and no number of another one changes by a bit."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_up import draw_eye, make_network
+from torch import Tensor
+
+from xaibench.data.case import Case, Cases
+from xaibench.metrics.score import Score
+from xaibench.record.schema import Record
+from xaibench.record.store import Store
+from xaibench.registry import Plugin, metric, parse
+from xaibench.running.execute import execute
+from xaibench.running.plan import Setting
+from xaibench.running.sandbox.snapshot import Settings
+from xaibench.scorer import Scorer
+
+GOOD = ("saliency", "random", "smoothgrad[samples=2]")
+METRICS = ("auroc-vessels", "srg[steps=2]", "max-sensitivity[draws=1]")
+
+
+class Quits(BaseException):
+    """What is no Exception, and no exit either."""
+
+
+def in_place(tensor: Tensor) -> None:
+    tensor.numpy()[...] = 0  # which no counter of torch's sees
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def do(scorer: Scorer, image: Tensor) -> None:
+        raise error
+
+    return do
+
+
+def unspeakable(scorer: Scorer, image: Tensor) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    raise Mute
+
+
+def changes_and_fails(scorer: Scorer, image: Tensor) -> None:
+    scorer.model.train()
+    raise ValueError("half way")
+
+
+def a_forward_hook(scorer: Scorer, image: Tensor) -> None:
+    scorer.model.register_forward_hook(lambda module, inputs, output: output * 0)
+
+
+def a_global_hook(scorer: Scorer, image: Tensor) -> None:
+    torch.nn.modules.module.register_module_forward_hook(lambda module, inputs, output: None)
+
+
+def weights(scorer: Scorer, image: Tensor) -> None:
+    for p in scorer.model.parameters():
+        p.data.zero_()
+
+
+def gradients(scorer: Scorer, image: Tensor) -> None:
+    scorer(image.clone().requires_grad_()[None]).sum().backward()
+
+
+# What a method does beside its map, and words of the reason for which its cell fails.
+BAD: dict[str, tuple[Callable[[Scorer, Tensor], Any], str]] = {
+    "raises": (raising(ZeroDivisionError("over\nhere")), "ZeroDivisionError: over"),
+    "raises-surrogates": (raising(ValueError("\udcff")), "ValueError: ?"),
+    "raises-what-cannot-say-why": (unspeakable, "Mute: it cannot say why"),
+    "needs-memory": (raising(MemoryError()), "MemoryError"),
+    "exits": (lambda s, i: sys.exit(3), "raised SystemExit: 3"),
+    "interrupts": (raising(KeyboardInterrupt()), "raised KeyboardInterrupt"),
+    "quits": (raising(Quits("enough")), "raised Quits: enough"),
+    "weights": (weights, "the network's weights and buffers"),
+    "buffers": (lambda s, i: [in_place(b) for b in s.model.buffers()], "the network's weights and buffers"),
+    "hook": (a_forward_hook, "hooks"),
+    "global-hook": (a_global_hook, "hooks"),
+    "training": (lambda s, i: s.model.train(), "training modes"),
+    "frozen": (lambda s, i: s.model.requires_grad_(False), "which weights ask for gradients"),
+    "gradients": (gradients, "the weights' gradients"),
+    "image": (lambda s, i: in_place(i), "the image that it was given"),
+    "target": (lambda s, i: in_place(s.target.mask), "the target"),
+    "fov": (lambda s, i: in_place(s.target.fov), "the labels"),
+    "other-target": (lambda s, i: setattr(s, "target", None), "the scorer"),
+    "no-grad": (lambda s, i: torch.set_grad_enabled(False), "whether gradients are recorded"),
+    "double": (lambda s, i: torch.set_default_dtype(torch.float64), "torch's default type"),
+    "meta": (lambda s, i: torch.set_default_device("meta"), "torch's default device"),
+    "threads": (lambda s, i: torch.set_num_threads(torch.get_num_threads() + 1), "the number of threads"),
+    "errors": (lambda s, i: np.seterr(all="raise"), "numpy's error handling"),
+    "folder": (lambda s, i: os.chdir("/"), "the working folder"),
+    "streams": (lambda s, i: setattr(sys, "stderr", None), "the standard streams"),
+    "changes-and-fails": (changes_and_fails, "training modes, which was put back, after ValueError: half way"),
+}
+# What it gives instead of a map.
+MAPS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "nan": (lambda i: i[1] * torch.nan, "not finite"),
+    "shape": (lambda i: i, "returned a map of shape"),
+    "nothing": (lambda i: None, "Error"),
+    "text": (lambda i: "map", "Error"),
+    "complex": (lambda i: torch.complex(i[1], i[1]), "complex"),
+    "meta-map": (lambda i: i[1].to("meta"), "Error"),
+}
+# What is no fault: it is undone.
+HARMLESS: dict[str, Callable[[Scorer, Tensor], Any]] = {
+    "seeds-numpy": lambda s, i: np.random.seed(0),  # noqa: NPY002
+    "draws-numpy": lambda s, i: np.random.rand(1000),  # noqa: NPY002
+    "seeds-torch": lambda s, i: torch.manual_seed(0),
+    "draws-torch": lambda s, i: torch.rand(1000),
+    "seeds-python": lambda s, i: random.seed(0),
+    "draws-python": lambda s, i: random.random(),
+    "prints": lambda s, i: print("half way"),
+}
+
+
+def method(name: str, do: Callable[[Scorer, Tensor], Any] = lambda s, i: None, value: Any = lambda i: i[1]) -> Plugin:
+    def mine(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Any:
+        do(scorer, image)
+        return value(image)
+
+    return Plugin("explainer", name, mine, "cam", parse("explainer", "saliency").plugin.traits)
+
+
+def bad_methods() -> list[Plugin]:
+    return [method(n, do) for n, (do, _) in BAD.items()] + [method(n, value=v) for n, (v, _) in MAPS.items()]
+
+
+def compute(
+    folder: Path, methods: Sequence[Any], metrics: Sequence[Any] = METRICS, **how: Any
+) -> dict[tuple[str, str], Record]:
+    """Records by method and case, of two made-up eyes and a network of their own."""
+    cases = Cases("mine", "test", ("0", "1"), lambda i: draw_eye(image_seed=int(i), id=i))
+    specs, scores = [parse("explainer", m) for m in methods], tuple(parse("metric", m) for m in metrics)
+    store = Store(folder)
+    setting = Setting("mine", "test", "net", "digest", "vessels", 0, scores)
+    execute(cases, specs, make_network(), setting, store, lambda event: None, **how)
+    return {(r.spec, r.case): r for r in store.records()}
+
+
+def numbers(folder: Path, records: dict[tuple[str, str], Record], methods: Sequence[str] = GOOD) -> dict[Any, Any]:
+    """Bit for bit what there is of these methods, apart from times."""
+    found: dict[Any, Any] = {}
+    for (spec, case), r in records.items():
+        if spec in methods:
+            kept = Store(folder).load_map(r)
+            assert kept is not None
+            scores = [(s.metric, s.value, s.status, s.curve, s.null) for s in r.scores]
+            found[spec, case] = (r.status, r.passes, kept.tobytes(), scores)
+    assert len(found) == 2 * len(methods)
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return numbers(folder, compute(folder, GOOD))
+
+
+def between(good: Sequence[Any], bad: Sequence[Any]) -> list[Any]:
+    """Bad ones before, between and after the good ones."""
+    parts = np.array_split(np.array(bad, object), len(good) + 1)
+    return [m for part, one in zip(parts, [*good, None], strict=True) for m in (*part, one) if m is not None]
+
+
+@pytest.mark.parametrize("turn", [1, -1], ids=["in this order", "in the reverse order"])
+def test_bad_methods_fail_alone(tmp_path: Path, undisturbed: dict[Any, Any], turn: int) -> None:
+    harmless = [method(n, do) for n, do in HARMLESS.items()]
+    settings, state = Settings(), (random.getstate(), torch.random.get_rng_state())
+    records = compute(tmp_path, between(GOOD, [*bad_methods(), *harmless][::turn])[::turn])
+    assert settings.changed() == []
+    assert random.getstate() == state[0] and torch.equal(torch.random.get_rng_state(), state[1])
+    assert numbers(tmp_path, records) == undisturbed
+    expected = {n: words for n, (_, words) in (BAD | MAPS).items()}
+    found = {n: {records[n, case].reason for case in "01"} for n in expected}
+    for name, words in expected.items():
+        assert all(records[name, case].status == "failed" for case in "01"), name
+        assert all(words in reason for reason in found[name]), (name, found[name])
+        assert not list(tmp_path.glob(f"maps/*/{records[name, '0'].map_key}.npz"))
+    for name in HARMLESS:
+        assert all(records[name, case].status == "ok" for case in "01"), (name, records[name, "0"].reason)
+
+
+def test_the_next_run_of_a_bad_method_fails_again_and_touches_nothing(tmp_path: Path) -> None:
+    bad = [method("weights", weights)]
+    compute(tmp_path, [*GOOD, *bad])
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*/*.json")}
+    records = compute(tmp_path, [*bad, *GOOD])
+    after = {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*/*.json")}
+    changed = {p.stem for p in after if after[p] != before[p]}
+    assert changed == {records["weights", case].map_key for case in "01"}
+
+
+# What a metric does, and words of the reason for which its score fails.
+BAD_METRICS: dict[str, tuple[Callable[[np.ndarray, Case, Scorer], Any], str]] = {
+    "exits": (lambda a, c, s: sys.exit(), "raised SystemExit"),
+    "interrupts": (lambda a, c, s: raising(KeyboardInterrupt())(s, c.image), "raised KeyboardInterrupt"),
+    "image": (lambda a, c, s: in_place(c.image), "the image"),
+    "labels": (lambda a, c, s: in_place(c.vessels), "the labels"),
+    "thin": (lambda a, c, s: in_place(c.thin), "the labels"),
+    "other-labels": (lambda a, c, s: object.__setattr__(c, "vessels", c.fov), "the labels"),
+    "weights": (lambda a, c, s: weights(s, c.image), "the network's weights and buffers"),
+    "hook": (lambda a, c, s: a_forward_hook(s, c.image), "hooks"),
+    "training": (lambda a, c, s: s.model.train(), "training modes"),
+    "double": (lambda a, c, s: torch.set_default_dtype(torch.float64), "torch's default type"),
+    "curve": (lambda a, c, s: Score(0.5, ((0.0, 1.0), (0.5,))), "a curve of 2 places and 1 values"),
+    "odd-curve": (lambda a, c, s: Score(0.5, (("a",), ("b",))), "ValueError"),  # type: ignore[arg-type]
+    "null": (lambda a, c, s: Score(0.5, null=(float("nan"),)), "by chance that are not finite"),
+    "nan": (lambda a, c, s: Score(float("nan")), "gave nan"),
+    "nothing": (lambda a, c, s: "much", "AttributeError"),
+}
+
+
+def own_metric(name: str, do: Callable[..., Any]) -> Any:
+    def score(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Any:
+        given = do(attribution, case, scorer)
+        return given if given is not None else Score(0.5)
+
+    return metric(name, family="overlap", better="higher", range=(0, 1))(score)
+
+
+@pytest.mark.parametrize("turn", [1, -1], ids=["in this order", "in the reverse order"])
+def test_bad_metrics_fail_alone(tmp_path: Path, undisturbed: dict[Any, Any], turn: int) -> None:
+    bad = [own_metric(f"bad-{n}", do) for n, (do, _) in BAD_METRICS.items()]
+    draws = own_metric("draws", lambda a, c, s: Score(float(np.random.rand())))  # noqa: NPY002
+    records = compute(tmp_path, GOOD, [draws, *between(METRICS, bad)][::turn])
+    found = {}
+    for key, (status, passes, kept, scores) in numbers(tmp_path, records).items():
+        by_name = {s.metric: s for s in records[key].scores}
+        for name, (_, words) in BAD_METRICS.items():
+            score = by_name[f"bad-{name}"]
+            assert score.status == "failed" and words in score.reason, (name, score.reason)
+        found[key] = (status, passes, kept, [s for s in scores if s[0] in METRICS])
+    assert found == undisturbed
+    # One who draws from the global generator draws the same, whatever was before.
+    assert {s.value for r in records.values() for s in r.scores if s.metric == "draws"} == {
+        next(s.value for s in records["random", "0"].scores if s.metric == "draws")
+    }
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda s, i: in_place(i), "the image that it was given"),
+        (lambda s, i: weights(s, i), "the network's weights and buffers"),
+        (lambda s, i: in_place(s.target.fov), "the labels"),
+    ],
+)
+def test_a_metric_that_asks_for_more_maps_notices_a_method_that_spoils_them(
+    tmp_path: Path, spoil: Callable[[Scorer, Tensor], Any], words: str
+) -> None:
+    calls: list[int] = []
+
+    def later(scorer: Scorer, image: Tensor) -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            spoil(scorer, image)
+
+    function = method("later", later).function
+    twice = Plugin("explainer", "later", function, "cam", parse("explainer", "saliency").plugin.traits)
+    records = compute(tmp_path, [twice], ["max-sensitivity[draws=1]", "auroc-vessels"])
+    scores = {s.metric: s for s in records["later", "0"].scores}
+    assert words in scores["max-sensitivity[draws=1]"].reason
+    assert scores["auroc-vessels"].status == "ok"
+
+
+def test_fail_fast_restores_too(tmp_path: Path) -> None:
+    settings = Settings()
+    with pytest.raises(Exception, match="torch's default type"):
+        compute(tmp_path, [method("double", BAD["double"][0])], fail_fast=True)
+    assert settings.changed() == []

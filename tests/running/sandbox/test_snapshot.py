@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_up import draw_eye, make_network, target_on
+from torch import nn
+
+from xaibench.conformance.explainer_subjects import in_use, picture, random_network, scorer_of
+from xaibench.data.case import Case
+from xaibench.running.sandbox.snapshot import Settings, State, same
+from xaibench.scorer import Scorer
+
+Change = Callable[[Scorer, Case], Any]
+
+
+def first(scorer: Scorer) -> nn.Module:
+    return next(m for m in scorer.model.modules() if isinstance(m, nn.Conv2d))
+
+
+def through_data(scorer: Scorer, case: Case) -> None:
+    first(scorer).weight.data.mul_(2)
+
+
+def through_numpy(scorer: Scorer, case: Case) -> None:
+    first(scorer).weight.detach().numpy()[...] = 0
+
+
+def other_memory(scorer: Scorer, case: Case) -> None:
+    first(scorer).weight.data = torch.zeros(3, 3)
+
+
+def transposed(scorer: Scorer, case: Case) -> None:
+    weight = first(scorer).weight
+    weight.data = weight.data.transpose(2, 3)
+
+
+def minus_zero(scorer: Scorer, case: Case) -> None:
+    case.caliber[0, 0] = -0.0
+
+
+def not_a_number(scorer: Scorer, case: Case) -> None:
+    case.image[0, 0, 0] = torch.nan
+
+
+def other_parameter(scorer: Scorer, case: Case) -> None:
+    first(scorer).weight = nn.Parameter(first(scorer).weight.detach().clone())
+
+
+def other_module(scorer: Scorer, case: Case) -> None:
+    parent = next(m for m in scorer.model.modules() if isinstance(m, nn.Sequential))
+    parent[0] = nn.Identity()
+
+
+def one_more_module(scorer: Scorer, case: Case) -> None:
+    scorer.model.add_module("more", nn.ReLU())
+
+
+def other_hooks(scorer: Scorer, case: Case) -> None:
+    scorer.model._forward_hooks = OrderedDict({1: lambda *_: None})
+
+
+def kept_gradient(scorer: Scorer, case: Case) -> None:
+    with torch.enable_grad():
+        scorer(case.image.clone().requires_grad_()[None]).sum().backward()
+
+
+def other_image(scorer: Scorer, case: Case) -> None:
+    object.__setattr__(case, "image", case.image.clone())
+
+
+def other_target(scorer: Scorer, case: Case) -> None:
+    scorer.target = replace(scorer.target, mask=~scorer.target.mask)
+
+
+WEIGHTS, MODULES, HOOKS = "the network's weights and buffers", "the network's modules", "hooks"
+CHANGES: list[tuple[Change, str]] = [
+    *((change, WEIGHTS) for change in (through_data, through_numpy, other_memory, transposed, other_parameter)),
+    (lambda s, c: next(s.model.buffers()).add_(1), WEIGHTS),
+    *((change, MODULES) for change in (other_module, one_more_module)),
+    (lambda s, c: setattr(s.model, "forward", s.model.forward), MODULES),
+    (lambda s, c: s.model.register_forward_hook(lambda *_: None), HOOKS),
+    (lambda s, c: first(s).register_full_backward_hook(lambda *_: None), HOOKS),
+    (lambda s, c: first(s).weight.register_hook(lambda g: g), HOOKS),
+    (lambda s, c: nn.modules.module.register_module_forward_hook(lambda *_: None), HOOKS),
+    (other_hooks, HOOKS),
+    (lambda s, c: s.model.train(), "training modes"),
+    (lambda s, c: setattr(first(s), "training", True), "training modes"),
+    (kept_gradient, "the weights' gradients"),
+    (lambda s, c: s.model.requires_grad_(False), "which weights ask for gradients"),
+    (lambda s, c: c.image.mul_(0.5), "the image"),
+    (lambda s, c: c.image.requires_grad_(), "the image"),
+    (not_a_number, "the image"),
+    (other_image, "the image"),
+    (minus_zero, "the labels"),
+    (lambda s, c: c.fov.numpy().fill(True), "the labels"),
+    (lambda s, c: c.thin.logical_not_(), "the labels"),
+    (lambda s, c: s.target.mask.fill_(True), "the target"),
+    (lambda s, c: s._pixels.add_(1), "the target"),
+    (other_target, "the scorer"),
+    (lambda s, c: setattr(s, "model", nn.Identity()), "the scorer"),
+]
+
+
+@pytest.mark.parametrize(("change", "what"), CHANGES, ids=[f"{i} {what}" for i, (_, what) in enumerate(CHANGES)])
+def test_each_change_is_seen_and_put_back(change: Change, what: str) -> None:
+    case = draw_eye()
+    scorer = Scorer(make_network(), target_on(case, case.vessels.clone()))
+    before, digest = scorer(case.image[None]), replace(case).digest
+    state = State(scorer, case)
+    scorer(case.image[None])
+    assert state.changed() == []
+    change(scorer, case)
+    assert state.changed() == [what]
+    state.restore()
+    assert state.changed() == []
+    assert same(scorer(case.image[None]), before) and replace(case).digest == digest
+    state.restore()  # of what is as it was
+    change(scorer, case)  # again: putting back has not blinded it
+    assert state.changed() == [what]
+    state.restore()
+    assert same(scorer(case.image[None]), before)
+
+
+def test_two_changes_are_both_named() -> None:
+    """Of a network in the middle of training, in which everything is different from module to module."""
+    case = picture()
+    case = replace(case, image=case.image.clone(), vessels=case.vessels.clone())
+    scorer = scorer_of(in_use(random_network()), case)
+    state = State(scorer, case)
+    assert state.changed() == []
+    next(scorer.model.buffers()).add_(1)
+    scorer.model.eval()
+    scorer.model.zero_grad()
+    case.vessels[0, 0] ^= True
+    assert set(state.changed()) == {WEIGHTS, "training modes", "the weights' gradients", "the labels"}
+    state.restore()
+    assert state.changed() == []
+    assert scorer.model.training and not scorer.model.get_submodule("bottleneck").training
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Path]:
+    """Where the process's settings may be changed."""
+    folder, streams = Path.cwd(), (sys.stdout, sys.stderr)
+    with ExitStack() as stack:
+        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        stack.callback(np.seterr, **np.geterr())
+        yield tmp_path
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.use_deterministic_algorithms(False)
+    torch.set_autocast_enabled("cpu", False)
+    torch.backends.mkldnn.set_flags(True)
+    os.chdir(folder)
+    sys.stdout, sys.stderr = streams
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda folder: torch.set_grad_enabled(False), "whether gradients are recorded"),
+        (lambda folder: torch.set_default_dtype(torch.float64), "torch's default type"),
+        (lambda folder: torch.set_default_device("meta"), "torch's default device"),
+        (lambda folder: torch.set_num_threads(torch.get_num_threads() + 1), "the number of threads"),
+        (lambda folder: torch.use_deterministic_algorithms(True), "whether torch is deterministic"),
+        (lambda folder: torch.backends.mkldnn.set_flags(False), "torch's kernels"),
+        (lambda folder: torch.set_autocast_enabled("cpu", True), "automatic precision"),
+        (lambda folder: np.seterr(all="raise"), "numpy's error handling"),
+        (os.chdir, "the working folder"),
+        (lambda folder: setattr(sys, "stdout", None), "the standard streams"),
+    ],
+)
+def test_each_setting_is_seen_and_put_back(change: Callable[[Path], Any], what: str, process: Path) -> None:
+    settings = Settings()
+    assert settings.changed() == []
+    change(process)
+    assert settings.changed() == [what]
+    settings.restore()
+    assert settings.changed() == [] and Settings().changed() == []
+
+
+def test_bits_are_compared_and_not_numbers() -> None:
+    nan, zero = torch.tensor([torch.nan, 0.0]), torch.zeros(4, 2)
+    assert same(nan, nan.clone()) and not same(zero, -zero) and torch.equal(zero, -zero)
+    assert not same(zero, zero.double()) and not same(zero, torch.zeros(2, 4)) and same(zero.T, torch.zeros(2, 4))
+    a = torch.arange(6).view(2, 3)
+    assert not same(a.T, torch.arange(6).view(3, 2)) and same(a.T, a.T.contiguous())

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+
+from xaibench.running.sandbox.timeout import OutOfTime, can_limit, time_limit
+
+
+def test_what_hangs_is_ended_and_what_is_quick_is_not() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    start = time.monotonic()
+    with pytest.raises(OutOfTime), time_limit(0.2):
+        while True:
+            time.sleep(10)
+    assert 0.15 < time.monotonic() - start < 5
+    with time_limit(0.2):
+        pass
+    time.sleep(0.3)  # nothing comes after
+    with time_limit(None):
+        pass
+    assert signal.getsignal(signal.SIGALRM) is before and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_one_who_catches_every_exception_is_ended_too() -> None:
+    with pytest.raises(OutOfTime), time_limit(0.1):
+        while True:
+            try:
+                time.sleep(10)
+            except Exception:
+                continue
+
+
+def test_one_who_catches_even_that_is_told_again() -> None:
+    caught = 0
+    with pytest.raises(OutOfTime), time_limit(0.1):
+        while True:
+            try:
+                time.sleep(10)
+            except BaseException:
+                caught += 1
+                if caught == 2:
+                    raise
+
+
+def test_only_the_main_thread_can() -> None:
+    found: list[bool] = []
+    thread = threading.Thread(target=lambda: found.append(can_limit()))
+    thread.start()
+    thread.join()
+    assert can_limit() and found == [False]

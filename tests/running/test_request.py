@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up import GreenFilter
+from torch import Tensor, nn
+
+from xaibench.data.phantom import draw as phantom
+from xaibench.errors import UserError
+from xaibench.record import SCORE_COLUMNS, Store
+from xaibench.running.execute import Event
+from xaibench.running.plan import plan_case
+from xaibench.running.request import Request, default_model, prepare, run
+from xaibench.running.resolve import run_prepared
+
+draw_once = cache(phantom.draw_phantom)
+SMALL: dict[str, Any] = {"data": "phantom[size=128]", "cases": 2, "metrics": ["auroc-vessels", "passes"]}
+
+
+@pytest.fixture
+def white() -> nn.Module:
+    return GreenFilter(0.4, 8.0)
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No data lies about, and what is written is written here."""
+    monkeypatch.setattr(phantom, "draw_phantom", draw_once)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XAIBENCH_DRIVE", raising=False)
+    return tmp_path
+
+
+def mine(scorer: Any, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    return 1 - image[1]
+
+
+def test_a_run_is_a_tidy_table(white: nn.Module, nowhere: Path) -> None:
+    events: list[Event] = []
+    table = run([mine, "random"], model=white, out="here", report=events.append, **SMALL)
+    assert list(table.columns) == list(SCORE_COLUMNS)
+    controls = {"random", "prediction", "green-contrast", "frangi", "vessels-oracle"}
+    assert set(table.method) >= {"mine", *controls}
+    missing = table[table.method == "second-observer"]  # phantoms have none: a line per case, not per metric
+    assert missing.status.tolist() == ["skipped"] * 2 and (missing.reason != "").all()
+    assert len(table) - 2 == (len(events) - 2) * 2 == (table.method.nunique() - 1) * 2 * 2
+    assert (table.drop(missing.index).status == "ok").all()
+    assert (table.dataset == "phantom").all() and (table.seed == 0).all()
+    oracle = table[(table.method == "vessels-oracle") & (table.metric == "auroc-vessels")]
+    assert oracle.value.tolist() == [1.0, 1.0] and oracle.case.tolist() == ["phantom-0000", "phantom-0001"]
+    assert (nowhere / "here" / "scores.csv").read_text().count("\n") == len(table) + 1
+
+
+def test_the_table_holds_what_was_asked_for_now(white: nn.Module) -> None:
+    run([mine], model=white, out="here", **SMALL)
+    table = run(["random"], model=white, out="here", **(SMALL | {"cases": 1}))
+    assert "mine" not in set(table.method) and set(table.case) == {"phantom-0000"}
+    asked = Store("here").read_run()
+    assert "mine" in asked["methods"] and asked["cases"] == ["phantom-0000", "phantom-0001"]
+
+
+def test_the_same_command_resumes(white: nn.Module) -> None:
+    first = run([mine], model=white, out="here", **SMALL)
+    events: list[Event] = []
+    again = run([mine], model=white, out="here", report=events.append, **SMALL)
+    assert {e.status for e in events} == {"kept"}
+    assert first.equals(again)
+
+
+def test_another_network_is_another_cell(white: nn.Module) -> None:
+    run(["random"], model=white, out="here", **SMALL)
+    events: list[Event] = []
+    run(["random"], model=GreenFilter(0.41, 8.0), out="here", report=events.append, **SMALL)
+    assert {e.status for e in events if not e.cell.startswith("second-observer")} == {"ok"}
+
+
+def test_what_was_asked_is_kept_beside_it(white: nn.Module) -> None:
+    prepared = prepare(Request([mine], model=white, out="here", seed=3, **SMALL))
+    assert run_prepared(prepared, "xaibench run …", lambda event: None) == 0
+    asked = json.loads(Path("here/run.json").read_text(), parse_constant=lambda c: pytest.fail(c))
+    assert asked["command"] == "xaibench run …" and asked["seed"] == 3 and asked["dataset"] == "phantom"
+    assert asked["metrics"] == SMALL["metrics"] and asked["methods"][:1] == ["mine"]
+    assert asked["versions"]["numpy"] == np.__version__
+    assert asked["weights_digest"] == prepared.setting.weights_digest
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+def test_a_damaged_note_of_what_was_asked_is_written_anew(white: nn.Module, content: str) -> None:
+    Path("here").mkdir()
+    Path("here/run.json").write_text(content)
+    run(["random"], model=white, out="here", **(SMALL | {"cases": 1}))
+    assert Store("here").read_run()["cases"] == ["phantom-0000"]
+
+
+def test_an_interruption_leaves_a_table_and_is_passed_on(white: nn.Module) -> None:
+    def stop(event: Event) -> None:
+        if event.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([mine], model=white, out="here", report=stop, **SMALL)
+    assert Path("here/scores.csv").read_text().count("\n") == 1 + 2 * 2
+
+
+def test_a_failure_is_a_line_of_the_table(white: nn.Module) -> None:
+    def broken(scorer: Any, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+        raise ZeroDivisionError("oh")
+
+    table = run([broken], model=white, out="here", **SMALL)
+    failed = table[table.method == "broken"]
+    assert failed.status.tolist() == ["failed"] * 2 and failed.reason.unique().tolist() == ["ZeroDivisionError: oh"]
+    others = table[~table.method.isin(["broken", "second-observer"])]  # phantoms have no second observer
+    assert len(others) and (others.status == "ok").all()
+    with pytest.raises(ZeroDivisionError):
+        run([broken], model=white, out="there", fail_fast=True, **SMALL)
+
+
+def test_what_remains_is_counted_without_computing(white: nn.Module) -> None:
+    prepared = prepare(Request([mine], model=white, out="here", **SMALL))
+    n = 2 * len(prepared.methods)
+    assert prepared.remaining() == {"cells": n, "kept": 0, "scores": 0, "maps": n}
+    assert not Path("here").exists()
+    run_prepared(prepared, "", lambda event: None)
+    assert prepared.remaining() == {"cells": n, "kept": n, "scores": 0, "maps": 0}
+    more = prepare(Request([mine], model=white, out="here", **(SMALL | {"metrics": ["passes", "rank-vessels"]})))
+    # A map that was skipped, of the second observer that phantoms have not, needs no scores.
+    assert more.remaining() == {"cells": n, "kept": 2, "scores": n - 2, "maps": 0}
+    assert prepared.remaining(force=True)["maps"] == n
+
+
+def test_without_data_the_phantoms_are_used_and_it_is_said_why(white: nn.Module) -> None:
+    prepared = prepare(Request(model=white))
+    assert prepared.cases.dataset == "phantom" and len(prepared.cases) == 3
+    assert "built-in phantoms, since DRIVE was not found" in prepared.why and "XAIBENCH_DRIVE" in prepared.why
+    assert len(prepare(Request(model=white, cases=2)).cases) == 2
+    assert prepared.store.root == Path("runs/phantom-size-256-GreenFilter-vessels")
+
+
+def test_a_variable_that_leads_nowhere_is_named(
+    white: nn.Module, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XAIBENCH_DRIVE", str(nowhere / "gone"))
+    why = prepare(Request(model=white)).why
+    assert f"XAIBENCH_DRIVE is {nowhere / 'gone'}, which holds no labelled DRIVE" in why
+
+
+def test_drive_is_used_where_it_is_found(white: nn.Module, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    y, x = np.mgrid[:60, :72]
+    fov = np.hypot(y - 30, x - 36) < 28
+    vessels = (x % 20 < 3) & fov
+    image = np.where(fov, np.where(vessels, 60, 150), 0).astype(np.uint8)
+    for name, pixels in {
+        "images/01_test.tif": np.stack([image] * 3, -1),
+        "1st_manual/01_manual1.gif": vessels.astype(np.uint8) * 255,
+        "mask/01_test_mask.gif": fov.astype(np.uint8) * 255,
+    }.items():
+        path = nowhere / "eyes" / "test" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    monkeypatch.setenv("XAIBENCH_DRIVE", str(nowhere / "eyes"))
+    prepared = prepare(Request(model=white))
+    assert prepared.cases.dataset == "drive" and prepared.cases.ids == ("01",)
+    assert f"DRIVE, found in {nowhere / 'eyes'}" in prepared.why
+    asked = prepare(Request(model=white, data="phantom[size=128]"))
+    assert asked.cases.dataset == "phantom" and asked.why == "Data: phantom[size=128], as asked."
+
+
+def test_the_bundled_network_goes_with_the_data() -> None:
+    assert default_model("phantom") == "unet-phantom" and default_model("chase") == "unet-chase"
+    assert {default_model(d) for d in ("drive", "stare", "my-folder")} == {"unet-drive"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"target": "vessel"}, "no target 'vessel'"),
+        ({"suite": "fast"}, "no suite 'fast'"),
+        ({"methods": ["gradkam"]}, "no explainer called 'gradkam'"),
+        ({"metrics": ["srgg"]}, "no metric called 'srgg'"),
+        ({"data": "phantoms"}, "neither a dataset nor a folder"),
+        ({"data": "phantom[size=12]"}, "too small"),
+        ({"split": "tset"}, "no split 'tset'"),
+        ({"cases": 0}, "0 cases cannot be loaded"),
+        ({"cases": 0, "data": None}, "0 cases cannot be loaded"),
+        ({"model": "unet-fantom"}, "no model called 'unet-fantom'"),
+        ({"device": "gpu"}, "'gpu' is no device"),
+        ({"device": "cuda:99"}, "cuda:99 was asked for"),
+        ({"device": "meta"}, "does not compute on"),
+    ],
+)
+def test_what_does_not_exist_is_told_before_anything_is_written(
+    white: nn.Module, nowhere: Path, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        prepare(Request(**({"model": white, "data": "phantom[size=128]", "cases": 1} | asked)))
+    assert list(nowhere.iterdir()) == []
+
+
+def test_an_unknown_option_is_a_programming_error() -> None:
+    with pytest.raises(TypeError, match="datta"):
+        run(datta="phantom")
+
+
+def test_scores_of_another_precision_are_of_another_network(tmp_path: Path) -> None:
+    asked = {"methods": ("gradcam",), "data": "phantom[size=128]", "cases": 1, "metrics": ("passes",)}
+    whole, less = (prepare(Request(**asked, precision=p, out=tmp_path)) for p in ("float32", "bf16"))
+    assert less.setting.model == "unet-phantom (bf16)"
+    assert less.setting.weights_digest == f"{whole.setting.weights_digest}-bf16"
+    keys = [{c.key for c in plan_case(whole.cases[0], p.methods, p.setting)} for p in (whole, less)]
+    assert not keys[0] & keys[1]
+    with pytest.raises(UserError, match="no precision 'fp16'"):
+        prepare(Request(**asked, precision="fp16"))
+
+
+def test_a_run_says_what_its_images_and_network_can_be_had_by(white: nn.Module) -> None:
+    prepared = prepare(Request(model=white, out="here", **SMALL))
+    assert prepared.run_json("")["data"] == "phantom[size=128]" and prepared.run_json("")["network"] is None
+    named = prepare(Request(out="here", **SMALL)).run_json("")
+    assert named["network"] == "unet-phantom"
+    found = prepare(Request(out="here", metrics=["passes"])).run_json("")  # no data was asked for
+    assert found["data"] == "phantom[size=256]"

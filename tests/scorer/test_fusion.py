@@ -1,0 +1,214 @@
+"""A folded network says what the network says, and stands aside where it could not know."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from made_up import PlainCNN, make_network, target_on
+from nets import MAKERS, make
+from torch import Tensor, fx, nn
+from torch.overrides import TorchFunctionMode
+
+from xaibench import registry
+from xaibench.data.case import Case
+from xaibench.data.phantom.draw import draw_phantom
+from xaibench.models.model_loader import load_model
+from xaibench.scorer import Scorer
+from xaibench.scorer.batching import Engine
+from xaibench.scorer.fusion import folded
+
+BUNDLED = registry.names("model")
+
+
+def noise(*size: int) -> Tensor:
+    return torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(5))
+
+
+def norms(model: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+@pytest.mark.parametrize("size", [(64, 96), (75, 133), (300, 200)])
+@pytest.mark.parametrize("name", [*MAKERS, *BUNDLED])
+def test_it_agrees_with_the_network_on_pictures_of_any_size(name: str, size: tuple[int, int]) -> None:
+    model = load_model(name) if name in BUNDLED else make(name)
+    before = copy.deepcopy(model.state_dict())
+    with torch.inference_mode():
+        given, found = model(noise(*size)), folded(model)(noise(*size))
+    torch.testing.assert_close(found, given, rtol=1e-5, atol=1e-5 * float(given.abs().max()))
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["own", "plain", "pooling", *BUNDLED])
+def test_no_batch_norm_is_left_that_alone_reads_a_convolution(name: str) -> None:
+    model = load_model(name) if name in BUNDLED else make(name)
+    assert norms(model) > 0
+    found = folded(model)
+    assert isinstance(found, fx.GraphModule)
+    left = [node for node in found.graph.nodes if isinstance(module_of(found, node), nn.BatchNorm2d)]
+    for node in left:
+        before = node.args[0]
+        assert not isinstance(module_of(found, before), nn.Conv2d | nn.ConvTranspose2d) or len(before.users) > 1
+    if name.startswith("segresnet"):  # whose blocks begin with one, of what a shortcut reads, too
+        assert 0 < len(left) < norms(model)
+    else:
+        assert not left
+    assert folded(model) is found
+
+
+def module_of(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+class Shared(nn.Module):
+    """Its convolution is read by two, its batch norm stands twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.again = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm, self.head = nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1)
+        self.free, self.freed = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.conv(images)
+        x = x + self.norm(x).relu()
+        x = self.norm(self.again(self.again(x)))
+        logits: Tensor = self.head(self.freed(self.free(x)))
+        return logits
+
+
+def test_what_others_read_or_use_again_is_not_folded() -> None:
+    torch.manual_seed(0)
+    model = Shared()
+    for norm in (model.norm, model.freed):
+        norm.running_mean.uniform_(-1, 1), norm.running_var.uniform_(0.5, 2)
+    found = folded(model.eval())
+    assert isinstance(found, fx.GraphModule)
+    assert sum(node.target == "norm" for node in found.graph.nodes) == 2  # only freed is gone
+    with torch.inference_mode():
+        torch.testing.assert_close(found(noise(40, 40)), model(noise(40, 40)), rtol=1e-5, atol=1e-5)
+
+
+class TwoFaced(PlainCNN):
+    """Another function to whoever follows its steps."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * (1.0 if isinstance(images, Tensor) else 1.001)
+
+
+class Wayward(PlainCNN):
+    """Its way depends on what it sees."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) if images.mean() > 0 else images[:, :1]
+
+
+@pytest.mark.parametrize("kind", [TwoFaced, Wayward])
+def test_a_network_whose_steps_can_not_be_followed_is_taken_as_it_is(kind: type[nn.Module]) -> None:
+    model = kind().eval()
+    assert folded(model) is model
+
+
+def test_it_stands_aside_as_long_as_the_weights_are_others() -> None:
+    model = make_network()
+    found, weight = folded(model), next(model.parameters())
+    assert found is not model
+    kept = weight.detach().clone()
+    for change in (lambda: weight.data.mul_(1.0001), lambda: weight.data.neg_()):  # which no counter of torch sees
+        change()
+        assert folded(model) is model
+        weight.data.copy_(kept)
+        assert folded(model) is found
+    model.net.model[0].conv.unit0.adn.N.running_mean += 1
+    assert folded(model) is model
+
+
+def test_it_stands_aside_while_someone_listens_in() -> None:
+    model = make_network()
+    found = folded(model)
+    handle = model.head.register_forward_hook(lambda module, given, out: out + 1)
+    assert folded(model) is model
+    handle.remove()
+    with TorchFunctionMode():
+        assert folded(model) is model
+    assert folded(model) is found
+
+
+@pytest.mark.parametrize("hook", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+def test_a_backward_hook_is_heard_and_never_copied(hook: str) -> None:
+    model, image = make_network(), noise(40, 48).requires_grad_()
+    handle = getattr(model.head, hook)(lambda module, *gradients: tuple(0 * g for g in gradients[0]))
+    silent = torch.autograd.grad(folded(model)(image).mean(), image)[0]
+    handle.remove()
+    assert silent.abs().max() == 0 < torch.autograd.grad(folded(model)(image).mean(), image)[0].abs().max()
+    assert folded(model) is not model
+
+
+def test_a_hook_on_all_modules_is_heard() -> None:
+    model = make_network()
+    found = folded(model)
+    handle = nn.modules.module.register_module_full_backward_hook(lambda module, given, gradients: None)
+    try:
+        assert folded(model) is model
+    finally:
+        handle.remove()
+    assert folded(model) is found
+
+
+def test_it_stands_aside_while_a_module_or_its_forward_is_another() -> None:
+    model = make_network()
+    found, head = folded(model), model.head
+    model.head = nn.Conv2d(head.in_channels, 1, 1)
+    model.head.load_state_dict(head.state_dict())  # as good as the old one, but it is not it
+    assert folded(model) is model
+    model.head = head
+    assert folded(model) is found
+    head.forward = lambda x: 2 * nn.Conv2d.forward(head, x)
+    assert folded(model) is model
+    del head.forward
+    assert folded(model) is found
+
+
+def test_a_scorer_uses_it_for_large_pictures(eye: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(model: nn.Module) -> nn.Module:
+        return lambda images: torch.full_like(images[:, :1], 7.0)
+
+    monkeypatch.setattr("xaibench.scorer.scorer.folded", asked)
+    network, large = make_network(), draw_phantom(0, (256, 260))
+    assert float(Scorer(network, target_on(eye), engine=Engine())(eye.image[None])) != 7
+    scorer = Scorer(network, target_on(large), engine=Engine())
+    assert scorer(large.image[None]).tolist() == scorer.together([large.image]) == [7.0]
+    assert float(scorer.near(large.image).logits.mean()) == 7
+    assert scorer(large.image[None].clone().requires_grad_()).tolist() == [7]
+
+
+@pytest.mark.parametrize("name", [*MAKERS, *BUNDLED])
+def test_its_gradient_is_the_networks_but_where_a_relu_is_at_zero(name: str) -> None:
+    model = load_model(name) if name in BUNDLED else make(name)
+    image = noise(80, 96).requires_grad_()
+    given, found = (torch.autograd.grad(net(image).mean(), image)[0] for net in (model, folded(model)))
+    assert float((given - found).norm()) < 0.01 * float(given.norm())
+    assert folded(model) is not model or torch.equal(given, found)
+    weights = list(folded(model).parameters())
+    assert folded(model) is model or not any(w.requires_grad for w in weights)
+
+
+class Bent(PlainCNN):
+    """An activation whose output does not tell its input's sign."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for parent in list(self.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.ReLU):
+                    setattr(parent, name, nn.LeakyReLU(-0.2))
+
+
+def test_an_activation_whose_gradient_needs_its_input_does_not_overwrite_it() -> None:
+    torch.manual_seed(0)
+    model, image = Bent().eval(), noise(40, 40).requires_grad_()
+    found = folded(model)
+    given, theirs = (torch.autograd.grad(net(image).mean(), image)[0] for net in (model, found))
+    torch.testing.assert_close(given, theirs, rtol=1e-3, atol=1e-3 * float(given.abs().max()))
