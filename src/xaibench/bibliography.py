@@ -1,0 +1,95 @@
+"""The bibliography: one reference per paper that xaibench names, read from ``bibliography.toml``.
+
+Code and documentation cite a paper by its key, as in ``[selvaraju2017]``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A paper, book or web page.
+
+    Attributes:
+        key: the first author's surname in ASCII letters, the year, and a letter where two works share both.
+        authors: each as ``"Surname, Initials"``; ``"others"`` stands for the rest of a long list.
+        year: of publication.
+        title: as printed.
+        venue: journal, conference or publisher, with volume and pages where they are known.
+        topic: the heading under which the page lists it.
+        doi: the bare identifier, such as ``"10.1109/ICCV.2017.74"``; empty if there is none, or if it is not confirmed.
+        arxiv: the bare number, such as ``"1610.02391"``; empty if there is none.
+        link: the address of a work that has neither.
+    """
+
+    key: str
+    authors: tuple[str, ...]
+    year: int
+    title: str
+    venue: str
+    topic: str
+    doi: str = ""
+    arxiv: str = ""
+    link: str = ""
+
+    @property
+    def short(self) -> str:
+        """First author and year, as in "Selvaraju 2017"."""
+        return f"{self.authors[0].partition(',')[0]} {self.year}"
+
+    @property
+    def url(self) -> str:
+        """Where to read it: the DOI, else arXiv, else the link; empty if it has none of them."""
+        if self.doi:
+            return f"https://doi.org/{self.doi}"
+        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else self.link
+
+
+@cache
+def references() -> Mapping[str, Reference]:
+    """All references by key, in the order of the file.
+
+    Example:
+        >>> references()["selvaraju2017"].short
+        'Selvaraju 2017'
+    """
+    text = files("xaibench").joinpath("bibliography.toml").read_text("utf-8")
+    tables = tomllib.loads(text)
+    return MappingProxyType(
+        {key: Reference(key, **table | {"authors": tuple(table["authors"])}) for key, table in tables.items()}
+    )
+
+
+def reference(key: str) -> Reference:
+    """The reference of a key.
+
+    Raises:
+        LookupError: there is no such key; the message names similar ones.
+
+    Example:
+        >>> reference("bach2015").url
+        'https://doi.org/10.1371/journal.pone.0130140'
+    """
+    known = references()
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "`docs/bibliography.md` lists the keys."
+        raise LookupError(f"The bibliography has no paper {key!r}. {hint}")
+    return known[key]
+
+
+def find(text: str) -> Reference | None:
+    """The reference that a key or a short form, such as "Selvaraju 2017", names; None if there is none.
+
+    Two works with the same short form are told apart by their keys only: the short form names the first of them.
+    """
+    known = references()
+    return known.get(text) or next((r for r in known.values() if r.short == text), None)
