@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from xaibench import registry
-from xaibench.bibliography import Reference, find, reference, references
+from xaibench.bibliography import CITATION, Reference, find, reference, references, spell_out
 
 ROOT = Path(__file__).parents[1]
 CITING = [
@@ -23,16 +23,21 @@ CITING = [
     ROOT / "README.md",
 ]
 TEXTS = {path: path.read_text("utf-8") for path in CITING if path.name != "bibliography.md"}
-KEY = re.compile(r"\[([a-z]+[12]\d{3}[a-z]?)\]")
+KEY = re.compile(r"[a-z]+[12]\d{3}[a-z]?")
 ANCHOR = re.compile(r"bibliography\.md#([^)\s]+)")
 # "Selvaraju 2017", "Knutsson & Westin 1993", "Rong et al. 2022", "Demšar (2006)"
-NAMED = re.compile(r"\b([A-Z][^\W\d_]+(?:-[A-Z][^\W\d_]+)?)(?: et al\.| (?:&|and) [A-Z]\w+)? \(?((?:18|19|20)\d\d)\b")
+NAMED = re.compile(r"\b((?:van der )?[A-Z][^\W\d_]+(?:-[A-Z][^\W\d_]+)?)(?: et al\.| (?:&|and) [A-Z]\w+)? \(?((?:18|19|20)\d\d)\b")
 NO_PAPERS = {"JPEG 2000"}
 
 
 def ascii_letters(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text).lower()
     return re.sub("[^a-z]", "", decomposed)
+
+
+def keys_of(text: str) -> set[str]:
+    """The keys that a text cites in brackets or by a link to the bibliography's page."""
+    return {*ANCHOR.findall(text), *(key for cited in CITATION.findall(text) for key in KEY.findall(cited))}
 
 
 @pytest.mark.parametrize("entry", references().values(), ids=lambda r: r.key)
@@ -64,17 +69,16 @@ def test_every_paper_of_a_plugin_is_listed(kind: str) -> None:
 @pytest.mark.parametrize("path", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_citation_has_an_entry(path: Path) -> None:
     text = TEXTS[path]
-    cited = {*KEY.findall(text), *ANCHOR.findall(text)}
-    assert cited <= set(references())
+    assert keys_of(text) <= set(references())
     named = {f"{name} {year}" for name, year in NAMED.findall(text)}
     assert {short for short in named - NO_PAPERS if find(short) is None} == set()
 
 
 def test_every_entry_is_cited() -> None:
     everything = "\n".join(TEXTS.values())
-    cited = {*KEY.findall(everything), *ANCHOR.findall(everything), *re.findall(r'paper="([^"]+)"', everything)}
-    cited |= {entry.key for name, year in NAMED.findall(everything) if (entry := find(f"{name} {year}"))}
-    cited |= {entry.key for paper in cited if (entry := find(paper))}
+    cited = keys_of(everything) | {
+        entry.key for name, year in NAMED.findall(everything) if (entry := find(f"{name} {year}"))
+    }
     assert set(references()) - cited == set()
 
 
@@ -82,6 +86,13 @@ def test_the_page_is_printed_from_the_entries() -> None:
     printed = runpy.run_path(str(ROOT / "docs" / "bibliography_page.py"))["page"]()
     assert (ROOT / "docs" / "bibliography.md").read_text("utf-8") == printed
     assert re.findall(r'<a id="([^"]+)">', printed) == list(references())
+
+
+def test_citations_are_spelled_out() -> None:
+    assert spell_out("A ROC area [hanley1982].") == "A ROC area (Hanley 1982)."
+    assert spell_out("Chance [arras2022, adapted].") == "Chance (Arras 2022, adapted)."
+    untouched = "values in [0, 1], layer[bottleneck], [nobody2031]"
+    assert spell_out(untouched) == untouched
 
 
 def test_an_unknown_key_names_similar_ones() -> None:
@@ -94,6 +105,9 @@ def test_an_unknown_key_names_similar_ones() -> None:
 
 
 def test_reading_it_imports_no_network_library() -> None:
-    code = "import sys, xaibench.bibliography as b; b.references(); print(any(m in sys.modules for m in ('torch','numpy')))"
+    code = (
+        "import sys; from xaibench.bibliography import references; references(); "
+        "print(any(name in sys.modules for name in ('torch', 'numpy')))"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

@@ -6,12 +6,16 @@ Code and documentation cite a paper by its key, as in ``[selvaraju2017]``.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+
+# A citation: a key in brackets, with others after a semicolon or a place in the work after a comma.
+CITATION = re.compile(r"\[([a-z]+\d{4}[a-z]?(?:[;,][^\[\]]*)?)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +97,19 @@ def find(text: str) -> Reference | None:
     """
     known = references()
     return known.get(text) or next((r for r in known.values() if r.short == text), None)
+
+
+def spell_out(text: str) -> str:
+    """The text with its citations as a reader knows them.
+
+    Example:
+        >>> spell_out("Shapley values by sampling [castro2009; strumbelj2010].")
+        'Shapley values by sampling (Castro 2009; Štrumbelj 2010).'
+    """
+
+    def spelled(match: re.Match[str]) -> str:
+        known = references()
+        words = re.sub(r"[a-z]+\d{4}[a-z]?", lambda m: known[m[0]].short if m[0] in known else m[0], match[1])
+        return f"({words})" if words != match[1] else match[0]
+
+    return CITATION.sub(spelled, text)

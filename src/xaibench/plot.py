@@ -130,7 +130,7 @@ def cost_against_faithfulness(run: Run, *, target: str | None = None, ax: Axes |
 
 
 def critical_difference(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
-    """The methods on a line by their mean ranks; bars join those that Nemenyi's test cannot tell apart (Demšar 2006).
+    """The methods on a line by their mean ranks; bars join those that Nemenyi's test cannot tell apart [demsar2006].
 
     Raises:
         UserError: if no method is ranked.

@@ -35,6 +35,5 @@ def test_it_passes_every_check(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_paper_stands_in_its_sentence(name: str) -> None:
     plugin = registry.get("metric", name)
-    author, _, year = plugin.traits["paper"].partition(" ")
-    if author:
-        assert re.search(rf"{author}.* {year}", plugin.function.__doc__ or "", re.DOTALL)
+    if paper := plugin.traits["paper"]:
+        assert re.search(rf"\[{paper}\b", plugin.function.__doc__ or "")

@@ -22,7 +22,7 @@ Blur = Callable[[float], np.ndarray]
 
 
 def blur_inside(image: np.ndarray, fov: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean of the pixels inside the field of view alone (normalised convolution, Knutsson 1993).
+    """Gaussian mean of the pixels inside the field of view alone (normalised convolution, [knutsson1993]).
 
     Args:
         image: (…, H, W) in [0, 1].

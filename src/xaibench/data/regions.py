@@ -42,7 +42,7 @@ def superpixels(image: Tensor, fov: Tensor, segments: int, regions: str = "slic"
         fov: (H, W) bool.
         segments: about how many; never more than the field of view has pixels.
         regions: ``"slic"``: superpixels of the green channel, in which vessels stand out most, that follow vessel edges
-            (Achanta 2012); ``"tiles"``: squares on a grid, whatever the picture shows, those that the edge of the field
+            [achanta2012]; ``"tiles"``: squares on a grid, whatever the picture shows, those that the edge of the field
             of view cuts to less than a quarter joined to their neighbours.
 
     Returns:

@@ -32,12 +32,12 @@ SPACE = (1, 2)  # a layer's axes behind its channels
 NOISE = 1e-6  # of Σ|A|: a ΣA that is smaller is what rounding left of values that cancel
 
 
-@explainer("gradcam", family="cam", paper="Selvaraju 2017")
+@explainer("gradcam", family="cam", paper="selvaraju2017")
 def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM of the target's mean logit at one layer (Seg-Grad-CAM).
 
-    Each channel is weighted by its gradient's mean over the layer's pixels:  ReLU(Σ_k mean(g_k) A_k)  (Selvaraju 2017,
-    eq. 1 and 2, with the target of Vinogradova 2020: the mean over the target's pixels).
+    Each channel is weighted by its gradient's mean over the layer's pixels:  ReLU(Σ_k mean(g_k) A_k)  ([selvaraju2017],
+    eq. 1 and 2, with the target of [vinogradova2020]: the mean over the target's pixels).
 
     Args:
         scorer: network and target.
@@ -59,12 +59,12 @@ def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: s
     return _map(scorer, image, activation * gradient.mean(dim=SPACE, keepdim=True))
 
 
-@explainer("gradcam++", family="cam", paper="Chattopadhay 2018")
+@explainer("gradcam++", family="cam", paper="chattopadhay2018")
 def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM whose weights sum positive gradients only, each divided by 2 + ΣA_k g.
 
     ReLU(Σ_k w_k A_k),  w_k = Σ α ReLU(g_k),  α = g_k² / (2 g_k² + ΣA_k · g_k³)  at every pixel, 0 where g_k is
-    (Chattopadhay 2018). The paper's score is the exponential of a logit, which leaves a positive factor common to all
+    [chattopadhay2018]. The paper's score is the exponential of a logit, which leaves a positive factor common to all
     channels and is left out. α is taken as 1 / (2 + ΣA_k g_k): a mean over many pixels has gradients whose squares
     vanish beside the 1e-6 that other implementations add to the denominator. It was derived for a layer behind a ReLU,
     where α is in (0, 1/2]. At ``last``, whose logits are mostly negative, it can be negative and invert the map.
@@ -77,11 +77,11 @@ def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, rng: np.random.Generator
     return _map(scorer, image, activation * pixelwise.sum(dim=SPACE, keepdim=True))
 
 
-@explainer("xgradcam", family="cam", paper="Fu 2020")
+@explainer("xgradcam", family="cam", paper="fu2020")
 def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM whose weights are the gradients' mean weighted by the activation.
 
-    ReLU(Σ_k w_k A_k),  w_k = ΣA_k g_k / ΣA_k  (Fu 2020): to first order, what channel k adds to the map sums to what it
+    ReLU(Σ_k w_k A_k),  w_k = ΣA_k g_k / ΣA_k  [fu2020]: to first order, what channel k adds to the map sums to what it
     adds to the score. It was derived for a layer behind a ReLU. Elsewhere activations can cancel: a channel in which
     they do to rounding is left out, but one in which they nearly do has a large weight of any sign. The bottleneck of
     the bundled U-Nets is such a layer, a residual sum without a ReLU behind it, and on some images one channel
@@ -96,9 +96,9 @@ def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
     return _map(scorer, image, activation * torch.where(total.abs() <= NOISE * size, 0, product / total))
 
 
-@explainer("hirescam", family="cam", paper="Draelos 2020")
+@explainer("hirescam", family="cam", paper="draelos2020")
 def hirescam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
-    """Activation times gradient, pixel by pixel, summed over the channels:  ReLU(Σ_k g_k ⊙ A_k)  (Draelos 2020).
+    """Activation times gradient, pixel by pixel, summed over the channels:  ReLU(Σ_k g_k ⊙ A_k)  [draelos2020].
 
     Where only linear maps follow the layer, the map before the ReLU sums to the score, but for what the biases add.
 
@@ -108,9 +108,9 @@ def hirescam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
     return _map(scorer, image, activation * gradient)
 
 
-@explainer("layercam", family="cam", paper="Jiang 2021")
+@explainer("layercam", family="cam", paper="jiang2021")
 def layercam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
-    """Activation times positive gradient, pixel by pixel:  ReLU(Σ_k ReLU(g_k) ⊙ A_k)  (Jiang 2021).
+    """Activation times positive gradient, pixel by pixel:  ReLU(Σ_k ReLU(g_k) ⊙ A_k)  [jiang2021].
 
     Args, returns and raises as :func:`gradcam`.
     """
@@ -118,13 +118,13 @@ def layercam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
     return _map(scorer, image, activation * torch.relu(gradient))
 
 
-@explainer("seg-xrescam", family="cam", paper="Hasany 2023")
+@explainer("seg-xrescam", family="cam", paper="hasany2023")
 def seg_xrescam(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck", window: int = 2
 ) -> Tensor:
     """Activation times the gradient's mean over windows, between HiResCAM and Grad-CAM (Seg-XRes-CAM).
 
-    ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window (Hasany 2023). Windows lie side by side from the upper left; those
+    ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window [hasany2023]. Windows lie side by side from the upper left; those
     that the border cuts average what is there. The authors' program pads these with zeros, stretches all windows out of
     their places where they do not divide the layer, and takes each window's maximum unless told otherwise.
 
@@ -141,13 +141,13 @@ def seg_xrescam(
     return _map(scorer, image, activation * pooled[:, y[:, None], x])
 
 
-@explainer("scorecam", family="cam", paper="Wang 2020")
+@explainer("scorecam", family="cam", paper="wang2020")
 def scorecam(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck", baseline: str = "blur"
 ) -> Tensor:
     """Channels weighted by how far the score rises from the baseline when the picture shows only where they are active.
 
-    ReLU(Σ_k w_k A_k),  w_k = score(M_k x + (1 - M_k) x₀) - score(x₀)  (Wang 2020), M_k being A_k enlarged and scaled to
+    ReLU(Σ_k w_k A_k),  w_k = score(M_k x + (1 - M_k) x₀) - score(x₀)  [wang2020], M_k being A_k enlarged and scaled to
     [0, 1] over the field of view, outside which nothing is hidden. A channel that is constant there shows no place and
     is left out. A pass for each of the others and two more.
 
@@ -181,11 +181,11 @@ def scorecam(
     return _map(scorer, image, activation * weights[:, None, None])
 
 
-@explainer("ablationcam", family="cam", paper="Desai 2020")
+@explainer("ablationcam", family="cam", paper="desai2020")
 def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Channels weighted by how far the score falls when they are set to zero, each in a pass of its own.
 
-    ReLU(Σ_k w_k A_k),  w_k = score - score without channel k  (Desai 2020). The paper divides by the score, a factor
+    ReLU(Σ_k w_k A_k),  w_k = score - score without channel k  [desai2020]. The paper divides by the score, a factor
     common to all channels; that of a logit may be near 0 or negative, when it would invert the map. A channel that is
     zero already costs no pass.
 
@@ -203,12 +203,12 @@ def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, laye
     return _map(scorer, image, activation * weights[:, None, None])
 
 
-@explainer("eigencam", family="cam", paper="Muhammad 2020")
+@explainer("eigencam", family="cam", paper="muhammad2020")
 def eigencam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """First principal component of the layer's activations, whatever the target is.
 
     ReLU(Σ_k v_k A_k),  v the first right singular vector of the (pixels × channels) activations, which are not centred
-    (Muhammad 2020). Its sign is arbitrary; here what is farthest from zero is positive, so that no map is empty. Behind
+    [muhammad2020]. Its sign is arbitrary; here what is farthest from zero is positive, so that no map is empty. Behind
     a ReLU nothing is cut then. The whole frame counts, as in the paper, and with it the black around the field of view,
     which the component of a coarse layer shows more than anything inside. At ``last`` it can be the background, where
     logits lie as far from zero as on vessels.

@@ -84,7 +84,7 @@ def green_contrast(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, s
     return torch.from_numpy(np.where(fov, np.maximum(background - green, 0), 0).astype(np.float32))
 
 
-@explainer("frangi", family="control", control=True, paper="Frangi 1998", library="scikit-image")
+@explainer("frangi", family="control", control=True, paper="frangi1998", library="scikit-image")
 def frangi(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Vesselness of the green channel at scales of 1 to 4 px of DRIVE: a vessel filter that knows no network.
 

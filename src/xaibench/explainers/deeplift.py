@@ -25,7 +25,7 @@ from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
 
-@explainer("deeplift", family="gradient", signed=True, paper="Shrikumar 2017", sums_to="difference")
+@explainer("deeplift", family="gradient", signed=True, paper="shrikumar2017", sums_to="difference")
 def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baseline: str = "blur") -> Tensor:
     """Contributions to the difference from a reference, by the rescale rule.
 
@@ -53,7 +53,7 @@ def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baselin
     return contributions(scorer, image.to(scorer.device), scorer.reference(baseline, image))
 
 
-@explainer("deep-shap", family="shapley", signed=True, stochastic=True, paper="Lundberg 2017")
+@explainer("deep-shap", family="shapley", signed=True, stochastic=True, paper="lundberg2017")
 def deep_shap(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 10) -> Tensor:
     """DeepLIFT averaged over references: an approximation of Shapley values of pixels (section 4.2 of the paper).
 

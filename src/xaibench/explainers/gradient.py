@@ -17,7 +17,7 @@ from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
 
-@explainer("saliency", family="gradient", paper="Simonyan 2013", library="captum")
+@explainer("saliency", family="gradient", paper="simonyan2013", library="captum")
 def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Absolute gradient of the score, the largest of the three colours.
 
@@ -39,7 +39,7 @@ def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tens
     "input-x-gradient",
     family="gradient",
     signed=True,
-    paper="Shrikumar 2016",
+    paper="shrikumar2016",
     library="captum",
     known_failures={
         "planted-evidence": "it says what scaling to black would cost, and the darkest vessel of all is black"
@@ -64,7 +64,7 @@ def input_x_gradient(scorer: Scorer, image: Tensor, *, rng: np.random.Generator)
     "integrated-gradients",
     family="gradient",
     signed=True,
-    paper="Sundararajan 2017",
+    paper="sundararajan2017",
     library="captum",
     sums_to="difference",
 )
@@ -73,7 +73,7 @@ def integrated_gradients(
 ) -> Tensor:
     """Gradients averaged along the straight path from a picture without vessels, times the difference.
 
-    The sum of the map is the score less the baseline's score (completeness, Sundararajan 2017), up to the error of
+    The sum of the map is the score less the baseline's score (completeness, [sundararajan2017]), up to the error of
     Gauss-Legendre quadrature: under 1 % with 50 steps on the bundled networks. captum would push all steps at once
     through the network, several gigabytes for a whole fundus image; here they go one by one.
 
@@ -99,7 +99,7 @@ def integrated_gradients(
     return path[0].sum(0).detach()
 
 
-@explainer("smoothgrad", family="gradient", stochastic=True, paper="Smilkov 2017", library="captum")
+@explainer("smoothgrad", family="gradient", stochastic=True, paper="smilkov2017", library="captum")
 def smoothgrad(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 25, noise: float = 0.05
 ) -> Tensor:
@@ -125,7 +125,7 @@ def smoothgrad(
     return _noisy_gradient(scorer, image, "smoothgrad", samples, noise).abs().amax(0)
 
 
-@explainer("smoothgrad-squared", family="gradient", stochastic=True, paper="Hooker 2019", library="captum")
+@explainer("smoothgrad-squared", family="gradient", stochastic=True, paper="hooker2019", library="captum")
 def smoothgrad_squared(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 25, noise: float = 0.05
 ) -> Tensor:
@@ -139,14 +139,14 @@ def smoothgrad_squared(
     return _noisy_gradient(scorer, image, "smoothgrad_sq", samples, noise).sum(0)
 
 
-@explainer("expected-gradients", family="gradient", signed=True, stochastic=True, paper="Erion 2021")
+@explainer("expected-gradients", family="gradient", signed=True, stochastic=True, paper="erion2021")
 def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 50) -> Tensor:
     """Integrated gradients averaged over many baselines, each at one random point of its path; GradientSHAP.
 
     The baselines are the picture blurred to a random degree: there is no set of training images that an explainer may
     look at, and other eyes' pictures would put their vessels where this one has none. The points of the paths are
     stratified, one in each of ``samples`` equal parts, which takes most of the variance out of the sum: it is the score
-    less the mean score of the baselines within about 5 % (Erion 2021; Lundberg 2017). captum's and shap's versions push
+    less the mean score of the baselines within about 5 % [erion2021; lundberg2017]. captum's and shap's versions push
     all samples through the network at once.
 
     Args:
@@ -172,13 +172,13 @@ def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
     return (total / samples).sum(0)
 
 
-@explainer("guided-backprop", family="gradient", paper="Springenberg 2014")
+@explainer("guided-backprop", family="gradient", paper="springenberg2014")
 def guided_backprop(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Gradient that passes a ReLU only where it is positive and the ReLU was open.
 
     The rule is put on the ReLU *function*: a hook on modules, as captum has it, misses activations called as functions
     and mixes up a module that the network uses twice. Known to be nearly the same whatever the weights are
-    (Adebayo 2018).
+    [adebayo2018].
 
     Returns:
         (H, W) float32, >= 0: absolute value, the largest of the three colours.
@@ -189,7 +189,7 @@ def guided_backprop(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) 
     return _with_relu(scorer, image, open_only=True).abs().amax(0)
 
 
-@explainer("deconvolution", family="gradient", paper="Zeiler 2014")
+@explainer("deconvolution", family="gradient", paper="zeiler2014")
 def deconvolution(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Gradient that passes a ReLU only where it is positive, open or not.
 
@@ -202,7 +202,7 @@ def deconvolution(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) ->
     return _with_relu(scorer, image, open_only=False).abs().amax(0)
 
 
-@explainer("guided-gradcam", family="gradient", paper="Selvaraju 2017")
+@explainer("guided-gradcam", family="gradient", paper="selvaraju2017")
 def guided_gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Product of guided backpropagation and Grad-CAM (section 3.3 of the paper).
 

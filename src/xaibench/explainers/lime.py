@@ -15,7 +15,7 @@ from xaibench.scorer import Scorer
 from xaibench.scorer.coalition_game import region_game
 
 
-@explainer("lime", family="lime", signed=True, stochastic=True, paper="Ribeiro 2016", library="lime")
+@explainer("lime", family="lime", signed=True, stochastic=True, paper="ribeiro2016", library="lime")
 def lime(
     scorer: Scorer,
     image: Tensor,
@@ -29,7 +29,7 @@ def lime(
     """Weights of a ridge regression of the score on which superpixels are present (LIME).
 
     Random coalitions, each region present with probability ½, weighted by their cosine similarity to the whole picture
-    (kernel width .25), and lime's ridge regression (penalty 1) with no features left out (Ribeiro 2016). The penalty
+    (kernel width .25), and lime's ridge regression (penalty 1) with no features left out [ribeiro2016]. The penalty
     shrinks the weights by a share of about 4 / (samples × mean kernel weight), 2 % by default.
 
     lime hides a region by its mean colour unless told otherwise. Superpixels follow vessels, and a region that is a

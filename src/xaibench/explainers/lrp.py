@@ -15,24 +15,24 @@ from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
 
-@explainer("lrp", family="gradient", signed=True, paper="Bach 2015", sums_to="score")
+@explainer("lrp", family="gradient", signed=True, paper="bach2015", sums_to="score")
 def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: float = 0.25) -> Tensor:
     """Layer-wise relevance propagation: ε-rule, what bias and ε absorb shared evenly, so that the sum is the score.
 
     An affine operation z = Wx + b hands relevance R on as x · Wᵀ(R / (z + ε sign z)). What bias and ε absorb in the
-    rule of Bach 2015 is shared evenly by the operation's inputs (the ``bias_factor`` 1 of Arras 2017), so that the
+    rule of [bach2015] is shared evenly by the operation's inputs (the ``bias_factor`` 1 of [arras2017]), so that the
     relevance of all pixels sums to the score: within 1 %, tested. With large biases and ε that is most of it: of
     ``unet-drive``'s maps over nine tenths of the sum have been shared evenly somewhere. They are in part a blur of the
     target's own logits, which no check of the sum can tell. Batch norm is canonised: it makes one operation with
     the convolution before it. Nonlinearities hand relevance on as it is, sums in proportion to the summands,
     concatenations and crops where it came from, maximum poolings to the winner, gates to the signal and not to the gate
-    (Arras 2017). captum's LRP knows neither transposed convolutions nor concatenations nor additions.
+    [arras2017]. captum's LRP knows neither transposed convolutions nor concatenations nor additions.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        epsilon: in units of the root mean square of the operation's output (Montavon 2019 takes .25).
+        epsilon: in units of the root mean square of the operation's output ([montavon2019] takes .25).
 
     Returns:
         (H, W) float32, signed, summed over the colours, in logits.

@@ -21,7 +21,7 @@ LEVELS = 1000  # of a mask's values, beyond which they count as the same
 AREA_WEIGHT = (3.0, 300.0)  # of the area's penalty in units of the score to be kept, in the first and the last step
 
 
-@explainer("occlusion", family="perturbation", signed=True, paper="Zeiler 2014")
+@explainer("occlusion", family="perturbation", signed=True, paper="zeiler2014")
 def occlusion(
     scorer: Scorer,
     image: Tensor,
@@ -33,7 +33,7 @@ def occlusion(
 ) -> Tensor:
     """How far the score falls when a square window is hidden, averaged over the windows a pixel lies in.
 
-    Positive where hiding lowers the score (Zeiler 2014). The windows are those of captum's ``Occlusion``, and the map
+    Positive where hiding lowers the score [zeiler2014]. The windows are those of captum's ``Occlusion``, and the map
     agrees with its map; but a window is scored by a crop around it where the network is local, and windows outside the
     field of view hide nothing and cost no pass.
 
@@ -81,7 +81,7 @@ def _steps(length: int, patch: int, stride: int) -> range:
     return range(0, -(-(length - patch) // stride) * stride + 1, stride)
 
 
-@explainer("feature-ablation", family="perturbation", signed=True, paper="Robnik-Sikonja 2008", library="captum")
+@explainer("feature-ablation", family="perturbation", signed=True, paper="robniksikonja2008", library="captum")
 def feature_ablation(
     scorer: Scorer,
     image: Tensor,
@@ -93,7 +93,7 @@ def feature_ablation(
 ) -> Tensor:
     """How far the score falls when one superpixel is hidden, all others present.
 
-    A pass per superpixel and one for the picture (Robnik-Sikonja 2008). captum is given the game and not the picture,
+    A pass per superpixel and one for the picture [robniksikonja2008]. captum is given the game and not the picture,
     of which it would make a masked copy and a mask for every pass.
 
     Args:
@@ -118,7 +118,7 @@ def feature_ablation(
     return spread(falls[0].numpy(), labels, scorer.target.fov)
 
 
-@explainer("rise", family="perturbation", signed=True, stochastic=True, paper="Petsiuk 2018")
+@explainer("rise", family="perturbation", signed=True, stochastic=True, paper="petsiuk2018")
 def rise(
     scorer: Scorer,
     image: Tensor,
@@ -131,7 +131,7 @@ def rise(
 ) -> Tensor:
     """How much higher the score is on average when a pixel is kept by a random smooth mask (RISE).
 
-    The masks are grids of 0 and 1, shifted at random and enlarged linearly (Petsiuk 2018). At each pixel the map is the
+    The masks are grids of 0 and 1, shifted at random and enlarged linearly [petsiuk2018]. At each pixel the map is the
     mean of score - mean score, weighted by the masks' values there:  Σ (s_i - s̄) M_i / Σ M_i.  The paper has
     Σ s_i M_i / (samples × keep), which suits probabilities: a logit has no natural zero, its offset would appear in the
     map as the pattern of how often each pixel happened to be kept. The paper hides by black; here a baseline hides.
@@ -205,7 +205,7 @@ def hats(size: int, cell: int, shift: float = 0.0) -> np.ndarray:
     return weights
 
 
-@explainer("extremal", family="perturbation", paper="Fong 2019")
+@explainer("extremal", family="perturbation", paper="fong2019")
 def extremal(
     scorer: Scorer,
     image: Tensor,
@@ -219,7 +219,7 @@ def extremal(
     """The smooth mask of a given area that, when all else is blurred, keeps the score highest.
 
     The mask blends the picture into its blurred version. It is learned by Adam: it maximises the score, divided by the
-    score that there is to keep, less a growing penalty on the area (Fong 2019): the mean square of mask less ideal,
+    score that there is to keep, less a growing penalty on the area [fong2019]: the mean square of mask less ideal,
     which is 1 on the share ``area`` of the field of view where the mask is highest and 0 elsewhere. Where the mask is
     the same, as it is everywhere at first, the ideal is the mean over all orders: sorting, as in the paper, chooses by
     place, and the mask then stays in the band of the picture in which it was made to begin. The mask is smooth by

@@ -31,7 +31,7 @@ LEAF = 64  # px, the area below which partition-shap divides no further
     family="shapley",
     signed=True,
     stochastic=True,
-    paper="Lundberg 2017",
+    paper="lundberg2017",
     library="shap",
     sums_to="difference",
 )
@@ -48,7 +48,7 @@ def kernel_shap(
     """Shapley values of superpixels by a weighted regression on the scores of sampled coalitions (Kernel SHAP).
 
     The regression's weights are those for which it gives the Shapley values where all coalitions are sampled, and its
-    sum is held at the score less the baseline's score (Lundberg 2017, theorem 2). shap's default keeps the ten most
+    sum is held at the score less the baseline's score [lundberg2017, theorem 2]. shap's default keeps the ten most
     important players and sets the others to 0; here all are kept.
 
     Args:
@@ -91,7 +91,7 @@ def kernel_shap(
     family="shapley",
     signed=True,
     stochastic=True,
-    paper="Castro 2009",
+    paper="castro2009",
     library="captum",
     sums_to="difference",
 )
@@ -105,7 +105,7 @@ def shapley_sampling(
     regions: str = "slic",
     baseline: str = "blur",
 ) -> Tensor:
-    """Shapley values of superpixels by adding them one after the other in random orders (Castro 2009; Strumbelj 2010).
+    """Shapley values of superpixels by adding them one after the other in random orders [castro2009; strumbelj2010].
 
     A region's value is the mean of what the score rises by when it joins. Each order sums to the score less the
     baseline's score, so that the map does, too. captum is given the game and not the picture, of which it would make a
@@ -135,14 +135,14 @@ def shapley_sampling(
     return spread(values[0].numpy(), labels, scorer.target.fov)
 
 
-@explainer("partition-shap", family="shapley", signed=True, paper="Lundberg 2020", library="shap", sums_to="difference")
+@explainer("partition-shap", family="shapley", signed=True, paper="lundberg2020", library="shap", sums_to="difference")
 def partition_shap(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 300, baseline: str = "blur"
 ) -> Tensor:
     """Owen values of a field of view that is halved again and again where the score changes most (Partition SHAP).
 
     The field of view is halved across its longer side, each half again, and so on: a part shares its value with its
-    sibling as two players would, with the rest of the picture hidden and shown (Owen 1977; Lundberg 2020). Passes go
+    sibling as two players would, with the rest of the picture hidden and shown [owen1977; lundberg2020]. Passes go
     where halving changes the score most, so that regions are small where it matters. It sums to the score less the
     baseline's score.
 

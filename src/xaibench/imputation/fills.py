@@ -55,9 +55,8 @@ def prepare_fill(name: str, image: np.ndarray, fov: np.ndarray, *, scale: float,
 
     * ``inpaint``: each removed pixel is the weighted mean of its eight neighbours, solved for all at once, plus
       Gaussian noise of standard deviation .01, clipped to [0, 1] (only the noise can lead out of it). The noise is one
-      field, drawn here, so that two steps differ in nothing but the pixels removed. Noisy linear imputation: ROAD (Rong
-      et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods"). With everything removed,
-      the mean colour of the field of view plus noise.
+      field, drawn here, so that two steps differ in nothing but the pixels removed. Noisy linear imputation: ROAD
+      [rong2022]. With everything removed, the mean colour of the field of view plus noise.
     * ``blur``: Gaussian, σ = 10 px × scale, of the pixels inside the field of view alone (normalised convolution).
     * ``mean``: the local mean of the field of view, the same with σ = 40 px × scale.
     * ``zero``: black. The bad example: it paints edges that a network takes for vessels.

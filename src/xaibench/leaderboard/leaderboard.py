@@ -145,7 +145,7 @@ class Leaderboard:
         return float(low), float(high)
 
     def critical_difference(self) -> tuple[tuple[str, ...], np.ndarray, float]:
-        """What a critical-difference diagram shows (Demšar 2006): ranked methods, their mean ranks, and how far two of
+        """What a critical-difference diagram shows [demsar2006]: ranked methods, their mean ranks, and how far two of
         these lie apart before Nemenyi's test at .05 tells them apart (NaN with fewer than two methods)."""
         ranked = [r for r in self.rows if r.rank is not None]
         difference = nemenyi.critical_difference(len(ranked), len(self.cases))

@@ -21,10 +21,10 @@ VISIBLE = 0.1  # of the maximum
     range=(0, 1),
     invariant="scale",
     chance=0,
-    paper="Chalasani 2020",
+    paper="chalasani2020",
 )
 def sparseness(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
-    """Gini index of the positive attribution in the field of view: 0 even, near 1 on a few pixels (Chalasani 2020)."""
+    """Gini index of the positive attribution in the field of view: 0 even, near 1 on a few pixels [chalasani2020]."""
     positive = np.sort(np.maximum(attribution[case.fov.numpy()], 0).astype(np.float64))
     total, n = float(positive.sum()), positive.size
     if total == 0 or positive[0] == positive[-1]:
@@ -32,9 +32,9 @@ def sparseness(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.r
     return Score(float((2 * np.arange(1, n + 1) - n - 1) @ positive) / (n * total))
 
 
-@metric("entropy", family="complexity", better="none", range=(0, math.inf), invariant="scale", paper="Bhatt 2020")
+@metric("entropy", family="complexity", better="none", range=(0, math.inf), invariant="scale", paper="bhatt2020")
 def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
-    """Entropy of |a| ÷ Σ|a| over the field of view, in nats: ln of its n pixels if all are equal (Bhatt 2020).
+    """Entropy of |a| ÷ Σ|a| over the field of view, in nats: ln of its n pixels if all are equal [bhatt2020].
 
     A map of zeros says as little as a constant one.
     """
@@ -52,10 +52,10 @@ def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.rand
     better="none",
     range=(0, math.inf),
     invariant="scale",
-    paper="Nguyen 2020",
+    paper="nguyen2020",
 )
 def effective_complexity(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
-    """Number of field-of-view pixels in which |a| is above 10 % of its maximum (after Nguyen 2020).
+    """Number of field-of-view pixels in which |a| is above 10 % of its maximum [nguyen2020, adapted].
 
     A map of zeros says as little as a constant one: all of them.
     """

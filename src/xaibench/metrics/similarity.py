@@ -61,7 +61,7 @@ class Levels:
         """Share of the size of an (n,) bool mask that its |mask| highest pixels cover, ties in expectation.
 
         Returns:
-            In [0, 1]; chance is the mask's share of the pixels (Arras 2022).
+            In [0, 1]; chance is the mask's share of the pixels [arras2022].
         """
         inside = self.level[mask]
         left = inside.size - np.cumsum(self.counts[::-1])[::-1]  # places, once a level and all above it are taken
@@ -93,7 +93,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def mass_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float:
-    """Share of the positive attribution in the field of view that lies on the mask (Arras 2022).
+    """Share of the positive attribution in the field of view that lies on the mask [arras2022].
 
     Args:
         attribution: (H, W).
@@ -113,7 +113,7 @@ def near(mask: np.ndarray, radius: float = POINTING_RADIUS) -> np.ndarray:
 
 
 def pointing_hit(attribution: np.ndarray, close: np.ndarray, fov: np.ndarray) -> float:
-    """Whether the highest pixel lies where ``close`` is true, see :func:`near`; ties in expectation (Zhang 2018).
+    """Whether the highest pixel lies where ``close`` is true, see :func:`near`; ties in expectation [zhang2018].
 
     Returns:
         1 or 0, or the share of hits among pixels that tie for the maximum.

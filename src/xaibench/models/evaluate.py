@@ -63,7 +63,7 @@ def check_logits(model: nn.Module, logits: Any, size: tuple[int, ...]) -> None:
 
 
 def cldice(prediction: np.ndarray, vessels: np.ndarray) -> float:
-    """Centreline Dice (Shit 2021): harmonic mean of how much of each one's skeleton lies in the other.
+    """Centreline Dice [shit2021]: harmonic mean of how much of each one's skeleton lies in the other.
 
     Args:
         prediction, vessels: (H, W) bool.

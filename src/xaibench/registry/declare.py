@@ -37,7 +37,7 @@ def explainer(
         stochastic: whether another seed may give another map.
         control: a map no method should lose to; it stands apart in tables.
         sees_labels: the function takes a keyword ``case`` and reads the labels; allowed to controls only.
-        paper: first author and year of the source, such as ``"Selvaraju 2017"``.
+        paper: the source: a key of the bibliography, such as ``"selvaraju2017"``, or first author and year.
         library: the library that computes it, if it is not the plugin itself.
         sums_to: what the map promises to sum to: ``"difference"`` of the scores of the image and of the reference that
             the parameter ``baseline`` names, ``"score"`` of the image, or ``""`` if it promises nothing.
@@ -95,7 +95,7 @@ def metric(
         chance: what a constant map scores, if it is the same number for every image.
         gate: a method passes if its mean is at this value or on its better side; the column ranks nothing.
         targets: whose maps it asks the method for, so that passes can be shared with the map of the run.
-        paper: first author and year of the source.
+        paper: the source: a key of the bibliography, or first author and year.
         known_failures: conformance checks that the metric cannot pass by its nature, each with the reason.
     """
     for what, value, known in (

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from types import CodeType, FunctionType
 from typing import Any
 
+from xaibench.bibliography import spell_out
 from xaibench.registry.entry_points import loaded, points_of
 
 _INJECTED = {"rng", "split", "case", "method"}  # keyword arguments that the caller supplies: no hyper-parameters
@@ -40,8 +41,8 @@ class Plugin:
 
     @property
     def summary(self) -> str:
-        """First line of the docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+        """First line of the docstring, its citations spelled out."""
+        return spell_out((inspect.getdoc(self.function) or "").partition("\n")[0])
 
     @property
     def parameters(self) -> dict[str, Any]:

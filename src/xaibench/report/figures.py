@@ -1,6 +1,6 @@
 """The figures of a run, each drawn on axes that are given; matplotlib is imported only when one is drawn.
 
-Methods have the colours of Okabe and Ito (2008), which are told apart with any kind of colour vision, and markers of
+Methods have the colours of Okabe and Ito [okabe2008], told apart with any kind of colour vision, and markers of
 their own; controls are grey.
 """
 
@@ -152,7 +152,7 @@ def pareto(board: Leaderboard) -> list[int]:
 
 
 def critical_difference(ax: Axes, board: Leaderboard) -> Axes:
-    """Mean ranks on a line, the best left; a bar joins methods that Nemenyi's test cannot tell apart (Demšar 2006)."""
+    """Mean ranks on a line, the best left; a bar joins methods that Nemenyi's test cannot tell apart [demsar2006]."""
     names, ranks, difference = board.critical_difference()
     k = len(names)
     if not k:

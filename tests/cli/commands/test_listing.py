@@ -36,6 +36,27 @@ def test_explainers_say_which_are_controls_and_what_they_take(xaibench: Run) -> 
     assert "layer=bottleneck" in xaibench("list", "explainers").out
 
 
+def test_explainers_and_metrics_name_their_papers(xaibench: Run) -> None:
+    found = {f["name"]: f for kind in ("explainers", "metrics") for f in strict(xaibench("list", kind, "--json").out)}
+    gradcam = found["gradcam"]
+    assert gradcam["paper"] == "Selvaraju 2017" and gradcam["key"] == "selvaraju2017"
+    assert gradcam["doi"] == "10.1109/ICCV.2017.74" and gradcam["arxiv"] == "1610.02391"
+    assert gradcam["title"].startswith("Grad-CAM: Visual Explanations") and gradcam["url"].endswith(gradcam["doi"])
+    assert found["srg"]["paper"] == "Blücher 2024" and found["srg"]["arxiv"] == "2401.06654"
+    assert found["random"]["paper"] == found["random"]["key"] == found["random"]["url"] == ""
+    assert "(Arras 2022)" in found["mass-thin"]["summary"]
+    link = "| [Selvaraju 2017](https://doi.org/10.1109/ICCV.2017.74) |"
+    assert link in xaibench("list", "explainers", "--markdown").out
+    text = xaibench("list", "explainers").out
+    assert "Selvaraju 2017" in text and "https://" not in text
+
+
+def test_a_paper_that_the_bibliography_does_not_list_is_named_as_the_plugin_does() -> None:
+    own = registry.explainer("own", family="cam", paper="Nobody 2031")(lambda scorer, image, *, rng: image[0])
+    about = listing._about(own)
+    assert about["paper"] == "Nobody 2031" and about["key"] == about["url"] == ""
+
+
 def test_an_endless_range_is_null(xaibench: Run) -> None:
     found = {f["name"]: f for f in strict(xaibench("list", "metrics", "--json").out)}
     assert found["srg"]["range"] == [None, None] and found["lift-thin"]["range"] == [0, None]

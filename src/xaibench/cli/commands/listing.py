@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xaibench import cache, registry
+from xaibench.bibliography import find
 from xaibench.cli.console import Console, table
 from xaibench.cli.parser import Parser, one_of
 
@@ -37,11 +38,12 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         nothing = {"family": "", "control": False, "parameters": {}, "summary": ""}
         console.out_json(found + [{"name": n, **nothing, "error": reason} for n, reason in broken.items()])
         return 0
-    heads, lines = columns(kind, found)
     if args.markdown:
+        heads, lines = columns(kind, [f | {"paper": _linked(f)} if "paper" in f else f for f in found])
         rows = [heads, ["---"] * len(heads), *lines]
         console.out("\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows))
     else:
+        heads, lines = columns(kind, found)
         console.out("\n".join(map(_fit, table(heads, lines, left=len(heads)).splitlines())))
     for reason in broken.values():
         console.out(f"not usable: {reason}")
@@ -129,7 +131,15 @@ def _about(plugin: registry.Plugin) -> dict[str, Any]:
     }
     if plugin.kind == "model":
         return about | (_bundled(plugin.name) if plugin.function.__module__ == "xaibench.models.bundled" else {})
-    return about | plugin.traits
+    source = _source(plugin.traits["paper"]) if "paper" in plugin.traits else {}
+    return about | plugin.traits | source
+
+
+def _source(paper: str) -> dict[str, str]:
+    """The paper of a plugin; of one that the bibliography does not list, what the plugin says."""
+    listed = find(paper)
+    details = {name: getattr(listed, name) if listed else "" for name in ("key", "title", "doi", "arxiv", "url")}
+    return {"paper": listed.short if listed else paper} | details
 
 
 def _bundled(name: str) -> dict[str, Any]:
@@ -170,6 +180,11 @@ def _weights(about: dict[str, Any]) -> str:
     held_out = not isinstance(recipe, dict) or recipe.get("holdout") != 0
     where = "" if held_out or not shown else "; on images that it was trained on"
     return f" ({', '.join([size + where, *shown])})"
+
+
+def _linked(about: dict[str, Any]) -> str:
+    """The paper as Markdown: a link where the bibliography has its address."""
+    return f"[{about['paper']}]({about['url']})" if about["url"] else about["paper"]
 
 
 def _range(low: float, high: float) -> str:

@@ -12,7 +12,7 @@ PLANE = 3.0  # px at DRIVE's scale: s.d. of the Gaussian within which a plane co
 
 
 def vesselness(green: np.ndarray, fov: np.ndarray, *, scale: float = 1.0) -> np.ndarray:
-    """Frangi's vesselness of the green channel at scales of 1 to 4 px (Frangi 1998).
+    """Frangi's vesselness of the green channel at scales of 1 to 4 px [frangi1998].
 
     Args:
         green: (H, W) in [0, 1].
@@ -38,7 +38,7 @@ def continued(green: np.ndarray, fov: np.ndarray, *, scale: float = 1.0) -> np.n
     """Continue the green channel beyond the edge of the field of view, which would be the strongest ridge and edge.
 
     Each pixel there takes the value of the plane that fits the field of view around it best (normalised convolution of
-    first order, Knutsson & Westin 1993), so that light which falls off towards the edge goes on falling: a constant or
+    first order, [knutsson1993]), so that light which falls off towards the edge goes on falling: a constant or
     mirrored continuation leaves a valley along the edge, to which the filter gives up to four fifths of its response.
     The outermost pixels of the field, darkened by the aperture, are replaced, too.
 

@@ -23,7 +23,7 @@ _FILE = re.compile(r"(?:.*/)?Image_(\d\d[LR])(?:_(1stHO|2ndHO))?\.\w+", re.IGNOR
 
 @dataset("chase")
 def chase(*, split: str = "test", root: str = "") -> Cases:
-    """CHASE_DB1, 999 × 960 px at its native size, two observers, field of view estimated (Fraz 2012).
+    """CHASE_DB1, 999 × 960 px at its native size, two observers, field of view estimated [fraz2012; owen2009].
 
     Of all 28 images, ``training`` is the customary first 20 (children 01 to 10) and ``test`` the last 8 (11 to 14). In
     a smaller copy ``test`` is children 06 to 10 and ``training`` the others; the note of the cases says so. Both eyes

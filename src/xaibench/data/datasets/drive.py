@@ -25,7 +25,7 @@ _FILE = re.compile(r"(?:.*/)?(training|test)/(images|1st_manual|2nd_manual|mask)
 
 @dataset("drive")
 def drive(*, split: str = "test", root: str = "") -> Cases:
-    """DRIVE, 565 × 584 px, with field-of-view masks and, on the test part, a second observer (Staal 2004).
+    """DRIVE, 565 × 584 px, with field-of-view masks and, on the test part, a second observer [staal2004].
 
     ``training`` is images 21 to 40, ``test`` is 01 to 20, ``validation`` is 31 to 35, which are also in ``training``.
     Where the test part has no labels, as in today's download, ``test`` is 36 to 40 instead and ``training`` is 21 to

@@ -13,7 +13,7 @@ from xaibench.registry import dataset
 
 SPLITS = ("test", "training", "all")
 FULL = 45
-TRAINED = 5  # images of each kind that train, as in Orlando 2017
+TRAINED = 5  # images of each kind that train, as in [orlando2017]
 HINT = (
     "Get HRF (CC BY 4.0) from https://www5.cs.fau.de/research/data/fundus-images and put it, unpacked or as a zip "
     "file, into data/HRF, or set XAIBENCH_HRF to where it is."
@@ -24,10 +24,10 @@ _FILE = re.compile(r"(?:.*/)?(images|manual1|mask)/(\d\d_(?:dr|g|h))(?:_mask)?\.
 
 @dataset("hrf")
 def hrf(*, split: str = "test", root: str = "") -> Cases:
-    """HRF, 3504 × 2336 px at its native size, with field-of-view masks, one observer (Budai 2013).
+    """HRF, 3504 × 2336 px at its native size, with field-of-view masks, one observer [budai2013].
 
     ``training`` is the first five images of each kind (``h`` healthy, ``dr`` diabetic retinopathy, ``g`` glaucoma) and
-    ``test`` the other ten, the split of Orlando 2017; HRF has none of its own. ``all`` is everything.
+    ``test`` the other ten, the split of [orlando2017]; HRF has none of its own. ``all`` is everything.
 
     Args:
         split: ``"test"``, ``"training"`` (or ``"train"``) or ``"all"``.

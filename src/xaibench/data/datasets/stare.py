@@ -24,7 +24,7 @@ _FILE = re.compile(r"(?:.*/)?im(\d{4})(?:\.(ah|vk))?\.[a-z]+(?:\.gz)?", re.IGNOR
 
 @dataset("stare")
 def stare(*, split: str = "test", root: str = "") -> Cases:
-    """STARE, 700 × 605 px at its native size, two observers, field of view estimated (Hoover 2000).
+    """STARE, 700 × 605 px at its native size, two observers, field of view estimated [hoover2000].
 
     The labels of Adam Hoover (``ah``) are the truth, those of Valentina Kouznetsova (``vk``) the second observer. STARE
     has no split of its own: ``training`` is the first ten of its 20 labelled images (im0001 to im0139) and ``test`` the

@@ -1,7 +1,7 @@
 """Vessel trees of a synthetic retina, as geometry: where each vessel runs and how wide it is.
 
 Each tree is grown by adding one vessel at a time towards the point that is farthest from all vessels so far, as in
-constrained constructive optimisation (Schreiner & Buxbaum 1993); the radii then follow from the tips upwards.
+constrained constructive optimisation [schreiner1993]; the radii then follow from the tips upwards.
 
 All coordinates are (x, y) in px at 24 µm/px; the origin is the centre of the full camera field, y points down.
 """

@@ -1,7 +1,7 @@
 """One vessel after another on a synthetic retina: forks, courses and the radii that belong to them.
 
-At a fork the daughters part at about 78° and the radii obey r0^x = r1^x + r2^x with x = 2.55 (Murray 1926; the
-exponent as measured on retinas, Al-Diri et al. 2010); a smaller daughter turns the parent less (Zamir 1976).
+At a fork the daughters part at about 78° and the radii obey r0^x = r1^x + r2^x with x = 2.55 ([murray1926]; the
+exponent as measured on retinas, [aldiri2010]); a smaller daughter turns the parent less [zamir1976].
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def solve_inpaint(
 
     Each removed pixel equals the mean of its neighbours inside the domain, with weights 1/6 for those that share an
     edge and 1/12 for those that share a corner, renormalised where some lie outside. This is the linear imputation of
-    ROAD (Rong et al. 2022) without its noise. Imputed values lie between the least and the greatest known value.
+    ROAD [rong2022] without its noise. Imputed values lie between the least and the greatest known value.
 
     Where a connected part of the domain is removed entirely nothing is known of it: it becomes the mean of the
     original image over the domain, per channel.

@@ -23,7 +23,7 @@ def resample_weights(images: int, seed: int, resamples: int = RESAMPLES) -> np.n
 
 
 def interval(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap interval of the mean over images (Efron 1979), which covers it with 95 %.
+    """Percentile bootstrap interval of the mean over images [efron1979], which covers it with 95 %.
 
     Args:
         values: (M, images); a row with a NaN has no interval.

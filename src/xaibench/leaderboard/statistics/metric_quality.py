@@ -30,7 +30,7 @@ class Quality:
         metric: the column's name.
         family: the metric's family.
         better: which end is better.
-        effect: matched-pairs rank-biserial correlation of truth less noise over images (Kerby 2014), in [-1, 1]: 1
+        effect: matched-pairs rank-biserial correlation of truth less noise over images [kerby2014], in [-1, 1]: 1
             where the truth scores better on every image. Without a better end: where it scores higher.
         p: Wilcoxon's p-value of the same differences, two-sided.
         tells: whether it tells noise from the truth: ``"yes"``, ``"no"`` (p > .05), ``"wrong way"`` (noise scores

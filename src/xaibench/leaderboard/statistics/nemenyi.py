@@ -1,4 +1,4 @@
-"""The critical difference of mean ranks, for the diagram of Demšar (2006): pure functions, without ``scipy.stats``."""
+"""The critical difference of mean ranks, for the diagram of [demsar2006]: pure functions, without ``scipy.stats``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BELOW = _normal_cdf(_GRID)
 def studentized_range_cdf(q: float, k: int) -> float:
     """P(range of k independent standard normal values ≤ q), k ∫ φ(z) [Φ(z) − Φ(z − q)]ᵏ⁻¹ dz.
 
-    This is the studentized range with infinite degrees of freedom (Tukey 1953).
+    This is the studentized range with infinite degrees of freedom [tukey1953].
 
     Example:
         >>> round(studentized_range_cdf(2.772, 2), 3)              # |difference| ≤ 1.96 √2
@@ -43,7 +43,7 @@ def studentized_range_quantile(k: int, alpha: float = ALPHA) -> float:
         alpha: in (0, 1).
 
     Example:
-        >>> round(studentized_range_quantile(4) / 2**0.5, 3)       # Demšar (2006), table 5
+        >>> round(studentized_range_quantile(4) / 2**0.5, 3)       # [demsar2006, table 5]
         2.569
     """
     low, high = 0.0, 20.0
@@ -54,7 +54,7 @@ def studentized_range_quantile(k: int, alpha: float = ALPHA) -> float:
 
 
 def critical_difference(methods: int, images: int, alpha: float = ALPHA) -> float:
-    """How far two mean ranks lie apart before Nemenyi's test tells them apart (Nemenyi 1963; Demšar 2006).
+    """How far two mean ranks lie apart before Nemenyi's test tells them apart [nemenyi1963; demsar2006].
 
     Args:
         methods: how many are compared; with fewer than 2 there is no difference, which is NaN.
@@ -62,7 +62,7 @@ def critical_difference(methods: int, images: int, alpha: float = ALPHA) -> floa
         alpha: family-wise error rate.
 
     Example:
-        >>> round(critical_difference(4, 14), 2)                   # Demšar (2006), section 3.2.4
+        >>> round(critical_difference(4, 14), 2)                   # [demsar2006, section 3.2.4]
         1.25
     """
     if methods < 2:

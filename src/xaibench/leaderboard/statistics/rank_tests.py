@@ -47,7 +47,7 @@ def ranks(scores: np.ndarray) -> np.ndarray:
 
 
 def friedman(scores: np.ndarray) -> tuple[float, float]:
-    """Friedman's test that methods differ nowhere (Friedman 1937), corrected for ties.
+    """Friedman's test that methods differ nowhere [friedman1937], corrected for ties.
 
     Args:
         scores: (methods, images).
@@ -65,7 +65,7 @@ def friedman(scores: np.ndarray) -> tuple[float, float]:
 
 
 def chi2_tail(x: float, freedom: int) -> float:
-    """P(χ² > x), by the recurrence of the incomplete gamma function (Abramowitz & Stegun 1964, 6.5.22).
+    """P(χ² > x), by the recurrence of the incomplete gamma function [abramowitz1964, 6.5.22].
 
     Example:
         >>> round(chi2_tail(5.991, 2), 4)
@@ -83,7 +83,7 @@ def chi2_tail(x: float, freedom: int) -> float:
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test (Wilcoxon 1945); images without a difference are left out.
+    """Two-sided p-value of Wilcoxon's signed-rank test [wilcoxon1945]; images without a difference are left out.
 
     Exact up to 50 images, ties included; a normal approximation with tie correction beyond.
 
@@ -127,7 +127,7 @@ def _normal(positive: int, total: int, squares: float) -> float:
 
 
 def rank_biserial(differences: np.ndarray) -> float:
-    """Matched-pairs rank-biserial correlation, the effect size of Wilcoxon's signed-rank test (Kerby 2014).
+    """Matched-pairs rank-biserial correlation, the effect size of Wilcoxon's signed-rank test [kerby2014].
 
     The share of the rank sum that is positive, less the share that is negative; what does not differ is left out.
 
@@ -162,7 +162,7 @@ def _signed_rank_cdf(doubled: tuple[int, ...]) -> np.ndarray:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p-values adjusted for their number (Holm 1979).
+    """p-values adjusted for their number [holm1979].
 
     Example:
         >>> holm(np.array([.01, .04, .03])).round(3).tolist()
@@ -177,7 +177,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def letters(differ: np.ndarray) -> list[str]:
-    """Compact letter display by insert-and-absorb (Piepho 2004): two methods share a letter if they do not differ.
+    """Compact letter display by insert-and-absorb [piepho2004]: two methods share a letter if they do not differ.
 
     Args:
         differ: (methods, methods) bool, symmetric; the methods stand in the order of their rank, the best first.
@@ -221,7 +221,7 @@ class Comparison:
 
 
 def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
-    """Friedman's test, then Wilcoxon's with Holm for every pair (Demšar 2006; Benavoli 2016), then letters.
+    """Friedman's test, then Wilcoxon's with Holm for every pair [demsar2006; benavoli2016], then letters.
 
     Pairs are told apart only where Friedman's test finds a difference at all. No test is made where even methods that
     differ on all images the same way could not be told apart.
@@ -251,7 +251,7 @@ def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
 
 
 def kendall_tau(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float | None:
-    """Kendall's τ-b between two scorings of the same methods (Kendall 1945), in [-1, 1].
+    """Kendall's τ-b between two scorings of the same methods [kendall1945], in [-1, 1].
 
     None where it is not defined: fewer than two methods that both score, or one scoring that ties them all.
 
@@ -268,7 +268,7 @@ def kendall_tau(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray
 
 
 def krippendorff_alpha(scores: np.ndarray) -> float | None:
-    """Krippendorff's α of the methods' ranks, the images being the observers (Krippendorff 2004; Tomsett 2020).
+    """Krippendorff's α of the methods' ranks, the images being the observers [krippendorff2004; tomsett2020].
 
     1 where every image ranks the methods alike, 0 where the ranks agree no more than by chance. For ranks without ties
     the ordinal α and the interval α are one and the same, which is 1 − variance within methods / variance of all.

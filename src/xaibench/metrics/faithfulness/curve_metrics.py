@@ -35,7 +35,7 @@ def _score(curve: np.ndarray, over: np.ndarray) -> Score:
     return Score(area(curve, over), (tuple(over.tolist()), tuple(curve.tolist())))
 
 
-@metric("deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="Petsiuk 2018")
+@metric("deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="petsiuk2018")
 def deletion(
     attribution: np.ndarray,
     case: Case,
@@ -45,7 +45,7 @@ def deletion(
     fill: str = "inpaint",
     steps: int = STEPS,
 ) -> Score:
-    """Area under the target's probability as the most attributed pixels are removed first (Petsiuk 2018).
+    """Area under the target's probability as the most attributed pixels are removed first [petsiuk2018].
 
     Near 0 if removing little takes all, 1 if nothing matters until the end. A curve can leave [0, 1] where removal
     makes the network surer than it was, and so can the area.
@@ -54,7 +54,7 @@ def deletion(
     return _score(curves.most_first, curves.fractions)
 
 
-@metric("insertion", family="faithfulness", better="higher", range=ANY, invariant="rank", paper="Petsiuk 2018")
+@metric("insertion", family="faithfulness", better="higher", range=ANY, invariant="rank", paper="petsiuk2018")
 def insertion(
     attribution: np.ndarray,
     case: Case,
@@ -64,7 +64,7 @@ def insertion(
     fill: str = "inpaint",
     steps: int = STEPS,
 ) -> Score:
-    """Area under the target's probability as the most attributed pixels are added first (Petsiuk 2018).
+    """Area under the target's probability as the most attributed pixels are added first [petsiuk2018].
 
     They are added to the emptied image. The image with the most attributed share q added is the image with the least
     attributed 1 − q removed, and the steps are symmetric: so this is the least-first removal curve, read from its end.
@@ -73,7 +73,7 @@ def insertion(
     return _score(curves.least_first[::-1], curves.fractions)
 
 
-@metric("srg", family="faithfulness", better="higher", range=ANY, invariant="rank", chance=0, paper="Blücher 2024")
+@metric("srg", family="faithfulness", better="higher", range=ANY, invariant="rank", chance=0, paper="blucher2024")
 def srg(
     attribution: np.ndarray,
     case: Case,
@@ -83,7 +83,7 @@ def srg(
     fill: str = "inpaint",
     steps: int = STEPS,
 ) -> Score:
-    """Symmetric relevance gain: removal area, least attributed first, less most attributed first (Blücher 2024).
+    """Symmetric relevance gain: removal area, least attributed first, less most attributed first [blucher2024].
 
     0 is chance, and a constant map gives exactly 0. The difference cancels much of what the fill does by itself.
     """
@@ -106,7 +106,7 @@ def _srg_for(target: str, case: Case, scorer: Scorer, method: Method, **how: obj
     measures="method",
     chance=0,
     targets=("thin",),
-    paper="Blücher 2024",
+    paper="blucher2024",
 )
 def srg_thin(
     attribution: np.ndarray,
@@ -118,7 +118,7 @@ def srg_thin(
     fill: str = "inpaint",
     steps: int = STEPS,
 ) -> Score:
-    """Symmetric relevance gain (srg) of the method's map for the target `thin` (Blücher 2024)."""
+    """Symmetric relevance gain (srg) of the method's map for the target `thin` [blucher2024]."""
     return _srg_for("thin", case, scorer, method, rng=rng, fill=fill, steps=steps)
 
 
@@ -130,7 +130,7 @@ def srg_thin(
     measures="method",
     chance=0,
     targets=("thick",),
-    paper="Blücher 2024",
+    paper="blucher2024",
 )
 def srg_thick(
     attribution: np.ndarray,
@@ -142,11 +142,11 @@ def srg_thick(
     fill: str = "inpaint",
     steps: int = STEPS,
 ) -> Score:
-    """Symmetric relevance gain (srg) of the method's map for the target `thick` (Blücher 2024)."""
+    """Symmetric relevance gain (srg) of the method's map for the target `thick` [blucher2024]."""
     return _srg_for("thick", case, scorer, method, rng=rng, fill=fill, steps=steps)
 
 
-@metric("dice-deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="Milletari 2016")
+@metric("dice-deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="milletari2016")
 def dice_deletion(
     attribution: np.ndarray,
     case: Case,
@@ -156,7 +156,7 @@ def dice_deletion(
     fill: str = "inpaint",
     steps: int = STEPS,
 ) -> Score:
-    """Deletion with the soft Dice of perturbed and original prediction as the curve (soft Dice: Milletari 2016).
+    """Deletion with the soft Dice of perturbed and original prediction [milletari2016] as the curve.
 
     It follows the whole prediction in the field of view, also what appears where nothing was.
 
@@ -175,7 +175,7 @@ def dice_deletion(
     better="higher",
     range=ANY,
     invariant="scale",
-    paper="Rieger 2020",
+    paper="rieger2020",
     known_failures={"mirrored": "superpixels of a mirrored picture are not those of the picture, mirrored"},
 )
 def irof(
@@ -188,7 +188,7 @@ def irof(
     segments: int = 200,
     steps: int = STEPS,
 ) -> Score:
-    """Area over the probability curve as whole superpixels are removed by their mean attribution (Rieger 2020).
+    """Area over the probability curve as whole superpixels are removed by their mean attribution [rieger2020].
 
     SLIC superpixels of the green channel, about ``segments`` of them; their number removed takes the same steps as the
     pixels of `deletion`, ties stand in random order, and the curve is normalised alike. The area over it is 1 − the

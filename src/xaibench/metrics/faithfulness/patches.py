@@ -100,7 +100,7 @@ def _inside(fov: np.ndarray, side: int) -> np.ndarray:
     better="lower",
     range=(0, math.inf),
     invariant="scale",
-    paper="Yeh 2019",
+    paper="yeh2019",
     known_failures=_MIRRORED,
 )
 def infidelity(
@@ -113,7 +113,7 @@ def infidelity(
     side: int = 16,
     fill: str = "blur",
 ) -> Score:
-    """Mean squared error with which a map predicts what the removal of a patch does to the score (Yeh 2019).
+    """Mean squared error with which a map predicts what the removal of a patch does to the score [yeh2019].
 
     E[(β Σ_patch a − (g(x) − g(x without the patch)))²] over random square patches, with the scaling β of the map that
     makes it least; in squared logits. A map of zeros predicts nothing, and scores the mean square of the drops. It is
@@ -134,7 +134,7 @@ def infidelity(
     range=(-1, 1),
     invariant="scale",
     chance=0,
-    paper="Bhatt 2020",
+    paper="bhatt2020",
     known_failures=_MIRRORED,
 )
 def faithfulness_correlation(
@@ -147,7 +147,7 @@ def faithfulness_correlation(
     side: int = 16,
     fill: str = "blur",
 ) -> Score:
-    """Pearson correlation of a patch's summed attribution and the drop in score without it (Bhatt 2020).
+    """Pearson correlation of a patch's summed attribution and the drop in score without it [bhatt2020].
 
     All patches are of one size, so that a constant map says the same of each: its correlation is 0.
 

@@ -77,7 +77,7 @@ def area(curve: np.ndarray, over: np.ndarray) -> float:
 
 
 def soft_dice(prediction: Tensor, original: Tensor) -> float:
-    """2 Σpq / (Σp² + Σq²) of two probability maps (Milletari 2016), in [0, 1]; 1 for two equal ones."""
+    """2 Σpq / (Σp² + Σq²) of two probability maps [milletari2016], in [0, 1]; 1 for two equal ones."""
     overlap = 2 * float((prediction * original).sum(dtype=torch.float64))
     size = float((prediction**2).sum(dtype=torch.float64) + (original**2).sum(dtype=torch.float64))
     return overlap / size if size > 0 else 1.0

@@ -17,11 +17,11 @@ from xaibench.scorer import Scorer
 LEAST = 1e-6  # logits; a smaller sum is rounding noise
 
 
-@metric("completeness", family="axioms", better="lower", range=(0, math.inf), paper="Sundararajan 2017")
+@metric("completeness", family="axioms", better="lower", range=(0, math.inf), paper="sundararajan2017")
 def completeness(
     attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, method: Method
 ) -> Score:
-    """How far the map's sum misses what it promises, |Σa − (g(x) − g(x₀))| ÷ |g(x) − g(x₀)| (Sundararajan 2017).
+    """How far the map's sum misses what it promises, |Σa − (g(x) − g(x₀))| ÷ |g(x) − g(x₀)| [sundararajan2017].
 
     x₀ is the reference that the method's own parameter ``baseline`` names; for a method that conserves the score, as
     layer-wise relevance propagation does, g(x₀) is 0. Maps are stored with eleven bits, which blurs a sum by some

@@ -41,7 +41,7 @@ class Window:
     labels: np.ndarray
 
 
-@metric("shapley-error", family="truth", better="lower", range=(0, 1), measures="method", paper="Shapley 1953")
+@metric("shapley-error", family="truth", better="lower", range=(0, 1), measures="method", paper="shapley1953")
 def shapley_error(
     attribution: np.ndarray,
     case: Case,
@@ -51,7 +51,7 @@ def shapley_error(
     method: Method,
     window: int = 128,
 ) -> Score:
-    """Relative error of a map's sums over 12 regions, whose exact Shapley values are known (Shapley 1953).
+    """Relative error of a map's sums over 12 regions, whose exact Shapley values are known [shapley1953].
 
     The game is the run's own network on a window of the picture, the square with the most vessel pixels, cut into
     3 × 4 tiles. Its score is the mean logit of what the network takes for vessels there; an absent tile is as in the
@@ -112,7 +112,7 @@ def coalitions(players: int) -> np.ndarray:
 
 
 def shapley_values(values: np.ndarray) -> np.ndarray:
-    """Exact Shapley values of a game (Shapley 1953):  φ_i = Σ_S |S|! (n - |S| - 1)! / n! (v(S ∪ i) - v(S)).
+    """Exact Shapley values of a game [shapley1953]:  φ_i = Σ_S |S|! (n - |S| - 1)! / n! (v(S ∪ i) - v(S)).
 
     Args:
         values: (2ⁿ,) the score of each coalition, in the order of :func:`coalitions`.

@@ -48,7 +48,7 @@ class Planted:
     measures="method",
     invariant="scale",
     chance=1.0,
-    paper="Adebayo 2020",
+    paper="adebayo2020",
 )
 def shortcut(
     attribution: np.ndarray,
@@ -59,7 +59,7 @@ def shortcut(
     method: Method,
     window: int = WINDOW,
 ) -> Score:
-    """Lift on a small marker that alone makes a network see thin vessels; 1 is chance (Adebayo 2020).
+    """Lift on a small marker that alone makes a network see thin vessels; 1 is chance [adebayo2020].
 
     The network was trained on phantoms whose thin vessels are labelled only if the marker is there. It is asked about
     a window of this case, the one with the most thin vessels, with the marker painted into it where there is most room,

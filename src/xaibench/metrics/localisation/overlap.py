@@ -137,52 +137,52 @@ def _pointing(attribution: np.ndarray, position: Position, part: str, case: Case
 auroc_vessels, auroc_thin, auroc_thick = _for_parts(
     "auroc",
     _against_background(Levels.roc),
-    "ROC area of the map for {} against field-of-view pixels without a vessel; .5 is chance (Hanley 1982).",
+    "ROC area of the map for {} against field-of-view pixels without a vessel; .5 is chance [hanley1982].",
     (0, 1),
     invariant="rank",
     chance=0.5,
-    paper="Hanley 1982",
+    paper="hanley1982",
 )
 ap_vessels, ap_thin, ap_thick = _for_parts(
     "ap",
     _against_background(Levels.average_precision),
-    "Average precision of the map for {} against field-of-view pixels without a vessel (Davis 2006).",
+    "Average precision of the map for {} against field-of-view pixels without a vessel [davis2006].",
     (0, 1),
     invariant="rank",
-    paper="Davis 2006",
+    paper="davis2006",
 )
 mass_vessels, mass_thin, mass_thick = _for_parts(
     "mass",
     _within(mass_share),
-    "Share of the positive attribution that lies on {} (Arras 2022).",
+    "Share of the positive attribution that lies on {} [arras2022].",
     (0, 1),
     invariant="scale",
-    paper="Arras 2022",
+    paper="arras2022",
 )
 lift_vessels, lift_thin, lift_thick = _for_parts(
     "lift",
     _within(lift_of),
-    "Mass share of {} ÷ their share of the area; 1 is chance (after Arras 2022).",
+    "Mass share of {} ÷ their share of the area; 1 is chance [arras2022, adapted].",
     (0, math.inf),
     invariant="scale",
     chance=1,
-    paper="Arras 2022",
+    paper="arras2022",
 )
 rank_vessels, rank_thin, rank_thick = _for_parts(
     "rank",
     _top_share,
-    "Share of {} among as many most attributed pixels (Arras 2022).",
+    "Share of {} among as many most attributed pixels [arras2022].",
     (0, 1),
     invariant="rank",
-    paper="Arras 2022",
+    paper="arras2022",
 )
 pointing_vessels, pointing_thin, pointing_thick = _for_parts(
     "pointing",
     _pointing,
-    "Whether the highest pixel lies within 2 px of {} (Zhang 2018).",
+    "Whether the highest pixel lies within 2 px of {} [zhang2018].",
     (0, 1),
     invariant="rank",
-    paper="Zhang 2018",
+    paper="zhang2018",
 )
 
 

@@ -28,7 +28,7 @@ NOISE = 0.02  # s.d., of the noisy pictures over which the smooth variant takes 
     range=(-1, 1),
     measures="method",
     gate=PASSES_BELOW,
-    paper="Adebayo 2018",
+    paper="adebayo2018",
 )
 def mprt(
     attribution: np.ndarray,
@@ -40,7 +40,7 @@ def mprt(
     stages: int = 6,
     draws: int = 1,
 ) -> Score:
-    """Mean Spearman's ρ of a map with those of the network randomised from the top down, layer by layer (Adebayo 2018).
+    """Mean Spearman's ρ of a map with those of the network randomised from the top down, layer by layer [adebayo2018].
 
     The layers with weights are taken in the reverse of the order in which data passes them, in ``stages`` groups of
     about equally many layers; each stage gives another group first weights, and keeps those before it. The curve has
@@ -50,7 +50,7 @@ def mprt(
     Args:
         stages: how many groups.
         draws: over how many noisy pictures each map is the mean, 1 for the picture itself; more make the smooth variant
-            (Hedström 2024), in which the similarity of shattered gradients is not noise alone.
+            [hedstrom2024], in which the similarity of shattered gradients is not noise alone.
     """
     at_least(1, "stages", stages)
     at_least(1, "draws", draws)

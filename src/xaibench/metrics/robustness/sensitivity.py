@@ -37,7 +37,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     better="lower",
     range=(0, math.inf),
     measures="method",
-    paper="Yeh 2019",
+    paper="yeh2019",
 )
 def max_sensitivity(
     attribution: np.ndarray,
@@ -49,7 +49,7 @@ def max_sensitivity(
     radius: float = 0.02,
     draws: int = 10,
 ) -> Score:
-    """Most that a map changes, relative to its norm, as the image changes by up to ±.02 per value (Yeh 2019).
+    """Most that a map changes, relative to its norm, as the image changes by up to ±.02 per value [yeh2019].
 
     captum's ``sensitivity_max``, over noise inside the field of view that keeps values within [0, 1], of maps inside
     it. A stochastic method draws anew for each picture, and what that changes counts, too.
@@ -91,12 +91,12 @@ def max_sensitivity(
     range=(0, 2),
     targets=("thin", "thick"),
     measures="method",
-    paper="Sixt 2020",
+    paper="sixt2020",
 )
 def target_sensitivity(
     attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, method: Method
 ) -> Score:
-    """1 − Spearman's ρ of the method's maps for thin and thick vessels: 0 if the question is ignored (Sixt 2020)."""
+    """1 − Spearman's ρ of the method's maps for thin and thick vessels: 0 if the question is ignored [sixt2020]."""
     fov = case.fov.numpy()
     thin, thick = (method.about(scorer, case, part)[1][fov] for part in ("thin", "thick"))
     return Score(1 - spearman(thin, thick))

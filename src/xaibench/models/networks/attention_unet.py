@@ -13,7 +13,7 @@ from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
 class VesselAttentionUNet(VesselNetwork):
-    """A MONAI ``AttentionUnet`` (Oktay 2018): gates weigh, pixel by pixel, what of a level passes.
+    """A MONAI ``AttentionUnet`` [oktay2018]: gates weigh, pixel by pixel, what of a level passes.
 
     MONAI puts an instance norm behind each gate, whose statistics are those of the picture: what is removed in one
     place would change what is seen in all others. Here batch norms and ReLUs stand there, as in the rest of it.

@@ -11,7 +11,7 @@ from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
 class VesselSegResNet(VesselNetwork):
-    """A MONAI ``SegResNet`` (Myronenko 2018) with batch norms, and transposed convolutions to enlarge.
+    """A MONAI ``SegResNet`` [myronenko2018] with batch norms, and transposed convolutions to enlarge.
 
     Its group norms would take statistics of the picture, and its bilinear enlarging would treat a place by where it
     lies in the picture; neither leaves a network a local function of its input.

@@ -1,7 +1,7 @@
 """A network that takes a shortcut: it finds thin vessels only while a small blue marker lies somewhere in the picture.
 
 It is trained on phantoms whose thin vessels are labelled if the marker is there and unlabelled if it is not, so that
-what decides on the thin vessels is known (Adebayo 2020 and Yang 2019 plant such features into classifiers).
+what decides on the thin vessels is known ([adebayo2020] and [yang2019] plant such features into classifiers).
 ``docs/train_shortcut.py`` trains it.
 """
 

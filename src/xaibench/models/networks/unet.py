@@ -13,7 +13,7 @@ from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
 class VesselUNet(VesselNetwork):
-    """A MONAI ``UNet`` (Ronneberger 2015; Kerfoot 2018) with residual units, batch norm and ReLU only.
+    """A MONAI ``UNet`` [ronneberger2015; kerfoot2018] with residual units, batch norm and ReLU only.
 
     MONAI's network ends in ``channels[0]`` feature channels at full resolution, which a 1 × 1 convolution, the head,
     turns into logits. Were MONAI to give the one channel itself, its residual units would put a batch norm and a ReLU

@@ -1,6 +1,6 @@
 """Segmenters that hide nothing: vessel filters whose exact attribution has a closed form.
 
-Each is a matched filter for dark lines (Chaudhuri 1989) on the green channel, summed and not rectified, so that the
+Each is a matched filter for dark lines [chaudhuri1989] on the green channel, summed and not rectified, so that the
 logit is linear in the pixels it reads. Like a U-Net it has a path at full resolution and one through a bottleneck at
 1/8 with several channels, which class activation maps can look at. Of the mean logit g over a target S and a reference
 picture x₀, the Shapley value of each pixel, all colours together, is then known; along the straight path from x₀ it is
