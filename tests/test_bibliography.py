@@ -26,7 +26,9 @@ TEXTS = {path: path.read_text("utf-8") for path in CITING if path.name != "bibli
 KEY = re.compile(r"[a-z]+[12]\d{3}[a-z]?")
 ANCHOR = re.compile(r"bibliography\.md#([^)\s]+)")
 # "Selvaraju 2017", "Knutsson & Westin 1993", "Rong et al. 2022", "Demšar (2006)"
-NAMED = re.compile(r"\b((?:van der )?[A-Z][^\W\d_]+(?:-[A-Z][^\W\d_]+)?)(?: et al\.| (?:&|and) [A-Z]\w+)? \(?((?:18|19|20)\d\d)\b")
+NAMED = re.compile(
+    r"\b((?:van der )?[A-Z][^\W\d_]+(?:-[A-Z][^\W\d_]+)?)(?: et al\.| (?:&|and) [A-Z]\w+)? \(?((?:18|19|20)\d\d)\b"
+)
 NO_PAPERS = {"JPEG 2000"}
 
 
