@@ -17,7 +17,7 @@ from xaibench.explainers.explain import explain
 from xaibench.metrics.method import Method
 from xaibench.registry import Plugin, Spec, takes_method
 
-METRICS = [m for m in registry.available("metric")[0] if m.traits["measures"] != "cost"]
+METRICS = [m for m in registry.available("metric")[0] if m.traits.measures != "cost"]
 
 
 @pytest.mark.parametrize("method", registry.available("explainer")[0], ids=lambda p: p.name)

@@ -63,7 +63,7 @@ def test_no_work_is_listed_twice(field: str) -> None:
 @pytest.mark.parametrize("kind", ["explainer", "metric"])
 def test_every_paper_of_a_plugin_is_listed(kind: str) -> None:
     plugins = [plugin for plugin in registry.available(kind)[0] if plugin.distribution[0] == "xaibench"]
-    named = {plugin.name: paper for plugin in plugins if (paper := plugin.traits["paper"])}
+    named = {plugin.name: paper for plugin in plugins if (paper := plugin.traits.paper)}
     assert len(named) > 20
     assert {name: paper for name, paper in named.items() if find(paper) is None} == {}
 

@@ -210,7 +210,7 @@ def test_a_plain_function_is_a_plugin_of_its_own() -> None:
     spec = parse("explainer", my_method)
     assert str(spec) == "my-method" and spec.parameters == {"strength": 1.0}
     assert spec.plugin.family == "local" and spec.plugin.summary == "A function of one's own."
-    assert not spec.plugin.traits["sees_labels"] and not spec.plugin.traits["control"]
+    assert not spec.plugin.traits.sees_labels and not spec.plugin.traits.control
     assert spec.plugin.distribution[0] == "local"
     assert parse("explainer", spec.plugin) == Spec(spec.plugin)
 
@@ -306,11 +306,34 @@ def test_importing_the_package_and_naming_plugins_loads_no_torch() -> None:
     assert python(code) == "[]"
 
 
-def test_declarations_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="better='bigger' is none of"):
-        registry.metric("m", family="overlap", better="bigger", range=(0, 1))
-    with pytest.raises(ValueError, match="not a control"):
-        registry.explainer("e", family="cam", sees_labels=True)
+@pytest.mark.parametrize(
+    ("traits", "reason"),
+    [
+        ({"better": "bigger"}, "better='bigger' is none of higher, lower, zero, none"),
+        ({"measures": "mood"}, "measures='mood' is none of map, method, cost"),
+        ({"mask": "eye"}, "mask='eye' is none of vessels, thin, thick"),
+        ({"invariant": "all"}, "invariant='all' is none of rank, scale"),
+        ({"targets": ("thin", "blue")}, "targets='blue' is none of vessels, "),
+        ({"suites": ("huge",)}, "suites='huge' is none of quick, standard, full, truth"),
+        ({"main": -1}, "main=-1 is no place: the first column is 0"),
+    ],
+)
+def test_a_metric_with_an_unknown_trait_is_refused(traits: dict[str, Any], reason: str) -> None:
+    declared: dict[str, Any] = {"family": "overlap", "better": "higher", "range": (0, 1)}
+    with pytest.raises(ValueError, match=f"^metric 'm': {reason}"):
+        registry.metric("m", **(declared | traits))
+
+
+@pytest.mark.parametrize(
+    ("traits", "reason"),
+    [
+        ({"sees_labels": True}, "it asks for labels but is not a control"),
+        ({"sums_to": "one"}, "sums_to='one' is none of difference, score"),
+    ],
+)
+def test_an_explainer_with_an_unknown_trait_is_refused(traits: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^explainer 'e': {reason}"):
+        registry.explainer("e", family="cam", **traits)
 
 
 def test_a_decorated_function_can_still_be_called() -> None:

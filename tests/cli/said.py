@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xaibench.registry import get, names
 
 # Of the run that conftest calls small: Grad-CAM and all controls, each on two images.
-METHODS = 1 + sum(get("explainer", name).traits["control"] for name in names("explainer"))
+METHODS = 1 + sum(get("explainer", name).traits.control for name in names("explainer"))
 CELLS = 2 * METHODS
 
 

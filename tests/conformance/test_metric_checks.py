@@ -197,6 +197,6 @@ def test_traits_that_do_not_exist_are_told(what: str, value: str) -> None:
 
 def test_every_range_and_chance_of_a_registered_metric_agree() -> None:
     for plugin in registry.available("metric")[0]:
-        low, high = plugin.traits["range"]
-        chance = plugin.traits["chance"]
+        low, high = plugin.traits.range
+        chance = plugin.traits.chance
         assert chance is None or (math.isfinite(chance) and low <= chance <= high)

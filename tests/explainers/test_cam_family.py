@@ -394,4 +394,4 @@ def test_what_cannot_be_is_told(method: Plugin, given: dict[str, object], reason
 
 
 def test_every_paper_is_named() -> None:
-    assert all(m.family == "cam" and m.traits["paper"] for m in [*WITH_GRADIENT, *WITHOUT])
+    assert all(m.family == "cam" and m.traits.paper for m in [*WITH_GRADIENT, *WITHOUT])

@@ -36,7 +36,7 @@ def test_it_conforms(name: str) -> None:
     results = check_explainer(spec, quick=True)
     assert [f"{r.name}: {r.detail}" for r in results if r.status == "failed"] == []
     # What was not looked at has one of two reasons: there is no GPU, or a control explains nothing.
-    control = registry.get("explainer", name).traits["control"]
+    control = registry.get("explainer", name).traits.control
     skipped = {r.name for r in results if r.status == "skipped"}
     assert skipped <= ({"gpu", "planted-evidence"} if control else {"gpu"})
     assert tuple(r.name for r in results) == check_names(quick=True)

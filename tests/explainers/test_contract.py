@@ -26,15 +26,15 @@ every = pytest.mark.parametrize("method", EXPLAINERS, ids=lambda p: p.name)
 
 def test_all_registered_explainers_load() -> None:
     assert BROKEN == {}
-    assert len([p for p in EXPLAINERS if not p.traits["control"]]) >= 28
-    assert len([p for p in EXPLAINERS if p.traits["control"]]) >= 9
+    assert len([p for p in EXPLAINERS if not p.traits.control]) >= 28
+    assert len([p for p in EXPLAINERS if p.traits.control]) >= 9
 
 
 @every
 def test_it_declares_what_it_is(method: Plugin) -> None:
     assert method.summary.endswith(".") and method.family
-    assert method.traits["control"] == (method.family == "control")
-    assert method.traits["control"] or not method.traits["sees_labels"]
+    assert method.traits.control == (method.family == "control")
+    assert method.traits.control or not method.traits.sees_labels
     assert registry.parse("explainer", method.name).plugin is method
 
 
@@ -52,7 +52,7 @@ def test_it_gives_a_finite_map_of_the_images_size(method: Plugin, scorer: Scorer
     assert map_.shape == eye.fov.shape and map_.dtype == torch.float32 and torch.isfinite(map_).all()
     # Of a network with random weights the ReLU of scorecam leaves nothing.
     assert map_.std() > 0 or method.name in ("uniform", "scorecam")
-    if not method.traits["signed"]:
+    if not method.traits.signed:
         assert map_.min() >= 0
 
 
@@ -96,7 +96,7 @@ def test_it_never_sees_labels_unless_it_says_so(method: Plugin, scorer: Scorer, 
     labels = {"vessels": eye.vessels, "caliber": eye.caliber, "observer2": eye.observer2}
     poisoned = replace(eye, **{name: shuffle(mask) for name, mask in labels.items()})
     maps = [explain(scorer, eye.image, method=cheap(method), case=case) for case in (eye, poisoned)]
-    assert torch.equal(*maps) != method.traits["sees_labels"]
+    assert torch.equal(*maps) != method.traits.sees_labels
 
 
 class Failing(nn.Module):

@@ -121,11 +121,6 @@ def test_labels_are_given_to_those_that_declare_it_only(scorer: Scorer, eye: Cas
         explain(scorer, eye.image, method=reader)
 
 
-def test_a_method_may_not_see_labels_without_being_a_control() -> None:
-    with pytest.raises(ValueError, match="asks for labels but is not a control"):
-        explainer("cheat", family="cam", sees_labels=True)
-
-
 def test_parameters_reach_the_method(scorer: Scorer, eye: Case) -> None:
     blurred = [explain(scorer, eye.image, method=f"green-contrast[sigma={s}]") for s in (3, 15)]
     assert not torch.equal(*blurred)

@@ -14,7 +14,7 @@ from xaibench.explainers.explain import explain
 from xaibench.registry import Plugin
 from xaibench.scorer import Scorer
 
-METHODS = [p for p in registry.available("explainer")[0] if not p.traits["control"]]
+METHODS = [p for p in registry.available("explainer")[0] if not p.traits.control]
 
 # What a method cannot do by its nature, and the words in which it says so.
 SKIPPED = {
@@ -37,5 +37,5 @@ def test_a_legal_map_or_the_reason(method: Plugin, net: str, eye: Case) -> None:
     assert map_.shape == eye.fov.shape and torch.isfinite(map_).all()
     # The ReLU of class activation maps can leave nothing of random weights.
     assert map_.abs().max() > 0 or method.family == "cam" or method.name == "guided-gradcam"
-    if not method.traits["signed"]:
+    if not method.traits.signed:
         assert map_.min() >= 0

@@ -240,7 +240,7 @@ def test_a_seed_decides_the_map_whatever_the_micro_batch(method: Plugin, eye: Ca
 
     first = map_(Engine(1))
     assert all(torch.equal(first, map_(engine)) for engine in (Engine(1), Engine(3), Engine(8), None))
-    assert first.std() > 0 and torch.equal(first, map_(Engine(1), seed=6)) != method.traits["stochastic"]
+    assert first.std() > 0 and torch.equal(first, map_(Engine(1), seed=6)) != method.traits.stochastic
 
 
 @every

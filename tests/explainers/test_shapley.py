@@ -226,7 +226,7 @@ def test_a_seed_decides_the_map_whatever_the_micro_batch(method: Plugin, eye: Ca
 def test_another_seed_gives_another_map_only_of_stochastic_methods(method: Plugin, entangled: Scorer) -> None:
     parameters = {"baseline": "zero"} | ({} if method is room.partition_shap else {"regions": "tiles"})
     a, b = (explain(entangled, VIVID, method=few(method, **parameters), seed=seed) for seed in (1, 2))
-    assert torch.equal(a, b) != method.traits["stochastic"]
+    assert torch.equal(a, b) != method.traits.stochastic
 
 
 @every
@@ -241,7 +241,7 @@ def test_nothing_is_printed_warned_of_or_left_behind(
     assert capfd.readouterr() == ("", "")
     assert plain.training and all(m.training for m in plain.modules()) and torch.equal(image, eye.image)
     assert all(p.grad is None and p.requires_grad for p in plain.parameters())
-    if not method.traits["stochastic"]:
+    if not method.traits.stochastic:
         assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 

@@ -15,7 +15,7 @@ from xaibench.explainers.explain import explain
 from xaibench.scorer import Scorer, Target, target
 from xaibench.scorer.batching import Engine
 
-NAMES = [n for n in registry.names("explainer") if not registry.get("explainer", n).traits["control"]]
+NAMES = [n for n in registry.names("explainer") if not registry.get("explainer", n).traits.control]
 # Their pictures do not depend on the target, so that a second one costs nothing but what makes them.
 FREE = {"feature-ablation": 0, "kernel-shap": 0, "lime": 0, "occlusion": 0, "rise": 0, "shapley-sampling": 0}
 FREE |= {"scorecam": 1, "ablationcam": 1}

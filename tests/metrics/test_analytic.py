@@ -21,7 +21,7 @@ from xaibench.scorer import Scorer
 
 METRICS, BROKEN = registry.available("metric")
 EXACT = ("deletion", "insertion", "srg", "thin-gap")
-MAPS = [m for m in METRICS if m.traits["mask"] or m.name in EXACT]
+MAPS = [m for m in METRICS if m.traits.mask or m.name in EXACT]
 every = pytest.mark.parametrize("metric", MAPS, ids=lambda m: m.name)
 
 # What only depends on the order of the pixels; of the others only the positive part counts.
@@ -45,13 +45,13 @@ def scorer_of(case_id: str) -> Scorer:
 def score(metric: Plugin, map_: np.ndarray, case: Case = EYE, **parameters: object) -> float:
     value = metric(map_, case, scorer_of(case.id), rng=np.random.default_rng(5), **parameters).value
     assert math.isfinite(value)
-    low, high = metric.traits["range"]
+    low, high = metric.traits.range
     assert low <= value <= high
     return float(value)
 
 
 def goodness(metric: Plugin, value: float) -> float:
-    return {"higher": value, "lower": -value, "zero": -abs(value)}[metric.traits["better"]]
+    return {"higher": value, "lower": -value, "zero": -abs(value)}[metric.traits.better]
 
 
 def mirror(t: torch.Tensor) -> torch.Tensor:
@@ -73,8 +73,8 @@ def test_all_registered_metrics_load() -> None:
 
 @every
 def test_it_declares_what_it_is(metric: Plugin) -> None:
-    low, high = metric.traits["range"]
-    assert metric.traits["better"] in ("higher", "lower", "zero") and low < high
+    low, high = metric.traits.range
+    assert metric.traits.better in ("higher", "lower", "zero") and low < high
     assert metric.summary.endswith(".") and metric.family in ("overlap", "faithfulness")
 
 
@@ -106,7 +106,7 @@ def test_the_oracle_is_ideal_and_its_inverse_the_worst(metric: Plugin) -> None:
 def test_the_oracle_of_its_own_part_has_the_best_value_there_is(metric: Plugin) -> None:
     stem, _, part = metric.name.rpartition("-")
     value = score(metric, getattr(EYE, part).numpy().astype(np.float32))
-    assert value == pytest.approx(1 / SHARE[part] if stem == "lift" else metric.traits["range"][1])
+    assert value == pytest.approx(1 / SHARE[part] if stem == "lift" else metric.traits.range[1])
 
 
 def chance(metric: Plugin) -> float:

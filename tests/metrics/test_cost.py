@@ -55,4 +55,4 @@ def test_the_metrics_read_it_off() -> None:
     cost = Cost(1.5, 7, 20.25)
     assert [m(cost).value for m in (seconds, passes, peak_mb)] == [1.5, 7.0, 20.25]
     for metric in (seconds, passes, peak_mb):
-        assert metric.traits["measures"] == "cost" and metric.traits["better"] == "lower"
+        assert metric.traits.measures == "cost" and metric.traits.better == "lower"

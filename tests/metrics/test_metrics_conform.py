@@ -35,5 +35,5 @@ def test_it_passes_every_check(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_paper_stands_in_its_sentence(name: str) -> None:
     plugin = registry.get("metric", name)
-    if paper := plugin.traits["paper"]:
+    if paper := plugin.traits.paper:
         assert re.search(rf"\[{paper}\b", plugin.function.__doc__ or "")

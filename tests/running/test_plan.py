@@ -26,7 +26,7 @@ from xaibench.running.plan import (
 )
 
 SETTING = Setting("mine", "test", "net", "weights", "vessels", 0, (parse("metric", "srg"), parse("metric", "passes")))
-CONTROLS = [p.name for p in registry.available("explainer")[0] if p.traits["control"]]
+CONTROLS = [p.name for p in registry.available("explainer")[0] if p.traits.control]
 
 
 def mine(scorer: Any, image: Tensor, *, rng: np.random.Generator, strength: float = 1.0) -> Tensor:

@@ -59,7 +59,7 @@ class Simulation:
     def specs(self) -> list[Spec]:
         """A tenth of them controls."""
         plugins = registry.available("explainer")[0]
-        controls = [Spec(p) for p in plugins if p.traits["control"]][: max(2, self.methods // 10)]
+        controls = [Spec(p) for p in plugins if p.traits.control][: max(2, self.methods // 10)]
         few = [registry.parse("explainer", f"occlusion[patch={16 + i}]") for i in range(self.methods - len(controls))]
         return few + controls
 
@@ -174,7 +174,7 @@ class _Template:
 
 
 def _bound(metric: Spec, end: int) -> float | None:
-    bound = float(metric.plugin.traits["range"][end])
+    bound = float(metric.plugin.traits.range[end])
     return bound if np.isfinite(bound) else None
 
 
@@ -187,13 +187,13 @@ def _template(spec: Spec, setting: Setting, plan: Plan, points: int) -> _Templat
             "value": "@number",
             "status": "ok",
             "reason": "",
-            "better": m.plugin.traits["better"],
+            "better": m.plugin.traits.better,
             **{end: _bound(m, i) for i, end in enumerate(("low", "high"))},
             "family": m.plugin.family,
             "key": f"@word{3 + i}",
             "curve": {axis: rng.uniform(size=points).tolist() for axis in "xy"} if str(m) in CURVES else None,
-            "null": ["@number"] * TURNS if m.plugin.traits["mask"] else [],
-            "gate": m.plugin.traits["gate"],
+            "null": ["@number"] * TURNS if m.plugin.traits.mask else [],
+            "gate": m.plugin.traits.gate,
         }
         for i, (_, m) in enumerate(plan.metrics)
     ]
@@ -208,7 +208,7 @@ def _template(spec: Spec, setting: Setting, plan: Plan, points: int) -> _Templat
     }
     about |= {"model": setting.model, "weights_digest": setting.weights_digest, "target": setting.target}
     about |= {"method": spec.plugin.name, "params": ",".join(f"{k}={v}" for k, v in spec.given), "spec": str(spec)}
-    about |= {"family": spec.plugin.family, "control": spec.plugin.traits["control"], "signed": False}
+    about |= {"family": spec.plugin.family, "control": spec.plugin.traits.control, "signed": False}
     about |= {"distribution": distribution, "version": version, "seed": 0, "status": "ok", "reason": ""}
     cost = {"seconds": "@number", "passes": 50, "peak_mb": "@number"}
     ordered = sorted(zip(scores, plan.metrics, strict=True), key=lambda s: str(s[0]["metric"]))

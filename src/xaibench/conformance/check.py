@@ -121,7 +121,7 @@ def _held(
     progress: Callable[[str], None] | None,
 ) -> list[CheckResult]:
     """The checks one after the other."""
-    expected = {**spec.plugin.traits["known_failures"], **(expected_failures or {})}
+    expected = {**spec.plugin.traits.known_failures, **(expected_failures or {})}
     for name in expected:
         if name not in known:
             raise UserError(

@@ -22,7 +22,7 @@ from xaibench.conformance.explainer_subjects import picture, random_network, sco
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.explainers.explain import explain
-from xaibench.registry import Spec
+from xaibench.registry import ExplainerTraits, Spec
 from xaibench.running.sandbox.snapshot import same
 from xaibench.scorer import Scorer
 
@@ -66,7 +66,7 @@ class Trial:
     """
 
     basic: ClassVar[str] = "shape-dtype-finite"  # what no other check can go without
-    spec: Spec
+    spec: Spec[ExplainerTraits]
     seen: Seen = field(default_factory=Seen)
     maps: int = 0
     lowest: float = 0.0
@@ -74,8 +74,8 @@ class Trial:
     said: str = ""
 
     @property
-    def traits(self) -> dict[str, Any]:
-        """What the method declares of itself."""
+    def traits(self) -> ExplainerTraits:
+        """What the method declares about itself."""
         return self.spec.plugin.traits
 
     @property

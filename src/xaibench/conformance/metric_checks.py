@@ -21,22 +21,22 @@ PART = {"vessels": "the true vessels", "thin": "the true thin vessels", "thick":
 
 def declared(trial: MetricTrial) -> str:
     """It says what it measures in a sentence, and has a range and a direction."""
-    low, high = trial.traits["range"]
+    low, high = trial.traits.range
     if not low < high:
         raise CheckFailed(f"its range from {low:g} to {high:g} is empty")
     if not trial.spec.plugin.summary.endswith("."):
         raise CheckFailed("the first line of its docstring is no sentence that ends with a full stop")
-    if trial.traits["gate"] is not None and trial.traits["better"] not in ("higher", "lower"):
+    if trial.traits.gate is not None and trial.traits.better not in ("higher", "lower"):
         raise CheckFailed("a gate needs a better side: higher or lower")
-    return f"from {low:g} to {high:g}, better: {trial.traits['better']}"
+    return f"from {low:g} to {high:g}, better: {trial.traits.better}"
 
 
 def legal_values(trial: MetricTrial) -> str:
     """Any map, signed or sparse, tiny or constant, has a finite value in the declared range, or none with a reason."""
-    if trial.traits["measures"] == "cost":
+    if trial.traits.measures == "cost":
         trial.legal(trial.spec.plugin(Cost(1.5, 3, 20.0), **dict(trial.spec.given)))
         return "of a cost"
-    if trial.traits["measures"] == "method":
+    if trial.traits.measures == "method":
         trial.score(maps()["noise"])
         return "of an exact method"
     skipped = 0
@@ -87,7 +87,7 @@ def micro_batch(trial: MetricTrial) -> str:
 def oracle(trial: MetricTrial) -> str:
     """The mask that the map is compared with, used as the map, has the best value; its inverse is the worst."""
     trial.on_maps()
-    part = trial.traits["mask"]
+    part = trial.traits.mask
     if not part:
         raise Skipped("it compares the map with no mask of labels")
     mask = getattr(eye(), part).numpy().astype(np.float32)
@@ -98,7 +98,7 @@ def oracle(trial: MetricTrial) -> str:
         raise CheckFailed(f"{PART[part]} score {best:g}, where another map scores {max(others):g} and noise {noise:g}")
     if not worst <= min(best, nothing):
         raise CheckFailed(f"all but {PART[part]} score {worst:g}, where a constant map scores {nothing:g}")
-    ideal = trial.traits["range"][trial.traits["better"] == "higher"]
+    ideal = trial.traits.range[trial.traits.better == "higher"]
     if math.isfinite(ideal) and not math.isclose(abs(best), abs(ideal), abs_tol=GRAINS):
         raise CheckFailed(f"{PART[part]} score {best:g}, where {ideal:g} is the best there is")
     return f"{best:g}, its inverse {worst:g}"
@@ -107,16 +107,16 @@ def oracle(trial: MetricTrial) -> str:
 def chance(trial: MetricTrial) -> str:
     """Maps that are constant or all zero, or the methods that give these, score exactly as chance."""
     _not_of_cost(trial)
-    by_method = trial.traits["measures"] == "method"
+    by_method = trial.traits.measures == "method"
     constant = ("a constant map", "an all-zero map", "a negative constant map")
     if by_method:
         values = [trial.score(maps()["noise"], by=by) for by in ("uniform", zeros)]
     else:
         values = [trial.score(maps()[name], **trial.quick) for name in constant]
-    wanted = trial.traits["chance"]
+    wanted = trial.traits.chance
     if wanted is not None and not all(math.isclose(v, wanted, abs_tol=1e-9) for v in values):
         raise CheckFailed(f"maps that say nothing score {', '.join(f'{v:g}' for v in values)}, not {wanted:g}")
-    if trial.traits["mask"]:
+    if trial.traits.mask:
         _chance_of_masks(trial, values)
     return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{v:g}" for v in values)
 
@@ -135,7 +135,7 @@ def _chance_of_masks(trial: MetricTrial, values: list[float]) -> None:
 def scale(trial: MetricTrial) -> str:
     """Three times the map scores the same, if only the ratios or the order of its values count."""
     trial.on_maps()
-    if not trial.traits["invariant"]:
+    if not trial.traits.invariant:
         raise Skipped("it declares that the map's scale counts")
     for name in ("a fairly good signed map", "a map that is zero in most places"):
         with suppress(Skipped):  # one of them may have no value
@@ -146,7 +146,7 @@ def scale(trial: MetricTrial) -> str:
 def rank(trial: MetricTrial) -> str:
     """Any monotone transform of the map scores the same, if only the order of its values counts."""
     trial.on_maps()
-    if trial.traits["invariant"] != "rank":
+    if trial.traits.invariant != "rank":
         raise Skipped("it declares that more than the order counts")
     levels = maps()["a map with many ties"]
     for name, transform in (("exp", np.exp), ("arctan", np.arctan), ("cube", lambda a: a**3 - 7)):
@@ -171,7 +171,7 @@ def mirror(trial: MetricTrial) -> str:
 
 def empty_mask(trial: MetricTrial) -> str:
     """Without a pixel of the mask there is no value, and the reason is said; it is never a hit."""
-    part = trial.traits["mask"]
+    part = trial.traits.mask
     if not part:
         raise Skipped("it compares the map with no mask of labels")
     case = emptied(eye(), part)
@@ -212,11 +212,11 @@ def _same(trial: MetricTrial, one: np.ndarray, other: np.ndarray, what: str) -> 
 
 
 def _goodness(trial: MetricTrial, value: float) -> float:
-    return {"higher": value, "lower": -value, "zero": -abs(value), "none": value}[trial.traits["better"]]
+    return {"higher": value, "lower": -value, "zero": -abs(value), "none": value}[trial.traits.better]
 
 
 def _not_of_cost(trial: MetricTrial) -> None:
-    if trial.traits["measures"] == "cost":
+    if trial.traits.measures == "cost":
         raise Skipped("it is read off the computation, not off a map")
 
 

@@ -13,7 +13,7 @@ from xaibench.conformance.metric_subjects import asked, eye, method
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.score import Score
-from xaibench.registry import Spec, takes_method
+from xaibench.registry import MetricTraits, Spec, takes_method
 from xaibench.scorer import Scorer
 
 
@@ -28,13 +28,13 @@ class MetricTrial:
     """
 
     basic: ClassVar[str] = "legal-values"  # what no other check can go without
-    spec: Spec
+    spec: Spec[MetricTraits]
     values: int = 0
     scorers: dict[str, Scorer] = field(default_factory=dict)
 
     @property
-    def traits(self) -> dict[str, Any]:
-        """What the metric declares of itself."""
+    def traits(self) -> MetricTraits:
+        """What the metric declares about itself."""
         return self.spec.plugin.traits
 
     def score(
@@ -78,7 +78,7 @@ class MetricTrial:
         Raises:
             NoMap: if it is no number in the declared range, or its curve is none.
         """
-        low, high = self.traits["range"]
+        low, high = self.traits.range
         if not isinstance(score, Score):
             raise NoMap(f"it returns {type(score).__name__}, not a Score")
         if not (isinstance(score.value, int | float) and math.isfinite(score.value)):
@@ -99,5 +99,5 @@ class MetricTrial:
 
     def on_maps(self) -> None:
         """Skips a check of what happens as the map changes, for a metric that does not look at the map."""
-        if self.traits["measures"] != "map":
+        if self.traits.measures != "map":
             raise Skipped("it is not read off the map")

@@ -45,7 +45,7 @@ def explain(
     """
     spec = method if isinstance(method, Spec) else parse("explainer", method)
     check_labels(spec, case)
-    labels: dict[str, Any] = {"case": case} if spec.plugin.traits["sees_labels"] else {}
+    labels: dict[str, Any] = {"case": case} if spec.plugin.traits.sees_labels else {}
     rng = map_rng(seed, spec, image)
     with global_chance(int(rng.spawn(1)[0].integers(2**32))), _gradients():
         # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
@@ -67,9 +67,9 @@ def check_labels(spec: Spec, case: Case | None) -> None:
     Raises:
         UserError: then.
     """
-    if spec.plugin.traits["sees_labels"] and case is None:
+    if spec.plugin.traits.sees_labels and case is None:
         raise UserError(f"{spec} reads the labels, and none were given.", "Pass case=….")
-    if spec.plugin.traits["sees_labels"] and case is not None and not case.labelled:
+    if spec.plugin.traits.sees_labels and case is not None and not case.labelled:
         raise UserError(f"{spec} reads the labels, and {case.id} has none.", "Leave it out.")
 
 

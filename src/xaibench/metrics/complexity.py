@@ -32,7 +32,15 @@ def sparseness(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.r
     return Score(float((2 * np.arange(1, n + 1) - n - 1) @ positive) / (n * total))
 
 
-@metric("entropy", family="complexity", better="none", range=(0, math.inf), invariant="scale", paper="bhatt2020")
+@metric(
+    "entropy",
+    family="complexity",
+    better="none",
+    range=(0, math.inf),
+    invariant="scale",
+    paper="bhatt2020",
+    suites=("standard", "full"),
+)
 def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
     """Entropy of |a| ÷ Σ|a| over the field of view, in nats: ln of its n pixels if all are equal [bhatt2020].
 
@@ -53,6 +61,7 @@ def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.rand
     range=(0, math.inf),
     invariant="scale",
     paper="nguyen2020",
+    suites=("standard", "full"),
 )
 def effective_complexity(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
     """Number of field-of-view pixels in which |a| is above 10 % of its maximum [nguyen2020, adapted].

@@ -27,4 +27,6 @@ def asked_from_json(data: Any) -> dict[str, Any]:
     for name in ("machine", "versions", "metric_versions"):
         pairs = plain.mapping(asked.get(name, {}))
         asked |= {name: {one_line(k): one_line(str(v)) for k, v in pairs.items()}} if name in asked else {}
+    if "columns" in asked:
+        asked["columns"] = {one_line(k): plain.mapping(v) for k, v in plain.mapping(asked["columns"]).items()}
     return asked

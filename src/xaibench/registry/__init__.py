@@ -9,9 +9,14 @@ from xaibench.registry.entry_points import KINDS, names, registered
 from xaibench.registry.lookup import available, get
 from xaibench.registry.parsing import parse
 from xaibench.registry.plugin import Plugin, Spec, takes_method
+from xaibench.registry.traits import DatasetTraits, ExplainerTraits, MetricTraits, ModelTraits
 
 __all__ = [
     "KINDS",
+    "DatasetTraits",
+    "ExplainerTraits",
+    "MetricTraits",
+    "ModelTraits",
     "Plugin",
     "Spec",
     "available",

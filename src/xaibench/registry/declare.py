@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from xaibench.registry.plugin import Plugin
-
-
-def _decorator(kind: str, name: str, family: str, **traits: Any) -> Callable[[Callable[..., Any]], Plugin]:
-    def wrap(function: Callable[..., Any]) -> Plugin:
-        return Plugin(kind, name, function, family, traits)
-
-    return wrap
+from xaibench.registry.plugin import Plugin, Traits
+from xaibench.registry.traits import DatasetTraits, ExplainerTraits, MetricTraits, ModelTraits
 
 
 def explainer(
@@ -26,40 +21,38 @@ def explainer(
     paper: str = "",
     library: str = "",
     sums_to: str = "",
-    known_failures: dict[str, str] | None = None,
-) -> Callable[[Callable[..., Any]], Plugin]:
-    """Declare ``(scorer, image, *, rng, **parameters) -> (H, W)`` an explainer.
+    known_failures: Mapping[str, str] | None = None,
+) -> Callable[[Callable[..., Any]], Plugin[ExplainerTraits]]:
+    """Declare ``(scorer, image, **parameters) -> (H, W)`` an explainer.
 
     Args:
         name: what users type, lower case with hyphens.
         family: ``"cam"``, ``"gradient"``, ``"shapley"``, ``"lime"``, ``"perturbation"`` or ``"control"``.
         signed: whether negative values mean "speaks against".
         stochastic: whether another seed may give another map.
-        control: a map no method should lose to; it stands apart in tables.
-        sees_labels: the function takes a keyword ``case`` and reads the labels; allowed to controls only.
+        control: a map that no method should lose to; tables list it apart.
+        sees_labels: the function takes ``case`` and reads the labels; allowed to controls only.
         paper: the source: a key of the bibliography, such as ``"selvaraju2017"``, or first author and year.
         library: the library that computes it, if it is not the plugin itself.
         sums_to: what the map promises to sum to: ``"difference"`` of the scores of the image and of the reference that
             the parameter ``baseline`` names, ``"score"`` of the image, or ``""`` if it promises nothing.
         known_failures: conformance checks that the method cannot pass by its nature, each with the reason.
+
+    Raises:
+        ValueError: for a value out of its list, or an explainer that sees labels and is no control.
     """
-    if sees_labels and not control:
-        raise ValueError(f"explainer {name!r} asks for labels but is not a control")
-    if sums_to not in ("", "difference", "score"):
-        raise ValueError(f"explainer {name!r}: sums_to={sums_to!r} is neither difference nor score")
-    return _decorator(
-        "explainer",
-        name,
-        family,
-        signed=signed,
-        stochastic=stochastic,
-        control=control,
-        sees_labels=sees_labels,
-        paper=paper,
-        library=library,
-        sums_to=sums_to,
-        known_failures=known_failures or {},
-    )
+    with _naming("explainer", name):
+        traits = ExplainerTraits(
+            signed=signed,
+            stochastic=stochastic,
+            control=control,
+            sees_labels=sees_labels,
+            paper=paper,
+            library=library,
+            sums_to=sums_to,
+            known_failures=known_failures or {},
+        )
+    return _decorator("explainer", name, family, traits)
 
 
 def metric(
@@ -75,59 +68,80 @@ def metric(
     gate: float | None = None,
     targets: tuple[str, ...] = (),
     paper: str = "",
-    known_failures: dict[str, str] | None = None,
-) -> Callable[[Callable[..., Any]], Plugin]:
-    """Declare ``(attribution, case, scorer, *, rng, **parameters) -> Score`` a metric.
-
-    A function that takes a keyword ``method`` is given the explainer that made the map, a
-    :class:`~xaibench.metrics.method.Method`, to explain other pictures, targets or networks with.
+    known_failures: Mapping[str, str] | None = None,
+    label: str = "",
+    explanation: str = "",
+    suites: tuple[str, ...] | None = None,
+    main: int | None = None,
+    narrow: bool = True,
+) -> Callable[[Callable[..., Any]], Plugin[MetricTraits]]:
+    """Declare ``(attribution, case, scorer, **parameters) -> Score`` a metric.
 
     Args:
-        name: what users type and the column is called.
+        name: what users type.
         family: ``"faithfulness"``, ``"overlap"``, ``"robustness"``, ``"complexity"``, ``"truth"``, ``"cost"`` …
         better: ``"higher"``, ``"lower"``, ``"zero"`` (nearest 0) or ``"none"``.
         range: the values it can take, ends included.
-        measures: ``"map"``; ``"method"`` for what is read off further maps of the same method and not off this one; or
-            ``"cost"`` for what is read off the computation.
+        measures: ``"map"``; ``"method"`` for a score of further maps of the same method and not of this one; or
+            ``"cost"`` for a score of the computation.
         mask: ``"vessels"``, ``"thin"`` or ``"thick"`` if the map is compared with these labels: then that mask used as
             the map is ideal, and without such a pixel there is no score.
         invariant: ``"rank"`` if only the order of the map's values counts, ``"scale"`` if only their ratios do.
         chance: what a constant map scores, if it is the same number for every image.
         gate: a method passes if its mean is at this value or on its better side; the column ranks nothing.
-        targets: whose maps it asks the method for, so that passes can be shared with the map of the run.
+        targets: for which targets it asks the method for maps, so that these share passes with the map of the run.
         paper: the source: a key of the bibliography, or first author and year.
         known_failures: conformance checks that the metric cannot pass by its nature, each with the reason.
+        label: the heading of its column; the name if empty.
+        explanation: one line for readers of a table; the first line of the docstring if empty.
+        suites: of ``"quick"``, ``"standard"``, ``"full"`` and ``"truth"``, those it is in. If None, the family decides:
+            ``"truth"`` metrics are in that suite alone, others in ``"standard"`` and ``"full"``, and in ``"quick"`` if
+            they ask for no further maps.
+        main: its place in the main table, from 0; built-in metrics take 0 to 11. None keeps it to the wide table.
+        narrow: whether a terminal too narrow for the main table may leave the column out.
+
+    Raises:
+        ValueError: for a value out of its list.
     """
-    for what, value, known in (
-        ("better", better, ("higher", "lower", "zero", "none")),
-        ("measures", measures, ("map", "method", "cost")),
-        ("mask", mask, ("", "vessels", "thin", "thick")),
-        ("invariant", invariant, ("", "rank", "scale")),
-    ):
-        if value not in known:
-            raise ValueError(f"metric {name!r}: {what}={value!r} is none of {', '.join(filter(None, known))}")
-    return _decorator(
-        "metric",
-        name,
-        family,
-        better=better,
-        range=range,
-        measures=measures,
-        mask=mask,
-        invariant=invariant,
-        chance=chance,
-        gate=gate,
-        targets=targets,
-        paper=paper,
-        known_failures=known_failures or {},
-    )
+    with _naming("metric", name):
+        traits = MetricTraits(
+            better=better,
+            range=range,
+            measures=measures,
+            mask=mask,
+            invariant=invariant,
+            chance=chance,
+            gate=gate,
+            targets=targets,
+            paper=paper,
+            known_failures=known_failures or {},
+            label=label,
+            explanation=explanation,
+            suites=suites,
+            main=main,
+            narrow=narrow,
+        )
+    return _decorator("metric", name, family, traits)
 
 
-def dataset(name: str, *, family: str = "fundus") -> Callable[[Callable[..., Any]], Plugin]:
+def dataset(name: str, *, family: str = "fundus") -> Callable[[Callable[..., Any]], Plugin[DatasetTraits]]:
     """Declare ``(*, split, **parameters) -> Cases`` a dataset."""
-    return _decorator("dataset", name, family)
+    return _decorator("dataset", name, family, DatasetTraits())
 
 
-def model(name: str, *, family: str = "unet") -> Callable[[Callable[..., Any]], Plugin]:
+def model(name: str, *, family: str = "unet") -> Callable[[Callable[..., Any]], Plugin[ModelTraits]]:
     """Declare ``() -> torch.nn.Module`` a model."""
-    return _decorator("model", name, family)
+    return _decorator("model", name, family, ModelTraits())
+
+
+def _decorator(kind: str, name: str, family: str, traits: Traits) -> Callable[[Callable[..., Any]], Plugin[Traits]]:
+    return lambda function: Plugin(kind, name, function, family, traits)
+
+
+@contextmanager
+def _naming(kind: str, name: str) -> Iterator[None]:
+    """Puts the plugin's kind and name before the message of a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{kind} {name!r}: {error}") from None

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any, Literal, overload
 
 from xaibench.errors import UserError, first_line
 from xaibench.registry.entry_points import distribution_of, loaded, names, points_of
 from xaibench.registry.plugin import Plugin
+from xaibench.registry.traits import ExplainerTraits, MetricTraits
 
 
-def get(kind: str, name: str) -> Plugin:
+@overload
+def get(kind: Literal["explainer"], name: str) -> Plugin[ExplainerTraits]: ...
+@overload
+def get(kind: Literal["metric"], name: str) -> Plugin[MetricTraits]: ...
+@overload
+def get(kind: str, name: str) -> Plugin[Any]: ...
+def get(kind: str, name: str) -> Plugin[Any]:
     """The plugin of that name.
 
     Raises:
@@ -38,7 +46,13 @@ def get(kind: str, name: str) -> Plugin:
     return plugin
 
 
-def available(kind: str) -> tuple[list[Plugin], dict[str, str]]:
+@overload
+def available(kind: Literal["explainer"]) -> tuple[list[Plugin[ExplainerTraits]], dict[str, str]]: ...
+@overload
+def available(kind: Literal["metric"]) -> tuple[list[Plugin[MetricTraits]], dict[str, str]]: ...
+@overload
+def available(kind: str) -> tuple[list[Plugin[Any]], dict[str, str]]: ...
+def available(kind: str) -> tuple[list[Plugin[Any]], dict[str, str]]:
     """All plugins of a kind that load, and the reason for each that does not."""
     good, bad = [], {}
     for name in names(kind):

@@ -8,12 +8,13 @@ import re
 import typing
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal, overload
 
 from xaibench.errors import UserError
 from xaibench.registry import declare
 from xaibench.registry.lookup import get
 from xaibench.registry.plugin import Plugin, Spec
+from xaibench.registry.traits import ExplainerTraits, MetricTraits
 
 _LARGEST, _LONGEST = 2**63 - 1, 200  # of a number: what libraries can count to, and the characters that it has
 # What is assumed of a plain function.
@@ -25,7 +26,13 @@ _LOCAL: dict[str, Callable[[str], Callable[[Callable[..., Any]], Plugin]]] = {
 }
 
 
-def parse(kind: str, text: str | Plugin | Callable[..., Any]) -> Spec:
+@overload
+def parse(kind: Literal["explainer"], text: str | Plugin[Any] | Callable[..., Any]) -> Spec[ExplainerTraits]: ...
+@overload
+def parse(kind: Literal["metric"], text: str | Plugin[Any] | Callable[..., Any]) -> Spec[MetricTraits]: ...
+@overload
+def parse(kind: str, text: str | Plugin[Any] | Callable[..., Any]) -> Spec[Any]: ...
+def parse(kind: str, text: str | Plugin[Any] | Callable[..., Any]) -> Spec[Any]:
     """Turn ``name[key=value,…]``, a plugin, or a plain Python function into a :class:`Spec`.
 
     Raises:

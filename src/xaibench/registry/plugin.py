@@ -1,4 +1,4 @@
-"""What is registered: a function with what it declares of itself, and with the parameters that a user gave."""
+"""A registered function with its declaration, and with the hyper-parameters that a user gave."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from xaibench.bibliography import spell_out
 from xaibench.registry.entry_points import loaded, points_of
 
+Traits = TypeVar("Traits")
 _INJECTED = {"rng", "split", "case", "method"}  # keyword arguments that the caller supplies: no hyper-parameters
 
 
 @dataclass(frozen=True)
-class Plugin:
-    """A registered function with what it declares of itself.
+class Plugin(Generic[Traits]):
+    """A registered function with what it declares about itself.
 
     Attributes:
         kind: ``"explainer"``, ``"metric"``, ``"dataset"`` or ``"model"``.
         name: what users type.
         function: what runs.
         family: the group it is listed under.
-        traits: what its kind declares, see :func:`explainer` and :func:`metric`.
+        traits: what it declares, see :mod:`xaibench.registry.traits`.
     """
 
     kind: str
     name: str
     function: Callable[..., Any]
     family: str
-    traits: dict[str, Any] = field(default_factory=dict)
+    traits: Traits
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -65,10 +66,10 @@ class Plugin:
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(Generic[Traits]):
     """A plugin with the parameters a user gave, such as ``gradcam[layer=last]``."""
 
-    plugin: Plugin
+    plugin: Plugin[Traits]
     given: tuple[tuple[str, Any], ...] = ()
 
     @property

@@ -203,7 +203,7 @@ def make_scorer(
         # charged to one method.
         scorer.near(case.image)
         # Who will be asked about, too, shares the passes from the first map on.
-        for other in sorted({t for metric in setting.metrics for t in metric.plugin.traits["targets"]}):
+        for other in sorted({t for metric in setting.metrics for t in metric.plugin.traits.targets}):
             with contextlib.suppress(Skipped):
                 scorer_about(scorer, case, other)
         return scorer

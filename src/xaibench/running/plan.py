@@ -15,7 +15,7 @@ from xaibench.record.entry import FAILED, Entry
 from xaibench.record.keys import identified, map_keys, score_identity
 from xaibench.record.schema import STATUSES, Record
 from xaibench.record.store import Store
-from xaibench.registry import Plugin, Spec
+from xaibench.registry import MetricTraits, Plugin, Spec
 
 CURVES = ("srg", "deletion", "insertion")
 FILLS = ("blur", "mean")  # beside the primary one, which is the metrics' default
@@ -29,9 +29,6 @@ MORE = (
     *(f"{m}[radius={r}]" for m in ("auroc-thin", "thin-gap", "thin-gap-matched") for r in RADII),
 )
 SEGMENTERS = ("thick", "marker")  # of the truth metrics, beside the linear one
-# Metrics of the map that have passes of their own, or say nearly what others say.
-SECONDARY = ("infidelity", "faithfulness-correlation", "irof", "ap-", "rank-", "pointing-", "entropy", "effective-")
-DEAREST = ("mprt", "max-sensitivity")  # which need many further maps
 BESIDE = ("srg-thin", "srg-thick", "irof")  # curves of their own beside the run's target and fill
 
 
@@ -40,29 +37,30 @@ class Suite:
     """A named choice.
 
     Attributes:
+        name: of the suite.
         methods: by name; every registered explainer if empty.
         fills: beside the primary one, whose curves have half the steps.
-        steps: how many a metric's curves have, None for its default.
         cases: how many, None for all.
-        wants: whether a metric belongs to it.
+        steps: how many a metric's curves have, None for its default.
     """
 
+    name: str
     methods: tuple[str, ...]
     fills: tuple[str, ...]
     cases: int | None
-    wants: Callable[[Plugin], bool]
     steps: Callable[[Plugin], int | None] = lambda m: None
 
 
 SUITES = {
     "quick": Suite(
+        "quick",
         ("gradcam", "gradcam[layer=decoder-1/2]", "saliency", "deeplift", "lrp"),
         (),
         5,
-        lambda m: m.traits["measures"] != "method" and not m.name.startswith(SECONDARY),
         steps=lambda m: QUICK_STEPS,
     ),
     "standard": Suite(
+        "standard",
         (
             *("gradcam", "gradcam[layer=decoder-1/2]", "gradcam++", "hirescam", "layercam", "seg-xrescam", "eigencam"),
             *("saliency", "input-x-gradient", "integrated-gradients", "smoothgrad", "guided-backprop"),
@@ -70,11 +68,10 @@ SUITES = {
         ),
         FILLS,
         None,
-        lambda m: m.family != "truth" and m.name not in DEAREST,
         steps=lambda m: FEW_STEPS if m.name in BESIDE else None,
     ),
-    "full": Suite((), FILLS, None, lambda m: m.family != "truth"),
-    "truth": Suite((), (), None, lambda m: m.family == "truth"),
+    "full": Suite("full", (), FILLS, None),
+    "truth": Suite("truth", (), (), None),
 }
 
 
@@ -242,8 +239,8 @@ def chosen_methods(asked: Sequence[str | Plugin | Callable[..., Any]], suite: Su
         UserError: for an unknown name, or a plugin that was asked for and does not import.
     """
     plugins, _broken = registry.available("explainer")
-    names: list[Any] = list(asked) or list(suite.methods) or [p for p in plugins if not p.traits["control"]]
-    return _distinct([*map(_explainer, names), *(Spec(p) for p in plugins if p.traits["control"])])
+    names: list[Any] = list(asked) or list(suite.methods) or [p for p in plugins if not p.traits.control]
+    return _distinct([*map(_explainer, names), *(Spec(p) for p in plugins if p.traits.control)])
 
 
 def chosen_metrics(asked: Sequence[str], suite: Suite) -> tuple[Spec, ...]:
@@ -254,13 +251,22 @@ def chosen_metrics(asked: Sequence[str], suite: Suite) -> tuple[Spec, ...]:
     """
     if asked:
         return tuple(_distinct(registry.parse("metric", name) for name in asked))
-    plugins = [p for p in registry.available("metric")[0] if suite.wants(p)]
+    plugins = [p for p in registry.available("metric")[0] if in_suite(p, suite.name)]
     more = [f"{curve}[fill={fill},steps={FEW_STEPS}]" for curve in CURVES for fill in suite.fills]
     more += MORE if suite.fills else ()
     more += [f"{p.name}[segmenter={s}]" for p in plugins if "segmenter" in p.parameters for s in SEGMENTERS]
     steps = {p.name: suite.steps(p) if "steps" in p.parameters else None for p in plugins}
     own = [f"{p.name}[steps={steps[p.name]}]" if steps[p.name] else p.name for p in plugins]
     return tuple(_distinct(registry.parse("metric", name) for name in (*own, *more)))
+
+
+def in_suite(metric: Plugin[MetricTraits], suite: str) -> bool:
+    """Whether a metric belongs to a suite: as it declares, or else by its family."""
+    if metric.traits.suites is not None:
+        return suite in metric.traits.suites
+    if metric.family == "truth" or suite == "truth":
+        return metric.family == suite
+    return suite != "quick" or metric.traits.measures != "method"
 
 
 def plan_case(case: Case, methods: Iterable[Spec], setting: Setting) -> list[Cell]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import nn
 from xaibench.data.case import Cases
 from xaibench.errors import UserError
 from xaibench.record.store import Store
-from xaibench.registry import Spec
+from xaibench.registry import MetricTraits, Spec
 from xaibench.running.artefacts.previews import keeping_pictures
 from xaibench.running.artefacts.segment_tables import write_tables
 from xaibench.running.dask.config import Cluster
@@ -94,6 +95,7 @@ class Prepared:
             "cases": sorted({*known.get("cases", ()), *self.cases.ids}),
             "methods": list(dict.fromkeys([*known.get("methods", ()), *map(str, self.methods)])),
             "metrics": list(dict.fromkeys([*known.get("metrics", ()), *map(str, self.setting.metrics)])),
+            "columns": {**known.get("columns", {}), **{str(m): _column(m) for m in self.setting.metrics}},
             "metric_versions": {
                 **known.get("metric_versions", {}),
                 **{str(m): " ".join(m.plugin.distribution) for m in self.setting.metrics},
@@ -111,6 +113,28 @@ class Prepared:
                 "threads": self.threads or torch.get_num_threads(),
             },
         }
+
+
+def _column(metric: Spec[MetricTraits]) -> dict[str, str | float | bool | None]:
+    """What tables and reports need to know of a metric, in JSON types, so that they need not import the plugin.
+
+    ``main`` and ``narrow`` hold for the metric at its own parameters; only the number of steps does not make it another
+    measure. An infinite bound becomes None.
+    """
+    traits, name = metric.plugin.traits, metric.plugin.name
+    varied = any(parameter != "steps" for parameter, _ in metric.given)
+    low, high = (float(end) if math.isfinite(end) else None for end in traits.range)
+    return {
+        "label": (traits.label or name) + str(metric).removeprefix(name),
+        "explanation": traits.explanation or metric.plugin.summary,
+        "main": None if varied else traits.main,
+        "narrow": traits.narrow,
+        "better": traits.better,
+        "low": low,
+        "high": high,
+        "family": metric.plugin.family,
+        "gate": traits.gate,
+    }
 
 
 def run_prepared(

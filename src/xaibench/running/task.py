@@ -82,7 +82,7 @@ def compute_cell(cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, 
     if record is None or todo is None:
         record, todo = None, cell.scores
     # A run that asks only for what is read off further maps, such as the truth metrics, needs no map of the image.
-    needed = not todo or any(metric.plugin.traits["measures"] != "method" for metric in todo.values())
+    needed = not todo or any(metric.plugin.traits.measures != "method" for metric in todo.values())
     there = record is not None and context.store.load_map(record) is not None
     if isinstance(context.scorer, Skipped) or (needed and not there):
         scores = [] if record is None else record.scores
@@ -131,7 +131,7 @@ def _compute_scores(
     # What is scored is the map as it is kept, so that a score added later agrees with one computed at once.
     attribution = store.load_map(record)
     if attribution is None:
-        if any(metric.plugin.traits["measures"] == "map" for metric in todo.values()):
+        if any(metric.plugin.traits.measures == "map" for metric in todo.values()):
             where = f"the map of {record.spec} on {record.case}"
             raise UserError(f"What was just kept as {where} cannot be read back.", "Check the disk, then go on.")
         # No metric looks at it: they are read off further maps, or off the cost.
@@ -148,7 +148,7 @@ def _compute_scores(
             # That our own ones leave all as it was is tested of each; most of them take less time than to look at it.
             ours = metric.plugin.distribution[0] == "xaibench" and not takes_method(metric)
             with guarded(scorer, case, setting.seed, trusted=ours):
-                if metric.plugin.traits["measures"] == "cost":
+                if metric.plugin.traits.measures == "cost":
                     score: Score = metric.plugin(cost, **dict(metric.given))
                 else:
                     # A copy, so that a metric which works in place spoils nobody else's.
@@ -218,8 +218,8 @@ def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
         params=",".join(f"{k}={v}" for k, v in cell.spec.given),
         spec=str(cell.spec),
         family=plugin.family,
-        control=bool(plugin.traits["control"]),
-        signed=bool(plugin.traits["signed"]),
+        control=plugin.traits.control,
+        signed=plugin.traits.signed,
         distribution=distribution,
         version=version,
         seed=setting.seed,
@@ -234,16 +234,16 @@ def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
 
 def _entry(metric: Spec, key: str) -> ScoreEntry:
     traits = metric.plugin.traits
-    low, high = traits["range"]
+    low, high = traits.range
     return ScoreEntry(
         metric=str(metric),
         value=None,
         status="failed",
         reason="not computed",
-        better=traits["better"],
+        better=traits.better,
         low=float(low),
         high=float(high),
         family=metric.plugin.family,
         key=key,
-        gate=traits["gate"],
+        gate=traits.gate,
     )

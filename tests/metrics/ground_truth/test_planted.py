@@ -29,7 +29,7 @@ from xaibench.explainers.shapley import kernel_shap, shapley_sampling
 from xaibench.metrics.ground_truth.planted import CELLS, deciding, planted, planted_pixels
 from xaibench.metrics.method import Method
 from xaibench.models.networks.white_box import SEGMENTERS, white_box
-from xaibench.registry import Plugin, Spec
+from xaibench.registry import ExplainerTraits, Plugin, Spec
 from xaibench.scorer import Scorer
 
 CASE = draw_phantom(0, (128, 128))
@@ -52,7 +52,7 @@ def method_of(plugin: Plugin, **given: Any) -> Method:
 
 def own(make: Callable[[Scorer, Tensor, Case], Tensor], name: str = "own", **traits: bool) -> Method:
     """A method written here; it sees the case."""
-    plugin = Plugin("explainer", name, make, "local", {"signed": True, "sees_labels": False, **traits})
+    plugin = Plugin("explainer", name, make, "local", ExplainerTraits(**{"signed": True, **traits}))
     return Method(Spec(plugin), lambda scorer, image, _spec, case: make(scorer, image, case))
 
 
@@ -60,7 +60,7 @@ def value(metric: Plugin, method: Method, case: Case = CASE, scorer: Scorer | No
     unused = np.zeros(tuple(case.fov.shape), np.float32)
     rng = np.random.default_rng(0)
     score = metric(unused, case, scorer or run_scorer(case), rng=rng, method=method, **parameters)
-    assert metric.traits["range"][0] <= score.value <= metric.traits["range"][1]
+    assert metric.traits.range[0] <= score.value <= metric.traits.range[1]
     return float(score.value)
 
 
@@ -166,7 +166,7 @@ def test_regions_that_are_no_regions_of_ours_are_pixels() -> None:
         return torch.nn.functional.avg_pool2d(image[1:2], 9, 1, 4)[0]
 
     unused, scorer = np.zeros((128, 128), np.float32), run_scorer()
-    plugin = Plugin("explainer", "stars", pooled, "local", {"signed": True, "sees_labels": False})
+    plugin = Plugin("explainer", "stars", pooled, "local", ExplainerTraits(signed=True))
     score = planted(unused, CASE, scorer, rng=np.random.default_rng(0), method=method_of(plugin))
     assert score.value == score.curve[1][0]
 
@@ -229,7 +229,7 @@ def test_on_the_small_eye_the_oracle_beats_chance(metric: Plugin, eye: Case) -> 
     for segmenter in SEGMENTERS:
         got = value(metric, method_of(vessels_oracle), eye, segmenter=segmenter)
         assert got > value(metric, method_of(random), eye, segmenter=segmenter)
-        assert value(metric, method_of(uniform), eye, segmenter=segmenter) == metric.traits["chance"]
+        assert value(metric, method_of(uniform), eye, segmenter=segmenter) == metric.traits.chance
 
 
 @pytest.mark.parametrize("metric", BOTH, ids=lambda m: m.name)

@@ -36,7 +36,7 @@ from xaibench.metrics.ground_truth.shapley_error import (
 )
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
-from xaibench.registry import Plugin, Spec
+from xaibench.registry import ExplainerTraits, Plugin, Spec
 from xaibench.scorer import Scorer
 from xaibench.scorer.coalition_game import game
 
@@ -67,7 +67,7 @@ def method_of(plugin: Plugin, **given: Any) -> Method:
 
 
 def own(make: Callable[[Scorer, Tensor, Case], Tensor], *, signed: bool = True) -> Method:
-    plugin = Plugin("explainer", "own", make, "local", {"signed": signed, "sees_labels": False})
+    plugin = Plugin("explainer", "own", make, "local", ExplainerTraits(signed=signed))
     return Method(Spec(plugin), lambda scorer, image, _spec, case: make(scorer, image, case))
 
 

@@ -17,7 +17,7 @@ from xaibench.metrics.ground_truth.shortcut import Planted, busiest_window, plan
 from xaibench.metrics.method import Method
 from xaibench.models.evaluate import predict
 from xaibench.models.networks.shortcut_network import SIDE, WINDOW, load_shortcut
-from xaibench.registry import Plugin, Spec
+from xaibench.registry import ExplainerTraits, Plugin, Spec
 from xaibench.scorer import Scorer
 
 CASE = draw_phantom(0, (150, 140))
@@ -27,7 +27,8 @@ Map = Callable[[Scorer, Case], Tensor]
 
 def method_of(make: Map) -> Method:
     return Method(
-        Spec(Plugin("explainer", "mine", make, "local")), lambda scorer, image, spec, case: make(scorer, case)
+        Spec(Plugin("explainer", "mine", make, "local", ExplainerTraits())),
+        lambda scorer, image, spec, case: make(scorer, case),
     )
 
 

@@ -65,7 +65,7 @@ MANY = bars(THIN_AND_THICK, CONTRASTS)
 
 @pytest.mark.parametrize("metric", [*ALL, context], ids=lambda m: m.name)
 def test_it_declares_what_it_is(metric: Plugin) -> None:
-    assert metric.summary.endswith(".") and metric.family == "overlap" and metric.traits["invariant"] == "scale"
+    assert metric.summary.endswith(".") and metric.family == "overlap" and metric.traits.invariant == "scale"
 
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda m: m.name)

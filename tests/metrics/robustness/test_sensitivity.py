@@ -102,7 +102,7 @@ def test_a_map_of_the_picture_fails_the_gate_and_a_gradient_passes_it() -> None:
         by: mprt(np.zeros(1), EYE, scorer, rng=rng(), method=method(by), stages=3).value  # type: ignore[arg-type]
         for by in (picture, "input-x-gradient")
     }
-    gate = mprt.traits["gate"]
+    gate = mprt.traits.gate
     assert values[picture] == pytest.approx(1) and values[picture] > gate > values["input-x-gradient"]
 
 

@@ -173,7 +173,7 @@ def _explained(
             try:
                 refuse_what_does_not_fit(spec, case, scorer, seed)
                 map_ = explain(scorer, case.image, method=spec, seed=seed, case=case)
-                panels.append(Panel(str(spec), map_.numpy(), bool(spec.plugin.traits["signed"])))
+                panels.append(Panel(str(spec), map_.numpy(), spec.plugin.traits.signed))
             except UserError:
                 raise
             except Exception as error:  # a third party's method may fail in any way; the others are drawn

@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +125,15 @@ def _about(plugin: registry.Plugin) -> dict[str, Any]:
     about: dict[str, Any] = {
         "name": plugin.name,
         "family": plugin.family,
-        "control": bool(plugin.traits.get("control", False)),
+        "control": getattr(plugin.traits, "control", False),
         "parameters": {k: None if v is inspect.Parameter.empty else v for k, v in plugin.parameters.items()},
         "summary": plugin.summary,
         "distribution": " ".join(plugin.distribution),
     }
     if plugin.kind == "model":
         return about | (_bundled(plugin.name) if plugin.function.__module__ == "xaibench.models.bundled" else {})
-    source = _source(plugin.traits["paper"]) if "paper" in plugin.traits else {}
-    return about | plugin.traits | source
+    traits = asdict(plugin.traits)
+    return about | traits | (_source(traits["paper"]) if "paper" in traits else {})
 
 
 def _source(paper: str) -> dict[str, str]:

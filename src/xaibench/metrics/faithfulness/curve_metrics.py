@@ -35,7 +35,16 @@ def _score(curve: np.ndarray, over: np.ndarray) -> Score:
     return Score(area(curve, over), (tuple(over.tolist()), tuple(curve.tolist())))
 
 
-@metric("deletion", family="faithfulness", better="lower", range=ANY, invariant="rank", paper="petsiuk2018")
+@metric(
+    "deletion",
+    family="faithfulness",
+    better="lower",
+    range=ANY,
+    invariant="rank",
+    paper="petsiuk2018",
+    explanation="What the network still finds while the most attributed pixels are removed first.",
+    main=1,
+)
 def deletion(
     attribution: np.ndarray,
     case: Case,
@@ -54,7 +63,16 @@ def deletion(
     return _score(curves.most_first, curves.fractions)
 
 
-@metric("insertion", family="faithfulness", better="higher", range=ANY, invariant="rank", paper="petsiuk2018")
+@metric(
+    "insertion",
+    family="faithfulness",
+    better="higher",
+    range=ANY,
+    invariant="rank",
+    paper="petsiuk2018",
+    explanation="What the network finds again while the most attributed pixels are put back first.",
+    main=2,
+)
 def insertion(
     attribution: np.ndarray,
     case: Case,
@@ -73,7 +91,19 @@ def insertion(
     return _score(curves.least_first[::-1], curves.fractions)
 
 
-@metric("srg", family="faithfulness", better="higher", range=ANY, invariant="rank", chance=0, paper="blucher2024")
+@metric(
+    "srg",
+    family="faithfulness",
+    better="higher",
+    range=ANY,
+    invariant="rank",
+    chance=0,
+    paper="blucher2024",
+    explanation="Does the network really use what the map marks? Area under its answer while the least attributed "
+    "pixels are removed first, less that while the most attributed are; 0 is chance.",
+    main=0,
+    narrow=False,
+)
 def srg(
     attribution: np.ndarray,
     case: Case,
@@ -107,6 +137,9 @@ def _srg_for(target: str, case: Case, scorer: Scorer, method: Method, **how: obj
     chance=0,
     targets=("thin",),
     paper="blucher2024",
+    explanation="The symmetric relevance gain (srg) of maps that explain the thin vessels alone.",
+    suites=("standard", "full"),
+    main=9,
 )
 def srg_thin(
     attribution: np.ndarray,
@@ -131,6 +164,9 @@ def srg_thin(
     chance=0,
     targets=("thick",),
     paper="blucher2024",
+    explanation="The symmetric relevance gain (srg) of maps that explain the thick vessels alone.",
+    suites=("standard", "full"),
+    main=10,
 )
 def srg_thick(
     attribution: np.ndarray,
@@ -176,6 +212,7 @@ def dice_deletion(
     range=ANY,
     invariant="scale",
     paper="rieger2020",
+    suites=("standard", "full"),
     known_failures={"mirrored": "superpixels of a mirrored picture are not those of the picture, mirrored"},
 )
 def irof(

@@ -102,6 +102,7 @@ def _inside(fov: np.ndarray, side: int) -> np.ndarray:
     invariant="scale",
     paper="yeh2019",
     known_failures=_MIRRORED,
+    suites=("standard", "full"),
 )
 def infidelity(
     attribution: np.ndarray,
@@ -136,6 +137,7 @@ def infidelity(
     chance=0,
     paper="bhatt2020",
     known_failures=_MIRRORED,
+    suites=("standard", "full"),
 )
 def faithfulness_correlation(
     attribution: np.ndarray,

@@ -30,7 +30,7 @@ def completeness(
     Raises:
         Skipped: if the method promises nothing, or there is no difference to share out.
     """
-    promise = method.spec.plugin.traits["sums_to"]
+    promise = method.spec.plugin.traits.sums_to
     if not promise:
         raise Skipped("the method promises no sum")
     pictures = [case.image]

@@ -157,7 +157,7 @@ def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Pl
         except UserError as error:  # the network of the run has a layer, say, that the white box has not
             raise Skipped(f"{method.spec} cannot explain the white box: {error.message}") from error
         fov = shown.fov.numpy()
-        signed, own = bool(method.spec.plugin.traits["signed"]), _own_regions(method, shown)
+        signed, own = method.spec.plugin.traits.signed, _own_regions(method, shown)
         return Planted(np.argwhere(fov).T, map_[fov], exact, signed, own)
 
     return scorer.shared(("planted", case.digest, segmenter, str(method.spec)), compute)

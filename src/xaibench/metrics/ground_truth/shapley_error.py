@@ -84,7 +84,7 @@ def shapley_error(
     exact = scorer.shared(("shapley", case.digest, window, baseline), lambda: _exact(view, baseline))
     if np.linalg.norm(exact) < NOTHING:
         raise Skipped(f"hiding the tiles of the window ({baseline}) changes the score by nothing")
-    truth = exact if method.spec.plugin.traits["signed"] else np.abs(exact)
+    truth = exact if method.spec.plugin.traits.signed else np.abs(exact)
     budget = next((p for p in BUDGETS if isinstance(method.spec.parameters.get(p), int)), None)
     if budget is None:
         return Score(_measured(view, method, truth)[1])

@@ -171,6 +171,8 @@ def _placements(
     range=(0, float("inf")),
     invariant="scale",
     chance=1.0,
+    explanation="Attribution on false positives ÷ that on other background that looks as much like a vessel.",
+    main=11,
 )
 def fp_lift(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
     """Density on false-positive components ÷ that on true negatives of the same Frangi vesselness; 1 is no difference.

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,26 @@ def _nulls(
 
 
 def _for_parts(
-    stem: str, compute: Compute, what: str, range: tuple[float, float], **traits: Any
+    stem: str,
+    compute: Compute,
+    what: str,
+    range: tuple[float, float],
+    *,
+    explanation: str = "",
+    main: Mapping[str, int] = MappingProxyType({}),
+    **traits: Any,
 ) -> tuple[Plugin, Plugin, Plugin]:
-    """The metrics ``stem-vessels``, ``stem-thin`` and ``stem-thick``."""
+    """The metrics ``stem-vessels``, ``stem-thin`` and ``stem-thick``.
+
+    Args:
+        stem: their common name.
+        compute: the score of a map for the vessels in one position.
+        what: the first line of their docstrings; ``{}`` stands for the vessels.
+        range: of values.
+        explanation: as ``what``, for readers of a table.
+        main: the part's place in the main table.
+        **traits: of :func:`~xaibench.registry.declare.metric`, for all three.
+    """
 
     def declare(part: str) -> Plugin:
         def found(attribution: np.ndarray, case: Case, scorer: Scorer, radius: float) -> Score:
@@ -91,8 +109,20 @@ def _for_parts(
             return found(attribution, case, scorer, radius)
 
         score = whole if part == "vessels" else split
-        score.__doc__ = what.format("vessels" if part == "vessels" else f"{part} vessels")
-        return metric(f"{stem}-{part}", family="overlap", better="higher", range=range, mask=part, **traits)(score)
+        vessels = "vessels" if part == "vessels" else f"{part} vessels"
+        score.__doc__ = what.format(vessels)
+        declared = metric(
+            f"{stem}-{part}",
+            family="overlap",
+            better="higher",
+            range=range,
+            mask=part,
+            explanation=explanation.format(vessels),
+            main=main.get(part),
+            narrow=part != "thin",
+            **traits,
+        )
+        return declared(score)
 
     return declare("vessels"), declare("thin"), declare("thick")
 
@@ -142,6 +172,8 @@ auroc_vessels, auroc_thin, auroc_thick = _for_parts(
     invariant="rank",
     chance=0.5,
     paper="hanley1982",
+    explanation="Does the map lie on {} rather than on the background? .5 is chance.",
+    main={"thin": 3, "thick": 4},
 )
 ap_vessels, ap_thin, ap_thick = _for_parts(
     "ap",
@@ -150,6 +182,7 @@ ap_vessels, ap_thin, ap_thick = _for_parts(
     (0, 1),
     invariant="rank",
     paper="davis2006",
+    suites=("standard", "full"),
 )
 mass_vessels, mass_thin, mass_thick = _for_parts(
     "mass",
@@ -167,6 +200,8 @@ lift_vessels, lift_thin, lift_thick = _for_parts(
     invariant="scale",
     chance=1,
     paper="arras2022",
+    explanation="How many times more attribution {} hold than their area would by chance; 1 is chance.",
+    main={"thin": 5, "thick": 6},
 )
 rank_vessels, rank_thin, rank_thick = _for_parts(
     "rank",
@@ -175,6 +210,7 @@ rank_vessels, rank_thin, rank_thick = _for_parts(
     (0, 1),
     invariant="rank",
     paper="arras2022",
+    suites=("standard", "full"),
 )
 pointing_vessels, pointing_thin, pointing_thick = _for_parts(
     "pointing",
@@ -183,10 +219,21 @@ pointing_vessels, pointing_thin, pointing_thick = _for_parts(
     (0, 1),
     invariant="rank",
     paper="zhang2018",
+    suites=("standard", "full"),
 )
 
 
-@metric("thin-gap", family="overlap", better="zero", range=(-math.inf, math.inf), invariant="scale", chance=0)
+@metric(
+    "thin-gap",
+    family="overlap",
+    better="zero",
+    range=(-math.inf, math.inf),
+    invariant="scale",
+    chance=0,
+    explanation="Does the map favour thick (+) or thin (−) vessels? +1 is twice as much on thick ones.",
+    main=7,
+    narrow=False,
+)
 def thin_gap(
     attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS
 ) -> Score:

@@ -193,6 +193,8 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rn
     invariant="scale",
     chance=0.0,
     known_failures={"mirrored": MIRRORED},
+    explanation="Does the map favour thick (+) or thin (−) vessels of like contrast? +1 is twice as much on thick.",
+    main=8,
 )
 def thin_gap_matched(
     attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS

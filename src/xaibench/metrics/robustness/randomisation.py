@@ -29,6 +29,7 @@ NOISE = 0.02  # s.d., of the noisy pictures over which the smooth variant takes 
     measures="method",
     gate=PASSES_BELOW,
     paper="adebayo2018",
+    suites=("full",),
 )
 def mprt(
     attribution: np.ndarray,

@@ -38,6 +38,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     range=(0, math.inf),
     measures="method",
     paper="yeh2019",
+    suites=("full",),
 )
 def max_sensitivity(
     attribution: np.ndarray,

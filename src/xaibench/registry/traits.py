@@ -1,0 +1,83 @@
+"""What a plugin declares about itself, one frozen class per kind; each checks its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from xaibench.vocabulary import DIRECTIONS, INVARIANCES, MASKS, MEASURED, SUITES, SUMS, TARGETS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainerTraits:
+    """What an explainer declares; see :func:`~xaibench.registry.declare.explainer` for each field.
+
+    Raises:
+        ValueError: for a value out of its list, or an explainer that sees labels and is no control.
+    """
+
+    signed: bool = False
+    stochastic: bool = False
+    control: bool = False
+    sees_labels: bool = False
+    paper: str = ""
+    library: str = ""
+    sums_to: str = ""
+    known_failures: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.sees_labels and not self.control:
+            raise ValueError("it asks for labels but is not a control")
+        _one_of("sums_to", self.sums_to, SUMS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricTraits:
+    """What a metric declares; see :func:`~xaibench.registry.declare.metric` for each field.
+
+    Raises:
+        ValueError: for a value out of its list, a range whose ends are swapped, or a negative place.
+    """
+
+    better: str
+    range: tuple[float, float]
+    measures: str = "map"
+    mask: str = ""
+    invariant: str = ""
+    chance: float | None = None
+    gate: float | None = None
+    targets: tuple[str, ...] = ()
+    paper: str = ""
+    known_failures: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+    explanation: str = ""
+    suites: tuple[str, ...] | None = None
+    main: int | None = None
+    narrow: bool = True
+
+    def __post_init__(self) -> None:
+        _one_of("better", self.better, DIRECTIONS)
+        _one_of("measures", self.measures, MEASURED)
+        _one_of("mask", self.mask, MASKS)
+        _one_of("invariant", self.invariant, INVARIANCES)
+        for target in self.targets:
+            _one_of("targets", target, TARGETS)
+        for suite in self.suites or ():
+            _one_of("suites", suite, SUITES)
+        if self.main is not None and self.main < 0:
+            raise ValueError(f"main={self.main} is no place: the first column is 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetTraits:
+    """What a data set declares."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTraits:
+    """What a model declares."""
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}={value!r} is none of {', '.join(filter(None, known))}")

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import GreenFilter
+
+from xaibench import registry
+from xaibench.errors import UserError
+from xaibench.metrics.score import Score
+from xaibench.record import Store
+from xaibench.running.request import Request, prepare
+
+
+@registry.metric(
+    "redness", family="mine", better="zero", range=(-1, float("inf")), label="red", main=20, narrow=False, gate=0.5
+)
+def redness(attribution: Any, case: Any, scorer: Any, *, steps: int = 4, shade: str = "dark") -> Score:
+    """How red the map is."""
+    return Score(0.0)
+
+
+def columns(tmp_path: Path, *metrics: Any) -> dict[str, Any]:
+    request = Request(
+        ["random"], metrics=metrics, model=GreenFilter(0.4), data="phantom[size=128]", cases=1, out=tmp_path
+    )
+    prepared = prepare(request)
+    Store(tmp_path).write_run(prepared.run_json("xaibench run …"))
+    found: dict[str, Any] = json.loads((tmp_path / "run.json").read_text("utf-8"))["columns"]
+    return found
+
+
+def test_run_json_holds_what_tables_need_of_each_metric(tmp_path: Path) -> None:
+    found = columns(tmp_path, redness, "srg[steps=10]", "srg[fill=blur]", "mprt")
+    assert found["redness"] == {
+        "label": "red",
+        "explanation": "How red the map is.",
+        "main": 20,
+        "narrow": False,
+        "better": "zero",
+        "low": -1,
+        "high": None,
+        "family": "mine",
+        "gate": 0.5,
+    }
+    assert [found[name]["main"] for name in ("srg[steps=10]", "srg[fill=blur]", "mprt")] == [0, None, None]
+    assert found["srg[fill=blur]"]["label"] == "srg[fill=blur]" and found["mprt"]["gate"] == 0.5
+    # A later command in the same folder adds its columns.
+    assert set(columns(tmp_path, "auroc-thin")) == {*found, "auroc-thin"}
+
+
+@pytest.mark.parametrize("columns", ['["srg"]', '{"srg": 3}'])
+def test_damaged_columns_are_refused(tmp_path: Path, columns: str) -> None:
+    (tmp_path / "run.json").write_text(f'{{"columns": {columns}}}', "utf-8")
+    with pytest.raises(UserError, match=r"run\.json cannot be read"):
+        Store(tmp_path).read_run()
