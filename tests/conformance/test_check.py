@@ -12,6 +12,7 @@ from torch import Tensor
 
 from conformance.bad_explainers import (
     BAD,
+    HARMLESS,
     Method,
     good,
     inverted,
@@ -59,6 +60,11 @@ def test_a_plain_function_is_asked_only_what_it_can_know() -> None:
 def test_a_good_stochastic_method_passes() -> None:
     results = check_explainer(declared(stochastic, stochastic=True), quick=True)
     assert by_status(results, "failed") == {}
+
+
+@pytest.mark.parametrize("method", HARMLESS, ids=lambda v: v.__name__)
+def test_gradients_may_be_left_behind(method: Method) -> None:
+    assert by_status(check_explainer(declared(method), quick=True), "failed") == {}
 
 
 @pytest.mark.parametrize(("method", "check", "traits"), BAD, ids=lambda v: getattr(v, "__name__", None))

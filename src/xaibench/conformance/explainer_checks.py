@@ -133,7 +133,9 @@ def agreement(on_cpu: Tensor, on_gpu: Tensor, *, stochastic: bool) -> str:
 
 
 def state(trial: Trial) -> str:
-    """Nothing is left behind: the network (weights, gradients, modes, hooks), the picture, the labels, chance.
+    """Nothing is left behind that changes numbers: in the network (weights, modes, hooks), the picture, the labels.
+
+    Gradients left on weights and ``requires_grad`` flags are no fault: a run puts them back.
 
     Also of a network that is half trained, and also if it fails in its first or its third pass. The method may draw
     from Python's, numpy's and torch's global generators, which ``explain`` seeds and restores, but not seed them: then
@@ -156,6 +158,7 @@ def state(trial: Trial) -> str:
                 raise
         found = [*before.changed(), *settings.changed()]
         settings.restore()
+        before.restore()
         found += ["the image that it was given"] * (not trial.seen.image_kept)
         found += ["whether gradients are recorded"] * (not trial.seen.gradients_kept)
         if found:

@@ -147,7 +147,7 @@ def _watched(function: Callable[..., Any], seen: Seen) -> Callable[..., Any]:
         try:
             seen.raw = function(scorer, image, **others)
         finally:
-            seen.image_kept = not image.requires_grad and image.grad is None and same(image, before)
+            seen.image_kept = same(image, before)
             seen.gradients_kept = torch.is_grad_enabled() == gradients
             seen.chance = _chance()
         return seen.raw

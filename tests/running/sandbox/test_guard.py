@@ -88,8 +88,6 @@ BAD: dict[str, tuple[Callable[[Scorer, Tensor], Any], str]] = {
     "hook": (a_forward_hook, "hooks"),
     "global-hook": (a_global_hook, "hooks"),
     "training": (lambda s, i: s.model.train(), "training modes"),
-    "frozen": (lambda s, i: s.model.requires_grad_(False), "which weights ask for gradients"),
-    "gradients": (gradients, "the weights' gradients"),
     "image": (lambda s, i: in_place(i), "the image that it was given"),
     "target": (lambda s, i: in_place(s.target.mask), "the target"),
     "fov": (lambda s, i: in_place(s.target.fov), "the labels"),
@@ -121,6 +119,10 @@ HARMLESS: dict[str, Callable[[Scorer, Tensor], Any]] = {
     "seeds-python": lambda s, i: random.seed(0),
     "draws-python": lambda s, i: random.random(),
     "prints": lambda s, i: print("half way"),
+    "gradients": gradients,
+    "frozen": lambda s, i: s.model.requires_grad_(False),
+    "zero-grad": lambda s, i: s.model.zero_grad(),
+    "image-gradient": lambda s, i: s(i.requires_grad_()[None]).sum().backward(),
 }
 
 

@@ -69,11 +69,6 @@ def other_hooks(scorer: Scorer, case: Case) -> None:
     scorer.model._forward_hooks = OrderedDict({1: lambda *_: None})
 
 
-def kept_gradient(scorer: Scorer, case: Case) -> None:
-    with torch.enable_grad():
-        scorer(case.image.clone().requires_grad_()[None]).sum().backward()
-
-
 def other_image(scorer: Scorer, case: Case) -> None:
     object.__setattr__(case, "image", case.image.clone())
 
@@ -95,10 +90,7 @@ CHANGES: list[tuple[Change, str]] = [
     (other_hooks, HOOKS),
     (lambda s, c: s.model.train(), "training modes"),
     (lambda s, c: setattr(first(s), "training", True), "training modes"),
-    (kept_gradient, "the weights' gradients"),
-    (lambda s, c: s.model.requires_grad_(False), "which weights ask for gradients"),
     (lambda s, c: c.image.mul_(0.5), "the image"),
-    (lambda s, c: c.image.requires_grad_(), "the image"),
     (not_a_number, "the image"),
     (other_image, "the image"),
     (minus_zero, "the labels"),
@@ -140,12 +132,47 @@ def test_two_changes_are_both_named() -> None:
     assert state.changed() == []
     next(scorer.model.buffers()).add_(1)
     scorer.model.eval()
-    scorer.model.zero_grad()
     case.vessels[0, 0] ^= True
-    assert set(state.changed()) == {WEIGHTS, "training modes", "the weights' gradients", "the labels"}
+    assert set(state.changed()) == {WEIGHTS, "training modes", "the labels"}
     state.restore()
     assert state.changed() == []
     assert scorer.model.training and not scorer.model.get_submodule("bottleneck").training
+
+
+def backward(scorer: Scorer, case: Case) -> None:
+    with torch.enable_grad():
+        scorer(case.image.clone().requires_grad_()[None]).sum().backward()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        backward,
+        lambda s, c: s.model.zero_grad(),
+        lambda s, c: s.model.zero_grad(set_to_none=False),
+        lambda s, c: s.model.requires_grad_(False),
+        lambda s, c: c.image.requires_grad_(),
+    ],
+    ids=["backward", "zero_grad", "zero_grad in place", "requires_grad", "image requires_grad"],
+)
+def test_gradients_are_put_back_and_are_no_change(change: Change) -> None:
+    """Of a network in the middle of training, some of whose weights have gradients and some of which are frozen."""
+
+    def gradients() -> list[tuple[bool, bytes]]:
+        return [
+            (t.requires_grad, b"" if t.grad is None else t.grad.numpy().tobytes())
+            for t in (*scorer.model.parameters(), case.image)
+        ]
+
+    case = replace(picture(), image=picture().image.clone())
+    scorer = scorer_of(in_use(random_network()), case)
+    before, state = gradients(), State(scorer, case)
+    assert any(grad for _, grad in before)
+    for restore in (state.restore_gradients, state.restore):
+        change(scorer, case)
+        assert state.changed() == [] and gradients() != before
+        restore()
+        assert gradients() == before
 
 
 @pytest.fixture

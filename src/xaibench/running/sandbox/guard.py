@@ -68,6 +68,8 @@ def guarded(scorer: Scorer, case: Case, chance: int, *, trusted: bool = False) -
             found = settings.changed()
             settings.restore()
             found += [] if trusted else state.changed()
+            if not trusted and not found:
+                state.restore_gradients()
             if found:
                 state.restore()
                 if not any(pressed) and not isinstance(ended, OutOfTime):

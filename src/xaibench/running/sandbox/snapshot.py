@@ -1,8 +1,8 @@
-"""Everything that a method or metric may find and must leave: what it was, what was changed, and putting it back.
+"""Snapshots of what a plugin must not change: network, scorer, case and process settings.
 
-Looked at after every map and every score, so it has to be quick: tensors are compared byte by byte with copies that are
-made once, which takes .3 ms for a DRIVE image with its labels and 400 000 weights. Counting in-place operations instead
-(``tensor._version``) would miss those through ``tensor.data`` and through numpy arrays that share the memory.
+A snapshot is compared after every map and every score, so it has to be quick: tensors are compared byte by byte with
+copies that are made once, which takes 0.3 ms for a DRIVE image with its labels and 400 000 weights. Counting in-place
+operations (``tensor._version``) would miss writes through ``tensor.data`` and through NumPy arrays that share memory.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from xaibench.data.case import Case
 from xaibench.scorer.fusion import EVERYWHERE, HOOKS
 from xaibench.scorer.scorer import Scorer
 
-_PARTS = ("_modules",)
-_TENSORS = ("_parameters", "_buffers")
 _ATTRIBUTES = ("model", "target", "device", "_local", "_pixels")  # of a scorer
 _ABSENT = object()
 
 
 class State:
-    """The network, the image, the labels and the target, as they are when this is made.
+    """A snapshot of network, scorer, image, labels and target, taken when it is made.
+
+    What changes numbers counts as a change: values of tensors, modules, modes and hooks. Gradients that ``backward()``
+    leaves on weights and ``requires_grad`` flags change no number; :meth:`restore_gradients` puts them back.
 
     Args:
         scorer: network and target.
@@ -39,83 +40,78 @@ class State:
     def __init__(self, scorer: Scorer, case: Case) -> None:
         self._scorer, self._case = scorer, case
         self._attributes = {name: getattr(scorer, name) for name in _ATTRIBUTES}
-        self._modules = [_Module(module) for module in scorer.model.modules()]
-        self._weights = [_Kept(t) for t in {id(t): t for m in self._modules for t in m.tensors}.values()]
-        self._image = _Kept(case.image)
-        # What is derived of the labels is kept with them, and can be changed like them.
+        self._modules = [_ModuleState(module) for module in scorer.model.modules()]
+        self._weights = [_TensorState(t) for t in {id(t): t for m in self._modules for t in m.tensors}.values()]
+        self._image = _TensorState(case.image)
+        # Tensors derived from the labels are cached in the case, and can be changed like them.
         labels = [case.vessels, case.fov, case.caliber, case.observer2, case.thin, case.thick]
         known = {id(t): t for t in labels if t is not None}
-        self._labels = [_Kept(t) for t in known.values()]
+        self._labels = [_TensorState(t) for t in known.values()]
         self._fields = dict(vars(case))
         target = scorer.target
         own = (target.mask, target.fov, target.prediction, scorer._pixels)
-        self._target = [_Kept(t) for t in own if id(t) not in known]
-        self._everywhere = [dict(hooks) for hooks in EVERYWHERE]
+        self._target = [_TensorState(t) for t in own if id(t) not in known]
+        self._global_hooks = [dict(hooks) for hooks in EVERYWHERE]
 
     def changed(self) -> list[str]:
-        """What is not as it was, in words; empty if all is."""
+        """Names of what differs from the snapshot and changes numbers; empty if nothing does."""
         scorer, case = vars(self._scorer), vars(self._case)
-        modules = [part for module in self._modules for part in module.changed()]
-        everywhere = any(map(_differ, self._everywhere, EVERYWHERE))
-        found = {
+        modules = {part for module in self._modules for part in module.changed()}
+        global_hooks = any(map(_differ, self._global_hooks, EVERYWHERE))
+        differs = {
             "the scorer": any(scorer.get(name) is not value for name, value in self._attributes.items()),
             "the network's modules": "modules" in modules,
-            "hooks": everywhere or "hooks" in modules or any(w.hooked() for w in self._weights),
+            "hooks": global_hooks or "hooks" in modules or any(w.hooks_changed() for w in self._weights),
             "training modes": "modes" in modules,
-            "the network's weights and buffers": "weights" in modules or any(w.other() for w in self._weights),
-            "the weights' gradients": any(w.other_gradient() for w in self._weights),
-            "which weights ask for gradients": any(w.tensor.requires_grad != w.asks for w in self._weights),
-            "the image": self._image.any_change() or case.get("image") is not self._image.tensor,
-            "the target": any(t.any_change() for t in self._target),
-            "the labels": any(t.any_change() for t in self._labels)
+            "the network's weights and buffers": "weights" in modules or any(w.changed() for w in self._weights),
+            "the image": self._image.changed() or case.get("image") is not self._image.tensor,
+            "the target": any(t.changed() for t in self._target),
+            "the labels": any(t.changed() for t in self._labels)
             or any(case.get(name) is not value for name, value in self._fields.items() if name != "image"),
         }
-        return [what for what, is_changed in found.items() if is_changed]
+        return [what for what, is_changed in differs.items() if is_changed]
 
     def restore(self) -> None:
-        """Put back what was changed."""
+        """Put everything back."""
         vars(self._scorer).update(self._attributes)
         vars(self._case).update(self._fields)
         for module in self._modules:
             module.restore()
-        for kept in (*self._weights, self._image, *self._labels, *self._target):
-            kept.restore()
-        for hooks, before in zip(EVERYWHERE, self._everywhere, strict=True):
+        for tensor in self._tensors():
+            tensor.restore()
+        for hooks, before in zip(EVERYWHERE, self._global_hooks, strict=True):
             _refill(hooks, before)
+        self.restore_gradients()
+
+    def restore_gradients(self) -> None:
+        """Put back gradients and ``requires_grad`` flags alone."""
+        for tensor in self._tensors():
+            tensor.restore_gradient()
+
+    def _tensors(self) -> list[_TensorState]:
+        return [*self._weights, self._image, *self._labels, *self._target]
 
 
-class _Module:
-    """A module's mode, hooks and parts."""
+class _ModuleState:
+    """Mode, hooks, submodules and own tensors of one module."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._training = module.training
-        self._forward = vars(module).get("forward", _ABSENT)  # a function in the place of the class's own
-        own_dicts = vars(module)
-        self._parts, self._own, self._hooks = (
-            [(name, own_dicts[name], dict(own_dicts[name])) for name in names] for names in (_PARTS, _TENSORS, HOOKS)
-        )
-        own = (*module._parameters.values(), *module._buffers.values())
-        self.tensors = [t for t in own if t is not None]
+        self._forward = vars(module).get("forward", _ABSENT)  # an instance attribute that replaces the class's method
+        own = vars(module)
+        names = {"hooks": HOOKS, "modules": ("_modules",), "weights": ("_parameters", "_buffers")}
+        self._dicts = [(kind, n, own[n], dict(own[n])) for kind, group in names.items() for n in group]
+        self.tensors = [t for t in (*module._parameters.values(), *module._buffers.values()) if t is not None]
 
-    def changed(self) -> list[str]:
+    def changed(self) -> set[str]:
         now = vars(self._module)
-        found = ["modes"] if now["training"] is not self._training else []
-        if self._filled(now, self._hooks):
-            found.append("hooks")
-        if now.get("forward", _ABSENT) is not self._forward or self._filled(now, self._parts):
-            found.append("modules")
-        if self._filled(now, self._own):
-            found.append("weights")
+        found = {kind for kind, name, own, before in self._dicts if now[name] is not own or _differ(before, own)}
+        if now["training"] is not self._training:
+            found.add("modes")
+        if now.get("forward", _ABSENT) is not self._forward:
+            found.add("modules")
         return found
-
-    @staticmethod
-    def _filled(now: dict[str, Any], before: list[tuple[str, Any, dict[Any, Any]]]) -> bool:
-        """Whether one of the module's dictionaries is another, or holds other things."""
-        for name, mine, content in before:
-            if now[name] is not mine or ((mine or content) and _differ(content, mine)):
-                return True
-        return False
 
     def restore(self) -> None:
         now = vars(self._module)
@@ -124,77 +120,74 @@ class _Module:
             now.pop("forward", None)
         else:
             now["forward"] = self._forward
-        for name, mine, content in (*self._parts, *self._own, *self._hooks):
-            now[name] = mine
-            _refill(mine, content)
+        for _, name, own, before in self._dicts:
+            now[name] = own
+            _refill(own, before)
 
 
-class _Kept:
-    """A tensor with a copy of it, and what hangs on it."""
+class _TensorState:
+    """Values, gradient, ``requires_grad`` flag and hooks of one tensor."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.asks = tensor, tensor.requires_grad
+        self.tensor, self._requires_grad = tensor, tensor.requires_grad
         self._copy = tensor.detach().clone()
-        self._place, self._shape, self._strides = tensor.data_ptr(), tensor.shape, tensor.stride()
+        self._address, self._shape, self._strides = tensor.data_ptr(), tensor.shape, tensor.stride()
         dense = tensor.device.type == "cpu" and tensor.is_contiguous() and self._copy.is_contiguous()
         self._bytes = tensor.numel() * tensor.element_size() if dense else -1
-        self._copy_place = self._copy.data_ptr()
+        self._copy_address = self._copy.data_ptr()
         self._gradient = tensor.grad
         self._gradient_copy = None if tensor.grad is None else tensor.grad.detach().clone()
         self._hooks = dict(tensor._backward_hooks or {})
 
-    def other(self) -> bool:
+    def changed(self) -> bool:
         tensor = self.tensor
         if (
             self._bytes < 0
             or _memcmp is None
-            or tensor.data_ptr() != self._place
+            or tensor.data_ptr() != self._address
             or tensor.shape != self._shape
             or tensor.stride() != self._strides
         ):
             return not same(tensor, self._copy)
-        return _memcmp(self._place, self._copy_place, self._bytes) != 0
+        return _memcmp(self._address, self._copy_address, self._bytes) != 0
 
-    def other_gradient(self) -> bool:
-        now, before = self.tensor.grad, self._gradient_copy
-        return now is not self._gradient or (now is not None and before is not None and not same(now, before))
-
-    def hooked(self) -> bool:
+    def hooks_changed(self) -> bool:
         return _differ(self._hooks, self.tensor._backward_hooks or {})
-
-    def any_change(self) -> bool:
-        return self.tensor.requires_grad != self.asks or self.other() or self.other_gradient()
 
     def restore(self) -> None:
         tensor = self.tensor
-        if self.other():
-            if tensor.data_ptr() == self._place and tensor.stride() == self._strides:
+        if self.changed():
+            if tensor.data_ptr() == self._address and tensor.stride() == self._strides:
                 tensor.data.copy_(self._copy)
             else:
                 tensor.data = self._copy.clone()
-                self._place = tensor.data_ptr()
-        if tensor.requires_grad != self.asks:
-            tensor.detach_().requires_grad_(self.asks)
-        if self.other_gradient():
-            tensor.grad = self._gradient
-            if self._gradient is not None and self._gradient_copy is not None:
-                self._gradient.data.copy_(self._gradient_copy)
-        if self.hooked():
+                self._address = tensor.data_ptr()
+        if self.hooks_changed():
             _refill(tensor._backward_hooks, self._hooks)
+
+    def restore_gradient(self) -> None:
+        tensor = self.tensor
+        if tensor.requires_grad != self._requires_grad:
+            tensor.detach_().requires_grad_(self._requires_grad)
+        if tensor.grad is not self._gradient:
+            tensor.grad = self._gradient
+        gradient, before = self._gradient, self._gradient_copy
+        if gradient is not None and before is not None and not same(gradient, before):
+            gradient.data.copy_(before)
 
 
 class Settings:
-    """What holds for the whole process and changes what others compute, as it is when this is made."""
+    """A snapshot of process-wide settings that change what others compute."""
 
     def __init__(self) -> None:
         self._values = {name: get() for name, (get, _) in _SETTINGS.items()}
 
     def changed(self) -> list[str]:
-        """What is not as it was, in words; empty if all is."""
+        """Names of the settings that differ from the snapshot; empty if none does."""
         return [name for name, (get, _) in _SETTINGS.items() if get() != self._values[name]]
 
     def restore(self) -> None:
-        """Put back what was changed."""
+        """Put the settings back."""
         for name in self.changed():
             _SETTINGS[name][1](self._values[name])
 
@@ -202,7 +195,7 @@ class Settings:
 def _folder() -> str:
     try:
         return os.getcwd()  # noqa: PTH109 - a string, four times as quick
-    except OSError:  # which was removed
+    except OSError:  # the folder was removed
         return ""
 
 
@@ -241,7 +234,7 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are the same bit for bit, NaN and the sign of zero included."""
+    """Whether two tensors are equal bit for bit, NaN and the sign of zero included."""
     if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
         return False
     if _memcmp is not None and a.device.type == "cpu" and a.is_contiguous() and b.is_contiguous():
