@@ -1,12 +1,11 @@
-"""``agreement.md``: whether rankings agree between networks, data, fills and targets, and what beats which control."""
+"""``agreement.md``: agreement of rankings between networks, datasets, fills and targets; methods against controls."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from networks import NAMES, board, means
+from networks import NAMES, mean_by_method, published
 from scipy.stats import kendalltau
 from tables import BLURRED, CONTROLS, TARGETS
 
@@ -18,95 +17,95 @@ from xaibench.running.plan import FILLS as OTHER_FILLS
 FILLS = ("srg", *(f"srg[fill={fill},steps={FEW_STEPS}]" for fill in OTHER_FILLS))
 
 
-def agreement(rankings: dict[str, dict[str, float]]) -> list[str]:
-    """Kendall's τ between all pairs of rankings over the methods that both have, as a Markdown table."""
-    names = list(rankings)
-    lines = ["| | " + " | ".join(names) + " | best | methods |", "| --- |" + " --: |" * len(names) + " --- | --: |"]
-    for a in names:
+def kendall_table(rankings: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Kendall's τ between all pairs of rankings, each over their common methods, as a Markdown table."""
+    lines = [
+        "| | " + " | ".join(rankings) + " | best | methods |",
+        "| --- |" + " --: |" * len(rankings) + " --- | --: |",
+    ]
+    for name, ranking in rankings.items():
         cells = []
-        for b in names:
-            common = sorted(set(rankings[a]) & set(rankings[b]))
-            one, other = ([r[m] for m in common] for r in (rankings[a], rankings[b]))
-            cells.append("" if a == b else f"{kendalltau(one, other).statistic:.2f}")
-        best = max(rankings[a], key=rankings[a].__getitem__)
-        lines.append(f"| {a} | " + " | ".join(cells) + f" | {best} | {len(rankings[a])} |")
+        for other_name, other in rankings.items():
+            common = sorted(ranking.keys() & other.keys())
+            tau = kendalltau([ranking[m] for m in common], [other[m] for m in common]).statistic
+            cells.append("" if name == other_name else f"{tau:.2f}")
+        best = max(ranking, key=ranking.__getitem__)
+        lines.append(f"| {name} | {' | '.join(cells)} | {best} | {len(ranking)} |")
     return lines
 
 
-def beaten(board: Leaderboard, columns: Sequence[str], controls: Sequence[str]) -> list[str]:
-    """Which controls each method beats (+), loses to (−) or is not told apart from (=), by column, as a Markdown table.
+def control_table(table: Leaderboard, columns: Sequence[str], controls: Sequence[str]) -> list[str]:
+    """Each method against each control, by column, as a Markdown table.
 
-    By the 95 % bootstrap interval of the paired difference over images; – where a score is missing.
+    ``+`` is better, ``−`` worse, ``=`` undecided, by the 95 % bootstrap interval of the paired difference over images;
+    ``–`` means that a score is missing.
 
     Raises:
         ValueError: if a column was not measured.
     """
-    names = [row.method for row in board.rows]
-    found = [column for column in map(board.column, columns) if column is not None]
-    if len(found) < len(columns):
-        raise ValueError(f"{board.dataset} lacks one of {', '.join(columns)}.")
-    heads = [f"{control}: {column.name}" for control in controls for column in found]
+    names = [row.method for row in table.rows]
+    measured = [column for column in map(table.column, columns) if column is not None]
+    if len(measured) < len(columns):
+        raise ValueError(f"{table.dataset} lacks one of {', '.join(columns)}.")
+    heads = [f"{control}: {column.name}" for control in controls for column in measured]
     lines = ["| | " + " | ".join(heads) + " |", "| --- |" + " :-: |" * len(heads)]
-    for i, row in enumerate(board.rows):
+    for i, row in enumerate(table.rows):
         if not row.control:
-            ends = [paired(board, c, i, names.index(control))[1:] for control in controls for c in found]
-            marks = ["+" if low > 0 else "−" if high < 0 else "–" if np.isnan(low) else "=" for low, high in ends]
+            bounds = [paired(table, c, i, names.index(control))[1:] for control in controls for c in measured]
+            marks = ["+" if low > 0 else "−" if high < 0 else "–" if np.isnan(low) else "=" for low, high in bounds]
             lines.append(f"| {row.method} | " + " | ".join(marks) + " |")
     return lines
 
 
+def _sections(bodies: Iterable[tuple[str, list[str]]]) -> list[str]:
+    return [line for title, body in bodies for line in (f"### {title}", "", *body, "")]
+
+
 def page() -> str:
-    """``agreement.md``: is the best method best everywhere?"""
-    boards = {name: board(name) for name in NAMES}
-    across = {name: means(table, "srg") for name, table in boards.items()}
-    blurred = {name: means(table, BLURRED) for name, table in boards.items() if table.column(BLURRED) is not None}
-    drive = boards["drive"]
-    fills = {fill: means(drive, fill) for fill in FILLS}
-    by_target = {target: drive if target == "vessels" else board("drive", target) for target in TARGETS}
-    targets = {target: means(table, "srg") for target, table in by_target.items()}
+    """The text of ``agreement.md``."""
+    tables = {name: published(name) for name in NAMES}
+    drive = tables["drive"]
+    by_target = {target: drive if target == "vessels" else published("drive", target) for target in TARGETS}
+    with_blur = {name: table for name, table in tables.items() if table.column(BLURRED) is not None}
+    against = ("prediction", "frangi")
     text = [
         "# Is the best method best everywhere?",
         "",
-        "Kendall's τ between rankings by mean `srg`, over the methods that two tables have in common: 1 is the same "
-        "order, 0 none.",
+        "Kendall's τ between rankings by mean `srg`, over the methods that two tables share: 1 is the same order, "
+        "0 is no agreement.",
         "",
         "## Across networks and data (target vessels)",
         "",
-        *agreement(across),
+        *kendall_table({name: mean_by_method(table, "srg") for name, table in tables.items()}),
         "",
-        f"With blurs instead of inpainting (`{BLURRED}`), where that was measured:",
+        f"With the blur fill instead of inpainting (`{BLURRED}`), where measured:",
         "",
-        *agreement(blurred),
+        *kendall_table({name: mean_by_method(table, BLURRED) for name, table in with_blur.items()}),
         "",
-        "What a method beats (+), loses to (−) or is not told apart from (=), by the 95 % interval of the difference:",
+        "Each method against the controls: better (+), worse (−) or undecided (=), by the 95 % interval of the paired "
+        "difference.",
         "",
-        *itertools.chain.from_iterable(
-            (
-                f"### {name}",
-                "",
-                *beaten(table, [c for c in FILLS if table.column(c) is not None], ("prediction", "frangi")),
-                "",
-            )
-            for name, table in boards.items()
+        *_sections(
+            (name, control_table(table, [c for c in FILLS if table.column(c) is not None], against))
+            for name, table in tables.items()
             if table is not drive
         ),
         "## Across fills (DRIVE, U-Net, target vessels)",
         "",
-        *agreement(fills),
+        *kendall_table({fill: mean_by_method(drive, fill) for fill in FILLS}),
         "",
-        "What a method beats, as above:",
+        "Each method against the controls, as above:",
         "",
-        *beaten(drive, FILLS, ("prediction", "frangi", "green-contrast")),
+        *control_table(drive, FILLS, (*against, "green-contrast")),
         "",
         "## Across targets (DRIVE, U-Net)",
         "",
-        *agreement(targets),
+        *kendall_table({target: mean_by_method(table, "srg") for target, table in by_target.items()}),
         "",
-        "What a method beats, as above, by target:",
+        "Each method against the controls, as above, by target:",
         "",
-        *itertools.chain.from_iterable(
-            (f"### {target}", "", *beaten(table, ["srg"], (*CONTROLS, "frangi")), "")
-            for target, table in by_target.items()
+        *_sections(
+            (target, control_table(table, ["srg"], (*CONTROLS, "frangi"))) for target, table in by_target.items()
         ),
     ]
     return "\n".join(text)

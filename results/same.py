@@ -1,7 +1,8 @@
-"""Is a row that was made anew what was published? ``python results/same.py runs/row results/drive``
+"""Compare a recomputed row with the published table: ``python results/same.py runs/row results/drive``.
 
-Prints how many maps, scores and figures are the same; exits with 1 where a map or a figure of the leaderboard is not.
-What a processor rounds otherwise, such as sums by OpenBLAS, shows in the last digits of scores.
+Prints how many maps, scores and leaderboard figures differ. The exit code is 1 if a map or a figure of the leaderboard
+differs. Rounding that depends on the processor, such as OpenBLAS's order of summation, shows in the last digits of
+scores.
 """
 
 from __future__ import annotations
@@ -16,47 +17,50 @@ from xaibench.errors import UserError
 from xaibench.leaderboard.tables.numbers import listed
 from xaibench.record import Record, Store
 
-# What depends on the machine, or on the other rows of a table.
+# Columns that depend on the machine, and columns that depend on the other rows of a table.
 COSTS, RANKS = ("seconds", "peak-mb"), ("rank", "mean_rank", "group")
-Row = tuple[str, str, str]
+NOT_COMPARED = {*RANKS, *(f"{cost}{end}" for cost in COSTS for end in ("", "_lo", "_hi"))}
+Cell = tuple[str, str, str]  # target, method, image
 
 
-def rows(folder: Path) -> dict[Row, Record]:
-    """Records of a run by target, method and image."""
+def cells(folder: Path) -> dict[Cell, Record]:
+    """The records of a run by cell."""
     return {(r.target, r.spec, r.case): r for r in Store.open(folder).records()}
 
 
-def scores(mine: Record, theirs: Record) -> Iterable[tuple[str, float | None, float | None]]:
-    """Scores that both records have, without costs: (metric, mine, theirs)."""
+def score_pairs(mine: Record, theirs: Record) -> Iterable[tuple[str, float | None, float | None]]:
+    """The scores that both records have, without costs: (metric, mine, theirs)."""
     published = {s.metric: s.value for s in theirs.scores if s.metric not in COSTS}
     return ((s.metric, s.value, published[s.metric]) for s in mine.scores if s.metric in published)
 
 
-def difference(a: float | None, b: float | None) -> float:
-    """Of two scores that are not the same, relative to the larger; infinite where one is missing."""
+def relative_difference(a: float | None, b: float | None) -> float:
+    """The difference of two unequal scores, relative to the larger one; infinite if one is missing."""
     return math.inf if a is None or b is None else abs(a - b) / max(abs(a), abs(b))
 
 
-def images(found: Iterable[Row], target: str) -> set[str]:
-    """Which images a target has."""
-    return {case for of, _method, case in found if of == target}
+def images(cells: Iterable[Cell], target: str) -> set[str]:
+    """The images of a target."""
+    return {case for of, _method, case in cells if of == target}
 
 
 def figures(folder: Path, target: str) -> dict[tuple[str, str], str]:
-    """Cells of ``leaderboard.csv`` by method and column, without costs and what depends on other rows."""
+    """The figures of ``leaderboard.csv`` by method and column, without costs and ranks."""
     with (folder / "leaderboard.csv").open(newline="") as file:
         lines = [line for line in csv.DictReader(file) if line.get("target", target) == target]
-    left_out = {*RANKS, *(f"{c}{end}" for c in COSTS for end in ("", "_lo", "_hi"))}
-    return {(line["method"], column): line[column] for line in lines for column in line if column not in left_out}
+    return {(line["method"], column): line[column] for line in lines for column in line if column not in NOT_COMPARED}
 
 
 def compare(run: Path, published: Path) -> tuple[list[str], bool]:
-    """What is the same, in words, and whether all maps and figures are.
+    """Compare the common cells of two runs.
+
+    Returns:
+        One sentence each on maps, scores and figures, and whether all maps and figures are equal.
 
     Raises:
         UserError: if one is no run, or the two have no cell in common.
     """
-    mine, theirs = rows(run), rows(published)
+    mine, theirs = cells(run), cells(published)
     common = sorted(mine.keys() & theirs.keys())
     if not common:
         raise UserError(
@@ -64,32 +68,37 @@ def compare(run: Path, published: Path) -> tuple[list[str], bool]:
             f"`xaibench leaderboard {run}` shows what it has.",
         )
     maps = sum(mine[c].map_digest != theirs[c].map_digest for c in common)
-    pairs = [pair for cell in common for pair in scores(mine[cell], theirs[cell])]
-    off = [(difference(a, b), metric) for metric, a, b in pairs if a != b]
-    whole = sorted(target for target in {c[0] for c in common} if images(mine, target) == images(theirs, target))
-    shown = {target: (figures(run, target), figures(published, target)) for target in whole}
-    cells = [(a[k], b[k]) for a, b in shown.values() for k in a.keys() & b.keys()]
-    wrong = sum(a != b for a, b in cells)
-    said = [
+    scores = [pair for cell in common for pair in score_pairs(mine[cell], theirs[cell])]
+    unequal = [(relative_difference(a, b), metric) for metric, a, b in scores if a != b]
+    largest = (
+        f", by at most {max(unequal)[0]:.0e} of their value ({listed(sorted({m for _, m in unequal}))})"
+        if unequal
+        else ""
+    )
+    # A mean over other images is another figure.
+    targets = [t for t in sorted({c[0] for c in common}) if images(mine, t) == images(theirs, t)]
+    tables = [(figures(run, target), figures(published, target)) for target in targets]
+    compared = [a[key] == b[key] for a, b in tables for key in a.keys() & b.keys()]
+    wrong = compared.count(False)
+    lines = [
         f"{len(common)} maps: {maps or 'none'} differ in a bit.",
-        f"{len(pairs)} scores: {len(off) or 'none'} differ in a digit"
-        + (f", by at most {max(off)[0]:.0e} of their value ({listed(sorted({m for _, m in off}))})." if off else "."),
-        f"{len(cells)} figures of leaderboard.csv: {wrong or 'none'} differ."
-        if whole
-        else "Figures of leaderboard.csv are of other images and not compared.",
+        f"{len(scores)} scores: {len(unequal) or 'none'} differ in a digit{largest}.",
+        f"{len(compared)} figures of leaderboard.csv: {wrong or 'none'} differ."
+        if targets
+        else "Figures of leaderboard.csv are means over other images and not compared.",
     ]
-    return said, maps == wrong == 0
+    return lines, maps == wrong == 0
 
 
 def main() -> None:
     """``same.py RUN PUBLISHED``."""
     if len(sys.argv) != 3:
-        raise SystemExit("Say a run and a published table: python results/same.py runs/row results/drive")
+        raise SystemExit("Name a run and a published table: python results/same.py runs/row results/drive")
     try:
-        said, same = compare(Path(sys.argv[1]), Path(sys.argv[2]))
-    except UserError as wrong:
-        raise SystemExit(str(wrong)) from None
-    print("\n".join(said))
+        lines, same = compare(Path(sys.argv[1]), Path(sys.argv[2]))
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    print("\n".join(lines))
     raise SystemExit(0 if same else 1)
 
 

@@ -1,41 +1,41 @@
-"""What every published table covers, and the commands that make it."""
+"""Declarations of the published tables, and the commands that make them."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 RUNS = Path("runs")
-THREADS = 1  # of each worker: another number rounds otherwise, and this one every machine has
+THREADS = 1  # per worker; another number gives other last digits
 FINE = "[layer=decoder-1/2]"
-# The most telling ones: of every family, at two layers where the layer decides.
-TELLING = (
+# One or more of every family; class activation maps at two layers.
+SELECTED = (
     *("gradcam", f"gradcam{FINE}", f"hirescam{FINE}", f"layercam{FINE}", "saliency", "smoothgrad"),
     *("integrated-gradients", "guided-backprop", "deeplift", "lrp", "kernel-shap", "lime", "occlusion"),
 )
-# Most of those of 50 passes and fewer: each map is made sixteen times more, with noise and of randomised networks.
+# Most of the methods of 50 passes or fewer: the sanity checks compute each map sixteen times more.
 QUICK = (
     *("gradcam", "gradcam[layer=decoder-1/4]", f"gradcam{FINE}", "hirescam", f"hirescam{FINE}", "layercam"),
     *(f"layercam{FINE}", "gradcam++", "xgradcam", "eigencam"),
     *("seg-xrescam", "saliency", "smoothgrad", "input-x-gradient", "integrated-gradients", "guided-backprop"),
     *("deconvolution", "guided-gradcam", "deeplift", "lrp"),
 )
-# Every method, and those of the class activation maps that the layer decides at finer ones, too.
-MORE_LAYERS = ("gradcam[layer=decoder-1/4]", f"gradcam{FINE}", f"hirescam{FINE}", f"layercam{FINE}")
-SHORT = (
+# Beside every method at its default layer: class activation maps at finer layers.
+FINER_LAYERS = ("gradcam[layer=decoder-1/4]", f"gradcam{FINE}", f"hirescam{FINE}", f"layercam{FINE}")
+METRICS = (
     *("srg", "deletion", "insertion", "auroc-vessels", "auroc-thin", "auroc-thick", "lift-vessels", "lift-thin"),
     *("lift-thick", "thin-gap", "thin-gap-matched", "caliber-response", "contrast-response", "fp-lift", "context"),
     *("sparseness", "completeness"),
 )
-# On CHASE_DB1 much of a vessel's edge stays when what was drawn is removed, and inpainting draws from it.
+# On CHASE_DB1 a dark rim stays when the drawn vessels are removed, and inpainting continues it inwards.
 BLURRED = "srg[fill=blur,steps=10]"
 TARGETS = ("vessels", "thin", "thick", "false-positives")
-CONTROLS = ("prediction", "prediction-of-target")  # what a map is held against
+CONTROLS = ("prediction", "prediction-of-target")  # shown beside the best method
 SANITY = ("mprt", "max-sensitivity")
-TESTED = 12  # images: the fewest on which Wilcoxon with Holm can tell 13 methods apart
+ENOUGH_IMAGES = 12  # the fewest with which Wilcoxon with Holm can distinguish 13 methods
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Part:
     """One command that adds to a run.
 
     Attributes:
-        target: what is explained.
-        methods: every one where there is none.
-        metrics: those of the suite where there is none.
-        suite: whose metrics.
-        cases: the first so many; those of the suite if None, which are all of the standard one.
+        target: the explained target.
+        methods: names of the methods; empty for all.
+        metrics: names of the metrics; empty for those of the suite.
+        suite: the suite that gives the metrics where none are named.
+        cases: number of images, from the first; None for those of the suite (all images in the standard suite).
     """
 
     target: str
@@ -59,28 +59,29 @@ class Part:
 
 @dataclass(frozen=True)
 class Table:
-    """A run, and the folder of ``results/`` that it is published in.
+    """A run and its published folder in ``results/``.
 
     Attributes:
-        data, model: what it is of.
-        parts: the commands that make it.
-        wide: all of its columns are of interest, there being few, and the claims are not.
+        data: name of the dataset.
+        model: name of the network.
+        parts: the commands that make the run.
+        wide: ``leaderboard.md`` has all columns, and there is no ``claims.md``.
     """
 
     data: str
     model: str
-    parts: tuple[Part, ...] = field(default=())
+    parts: tuple[Part, ...]
     wide: bool = False
 
 
-def _short(target: str, cases: int, *more: str) -> Part:
-    return Part(target, TELLING, (*SHORT, *more), cases=cases)
+def _short(target: str, cases: int, *more_metrics: str) -> Part:
+    return Part(target, SELECTED, (*METRICS, *more_metrics), cases=cases)
 
 
 TABLES = {
     "drive": Table("drive", "unet-drive", (Part("vessels"), *(_short(t, 20) for t in TARGETS[1:]))),
-    "drive-attention": Table("drive", "attention-drive", (_short("vessels", TESTED),)),
-    "drive-segresnet": Table("drive", "segresnet-drive", (_short("vessels", TESTED),)),
+    "drive-attention": Table("drive", "attention-drive", (_short("vessels", ENOUGH_IMAGES),)),
+    "drive-segresnet": Table("drive", "segresnet-drive", (_short("vessels", ENOUGH_IMAGES),)),
     "chase": Table("chase", "unet-chase", (_short("vessels", 10, BLURRED),)),
     "chase-attention": Table("chase", "attention-chase", (_short("vessels", 10, BLURRED),)),
     "chase-segresnet": Table("chase", "segresnet-chase", (_short("vessels", 10, BLURRED),)),
@@ -90,13 +91,13 @@ TABLES = {
 
 
 def every_method() -> tuple[str, ...]:
-    """All explainers, and some at finer layers."""
-    listed = json.loads(said("list", "explainers", "--json"))
-    return *(e["name"] for e in listed if not e["control"]), *MORE_LAYERS
+    """All explainers, and class activation maps at finer layers."""
+    explainers = json.loads(run_cli("list", "explainers", "--json"))
+    return *(e["name"] for e in explainers if not e["control"]), *FINER_LAYERS
 
 
 def command(name: str, part: Part) -> list[str]:
-    """What a reader types to make a part of a table."""
+    """The arguments of ``xaibench`` that make a part of a table."""
     table = TABLES[name]
     words = ["run", "--data", table.data, "--model", table.model, "--target", part.target]
     words += [f"--metric={m}" for m in part.metrics] or ["--suite", part.suite]
@@ -105,8 +106,8 @@ def command(name: str, part: Part) -> list[str]:
     return [*words, "--threads", str(THREADS), "--out", str(RUNS / name)]
 
 
-def said(*words: str) -> str:
-    """What ``xaibench`` prints."""
+def run_cli(*words: str) -> str:
+    """The standard output of ``xaibench`` with these arguments."""
     return subprocess.run(
         [sys.executable, "-m", "xaibench", *words], check=True, stdout=subprocess.PIPE, text=True
     ).stdout

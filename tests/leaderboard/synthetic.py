@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xaibench.leaderboard.aggregate import aggregate
 from xaibench.leaderboard.claims.false_positive_table import Component
+from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.record import Record, ScoreEntry, map_key, score_key
 
 BETTER = {"deletion": "lower", "thin-gap": "zero", "sparseness": "none", "seconds": "lower", "passes": "lower"}
@@ -85,6 +87,13 @@ def records(table: Mapping[str, Sequence[float | str | None]], metric: str = "sr
         for spec, values in table.items()
         for i, value in enumerate(values, 1)
     ]
+
+
+def tabulate(
+    methods: Mapping[str, Sequence[float | None]], controls: Mapping[str, Sequence[float | None]] | None = None
+) -> Leaderboard:
+    """A leaderboard of ``srg`` from scores per image, by method and by control."""
+    return aggregate([*records(methods), *records(controls or {}, control=True)])
 
 
 def component(case: str, vesselness: float, matched: float, pixels: float = 10, target: str = "vessels") -> Component:

@@ -1,9 +1,8 @@
-"""What stands beside the published tables, as modules."""
+"""The scripts of ``results/`` as modules."""
 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +11,13 @@ import pytest
 
 
 @pytest.fixture
-def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """A module of ``results/`` by its name, loaded anew."""
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Import a script of ``results/`` by name."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "results"))
+    return importlib.import_module
 
-    def load(name: str) -> ModuleType:
-        monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "results"))
-        module = importlib.import_module(name)
-        monkeypatch.delitem(sys.modules, name)
-        return module
 
-    return load
+@pytest.fixture
+def script(request: pytest.FixtureRequest, load: Callable[[str], ModuleType]) -> ModuleType:
+    """The script that the test module names as ``SCRIPT``."""
+    return load(request.module.SCRIPT)

@@ -1,4 +1,4 @@
-"""What the texts show of the published tables is what these hold."""
+"""The excerpts in Markdown pages equal the published tables."""
 
 from __future__ import annotations
 
@@ -9,65 +9,68 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SCRIPT = "excerpts"
 ROWS = (
     ("#", "method", "srg", "auroc"),
     ("1", "lime", ".8 [.7, .9]", ".6"),
     ("2", "gradcam[layer=last]", ".7", ".5"),
     ("", "*prediction*", "*.9*", "*.8*"),
 )
+PAGE = "# Head\n\n| 1 |\n\n* a note\n\n## a-b\n\n| 2 |\n\n## a\n\nSays:\n\n| 3 |\n\n### c\n\n| 4 |\n"
 
 
 @pytest.fixture
-def excerpts(beside: Callable[[str], ModuleType]) -> ModuleType:
-    return beside("excerpts")
+def refresh(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], str]:
+    """The lines below a mark after a refresh, which must change nothing else and be idempotent."""
+    monkeypatch.setattr(script, "table", lambda name, target: ROWS if (name, target) == ("drive", "thin") else ())
+    monkeypatch.setattr(script, "HERE", tmp_path / "results")
+    (tmp_path / "page.md").write_text(PAGE)
+
+    def refresh(mark: str) -> str:
+        before, after = f"before\n<!-- {mark} -->\n", "<!-- end -->\nafter\n<!-- end -->\n"
+        text = script.refresh(f"{before}| old |\n{after}")
+        assert text.startswith(before) and text.endswith(after) and script.refresh(text) == text
+        return text.removeprefix(before).removesuffix(after)
+
+    return refresh
 
 
-def test_rows_and_columns_are_chosen_and_keep_the_order_of_the_table(excerpts: ModuleType) -> None:
-    found = excerpts.excerpt(ROWS, ["auroc", "srg"], ["prediction", "lime"])
-    assert found.splitlines() == [
+def test_rows_and_columns_are_selected_and_rows_keep_their_order(script: ModuleType) -> None:
+    assert script.excerpt(ROWS, ["auroc", "srg"], ["prediction", "lime"]).splitlines() == [
         "| # | method | auroc | srg |",
         "| --: | :-- | --: | --: |",
         "| 1 | lime | .6 | .8 [.7, .9] |",
         "|  | *prediction* | *.8* | *.9* |",
     ]
-    assert len(excerpts.excerpt(ROWS, ["srg"], ["all"]).splitlines()) == 5
-
-
-def test_what_the_table_lacks_is_named(excerpts: ModuleType) -> None:
+    assert len(script.excerpt(ROWS, ["srg"], ["all"]).splitlines()) == 5
     with pytest.raises(ValueError, match="no lift, rise"):
-        excerpts.excerpt(ROWS, ["lift"], ["rise", "lime"])
+        script.excerpt(ROWS, ["lift"], ["rise", "lime"])
 
 
-def test_an_outdated_excerpt_is_filled_in_anew(excerpts: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(excerpts, "table", lambda name, target: ROWS if (name, target) == ("drive", "thin") else ())
-    mark = "<!-- results/drive thin: srg; lime gradcam[layer=last] -->"
-    text = f"before\n{mark}\n| old |\n<!-- end -->\nafter\n<!-- end -->\n"
-    found = excerpts.filled(text)
+def test_an_outdated_excerpt_of_a_leaderboard_is_refreshed(refresh: Callable[[str], str]) -> None:
     rows = "| # | method | srg |\n| --: | :-- | --: |\n| 1 | lime | .8 [.7, .9] |\n| 2 | gradcam[layer=last] | .7 |\n"
-    assert found == f"before\n{mark}\n{rows}<!-- end -->\nafter\n<!-- end -->\n"
-    assert excerpts.filled(found) == found
+    assert refresh("results/drive thin: srg; lime gradcam[layer=last]") == rows
 
 
-def test_a_page_s_table_is_shown_whole(excerpts: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(excerpts, "HERE", tmp_path / "results")
-    (tmp_path / "page.md").write_text("# Head\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n* a note\n")
-    found = excerpts.filled("before\n<!-- table of page.md -->\nold\n<!-- end -->\nafter\n")
-    rows = "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
-    assert found == f"before\n<!-- table of page.md -->\n{rows}<!-- end -->\nafter\n"
+@pytest.mark.parametrize(
+    ("mark", "rows"),
+    [
+        ("table of page.md", "| 1 |\n| 2 |\n| 3 |\n| 4 |\n"),
+        ("table of page.md: a-b", "| 2 |\n"),
+        ("table of page.md: a", "| 3 |\n"),
+        ("table of page.md: c", "| 4 |\n"),
+    ],
+)
+def test_an_outdated_table_of_a_page_is_refreshed(refresh: Callable[[str], str], mark: str, rows: str) -> None:
+    assert refresh(mark) == rows
 
 
-def test_a_page_s_table_under_a_heading(excerpts: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(excerpts, "HERE", tmp_path / "results")
-    (tmp_path / "page.md").write_text("# Head\n\n## a-b\n\n| 1 |\n\n## a\n\nSays:\n\n| 2 |\n\n### c\n\n| 3 |\n")
-    for heading, row in {"a-b": "| 1 |", "a": "| 2 |", "c": "| 3 |"}.items():
-        found = excerpts.filled(f"<!-- table of page.md: {heading} -->\nold\n<!-- end -->\n")
-        assert found == f"<!-- table of page.md: {heading} -->\n{row}\n<!-- end -->\n"
+def test_a_missing_heading_is_named(refresh: Callable[[str], str]) -> None:
     with pytest.raises(ValueError, match="no heading 'd'"):
-        excerpts.filled("<!-- table of page.md: d -->\n<!-- end -->\n")
+        refresh("table of page.md: d")
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "results" / "README.md"], ids=lambda p: p.parent.name)
-def test_the_texts_show_what_was_published(excerpts: ModuleType, path: Path) -> None:
-    assert path in excerpts.TEXTS
-    text = path.read_text()
-    assert excerpts.filled(text) == text, "give `python results/excerpts.py`"
+def test_the_pages_show_the_published_values(script: ModuleType, path: Path) -> None:
+    assert path in script.PAGES
+    assert script.refresh(path.read_text()) == path.read_text(), "run `python results/excerpts.py`"

@@ -1,8 +1,7 @@
-"""One cell of each published table, computed anew, is what was published."""
+"""The published tables: one cell of each recomputed, and every page against its records."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,10 @@ from xaibench.running.request import Request, prepare
 from xaibench.running.resolve import run_prepared
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
 CHASE = ROOT.parent / "shared" / "data" / "CHASE_DB1"
-TABLES = sorted(p.name for p in (ROOT / "results").iterdir() if is_published(p))
-# Cheap ones, of different kinds; what a network computes may differ in the last digits between machines.
+STORES = {p.name: Store.open(p) for p in sorted(RESULTS.iterdir()) if is_published(p)}
+# Cheap ones, of different kinds. A network's figures may differ in the last digits between machines.
 METRICS = ("auroc-thin", "auroc-thick", "lift-thin", "lift-thick", "srg")
 CLOSE = {"rel": 2e-3, "abs": 2e-3}
 
@@ -34,19 +34,19 @@ def data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cheapest(records: list[Record]) -> Record:
-    """The cell that takes the fewest passes, of a method that has no chance in it."""
+    """The cell with the fewest passes."""
     methods = [r for r in records if r.status == "ok" and not r.control]
-    asking = [r for r in methods if r.passes > 0] or methods  # where no metric reads the map, none is made
-    return min(asking, key=lambda r: (r.passes, r.spec, r.case))
+    computed = [r for r in methods if r.passes > 0] or methods  # no pass: no metric of the table reads the map
+    return min(computed, key=lambda r: (r.passes, r.spec, r.case))
 
 
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize(
     ("table", "target"),
-    [(t, target) for t in TABLES for target in sorted({r.target for r in Store.open(ROOT / "results" / t).records()})],
+    [(t, target) for t, store in STORES.items() for target in sorted({r.target for r in store.records()})],
 )
-def test_a_cell_computed_anew_is_the_published_one(table: str, target: str, tmp_path: Path) -> None:
-    store = Store.open(ROOT / "results" / table)
+def test_a_recomputed_cell_equals_the_published_one(table: str, target: str, tmp_path: Path) -> None:
+    store = STORES[table]
     first = min(r.case for r in store.records())
     record = cheapest([r for r in store.records() if (r.target, r.case) == (target, first)])
     published = {s.metric: s.value for s in record.scores if s.status == "ok"}
@@ -74,50 +74,41 @@ def test_a_cell_computed_anew_is_the_published_one(table: str, target: str, tmp_
     (again,) = Store.open(tmp_path / "run").records()
     assert (again.spec, again.case, again.weights_digest) == (record.spec, record.case, record.weights_digest)
     mine = {s.metric: s.value for s in again.scores}
-    for metric in wanted:
-        assert mine[metric] == pytest.approx(published[metric], **CLOSE), metric
-    assert not any(math.isnan(mine[m]) for m in wanted)
+    assert {m: mine[m] for m in wanted} == pytest.approx({m: published[m] for m in wanted}, **CLOSE)
 
 
 def test_the_main_table_has_its_targets() -> None:
-    targets = {r.target for r in Store.open(ROOT / "results" / "drive").records()}
+    targets = {r.target for r in STORES["drive"].records()}
     assert targets == {"vessels", "thin", "thick", "false-positives"}
 
 
-def test_the_commands_are_those_of_the_tables(beside: Callable[[str], ModuleType]) -> None:
+def test_the_commands_are_those_of_the_tables(load: Callable[[str], ModuleType]) -> None:
     """What ``make results`` makes is published, with its commands beside it and enough methods in each."""
-    tables, make = beside("tables"), beside("make")
-    assert set(TABLES) == set(tables.TABLES)
-    assert len(tables.every_method()) >= 28 and len(tables.TELLING) >= 12
-    for name in TABLES:
-        store = Store.open(ROOT / "results" / name)
-        shown = {(r.target, r.spec) for r in store.records()}
-        there = {target for target, _ in shown}
-        typed = (ROOT / "results" / name / "commands.txt").read_text().splitlines()
-        parts = [p for p in tables.TABLES[name].parts if p.target in there]
-        assert typed == [make.typed(tables.command(name, p)) for p in parts]
+    tables, make = load("tables"), load("make")
+    assert set(STORES) == set(tables.TABLES)
+    assert len(tables.every_method()) >= 28 and len(tables.SELECTED) >= 12
+    for name, store in STORES.items():
+        rows = {(r.target, r.spec) for r in store.records()}
+        parts = [p for p in tables.TABLES[name].parts if p.target in {target for target, _ in rows}]
+        lines = (RESULTS / name / "commands.txt").read_text().splitlines()
+        assert lines == [make.shell_line(tables.command(name, p)) for p in parts]
         for part in parts:
-            for method in part.methods or tables.every_method():
-                assert (part.target, method) in shown, f"{method} is missing in {name}, {part.target}"
+            assert rows >= {(part.target, method) for method in part.methods or tables.every_method()}, name
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_the_page_of_the_table_is_what_the_published_records_say(
-    name: str, beside: Callable[[str], ModuleType]
+@pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("page", ["leaderboard", "claims"])
+def test_a_page_of_a_table_equals_what_the_records_give(
+    name: str, page: str, load: Callable[[str], ModuleType]
 ) -> None:
-    assert beside("make").leaderboard(name) == (ROOT / "results" / name / "leaderboard.md").read_text()
+    make, path = load("make"), RESULTS / name / f"{page}.md"
+    assert path.is_file() != (page == "claims" and make.TABLES[name].wide)
+    if path.is_file():
+        assert getattr(make, page)(name) == path.read_text()
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_the_page_of_claims_is_what_the_published_records_say(name: str, beside: Callable[[str], ModuleType]) -> None:
-    page = ROOT / "results" / name / "claims.md"
-    assert page.is_file() != beside("tables").TABLES[name].wide
-    if page.is_file():
-        assert beside("tables").said("claims", str(page.parent), "--format", "markdown") == page.read_text()
-
-
-def test_other_networks_have_images_enough_to_tell_methods_apart(beside: Callable[[str], ModuleType]) -> None:
-    tables = beside("tables")
-    scores = np.arange(len(tables.TELLING))[:, None] + np.zeros(tables.TESTED)
-    assert len(set(compare(scores).letters or [])) == len(tables.TELLING)
+def test_other_networks_have_enough_images_to_distinguish_methods(load: Callable[[str], ModuleType]) -> None:
+    tables = load("tables")
+    scores = np.arange(len(tables.SELECTED))[:, None] + np.zeros(tables.ENOUGH_IMAGES)
+    assert len(set(compare(scores).letters or [])) == len(tables.SELECTED)
     assert compare(scores[:, 1:]).letters is None
