@@ -267,8 +267,8 @@ def test_the_table_and_its_rule() -> None:
     few = " ".join(render_claims([judge(leaderboards(method("gradcam", GRADCAM, 8)))]).split())
     # Seven tests of eight images reach 7 · 2 / 2⁸ = .055 at best, of nine .027.
     assert "No p of so many tests can fall below .05 with 8 images or fewer: it takes 9." in few
-    with pytest.raises(UserError, match="'html'"):
-        render_claims([claims], "html")
+    with pytest.raises(UserError, match="'csv'"):
+        render_claims([claims], "csv")
 
 
 def test_json_is_strict_and_says_what_the_table_says() -> None:

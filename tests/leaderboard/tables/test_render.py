@@ -87,9 +87,7 @@ def test_the_terminal_table_fits_and_sets_controls_apart(board: Leaderboard) -> 
 
 
 def test_a_narrow_terminal_drops_columns_and_never_the_primary(board: Leaderboard) -> None:
-    from xaibench.leaderboard.tables.render import to_table
-
-    narrow = to_table(board, width=80)
+    narrow = render([board], width=80)
     table = narrow.split("more column")[0]
     assert max(map(len, narrow.splitlines())) <= 100
     assert "srg" in table and "insertion" not in table
@@ -230,7 +228,9 @@ def test_a_finished_run_prints_in_about_a_second_without_the_heavy_libraries(tmp
                 record(f"method-{m}", f"{i:02d}", scores, {n: rng.uniform(size=7).tolist() for n in names[4:20]})
             )
     code = (
-        "import sys\nfrom xaibench.record import Store\nfrom xaibench.leaderboard import *\n"
+        "import sys\nfrom xaibench.record import Store\nfrom xaibench.leaderboard.aggregate import read_leaderboards\n"
+        "from xaibench.leaderboard.tables.render import render\n"
+        "from xaibench.leaderboard.summary.sentences import summarise\n"
         "boards = read_leaderboards([Store.open(sys.argv[1])])\nprint(render(boards))\nprint(summarise(boards[0]))\n"
         "print(sorted({'torch', 'scipy', 'pandas', 'skimage', 'monai'} & set(sys.modules)))"
     )

@@ -1,1 +1,1 @@
-"""Statistics on arrays: ranks, tests, intervals and metric quality."""
+"""Statistics of leaderboards: rank tests, bootstrap intervals, critical difference, metric quality."""

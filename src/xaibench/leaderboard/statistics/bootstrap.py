@@ -1,4 +1,4 @@
-"""Intervals of means over images, by resampling the images: pure functions on arrays."""
+"""Bootstrap confidence intervals of means over images: pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ COVERAGE = 0.95
 
 @lru_cache(maxsize=2)
 def resample_weights(images: int, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """(images, resamples) float: the share of each image in each bootstrap resample.
+    """The share of each image in each bootstrap resample.
 
-    Used for all methods alike, the same weights make every comparison a paired one; who asks alike has the same array.
+    All methods share these weights, so every comparison is paired. Equal arguments return the same read-only array.
+
+    Args:
+        images: how many.
+        seed: of the resampling.
+        resamples: how many.
+
+    Returns:
+        (images, resamples) float; each column sums to 1.
     """
     drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
     weights: np.ndarray = drawn.T / images
@@ -23,14 +31,14 @@ def resample_weights(images: int, seed: int, resamples: int = RESAMPLES) -> np.n
 
 
 def interval(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap interval of the mean over images [efron1979], which covers it with 95 %.
+    """95 % percentile bootstrap interval of the mean over images [efron1979].
 
     Args:
         values: (M, images); a row with a NaN has no interval.
         weights: (images, R), see :func:`resample_weights`.
 
     Returns:
-        (M,) lower and (M,) upper ends, NaN where there are fewer than two images.
+        (M,) lower and (M,) upper ends; NaN with fewer than two images.
 
     Example:
         >>> interval(np.array([[1.0, 1.0, 1.0]]), resample_weights(3, seed=0))
@@ -44,7 +52,7 @@ def interval(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
     ends = []
     for q in ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2):
         below = min(int(q * last), last - 1)
-        # Two order statistics are all that an interval needs; sorting would take several times as long.
+        # An interval needs two order statistics only; sorting takes several times as long.
         means.partition((below, below + 1), axis=1)
         ends.append(means[:, below] + (q * last - below) * (means[:, below + 1] - means[:, below]))
     return ends[0], ends[1]

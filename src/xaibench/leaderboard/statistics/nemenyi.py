@@ -1,4 +1,4 @@
-"""The critical difference of mean ranks, for the diagram of [demsar2006]: pure functions, without ``scipy.stats``."""
+"""Nemenyi's critical difference of mean ranks, for the diagram of [demsar2006]; without ``scipy.stats``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from xaibench.leaderboard.statistics.rank_tests import ALPHA
 
-_STEP = 0.02  # of the trapezoid rule, whose error for so smooth an integrand is far below the last digit used
-_GRID = np.arange(-9, 9 + _STEP / 2, _STEP)  # beyond 9 standard deviations nothing is left that a double could hold
+_STEP = 0.02  # of the trapezoid rule; its error for this smooth integrand is far below the last digit in use
+_GRID = np.arange(-9, 9 + _STEP / 2, _STEP)  # standard deviations; beyond 9 the density vanishes in double precision
 _DENSITY = np.exp(-(_GRID**2) / 2) / math.sqrt(2 * math.pi)
 
 
@@ -36,7 +36,9 @@ def studentized_range_cdf(q: float, k: int) -> float:
 
 @lru_cache(maxsize=256)
 def studentized_range_quantile(k: int, alpha: float = ALPHA) -> float:
-    """The q that the range of k independent standard normal values exceeds with probability ``alpha``, by bisection.
+    """The value that the range of k independent standard normal values exceeds with probability ``alpha``.
+
+    Found by bisection.
 
     Args:
         k: 2 or more.
@@ -54,12 +56,15 @@ def studentized_range_quantile(k: int, alpha: float = ALPHA) -> float:
 
 
 def critical_difference(methods: int, images: int, alpha: float = ALPHA) -> float:
-    """How far two mean ranks lie apart before Nemenyi's test tells them apart [nemenyi1963; demsar2006].
+    """The least difference of two mean ranks that Nemenyi's test finds significant [nemenyi1963; demsar2006].
 
     Args:
-        methods: how many are compared; with fewer than 2 there is no difference, which is NaN.
-        images: how many the ranks are means over.
+        methods: how many are compared.
+        images: over how many the ranks are averaged.
         alpha: family-wise error rate.
+
+    Returns:
+        In ranks; NaN with fewer than two methods.
 
     Example:
         >>> round(critical_difference(4, 14), 2)                   # [demsar2006, section 3.2.4]

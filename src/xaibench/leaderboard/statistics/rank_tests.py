@@ -1,7 +1,7 @@
-"""Ranks, tests and agreement over images: pure functions on arrays.
+"""Rank tests over images: ranks, Friedman, Wilcoxon with Holm, letter display, rank agreement.
 
-The p-values are computed here and held against scipy by the tests, because importing ``scipy.stats`` alone takes longer
-than a table may take.
+Pure functions on arrays. Importing ``scipy.stats`` takes longer than printing a table, so the p-values are computed
+here; tests compare them with scipy.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from functools import lru_cache
 import numpy as np
 
 ALPHA = 0.05
-FEWEST = 6  # images; with fewer no two-sided signed-rank test reaches .05
-_EXACT_UP_TO = 50  # images; beyond, the normal approximation of Wilcoxon's p-value is good to .004
+FEWEST = 6  # images; with fewer, no two-sided signed-rank test reaches .05
+_EXACT_UP_TO = 50  # images; above, the error of the normal approximation of Wilcoxon's p-value is below .004
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
-    """Rank of each method within each image, 1 for the highest score, ties sharing the mean of their ranks.
+    """Rank of each method within each image, 1 for the highest score; ties share the mean of their ranks.
 
     Args:
         scores: (methods, images), no NaN.
+
+    Returns:
+        (methods, images) float.
 
     Example:
         >>> ranks(np.array([[.9], [.5], [.9]])).ravel().tolist()
@@ -32,7 +35,6 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     scores = np.asarray(scores, float)
     if not scores.size:
         return np.zeros(scores.shape)
-    # Sorted once, so that a thousand images cost little more than a thousand comparisons each.
     order = np.argsort(-scores, axis=0)
     sorted_scores = np.take_along_axis(scores, order, axis=0)
     place = np.arange(len(scores))[:, None]
@@ -41,19 +43,19 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     first = np.maximum.accumulate(np.where(np.concatenate([edge, differs]), place, 0), axis=0)
     after = np.where(np.concatenate([differs, edge]), place + 1, len(scores))
     after = np.minimum.accumulate(after[::-1], axis=0)[::-1]
-    found = np.empty(scores.shape)
-    np.put_along_axis(found, order, first + (after - first + 1) / 2, axis=0)
-    return found
+    result = np.empty(scores.shape)
+    np.put_along_axis(result, order, first + (after - first + 1) / 2, axis=0)
+    return result
 
 
 def friedman(scores: np.ndarray) -> tuple[float, float]:
-    """Friedman's test that methods differ nowhere [friedman1937], corrected for ties.
+    """Friedman's test of the hypothesis that no two methods differ [friedman1937], corrected for ties.
 
     Args:
         scores: (methods, images).
 
     Returns:
-        The statistic and its p-value from χ² with methods − 1 degrees of freedom; (0, 1) where all is tied.
+        The statistic, and its p-value from χ² with methods − 1 degrees of freedom; (0, 1) if all methods are tied.
     """
     r = ranks(scores)
     k, n = r.shape
@@ -66,6 +68,10 @@ def friedman(scores: np.ndarray) -> tuple[float, float]:
 
 def chi2_tail(x: float, freedom: int) -> float:
     """P(χ² > x), by the recurrence of the incomplete gamma function [abramowitz1964, 6.5.22].
+
+    Args:
+        x: the statistic.
+        freedom: degrees of freedom, 1 or more.
 
     Example:
         >>> round(chi2_tail(5.991, 2), 4)
@@ -83,9 +89,9 @@ def chi2_tail(x: float, freedom: int) -> float:
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test [wilcoxon1945]; images without a difference are left out.
+    """Two-sided p-value of Wilcoxon's signed-rank test [wilcoxon1945]; differences of 0 are left out.
 
-    Exact up to 50 images, ties included; a normal approximation with tie correction beyond.
+    Exact up to 50 images, ties included; a normal approximation with tie and continuity correction above.
 
     Args:
         differences: (images,).
@@ -99,43 +105,24 @@ def wilcoxon(differences: np.ndarray) -> float:
     if d.size == 0:
         return 1.0
     doubled = np.rint(2 * ranks(-np.abs(d)[:, None])[:, 0]).astype(int)  # mean ranks are whole or half
-    positive = int(doubled[d > 0].sum())
-    total = int(doubled.sum())
+    positive, total = int(doubled[d > 0].sum()), int(doubled.sum())
+    smaller = min(positive, total - positive)
     if d.size <= _EXACT_UP_TO:
-        extreme = min(positive, total - positive)
-        return min(1.0, 2 * float(_signed_rank_cdf(tuple(sorted(doubled.tolist())))[extreme]))
-    return _normal(positive, total, float((doubled.astype(float) ** 2).sum()))
-
-
-def _wilcoxons(differences: np.ndarray) -> np.ndarray:
-    """(pairs,) :func:`wilcoxon` of each row of (pairs, images), those of many images ranked together."""
-    found = np.empty(len(differences))
-    together = (differences != 0).all(1) & (differences.shape[1] > _EXACT_UP_TO)
-    d = differences[together]
-    doubled = np.rint(2 * ranks(-np.abs(d).T)).astype(int)
-    positive, total = (doubled * (d > 0).T).sum(0), doubled.sum(0)
-    squares = (doubled.astype(float) ** 2).sum(0)
-    found[together] = [_normal(*row) for row in zip(positive.tolist(), total.tolist(), squares.tolist(), strict=True)]
-    found[~together] = [wilcoxon(row) for row in differences[~together]]
-    return found
-
-
-def _normal(positive: int, total: int, squares: float) -> float:
-    """The normal approximation of the p-value, from the sums of the doubled ranks and of their squares."""
-    deviation = max(total / 2 - min(positive, total - positive) - 1, 0) / math.sqrt(squares / 4)
-    return math.erfc(deviation / math.sqrt(2))
+        return min(1.0, 2 * float(_signed_rank_cdf(tuple(sorted(doubled.tolist())))[smaller]))
+    squares = float((doubled.astype(float) ** 2).sum())
+    return math.erfc(max(total / 2 - smaller - 1, 0) / math.sqrt(squares / 4) / math.sqrt(2))
 
 
 def rank_biserial(differences: np.ndarray) -> float:
     """Matched-pairs rank-biserial correlation, the effect size of Wilcoxon's signed-rank test [kerby2014].
 
-    The share of the rank sum that is positive, less the share that is negative; what does not differ is left out.
+    The positive share of the rank sum minus the negative share; differences of 0 are left out.
 
     Args:
         differences: (images,).
 
     Returns:
-        In [-1, 1]: 1 where all differences are positive, 0 where there is none.
+        In [-1, 1]: 1 if all differences are positive, 0 if there is no difference.
 
     Example:
         >>> rank_biserial(np.array([3., 2., -1.]))                 # (3 + 2 − 1) / 6
@@ -151,7 +138,7 @@ def rank_biserial(differences: np.ndarray) -> float:
 
 @lru_cache(maxsize=1024)
 def _signed_rank_cdf(doubled: tuple[int, ...]) -> np.ndarray:
-    """P(sum of the ranks with positive sign ≤ s) for s = 0 … total, each sign being a fair coin."""
+    """P(sum of the ranks with positive sign ≤ s) for s = 0 … total, if each sign is a fair coin."""
     mass = np.zeros(sum(doubled) + 1)
     mass[0] = 1.0
     for rank in doubled:
@@ -162,7 +149,10 @@ def _signed_rank_cdf(doubled: tuple[int, ...]) -> np.ndarray:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p-values adjusted for their number [holm1979].
+    """p-values adjusted for the number of tests [holm1979].
+
+    Args:
+        p: (tests,).
 
     Example:
         >>> holm(np.array([.01, .04, .03])).round(3).tolist()
@@ -180,7 +170,10 @@ def letters(differ: np.ndarray) -> list[str]:
     """Compact letter display by insert-and-absorb [piepho2004]: two methods share a letter if they do not differ.
 
     Args:
-        differ: (methods, methods) bool, symmetric; the methods stand in the order of their rank, the best first.
+        differ: (methods, methods) bool, symmetric; methods in the order of their rank, the best first.
+
+    Returns:
+        One string of letters per method.
 
     Example:
         >>> letters(np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool))
@@ -199,18 +192,18 @@ def letters(differ: np.ndarray) -> list[str]:
 
 
 def _letter(n: int) -> str:
-    # One character each, so that the letters of a method can be read apart: a … z, A … Z, then Ā and on.
+    # One character per group, so that a method's letters are distinguishable: a … z, A … Z, then from Ā on.
     return string.ascii_letters[n] if n < 52 else chr(0x100 + n - 52)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Which methods can be told apart.
+    """Which methods differ significantly.
 
     Attributes:
-        friedman_p: p-value of Friedman's test, None for two methods or where no test was made.
-        p: (methods, methods) Wilcoxon's p-values after Holm, None where no test was made.
-        letters: one string per method, None where no test was made.
+        friedman_p: p-value of Friedman's test; None for two methods, or if no test was made.
+        p: (methods, methods) Wilcoxon's p-values after Holm; None if no test was made.
+        letters: one string per method, methods that share a letter do not differ; None if no test was made.
         reason: why no test was made; empty otherwise.
     """
 
@@ -221,10 +214,10 @@ class Comparison:
 
 
 def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
-    """Friedman's test, then Wilcoxon's with Holm for every pair [demsar2006; benavoli2016], then letters.
+    """Friedman's test, then Wilcoxon's test with Holm for every pair [demsar2006; benavoli2016], then letters.
 
-    Pairs are told apart only where Friedman's test finds a difference at all. No test is made where even methods that
-    differ on all images the same way could not be told apart.
+    Pairs can differ only if Friedman's test finds a difference. No test is made with so few images that even a method
+    that is better on every image could not differ significantly.
 
     Args:
         scores: (methods, images), higher is better, no NaN.
@@ -236,13 +229,12 @@ def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
     pairs = k * (k - 1) // 2
     needed = math.ceil(math.log2(2 * pairs / alpha))  # the smallest p of n images is 2 / 2ⁿ
     if n < needed:
-        return Comparison(
-            None, None, None, f"{n} image{'s' * (n > 1)} cannot tell {k} methods apart; that takes {needed} or more"
-        )
+        reason = f"{n} image{'s' * (n > 1)} cannot tell {k} methods apart; that takes {needed} or more"
+        return Comparison(None, None, None, reason)
     friedman_p = friedman(scores)[1] if k > 2 else None
     upper = np.triu_indices(k, 1)
     p = np.ones((k, k))
-    p[upper] = holm(np.concatenate([_wilcoxons(scores[i] - scores[i + 1 :]) for i in range(k - 1)]))
+    p[upper] = holm(np.array([wilcoxon(scores[i] - scores[j]) for i, j in zip(*upper, strict=True)]))
     p = np.minimum(p, p.T)
     differ = p <= alpha if friedman_p is None or friedman_p <= alpha else np.zeros((k, k), bool)
     order = np.argsort(ranks(scores).mean(1), kind="stable")
@@ -251,9 +243,13 @@ def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
 
 
 def kendall_tau(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float | None:
-    """Kendall's τ-b between two scorings of the same methods [kendall1945], in [-1, 1].
+    """Kendall's τ-b between two scorings of the same methods [kendall1945].
 
-    None where it is not defined: fewer than two methods that both score, or one scoring that ties them all.
+    Args:
+        a, b: (methods,); a method with a NaN in either is left out.
+
+    Returns:
+        In [-1, 1]; None if it is undefined: fewer than two methods, or a scoring that ties them all.
 
     Example:
         >>> round(kendall_tau([1, 2, 3], [1, 3, 2]), 3)
@@ -268,16 +264,16 @@ def kendall_tau(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray
 
 
 def krippendorff_alpha(scores: np.ndarray) -> float | None:
-    """Krippendorff's α of the methods' ranks, the images being the observers [krippendorff2004; tomsett2020].
+    """Krippendorff's α of the methods' ranks, with the images as observers [krippendorff2004; tomsett2020].
 
-    1 where every image ranks the methods alike, 0 where the ranks agree no more than by chance. For ranks without ties
-    the ordinal α and the interval α are one and the same, which is 1 − variance within methods / variance of all.
+    1 if every image ranks the methods alike, 0 at chance level. For ranks without ties the ordinal α equals the
+    interval α, which is 1 − variance within methods / total variance.
 
     Args:
         scores: (methods, images), no NaN.
 
     Returns:
-        At most 1; None where it is not defined: fewer than two methods or images, or all tied on every image.
+        At most 1; None if it is undefined: fewer than two methods or images, or all tied on every image.
 
     Example:
         >>> krippendorff_alpha(np.array([[.9, .8], [.5, .6], [.1, .2]]))

@@ -1,1 +1,1 @@
-"""Leaderboards and verdicts as tables in every output format."""
+"""Tables of text and their output formats."""

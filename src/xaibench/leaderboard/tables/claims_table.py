@@ -1,60 +1,56 @@
-"""Verdicts on the claims, written out."""
+"""Verdicts on the claims in every output format."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from xaibench.leaderboard.claims.judge import Claim
 from xaibench.leaderboard.claims.verdict import UNMEASURED, Test
 from xaibench.leaderboard.export import json_text, plain
 from xaibench.leaderboard.statistics.rank_tests import ALPHA
-from xaibench.leaderboard.tables.formats import to_markdown, to_text, written
-from xaibench.leaderboard.tables.numbers import EMPTY, Sheet, number, probability, with_interval
+from xaibench.leaderboard.tables.formats import write_sheets
+from xaibench.leaderboard.tables.numbers import EMPTY, number, probability, with_interval
+from xaibench.leaderboard.tables.sheet import Sheet
 
+_HEADS = ["claim", "method", "measure", "images", "mean", "above", "r", "p", "verdict"]
 _RULE = (
     "Supported: the 95 % bootstrap interval over images lies wholly above the value in the column above, and p < .05 "
     "(Wilcoxon over images, after Holm over the {tests} of this table). Not supported: it lies wholly below, and p < "
-    ".05. Undecided: otherwise, with fewer than 6 images, where an image lacks a number that it should have, or where "
-    "the tests of a claim disagree. r: matched-pairs rank-biserial correlation (Kerby 2014)."
+    ".05. Undecided: otherwise, with fewer than 6 images, if an image lacks a number that it should have, or if the "
+    "tests of a claim disagree. r: matched-pairs rank-biserial correlation (Kerby 2014)."
 )
 
 
-def claim_rows(claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    """One dictionary of plain types per claim, its tests in it; None where there is no number."""
-
-    def line(test: Test) -> dict[str, Any]:
-        return {k: plain(v) if isinstance(v, float) else v for k, v in dataclasses.asdict(test).items()}
-
-    found = []
-    for c in claims:
-        names = [f.name for f in dataclasses.fields(c) if f.name not in ("name", "tests")]
-        found.append({"claim": c.name, **{n: getattr(c, n) for n in names}, "tests": [line(t) for t in c.tests]})
-    return found
+def claim_row(claim: Claim) -> dict[str, object]:
+    """A claim and its tests in the types of JSON; None for a missing number."""
+    fields = dataclasses.asdict(claim)
+    tests = [{k: plain(v) if isinstance(v, float) else v for k, v in test.items()} for test in fields.pop("tests")]
+    return {"claim": fields.pop("name"), **fields, "tests": tests}
 
 
 def claim_sheet(claims: Sequence[Claim]) -> Sheet:
-    """One line per test, the verdict on a claim with its first one; the sentences and the rule below."""
-    about = claims[0]
-    heads = ["claim", "method", "measure", "images", "mean", "above", "r", "p", "verdict"]
-    lines = []
-    for c in claims:
-        for i, t in enumerate(c.tests):
-            first = [c.name, c.method] if i == 0 else ["", ""]
-            lines.append([*first, *_cells(t), c.verdict if i == 0 else ""])
+    """The table of the claims on one dataset, split and model.
+
+    One line per test, with the verdict in the first line of a claim; the sentences and the rule as notes.
+    """
+    lines = [
+        [*(("", "") if i else (c.name, c.method)), *_cells(t), "" if i else c.verdict]
+        for c in claims
+        for i, t in enumerate(c.tests)
+    ]
     images = [t.images for c in claims for t in c.tests if t.images]
     made = len(images)
     notes = [f"({c.name}) {c.words}" for c in claims]
     notes += [f"({c.name}) What is missing is measured by `{c.command}`" for c in claims if c.command]
     notes.append(_RULE.format(tests=f"{made} test{'s' * (made != 1)}"))
-    if images and made * 2 / 2 ** max(images) >= ALPHA:  # Holm's first step on the smallest p there is
+    if images and made * 2 / 2 ** max(images) >= ALPHA:  # Holm's first step on the smallest possible p
         needed = math.floor(math.log2(2 * made / ALPHA)) + 1
         notes.append(f"No p of so many tests can fall below .05 with {max(images)} images or fewer: it takes {needed}.")
-    left = frozenset(heads.index(h) for h in ("claim", "method", "measure", "verdict"))
-    title = f"Claims · {about.dataset} {about.split} · {about.model}"
-    return Sheet(title, heads, lines, [], [], notes, left=left)
+    title = f"Claims · {claims[0].dataset} {claims[0].split} · {claims[0].model}"
+    left = frozenset(map(_HEADS.index, ("claim", "method", "measure", "verdict")))
+    return Sheet(title, _HEADS, lines, [], [], notes, left=left)
 
 
 def _cells(t: Test) -> list[str]:
@@ -69,15 +65,13 @@ def _cells(t: Test) -> list[str]:
 
 
 def render_claims(groups: Sequence[Sequence[Claim]], format: str = "table") -> str:
-    """The claims on each dataset, split and model, as ``"table"``, ``"markdown"`` or ``"json"``.
+    """The claims on each dataset, split and model, in a format of tables or as ``"json"``.
 
     Raises:
-        UserError: for another format.
+        UserError: for an unknown format.
     """
-    sheets = [claim_sheet(claims) for claims in groups]
-    return written(
+    return write_sheets(
+        lambda: list(map(claim_sheet, groups)),
         format,
-        table=lambda: "\n".join(to_text(s, width=120) for s in sheets),
-        markdown=lambda: "\n".join(map(to_markdown, sheets)),
-        json=lambda: json_text([line for claims in groups for line in claim_rows(claims)]),
+        json=lambda: json_text([claim_row(claim) for claims in groups for claim in claims]),
     )

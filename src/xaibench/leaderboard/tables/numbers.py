@@ -1,28 +1,29 @@
-"""Numbers as short as a table needs them, and the table of text that every format writes out."""
+"""Numbers, intervals and lists as tables and sentences print them."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 EMPTY = "–"
 
-_ROUNDING = 1e-12  # what a sum of floats is off by; nothing that is measured is so small
+_ROUNDING = 1e-12  # rounding error of a sum of floats; every measured quantity is larger
 
 
 def number(x: float, *, bounded: bool = True, decimals: int = 2) -> str:
-    """A number as short as a table needs it: ``.71``, ``-.05``, ``1.3``; ``–`` for NaN.
+    """A number with the digits that a table needs: ``.71``, ``-.05``, ``1.3``; ``–`` for NaN.
 
     Args:
         x: the number.
-        bounded: its range is finite, so that less than half a hundredth is nothing; else it is written out.
+        bounded: whether its range is finite. In an unbounded range a number that would round to zero is printed in
+            scientific notation.
         decimals: of a number below ten.
 
     Example:
         >>> number(0.714), number(-0.05), number(12.34), number(1234.5), number(3e-9, bounded=False)
         ('.71', '-.05', '12.3', '1234', '3.0e-9')
-        >>> number(6.4e-17, bounded=False)  # the rounding of floats
+        >>> number(6.4e-17, bounded=False)  # a rounding error of floats
         '.00'
     """
     if not math.isfinite(x):
@@ -36,23 +37,23 @@ def number(x: float, *, bounded: bool = True, decimals: int = 2) -> str:
 
 
 def with_interval(mean: float, low: float, high: float, *, bounded: bool = True) -> str:
-    """``.71 [.68, .74]``, or the mean alone where there is no interval.
+    """``.71 [.68, .74]``, or the mean alone if the interval is NaN.
 
     Example:
-        >>> with_interval(0.0093, 0.0081, 0.0101, bounded=False)  # two decimals would not tell its ends apart
+        >>> with_interval(0.0093, 0.0081, 0.0101, bounded=False)  # with two decimals both ends would be .01
         '.009 [.008, .010]'
     """
     if not math.isfinite(low):
         return number(mean, bounded=bounded)
-    # Of small ones, such as .007 and .011, two decimals would show neither size nor spread.
+    # Two decimals would hide the size and the spread of small numbers such as .007 and .011.
     coarse = number(low) == number(high) and min(abs(low), abs(high)) >= 0.005 and abs(mean) < 0.05
     decimals = 3 if coarse and not bounded else 2
-    shown = (number(v, bounded=bounded, decimals=decimals) for v in (mean, low, high))
-    return "{} [{}, {}]".format(*shown)
+    texts = (number(v, bounded=bounded, decimals=decimals) for v in (mean, low, high))
+    return "{} [{}, {}]".format(*texts)
 
 
 def band(low: float, high: float) -> str:
-    """``.47–.53``, or nothing for NaN.
+    """``.47–.53``, or an empty text for NaN.
 
     Example:
         >>> band(0.47, 0.53), band(-0.02, 0.02), band(math.nan, math.nan)
@@ -73,33 +74,11 @@ def probability(p: float) -> str:
     return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
-def listed(items: list[str], last: str = "and") -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+def listed(items: Sequence[str], last: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``.
 
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of text.
-
-    Attributes:
-        title: what it is about, in one line.
-        heads: one per column.
-        lines: cells, one list per line.
-        controls: further lines that stand apart.
-        foot: one more line of cells at the end, or empty.
-        notes: sentences under it.
-        left: the columns that hold words.
-        weak: the columns printed grey.
-        weak_lines: the lines printed grey.
+    Args:
+        items: one or more.
+        last: the word before the last one.
     """
-
-    title: str
-    heads: list[str]
-    lines: list[list[str]]
-    controls: list[list[str]]
-    foot: list[str]
-    notes: list[str]
-    left: frozenset[int] = frozenset()
-    weak: frozenset[int] = frozenset()
-    weak_lines: frozenset[int] = frozenset()
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"

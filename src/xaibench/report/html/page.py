@@ -16,7 +16,7 @@ from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.run_results import Result, losses
 from xaibench.leaderboard.summary.best_methods import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
 from xaibench.leaderboard.tables.claims_table import claim_sheet
-from xaibench.leaderboard.tables.sheet import subject
+from xaibench.leaderboard.tables.leaderboard_table import subject
 from xaibench.record import Store
 from xaibench.report.html.data_uris import webp
 from xaibench.report.overlay import PERCENTILE, colour_bar

@@ -10,8 +10,8 @@ import numpy as np
 from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import qualities
+from xaibench.leaderboard.tables.leaderboard_table import all_columns, condition, notes
 from xaibench.leaderboard.tables.numbers import EMPTY, band, number, with_interval
-from xaibench.leaderboard.tables.sheet import all_columns, condition, notes
 
 FIRST = ("srg", "srg-thin", "srg-thick", "auroc-thin", "auroc-thick", "thin-gap")  # seen before "more columns"
 _BETTER = {

@@ -16,8 +16,8 @@ from xaibench.leaderboard.aggregate import aggregate
 from xaibench.leaderboard.leaderboard import Column
 from xaibench.leaderboard.tables.formats import FORMATS, to_text
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
-from xaibench.leaderboard.tables.numbers import Sheet
 from xaibench.leaderboard.tables.render import render
+from xaibench.leaderboard.tables.sheet import Sheet
 from xaibench.record import Record
 
 
