@@ -5,7 +5,6 @@ Code and documentation cite a paper by its key, as in ``[selvaraju2017]``.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+
+from xaibench.errors import did_you_mean
 
 # A citation: a key in brackets, with others after a semicolon or a place in the work after a comma.
 CITATION = re.compile(r"\[([a-z]+\d{4}[a-z]?(?:[;,][^\[\]]*)?)\]")
@@ -84,8 +85,7 @@ def reference(key: str) -> Reference:
     """
     known = references()
     if key not in known:
-        near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "`docs/bibliography.md` lists the keys."
+        hint = did_you_mean(key, known, "`docs/bibliography.md` lists the keys.", most=3)
         raise LookupError(f"The bibliography has no paper {key!r}. {hint}")
     return known[key]
 

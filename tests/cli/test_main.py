@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from cli.said import Run
-from xaibench.cli.commands import run as run_module
-from xaibench.cli.commands.leaderboard import FORMATS
 from xaibench.cli.main import COMMANDS, main
 
 LIGHT = "import sys; from xaibench.cli.main import main; code = main({argv}); assert code == {code}, code; {check}"
@@ -140,16 +138,6 @@ def test_an_interruption_before_anything_was_done(xaibench: Run, monkeypatch: py
     monkeypatch.setitem(COMMANDS, "doctor", COMMANDS["doctor"]._replace(execute=interrupt))
     said = xaibench("doctor", "--json")
     assert said == (130, "", "xaibench: Interrupted. Begin again with: xaibench doctor --json\n")
-
-
-def test_words_known_before_anything_is_loaded_are_those_of_the_rooms_they_come_from() -> None:
-    from xaibench import leaderboard, scorer
-    from xaibench.models import precision
-    from xaibench.running.plan import SUITES
-
-    assert run_module.TARGETS == scorer.TARGETS and run_module.PRECISIONS == precision.PRECISIONS
-    assert tuple(SUITES) == run_module.SUITES
-    assert set(FORMATS) == set(leaderboard.FORMATS)
 
 
 def test_a_terminal_without_the_letters_gets_others(finished: Path) -> None:

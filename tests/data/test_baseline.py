@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from xaibench.data.baseline import REFERENCES, reference_image
+from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.errors import UserError
+from xaibench.vocabulary import REFERENCES
 
 SIGMA = {"blur": 10.0, "mean": 40.0}  # px of a field of view 540 px wide
 

@@ -11,13 +11,14 @@ from nets import Padded, Smooth, make
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xaibench.data.baseline import REFERENCES, reference_image
+from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers import gradient as room
 from xaibench.explainers.cam import gradcam
 from xaibench.explainers.explain import explain
 from xaibench.scorer import Scorer
+from xaibench.vocabulary import REFERENCES
 
 RNG = np.random.default_rng(0)
 

@@ -11,7 +11,7 @@ from captum.attr import Occlusion
 from made_up import GreenFilter, Reader, target_on
 from torch import Tensor, nn
 
-from xaibench.data.baseline import REFERENCES, reference_image
+from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.data.regions import superpixels
 from xaibench.errors import UserError
@@ -20,6 +20,7 @@ from xaibench.explainers.explain import explain
 from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Scorer, Target
 from xaibench.scorer.batching import Engine
+from xaibench.vocabulary import REFERENCES
 
 FEW = {
     "occlusion": {"patch": 8, "stride": 8},

@@ -92,8 +92,3 @@ def table(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> st
         return "  ".join(padded).rstrip()
 
     return "\n".join([line(heads), *map(line, lines)])
-
-
-def count(number: int, noun: str, plural: str = "s") -> str:
-    """Such as "1 image" or "2 images"."""
-    return f"{number} {noun}{plural * (number != 1)}"

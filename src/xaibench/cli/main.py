@@ -30,8 +30,8 @@ from xaibench.cli.commands import (
 )
 from xaibench.cli.console import Console, silence
 from xaibench.cli.new import command as new
-from xaibench.cli.parser import Parser, did_you_mean
-from xaibench.errors import UserError
+from xaibench.cli.parser import Parser
+from xaibench.errors import UserError, did_you_mean
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -160,9 +160,7 @@ def _unknown(argv: list[str], console: Console) -> int:
     known = (
         ["--help", "--version"] if what == "option" else inner or list(dict.fromkeys(n.split()[0] for n in COMMANDS))
     )
-    raise UserError(
-        f"There is no {what} {name!r}.", did_you_mean(name, known) or "`xaibench --help` shows the commands."
-    )
+    raise UserError(f"There is no {what} {name!r}.", did_you_mean(name, known, "`xaibench --help` shows the commands."))
 
 
 def _overview() -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from xaibench import registry
-from xaibench.errors import UserError
+from xaibench.errors import UserError, did_you_mean
 
 # What argparse says, and what is said instead; the groups of a pattern fill the places of its sentence.
 _SENTENCES = (
@@ -45,7 +44,7 @@ class Parser(argparse.ArgumentParser):
                 raise UserError(f"`{self.prog}` does not take {extra[0]!r}.", self._help())
             name = option.partition("=")[0]
             options = [o for o in self._option_string_actions if o.startswith("--")]
-            raise UserError(f"`{self.prog}` has no option {name}.", did_you_mean(name, options) or self._help())
+            raise UserError(f"`{self.prog}` has no option {name}.", did_you_mean(name, options, self._help()))
         return args
 
     def error(self, message: str) -> NoReturn:
@@ -58,20 +57,14 @@ class Parser(argparse.ArgumentParser):
         return f"`{self.prog} --help` shows what it takes."
 
 
-def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """A question that names what is most like the text, or ""."""
-    near = difflib.get_close_matches(text, list(known), n=2, cutoff=0.6)
-    return f"Did you mean {' or '.join(near)}?" if near else ""
-
-
 def one_of(*known: str) -> Callable[[str], str]:
     """A converter to one of some names."""
 
     def convert(text: str) -> str:
         if text in known:
             return text
-        there = f"There are {', '.join(known)}."
-        raise argparse.ArgumentTypeError(f"there is no {text!r}. {did_you_mean(text, known) or there}")
+        hint = did_you_mean(text, known, f"There are {', '.join(known)}.")
+        raise argparse.ArgumentTypeError(f"there is no {text!r}. {hint}")
 
     return convert
 

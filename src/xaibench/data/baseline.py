@@ -10,8 +10,7 @@ from torch import Tensor
 
 from xaibench.data.blur import BLUR_SIGMA, MEAN_SIGMA, blurs_inside
 from xaibench.errors import UserError
-
-REFERENCES = ("blur", "mean", "zero")
+from xaibench.vocabulary import REFERENCES
 
 
 def reference_image(name: str, image: Tensor, fov: Tensor, scale: float) -> Tensor:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from xaibench.data.baseline import REFERENCES
 from xaibench.data.case import Case
 from xaibench.registry import Spec
 from xaibench.scorer import Scorer
 from xaibench.scorer import target as target_of
+from xaibench.vocabulary import REFERENCES
 
 
 @dataclass(frozen=True)

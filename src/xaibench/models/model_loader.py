@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import nn
 
 from xaibench import registry
 from xaibench.disk import is_file
-from xaibench.errors import UserError, first_line
+from xaibench.errors import UserError, did_you_mean, first_line
 from xaibench.models.weights_file import load_weights
 
 _FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
@@ -59,10 +58,8 @@ def _from_factory(text: str) -> nn.Module:
     # Not all that Python lets one write is a name.
     factory: Callable[[], Any] | None = getattr(module, factory_name, None) if factory_name.isidentifier() else None
     if factory is None:
-        near = difflib.get_close_matches(factory_name, dir(module), n=1)
-        raise UserError(
-            f"{module_name} has no {factory_name!r}.", f"Did you mean {near[0]}?" if near else "Check the name."
-        )
+        hint = did_you_mean(factory_name, dir(module), "Check the name.")
+        raise UserError(f"{module_name} has no {factory_name!r}.", hint)
     return _made(text, factory)
 
 

@@ -7,8 +7,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-PRECISIONS = ("float32", "bf16")
-
 
 def digest_in(digest: str, precision: str) -> str:
     """The digest of a network's weights, computed with in a precision: no score of one is ever taken for another's."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Literal, overload
 
-from xaibench.errors import UserError, first_line
+from xaibench.errors import UserError, did_you_mean, first_line
 from xaibench.registry.entry_points import distribution_of, loaded, names, points_of
 from xaibench.registry.plugin import Plugin
 from xaibench.registry.traits import ExplainerTraits, MetricTraits
@@ -25,8 +24,7 @@ def get(kind: str, name: str) -> Plugin[Any]:
     """
     points = points_of(kind).get(name)
     if not points:
-        near = difflib.get_close_matches(name, names(kind), n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"`xaibench list {kind}s` shows what there is."
+        hint = did_you_mean(name, names(kind), f"`xaibench list {kind}s` shows what there is.", most=3)
         raise UserError(f"There is no {kind} called {name!r}.", hint)
     owners = sorted(distribution_of(p) for p in points)
     if len(points) > 1:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "pdf", "svg", "jpg", "jpeg")
 EXPLAINED, OTHER = THIN, THICK  # outlines of the target and of the other predicted vessels
 _SIDE, _ALONE = 3.0, 5.0  # inches, longer side of a picture among others and of one alone
 _DPI = (200, 600)  # at least and at most; in between, a pixel of the image is a pixel of the file
@@ -117,7 +116,7 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
 
     Args:
         figure: see :func:`draw`.
-        path: ending in one of ``FORMATS``.
+        path: ending in one of :data:`~xaibench.vocabulary.FIGURE_FORMATS`.
         about: ``title`` and ``description``, kept in the file where its format has a place for them.
 
     Raises:

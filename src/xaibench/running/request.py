@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import warnings
@@ -15,9 +14,9 @@ from torch import nn
 
 from xaibench.data.case_loader import load_cases
 from xaibench.data.datasets.drive import find_drive
-from xaibench.errors import UserError
+from xaibench.errors import UserError, did_you_mean
 from xaibench.models.model_loader import load_model
-from xaibench.models.precision import PRECISIONS, digest_in, in_precision
+from xaibench.models.precision import digest_in, in_precision
 from xaibench.models.weights_file import weights_digest
 from xaibench.record.score_table import SCORE_COLUMNS, tidy
 from xaibench.record.store import Store
@@ -28,7 +27,7 @@ from xaibench.running.execute import Report
 from xaibench.running.plan import SUITES, Plan, Setting, chosen_methods, chosen_metrics, run_name
 from xaibench.running.resolve import Prepared, run_prepared
 from xaibench.running.sandbox.timeout import can_limit
-from xaibench.scorer import TARGETS
+from xaibench.vocabulary import PRECISIONS, TARGETS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,8 +195,7 @@ def default_model(dataset: str) -> str:
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:
     if name not in (names := list(known)):
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names)}."
+        hint = did_you_mean(name, names, f"There are {', '.join(names)}.")
         raise UserError(f"There is no {what} {name!r}.", hint)
 
 

@@ -15,11 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cli.said import Run
-from xaibench.cli.commands import explain, run
 from xaibench.cli.parser import specs
 from xaibench.data.phantom.draw import draw_phantom
-from xaibench.report import explained_figure as picture
-from xaibench.scorer import TARGETS
 
 SIGNATURES = {"png": b"\x89PNG", "jpg": b"\xff\xd8\xff", "jpeg": b"\xff\xd8\xff", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -198,7 +195,3 @@ def test_another_scale_than_the_network_knows_is_said(xaibench: Run, photo: Path
 def test_lists_are_parted_outside_brackets() -> None:
     assert specs("a[x=1,y=2], b,c[z=3]") == ["a[x=1,y=2]", "b", "c[z=3]"]
     assert specs("gradcam[layer=decoder-1/2]") == ["gradcam[layer=decoder-1/2]"]
-
-
-def test_names_known_before_anything_is_imported_are_right() -> None:
-    assert run.TARGETS == TARGETS and explain.FORMATS == picture.FORMATS

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from xaibench import registry
 from xaibench.cli.console import Console, table
-from xaibench.cli.parser import Parser, check_name, did_you_mean
-from xaibench.errors import UserError
+from xaibench.cli.parser import Parser, check_name
+from xaibench.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from xaibench.conformance import CheckResult
@@ -66,11 +66,9 @@ def _spec(name: str) -> registry.Spec:
     kinds = {kind: registry.names(kind) for kind in ("metric", "explainer")}
     kind = "metric" if plain in kinds["metric"] else "explainer"
     if not any(plain in known for known in kinds.values()):
-        near = did_you_mean(plain, [name for known in kinds.values() for name in known])
-        raise UserError(
-            f"There is no explainer or metric called {plain!r}.",
-            near or "`xaibench list explainers` and `xaibench list metrics` show what there is.",
-        )
+        otherwise = "`xaibench list explainers` and `xaibench list metrics` show what there is."
+        hint = did_you_mean(plain, [name for known in kinds.values() for name in known], otherwise)
+        raise UserError(f"There is no explainer or metric called {plain!r}.", hint)
     check_name(kind, name)
     return registry.parse(kind, name)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
 from xaibench.errors import one_line
+from xaibench.vocabulary import CLAIM_FORMATS as FORMATS
 
-FORMATS = ("table", "markdown", "json")
 EPILOG = """example:
   xaibench claims runs/drive --format markdown
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from xaibench.cli.console import Console, count
+from xaibench.cli.console import Console
 from xaibench.cli.parser import SEED, Parser, number
 from xaibench.disk import is_there, named
-from xaibench.errors import UserError, one_line
+from xaibench.errors import UserError, one_line, plural
 
 MOST = 100_000  # phantoms of one command
 SIDES = (128, 8192)  # px, as those who draw them have them, whom it would take long to ask
@@ -30,7 +30,7 @@ def execute_check(args: argparse.Namespace, console: Console) -> int:
     for line in report.problems:
         console.out(one_line(f"problem: {line}"))
     if report.problems:
-        console.warn(f"xaibench: {args.folder} has {count(len(report.problems), 'problem')}. Mend and check again.")
+        console.warn(f"xaibench: {args.folder} has {plural(len(report.problems), 'problem')}. Mend and check again.")
         return 2
     console.note(f"Nothing is wrong. Use it with --data {args.folder}")
     return 0
@@ -63,5 +63,5 @@ def execute_phantom(args: argparse.Namespace, console: Console) -> int:
     with console.bar(args.count, "image") as bar:
         for seed in bar.over(seeds):
             save_phantom(draw_phantom(seed, (args.size, args.size) if args.size else FULL_SIZE), out)
-    console.out(f"{count(args.count, 'phantom')} in {out}. Use with --data {out}")
+    console.out(f"{plural(args.count, 'phantom')} in {out}. Use with --data {out}")
     return 0

@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from xaibench import registry
-from xaibench.cli.console import Console, count
+from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
 from xaibench.disk import is_there
-from xaibench.errors import UserError
+from xaibench.errors import UserError, plural
 
 if TYPE_CHECKING:
     from xaibench.models.networks.vessel_network import VesselNetwork
@@ -49,7 +49,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     if args.json:
         console.out_json({"ok": not problems, "findings": [asdict(f) for f in found]})
     else:
-        console.out(f"{count(problems, 'problem')}, marked !!." if problems else "All is well.")
+        console.out(f"{plural(problems, 'problem')}, marked !!." if problems else "All is well.")
     return int(bool(problems))
 
 
@@ -102,7 +102,7 @@ def _data() -> Iterator[Finding]:
         except UserError:
             labelled = 0
         if labelled:
-            yield Finding("data", f"{title}: {count(labelled, 'labelled image')} in {place}")
+            yield Finding("data", f"{title}: {plural(labelled, 'labelled image')} in {place}")
         elif os.environ.get(variable):
             what = "holds no labelled images" if is_there(place) else "does not exist"
             yield Finding("data", f"{title}: {variable} is {place}, which {what}", ok=False)
@@ -127,7 +127,7 @@ def _weights() -> Iterator[Finding]:
 def _plugins() -> Iterator[Finding]:
     for kind in registry.KINDS:
         good, broken = registry.available(kind)
-        yield Finding("plugins", count(len(good), kind))
+        yield Finding("plugins", plural(len(good), kind))
         for reason in broken.values():
             yield Finding("plugins", reason, ok=False)
 

@@ -7,8 +7,9 @@ import math
 import textwrap
 
 from xaibench.cli.commands.run import model_argument
-from xaibench.cli.console import Console, count, table
+from xaibench.cli.console import Console, table
 from xaibench.cli.parser import Parser, number
+from xaibench.errors import plural
 
 PROTOCOL = (
     "Pixels inside the field of view, on the native grid, one pass, no averaging over flips; pooled figures are over "
@@ -55,7 +56,9 @@ def execute(args: argparse.Namespace, console: Console) -> int:
             }
         )
         return 0
-    console.out(f"{cases.dataset} {cases.split} · {name} · {count(len(cases), 'image')} · threshold {args.threshold:g}")
+    console.out(
+        f"{cases.dataset} {cases.split} · {name} · {plural(len(cases), 'image')} · threshold {args.threshold:g}"
+    )
     lines = [
         [who, *(_shown(v[f]) for f in FIGURES)] for who, v in {"pooled": result.pooled, **result.per_image}.items()
     ]

@@ -11,13 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaibench.cli.commands.run import TARGETS, model_argument
-from xaibench.cli.console import Console, count
+from xaibench.cli.commands.run import model_argument
+from xaibench.cli.console import Console
 from xaibench.cli.output_path import writable
 from xaibench.cli.parser import SEED, Parser, check_name, one_of, specs
 from xaibench.cli.progress import Progress
 from xaibench.disk import is_there, named, unwritable
-from xaibench.errors import Skipped, UserError
+from xaibench.errors import Skipped, UserError, plural
+from xaibench.vocabulary import FIGURE_FORMATS as FORMATS
+from xaibench.vocabulary import TARGETS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from xaibench.scorer import Scorer
 
 # The same as in report.picture, which cannot be imported before a mistyped word is answered.
-FORMATS = ("png", "pdf", "svg", "jpg", "jpeg")
 EPILOG = """examples:
   xaibench explain photo.jpg --method gradcam --target thin
   xaibench explain photo.jpg --method 'lime[segments=200,samples=1000],gradcam' --out figure.pdf
@@ -199,7 +200,7 @@ def _passes_shown(bar: Progress, name: str) -> Callable[[int], None]:
     def passed(pictures: int) -> None:
         nonlocal passes
         passes += pictures
-        bar.now(name, count(passes, "pass", "es"))
+        bar.now(name, plural(passes, "pass", "es"))
 
     return passed
 

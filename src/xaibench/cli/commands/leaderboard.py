@@ -8,8 +8,7 @@ from pathlib import Path
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
 from xaibench.errors import one_line
-
-FORMATS = ("table", "markdown", "csv", "latex", "html", "json")
+from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 
 
 def configure(parser: Parser) -> None:

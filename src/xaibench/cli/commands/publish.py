@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from xaibench.cli.console import Console, count
+from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
 from xaibench.disk import is_there, named, unwritable
-from xaibench.errors import UserError
+from xaibench.errors import UserError, plural
 
 EPILOG = (
     "The folder gets the tables and all records, compressed: no map, no picture, no outline. `xaibench leaderboard` "
@@ -41,5 +41,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     except OSError as error:
         raise unwritable(out, error) from error
     size = sum(file.stat().st_size for file in files)
-    console.out(f"{count(len(records), 'record')} and {count(len(files) - 1, 'table')} in {out}, {size / 1e6:.1f} MB.")
+    console.out(
+        f"{plural(len(records), 'record')} and {plural(len(files) - 1, 'table')} in {out}, {size / 1e6:.1f} MB."
+    )
     return 0

@@ -13,21 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.cli import compute_options as run_options
-from xaibench.cli.console import Console, count
+from xaibench.cli.console import Console
 from xaibench.cli.interrupt import Stop
 from xaibench.cli.parser import SEED, Parser, check_name, number, one_of, specs
 from xaibench.disk import is_file, named
-from xaibench.errors import UserError
+from xaibench.errors import UserError, plural
+from xaibench.vocabulary import PRECISIONS, SUITES, TARGETS
 
 if TYPE_CHECKING:
     from xaibench.leaderboard.leaderboard import Leaderboard
     from xaibench.running.execute import Event, Step
     from xaibench.running.resolve import Prepared
 
-# The same as in run.plan and scorer, which cannot be imported before a mistyped word is answered.
-SUITES = ("quick", "standard", "full", "truth")
-TARGETS = ("vessels", "thin", "thick", "false-positives", "false-negatives")
-PRECISIONS = ("float32", "bf16")
 EPILOG = """examples:
   xaibench run --suite quick
   xaibench run --method gradcam 'gradcam[layer=decoder-1/2]' --data phantom --cases 5 --out runs/first
@@ -128,8 +125,8 @@ def model_argument(text: str | None) -> str | Path | None:
 def _size(prepared: Prepared) -> str:
     methods, cases, metrics = len(prepared.methods), len(prepared.cases), len(prepared.setting.metrics)
     return (
-        f"{count(methods * cases, 'cell')}: {count(methods, 'method')} on {count(cases, 'image')}, "
-        f"{count(metrics, 'metric')}, model {prepared.setting.model}, target {prepared.setting.target}"
+        f"{plural(methods * cases, 'cell')}: {plural(methods, 'method')} on {plural(cases, 'image')}, "
+        f"{plural(metrics, 'metric')}, model {prepared.setting.model}, target {prepared.setting.target}"
     )
 
 
@@ -211,7 +208,7 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
         console.out(f"Kept in {root}: {files}, maps and records.\n")
         console.out("\n".join(summary))
     if failures:
-        console.warn(f"xaibench: {count(failures, 'cell')} failed. The same command computes only these again.")
+        console.warn(f"xaibench: {plural(failures, 'cell')} failed. The same command computes only these again.")
     return int(bool(failures))
 
 
@@ -247,7 +244,7 @@ class _Watch:
         """Show what the cell is at."""
         self._now = step.cell
         parts = [step.part] if step.part != "map" else []
-        parts += [count(step.passes, "pass", "es")] if step.passes else []
+        parts += [plural(step.passes, "pass", "es")] if step.passes else []
         self.bar.now(step.cell, ", ".join(parts))
 
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from xaibench.cli.console import Console, count, plain
+from xaibench.cli.console import Console, plain
 from xaibench.cli.output_path import writable
 from xaibench.cli.parser import Parser, number, one_of
 from xaibench.disk import named
-from xaibench.errors import UserError
+from xaibench.errors import UserError, plural
 
 if TYPE_CHECKING:
     from xaibench.data.case import Cases
@@ -65,7 +65,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
     recipe = Recipe(**{f.name: getattr(args, f.name) for f in fields(Recipe)})
     cases = load_cases(args.data, split=args.split, count=args.cases)
-    console.note(f"Data: {count(len(cases), 'image')} of {cases.dataset} {cases.split}. {cases.note}".rstrip())
+    console.note(f"Data: {plural(len(cases), 'image')} of {cases.dataset} {cases.split}. {cases.note}".rstrip())
     if len(cases) < recipe.holdout or not recipe.holdout:
         console.note("No image is held out: validation figures are of images that are trained on.")
     validated = ""

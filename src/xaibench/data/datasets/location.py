@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from xaibench.data.io.source import Source, open_source
 from xaibench.disk import is_there, named
-from xaibench.errors import UserError
+from xaibench.errors import UserError, did_you_mean
 
 
 def split_name(dataset: str, split: str, known: Sequence[str]) -> str:
@@ -25,8 +24,7 @@ def split_name(dataset: str, split: str, known: Sequence[str]) -> str:
     name = "training" if split == "train" else split
     if name in known:
         return name
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"Its splits: {', '.join(known)}."
+    hint = did_you_mean(name, known, f"Its splits: {', '.join(known)}.")
     raise UserError(f"The dataset {dataset} has no split {split!r}.", hint)
 
 

@@ -16,7 +16,7 @@ from xaibench.data.case_loader import load_cases
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.faithfulness.pixel_flipping import fractions, removal_orders, seeded_fill, tie_order
 from xaibench.models.model_loader import load_model, names_code
-from xaibench.models.precision import PRECISIONS, digest_in, in_precision
+from xaibench.models.precision import digest_in, in_precision
 from xaibench.models.weights_file import weights_digest
 from xaibench.record.artefact_files import Film, film_key, load_film, write_film
 from xaibench.record.published import is_published
@@ -25,6 +25,7 @@ from xaibench.record.store import Store
 from xaibench.running.request import default_model
 from xaibench.running.rng import generator_of
 from xaibench.scorer import Scorer, target
+from xaibench.vocabulary import PRECISIONS
 
 SIDE = 256  # longest side of a frame, px
 
