@@ -1,4 +1,4 @@
-"""Where a command's words go: results to stdout, everything else to stderr."""
+"""Output of a command: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from xaibench.cli.progress import Progress
 
 @dataclass(frozen=True)
 class Console:
-    """What a command speaks through.
+    """The output of one command.
 
     Attributes:
-        quiet: no progress and no notes.
-        verbose: tracebacks.
-        command: what was typed, to be given again.
+        quiet: show no progress and no notes.
+        verbose: show tracebacks.
+        command: the command line, to be shown for a repetition.
     """
 
     quiet: bool = False
@@ -29,11 +29,11 @@ class Console:
 
     @property
     def dims(self) -> bool:
-        """Whether what is weak is dimmed: where a person reads, and colours are not refused (no-color.org)."""
+        """Whether weak columns are dimmed: on a terminal that does not refuse colours (no-color.org)."""
         return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def out(self, text: str) -> None:
-        """Print a result. Where nobody reads any more, such as after ``| head``, the work goes on in silence."""
+        """Print a result. After a broken pipe, as with ``| head``, the work goes on without output."""
         try:
             print(text.removesuffix("\n"), flush=True)
         except BrokenPipeError:
@@ -44,12 +44,12 @@ class Console:
         self.out(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
     def note(self, text: str) -> None:
-        """Say what may be of use, above a progress bar if there is one."""
+        """Print a note to stderr, unless ``-q`` was given."""
         if not self.quiet:
             self.warn(text)
 
     def warn(self, text: str) -> None:
-        """Say what must be known, also with ``-q``; where nobody reads any more, the work goes on in silence."""
+        """Print a warning to stderr, above a progress bar if there is one; also with ``-q``."""
         bars = sys.modules.get("tqdm")
         try:
             if bars is None:
@@ -60,12 +60,12 @@ class Console:
             silence(sys.stderr)
 
     def bar(self, total: int, unit: str) -> Progress:
-        """Progress on stderr, nothing with ``-q``."""
+        """A progress bar on stderr; silent with ``-q``."""
         return Progress(total, unit, quiet=self.quiet)
 
 
 def silence(stream: Any) -> None:
-    """Send what a stream still holds, and all that follows, nowhere."""
+    """Discard what a stream still buffers, and all later output."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -73,7 +73,7 @@ def silence(stream: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """The value in types of JSON: a number that is not finite becomes None, what JSON has no type for its text."""
+    """The value in JSON types: a number that is not finite becomes None, any other object its text."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -84,7 +84,7 @@ def plain(value: Any) -> Any:
 
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:
-    """Aligned columns under their heads, the first ``left`` of them to the left, the others to the right."""
+    """Columns under their heads; the first ``left`` columns are left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
 
     def line(cells: Sequence[str]) -> str:

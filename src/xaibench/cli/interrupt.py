@@ -1,4 +1,4 @@
-"""Ctrl-C: once, and what is being done is finished first; twice, and it stops at once."""
+"""Ctrl-C: the first press lets the current cell finish, the second stops at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 
 class Stop:
-    """Listens for Ctrl-C while the block lasts, where Python does; a process that was told to ignore it goes on.
+    """A context manager that counts presses of Ctrl-C; where SIGINT is ignored, it stays ignored.
 
     Args:
-        now: in words what will be finished, such as ``"gradcam on 01"``; asked for at the first Ctrl-C.
+        now: returns the name of the current cell, such as ``"gradcam on 01"``, for the message of the first press.
     """
 
     def __init__(self, now: Callable[[], str]) -> None:
@@ -35,7 +35,7 @@ class Stop:
             signal.signal(signal.SIGINT, self._before)
 
     def check(self) -> None:
-        """Called where nothing is begun; raises KeyboardInterrupt if Ctrl-C was pressed."""
+        """Raise KeyboardInterrupt if Ctrl-C was pressed; called between cells."""
         if self.presses:
             raise KeyboardInterrupt
 
@@ -43,6 +43,6 @@ class Stop:
         self.presses += 1
         if self.presses > 1:
             raise KeyboardInterrupt
-        # Not by print, which the signal may have come in the middle of.
+        # os.write, since the signal may arrive in the middle of a print.
         with contextlib.suppress(OSError):
             os.write(2, f"\nStopping when {self._now()} is finished; Ctrl-C again stops at once.\n".encode())

@@ -1,4 +1,4 @@
-"""The command ``xaibench``: find the command that was meant, run it, and turn what goes wrong into words and a code."""
+"""The command ``xaibench``: dispatch to a command; errors become one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from xaibench.cli.commands import (
@@ -37,7 +38,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Command(NamedTuple):
-    """A command: what it does in one line, its options, and what runs."""
+    """A command: its summary in one line, its options, the function that runs it, and the end of its help."""
 
     summary: str
     configure: Callable[[Parser], None]
@@ -45,43 +46,31 @@ class Command(NamedTuple):
     epilog: str = ""
 
 
+def _command(module: ModuleType) -> Command:
+    return Command(module.SUMMARY, module.configure, module.execute, getattr(module, "EPILOG", ""))
+
+
+def _new(kind: str) -> Command:
+    configure, execute = partial(new.configure, kind), partial(new.execute, kind)
+    return Command(new.SUMMARY.format(kind=kind), configure, execute, new.EPILOG.format(kind=kind))
+
+
 COMMANDS = {
-    "run": Command("Compute maps, scores and a leaderboard.", run.configure, run.execute, run.EPILOG),
-    "list": Command("List explainers, metrics, datasets or models.", listing.configure, listing.execute),
-    "leaderboard": Command("Show the leaderboard of finished runs.", leaderboard.configure, leaderboard.execute),
-    "claims": Command("Judge the founding paper's claims.", claims.configure, claims.execute, claims.EPILOG),
-    "explain": Command("Explain one image, without labels.", explain.configure, explain.execute, explain.EPILOG),
-    "report": Command("Write a run as one page with figures.", report.configure, report.execute, report.EPILOG),
-    "publish": Command(
-        "Write what may be passed on of a run: numbers, no pictures.",
-        publish.configure,
-        publish.execute,
-        publish.EPILOG,
-    ),
-    "train": Command("Train a network on your data.", train.configure, train.execute),
-    "evaluate": Command("Measure how well a network segments vessels.", evaluate.configure, evaluate.execute),
-    "data check": Command(
-        "Say what is in a data folder and what is wrong with it.", data.configure_check, data.execute_check
-    ),
-    "data phantom": Command(
-        "Draw synthetic fundus images with known vessels.", data.configure_phantom, data.execute_phantom
-    ),
-    "new explainer": Command(
-        "Write a package to begin a method of your own with.",
-        partial(new.configure, "explainer"),
-        partial(new.execute, "explainer"),
-        new.epilog("explainer"),
-    ),
-    "new metric": Command(
-        "Write a package to begin a metric of your own with.",
-        partial(new.configure, "metric"),
-        partial(new.execute, "metric"),
-        new.epilog("metric"),
-    ),
-    "check": Command(
-        "Hold an explainer or metric against the conformance checks.", check.configure, check.execute, check.EPILOG
-    ),
-    "doctor": Command("Check this installation, with a self-test.", doctor.configure, doctor.execute),
+    "run": _command(run),
+    "list": _command(listing),
+    "leaderboard": _command(leaderboard),
+    "claims": _command(claims),
+    "explain": _command(explain),
+    "report": _command(report),
+    "publish": _command(publish),
+    "train": _command(train),
+    "evaluate": _command(evaluate),
+    "data check": Command(data.CHECK, data.configure_check, data.execute_check),
+    "data phantom": Command(data.PHANTOM, data.configure_phantom, data.execute_phantom),
+    "new explainer": _new("explainer"),
+    "new metric": _new("metric"),
+    "check": _command(check),
+    "doctor": _command(doctor),
 }
 DESCRIPTION = "Which explanation method can be trusted on a vessel-segmentation network, and on which vessels?"
 
@@ -90,20 +79,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: what was typed after ``xaibench``; the process's own arguments if None.
+        argv: the words after ``xaibench``; the process's own arguments if None.
 
     Returns:
-        0: all well; 1: something failed and the rest is kept; 2: usage, an unknown name or unusable input; 3: a
-        plugin does not conform; 130: interrupted.
+        0: success; 1: something failed and the rest is kept; 2: usage, an unknown name or unusable input; 3: a plugin
+        does not conform; 130: interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever began the process: what goes there goes nowhere
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as it lives
-    # Read off before parsing, so that it holds whatever goes wrong.
+        if getattr(sys, name) is None:  # closed by the parent process: output is discarded
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
+    # Read before parsing, so that they also hold when parsing fails.
     console = Console(_flag(argv, "q", "--quiet"), _flag(argv, "v", "--verbose"), shlex.join(["xaibench", *argv]))
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show × or ─ shows ? instead
+        sys.stdout.reconfigure(errors="replace")  # a terminal without × or ─ shows ? instead
     code = OK
     try:
         code = _dispatch(argv, console)
@@ -115,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _complain(f"Interrupted. Begin again with: {console.command}", console, INTERRUPTED)
     except BrokenPipeError:  # of stderr
         silence(sys.stderr)
-    except Exception as error:  # a plugin or a model of the user's may fail in any way at all
+    except Exception as error:  # a plugin or a user's model may fail in any way
         first = (str(error).splitlines() or [""])[0].rstrip(".")
         hint = "" if console.verbose else " Add -v for the traceback."
         notes = "".join(f" {note}" for note in getattr(error, "__notes__", ()))

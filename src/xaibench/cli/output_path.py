@@ -1,4 +1,4 @@
-"""Where a command may write the file it was asked for."""
+"""Checks of an output path before the work begins."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from xaibench.errors import UserError
 
 
 def writable(path: Path, force: bool) -> Path:
-    """The path, if a file can be written there; its folder is made.
+    """The path, if a file can be written there; its folder is created.
 
     Raises:
-        UserError: if not, before the work instead of after it.
+        UserError: if it is a folder, exists already (without ``force``), or cannot be written.
     """
     if is_folder(path):
         raise UserError(f"{path} is a folder.", "Give --out the name of a file.")

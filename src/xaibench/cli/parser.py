@@ -1,4 +1,4 @@
-"""Options, and what is said of mistyped ones."""
+"""Parsing of options, with one-sentence errors for mistyped ones."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any, NoReturn
 from xaibench import registry
 from xaibench.errors import UserError, did_you_mean
 
-# What argparse says, and what is said instead; the groups of a pattern fill the places of its sentence.
+# argparse's message as a pattern, the sentence that replaces it (filled from the groups), and whether help is hinted.
 _SENTENCES = (
     (r"the following arguments are required: (.+)", "Missing: {0}.", True),
     (r"argument (\S+?)(?:/\S+)?: expected .*argument", "{0} needs a value.", True),
-    (r"argument (\S+?)(?:/\S+)?: (.+)", "{0}: {1}", False),  # the rest is a sentence of one of the converters below
+    (r"argument (\S+?)(?:/\S+)?: (.+)", "{0}: {1}", False),  # the rest is a sentence of a converter below
 )
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are :class:`UserError`, and that knows what a mistyped option may have been meant to be."""
+    """An argument parser whose errors are :class:`UserError` with the nearest known option."""
 
     def __init__(self, prog: str, summary: str, epilog: str = "") -> None:
         super().__init__(
             prog=prog,
             description=summary,
             epilog=epilog,
-            allow_abbrev=False,  # a shortened option in a script would change its meaning with the next version
+            allow_abbrev=False,  # an abbreviation can change its meaning with a later version
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         """The options.
 
         Raises:
-            UserError: for an option that does not exist, or a value that it does not take.
+            UserError: for an unknown option or an invalid value.
         """
         args, extra = self.parse_known_args(argv)
         if extra:
@@ -79,7 +79,7 @@ def number(kind: type[int] | type[float], least: float = -math.inf, most: float 
         try:
             value = kind(text)
             good = math.isfinite(value) and least <= value <= most
-        except (ValueError, OverflowError):  # no number at all, or a whole one that is larger than any decimal one
+        except (ValueError, OverflowError):  # not a number, or an integer beyond the range of floats
             good = False
         if not good:
             wanted = " ".join([words, " and ".join(bounds)]).strip()

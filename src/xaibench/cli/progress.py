@@ -1,4 +1,4 @@
-"""What is being done, how much is left and at what rate: a bar in a terminal, a line now and then elsewhere."""
+"""Progress of a command: a bar in a terminal, a line at long intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_REFRESH = 0.2  # s between two looks of a bar
-_SILENCE = 30.0  # s between two lines of a log, at least
-_SPARSE = 20  # a line each twentieth of the time gone, so that a log of hours has a hundred lines and not thousands
-_COUNTS = 46  # characters of a line that are neither a bar nor what is being done
-_BAR = 16  # characters of the bar, in terminals that are wide enough: the same for all, so that numbers stand still
-_WIDE = 100  # columns
-_LEAST = 8  # characters of what is being done that still say something
+_REFRESH = 0.2  # s between two updates of the bar
+_SILENCE = 30.0  # s between two log lines, at least
+_SPARSE = 20  # a line each twentieth of the elapsed time: a log of hours has a hundred lines, not thousands
+_COUNTS = 46  # characters of a line beside the bar and the current item
+_BAR = 16  # characters of the bar: a fixed width, so that the numbers stay in place
+_WIDE = 100  # columns from which on the bar is shown
+_LEAST = 8  # characters: a shorter name of the current item is left out
 
 
 class Progress:
-    """Progress of a known number of things, on stderr.
+    """Progress of a known number of items, on stderr.
 
-    In a terminal a bar of one line that is gone at the end, also after an interruption. Where stderr is a file or a
-    pipe a line every 30 seconds, later every twentieth of the time gone. No colours, and no other thread.
+    In a terminal: a bar of one line, removed at the end and after an interruption. Where stderr is a file or a pipe: a
+    line every 30 seconds, later every twentieth of the elapsed time. No colours and no other thread.
 
     Args:
-        total: how many.
-        unit: what they are, in the singular.
+        total: number of items.
+        unit: name of an item, in the singular.
         quiet: show nothing.
     """
 
     def __init__(self, total: int, unit: str, *, quiet: bool = False) -> None:
         self.total, self.done = total, 0
         self._unit = unit
-        self._free = 0  # done without work, which would make the rest look as quick
+        self._free = 0  # done without work: not counted in the rate
         self._text, self._detail = "", ""
         self._began = self._shown = time.monotonic()
         terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._logs = not quiet and not terminal
         self._bar = _bar(total, unit) if terminal and not quiet else None
         if self._bar is not None:
-            self._shown -= _REFRESH  # the first thing that is being done is seen at once
+            self._shown -= _REFRESH  # the first item is shown at once
 
     def __enter__(self) -> Progress:
         return self
@@ -55,13 +55,13 @@ class Progress:
             self._bar.close()
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, each done when the next is asked for."""
+        """Iterate over the items; each counts as done when the next is requested."""
         for item in items:
             yield item
             self.update()
 
     def update(self, by: int = 1, *, free: bool = False) -> None:
-        """So many more are done; ``free`` if that took no work, so that the rate does not count them."""
+        """Count ``by`` more items as done; ``free`` items took no work and do not enter the rate."""
         self.done += by
         self._free += by * free
         if self._bar is not None:
@@ -71,9 +71,9 @@ class Progress:
         self._look()
 
     def now(self, text: str, detail: str = "") -> None:
-        """What is being done, and how far that is, such as ``"kernel-shap on 03"`` and ``"412 passes"``.
+        """Set the current item and its progress, such as ``"kernel-shap on 03"`` and ``"412 passes"``.
 
-        It may be called as often as there is something new: a few calls in a second are shown.
+        May be called at any rate: at most five calls a second are shown.
         """
         self._text, self._detail = text, detail
         self._look()
@@ -84,7 +84,7 @@ class Progress:
         time_now = time.monotonic()
         gone, silent = time_now - self._began, time_now - self._shown
         if self._bar is not None and silent >= _REFRESH:
-            columns = shutil.get_terminal_size().columns  # anew, since a window can be resized
+            columns = shutil.get_terminal_size().columns  # read each time, since a window can be resized
             self._bar.ncols, self._bar.bar_format = columns, _format(columns)
             room = columns - _COUNTS - _BAR * (columns >= _WIDE)
             self._bar.set_postfix_str(_fitted(self._text, self._detail, room), refresh=False)
@@ -92,7 +92,7 @@ class Progress:
         elif self._bar is None and silent >= max(_SILENCE, gone / _SPARSE):
             try:
                 print(self._line(gone), file=sys.stderr, flush=True)
-            except BrokenPipeError:  # nobody reads any more, which is no reason to end what is being done
+            except BrokenPipeError:  # nobody reads stderr any more; the work goes on
                 self._logs = False
         else:
             return
@@ -112,7 +112,7 @@ class Progress:
 def _bar(total: int, unit: str) -> Any:
     from tqdm import tqdm
 
-    size = shutil.get_terminal_size()  # which knows what to take where a terminal does not say
+    size = shutil.get_terminal_size()  # has defaults for terminals without a size
     return tqdm(
         total=total,
         unit=unit,
@@ -120,7 +120,7 @@ def _bar(total: int, unit: str) -> Any:
         ncols=size.columns,
         nrows=size.lines,
         leave=False,
-        smoothing=0,  # cells come in turn from quick and slow methods: only the mean over all tells what is left
+        smoothing=0,  # fast and slow methods alternate: only the mean over all predicts the time left
         mininterval=_REFRESH,
         bar_format=_format(size.columns),
     )
@@ -132,7 +132,7 @@ def _format(columns: int) -> str:
 
 
 def _fitted(text: str, detail: str, room: int) -> str:
-    """Text and detail in so many characters: what is cut out is of the text, since the detail is what changes.
+    """Text and detail in ``room`` characters; the text is shortened, since the detail is what changes.
 
     Example:
         >>> _fitted("kernel-shap[segments=40] on 03", "412 passes", 32)

@@ -1,4 +1,4 @@
-"""``xaibench check``: hold plugins against what every one of their kind must do."""
+"""``xaibench check``: run the conformance checks on explainers and metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from xaibench import registry
+from xaibench.cli import options
 from xaibench.cli.console import Console, table
 from xaibench.cli.parser import Parser, check_name
 from xaibench.errors import UserError, did_you_mean
@@ -15,13 +16,14 @@ from xaibench.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from xaibench.conformance import CheckResult
 
+SUMMARY = "Check explainers or metrics for conformance."
 NONCONFORMING = 3
 EPILOG = """examples:
   xaibench check my-method
   xaibench check --quick gradcam 'gradcam[layer=decoder-1/2]'
   xaibench check 'srg[fill=mean]' auroc-thin
 
-Explainers and metrics are checked. What one cannot pass by its nature it may declare, with the reason:
+A plugin may declare a check that it cannot pass by its nature, with the reason:
   @explainer(…, known_failures={"planted-evidence": "why"})
 
 Exit code: 0 all passed, were skipped, or failed as declared; 2 unusable input; 3 a check failed."""
@@ -31,12 +33,12 @@ def configure(parser: Parser) -> None:
     """The options of the command."""
     add = parser.add_argument
     add("names", nargs="+", metavar="NAME[KEY=VALUE,…]", help="explainers or metrics (see `xaibench list`)")
-    add("--quick", action="store_true", help="leave out what a map of a DRIVE-sized picture costs")
-    add("--json", action="store_true", help="print one JSON document instead of tables")
+    add("--quick", action="store_true", help="leave out the cost of a map of a DRIVE-sized image")
+    options.add_json(parser, "tables")
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
-    """Check each; returns the exit code."""
+    """Check each plugin; returns the exit code."""
     specs = {str(spec): spec for spec in map(_spec, args.names)}
     found: dict[str, list[CheckResult]] = {}
     for name, spec in specs.items():
@@ -93,5 +95,5 @@ def _shown(name: str, results: list[CheckResult]) -> str:
     counts = Counter(r.status for r in results)
     counted = ", ".join(f"{counts[s]} {s}" for s in ("passed", "skipped", "expected", "failed") if counts[s])
     lines = [[r.name, r.status, f"{r.seconds:.1f} s", r.detail] for r in results]
-    heads = ("check", "result", "time", "what was found")
+    heads = ("check", "result", "time", "detail")
     return f"{name}: {counted}\n\n{table(heads, lines, left=len(heads))}"

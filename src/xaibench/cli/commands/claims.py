@@ -1,15 +1,17 @@
-"""``xaibench claims``: the founding paper's claims, judged by finished runs, without loading a network library."""
+"""``xaibench claims``: verdicts on the founding paper's claims from finished runs; imports no torch."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
 from xaibench.errors import one_line
 from xaibench.vocabulary import CLAIM_FORMATS as FORMATS
 
+SUMMARY = "Judge the founding paper's claims."
 EPILOG = """example:
   xaibench claims runs/drive --format markdown
 
@@ -19,7 +21,7 @@ A claim is supported, not supported, undecided, or not measured; then the comman
 def configure(parser: Parser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="folder of a run; several are taken together")
+    options.add_runs(parser)
     add("--format", type=one_of(*FORMATS), default="table", metavar="|".join(FORMATS), help="table by default")
 
 

@@ -9,6 +9,8 @@ from xaibench.cli.parser import SEED, Parser, number
 from xaibench.disk import is_there, named
 from xaibench.errors import UserError, one_line, plural
 
+CHECK = "Report the contents of a data folder and its problems."
+PHANTOM = "Draw synthetic fundus images with known vessels."
 MOST = 100_000  # phantoms of one command
 SIDES = (128, 8192)  # px, as those who draw them have them, whom it would take long to ask
 

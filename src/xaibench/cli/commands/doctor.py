@@ -1,4 +1,4 @@
-"""``xaibench doctor``: is everything there, and does it work?"""
+"""``xaibench doctor``: versions, devices, data, weights, plugins and a self-test."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from xaibench import registry
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
 from xaibench.disk import is_there
@@ -20,13 +21,14 @@ from xaibench.errors import UserError, plural
 if TYPE_CHECKING:
     from xaibench.models.networks.vessel_network import VesselNetwork
 
+SUMMARY = "Check this installation, with a self-test."
 PACKAGES = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn", "pandas", "safetensors")
 SIZE = 128  # px, of the phantom of the self-test
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, what was found, and whether that is a problem."""
+    """One line of the report: topic, text, and whether it is fine."""
 
     topic: str
     text: str
@@ -35,11 +37,11 @@ class Finding:
 
 def configure(parser: Parser) -> None:
     """The options of the command."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    options.add_json(parser, "lines")
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
-    """Look at everything and run the self-test; returns the exit code."""
+    """Print every finding; returns the exit code."""
     found: list[Finding] = []
     for finding in _findings():
         found.append(finding)
@@ -94,7 +96,7 @@ def _data() -> Iterator[Finding]:
         title, variable = layout.title, layout.variable
         try:
             place = data_place(variable, title)
-        except UserError as error:  # a name that no file can have
+        except UserError as error:  # an invalid path
             yield Finding("data", f"{title}: {variable}: {error.message}", ok=False)
             continue
         try:
@@ -159,12 +161,12 @@ def _self_test() -> Finding:
     try:
         case = draw_phantom(0, (SIZE, SIZE))
         model, name = _network()
-        # The labels are the target, so that the test also works with a network that finds nothing.
+        # The labels are the target, so that the test also works with a network that predicts no vessel.
         scorer = Scorer(model, Target("labels", case.vessels, case.fov, predict(model, case.image), case.scale))
         map_ = explain(scorer, case.image, method="gradcam").numpy()
         score = registry.get("metric", "deletion")(map_, case, scorer, rng=np.random.default_rng(0))
         finite = bool(np.isfinite(map_).all() and np.isfinite([score.value, *score.curve[1]]).all())
-    except Exception as error:  # whatever fails is what was to be found
+    except Exception as error:  # any failure is a finding
         return Finding("self-test", f"failed: {type(error).__name__}: {error}", ok=False)
     what = f"gradcam and a deletion curve of {name} on a phantom of {SIZE} px"
     seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""``xaibench evaluate``: how well a network segments vessels."""
+"""``xaibench evaluate``: segmentation quality of a network."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import math
 import textwrap
 
-from xaibench.cli.commands.run import model_argument
+from xaibench.cli import options
 from xaibench.cli.console import Console, table
 from xaibench.cli.parser import Parser, number
 from xaibench.errors import plural
 
+SUMMARY = "Measure how well a network segments vessels."
 PROTOCOL = (
     "Pixels inside the field of view, on the native grid, one pass, no averaging over flips; pooled figures are over "
     "the pixels of all images together, but clDice, which is the mean over images."
@@ -19,13 +20,11 @@ PROTOCOL = (
 
 def configure(parser: Parser) -> None:
     """The options of the command."""
-    add = parser.add_argument
-    add("--data", required=True, metavar="NAME|FOLDER", help="dataset, folder or zip")
-    add("--split", default="test", help="which part of the data (default: test)")
-    add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
-    add("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help="the bundled network for this data by default")
-    add("--threshold", type=number(float, 0, 1), default=0.5, metavar="X", help="where probability becomes vessel (.5)")
-    add("--json", action="store_true", help="print one JSON document instead of the table")
+    options.add_data(parser)
+    options.add_model(parser)
+    text = "a pixel of this probability or more is vessel (default: .5)"
+    parser.add_argument("--threshold", type=number(float, 0, 1), default=0.5, metavar="X", help=text)
+    options.add_json(parser)
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
@@ -37,7 +36,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.running.request import default_model
 
     cases = load_cases(args.data, split=args.split, count=args.cases)
-    name = model_argument(args.model) or default_model(cases.dataset)
+    name = options.model_argument(args.model) or default_model(cases.dataset)
     model = load_model(name)
     with console.bar(len(cases), "image") as bar:
         result = evaluate(lambda image: predict(model, image), bar.over(cases), args.threshold)

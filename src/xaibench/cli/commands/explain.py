@@ -1,4 +1,4 @@
-"""``xaibench explain``: one fundus photograph, without labels, to a picture of what methods say of it."""
+"""``xaibench explain``: attribution maps of one fundus photograph without labels, as a figure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaibench.cli.commands.run import model_argument
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.output_path import writable
-from xaibench.cli.parser import SEED, Parser, check_name, one_of, specs
+from xaibench.cli.parser import Parser, check_name, specs
 from xaibench.cli.progress import Progress
 from xaibench.disk import is_there, named, unwritable
 from xaibench.errors import Skipped, UserError, plural
 from xaibench.vocabulary import FIGURE_FORMATS as FORMATS
-from xaibench.vocabulary import TARGETS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,14 +28,14 @@ if TYPE_CHECKING:
     from xaibench.report.explained_figure import Panel
     from xaibench.scorer import Scorer
 
-# The same as in report.picture, which cannot be imported before a mistyped word is answered.
+SUMMARY = "Explain one image, without labels."
 EPILOG = """examples:
   xaibench explain photo.jpg --method gradcam --target thin
   xaibench explain photo.jpg --method 'lime[segments=200,samples=1000],gradcam' --out figure.pdf
 
 Any fundus photograph will do: PNG, JPEG, TIFF, GIF, PPM and others, of 8 or 16 bits. One method is drawn over the
 image; several stand beside it. Exit code: 0 all well, 1 a method failed and the others are drawn, 2 unusable input."""
-_OTHER_SCALE = 2.0  # times wider or narrower than what the network knows, from which on it is said
+_OTHER_SCALE = 2.0  # ratio to the training scale from which on a warning is printed
 
 
 def configure(parser: Parser) -> None:
@@ -51,12 +50,11 @@ def configure(parser: Parser) -> None:
         metavar="NAME[KEY=VALUE,…],…",
         help="explainers, separated by commas (see `xaibench list explainers`)",
     )
-    add("--target", type=one_of(*TARGETS), default="vessels", metavar="vessels|thin|thick", help="what is explained")
-    add("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help="the network (default: unet-drive)")
-    add("--out", metavar="FILE", help=f"the picture to write, as {', '.join(FORMATS[:4])}; by default IMAGE-METHOD.png")
-    add("--seed", type=SEED, default=0, metavar="N", help="decides all chance (default: 0)")
-    add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
-    add("--force", action="store_true", help="replace the file if there is one")
+    options.add_target(parser, shown="vessels|thin|thick")
+    options.add_model(parser, "unet-drive")
+    add("--out", metavar="FILE", help=f"the figure to write: {', '.join(FORMATS[:4])} (default: IMAGE-METHOD.png)")
+    options.add_seed_and_device(parser)
+    options.add_force(parser)
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
@@ -78,8 +76,8 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     for spec in chosen:
         check_labels(spec, case)
     device = chosen_device(args.device)
-    name = str(model_argument(args.model) or default_model("photograph"))
-    model = load_model(model_argument(args.model) or name)
+    network = options.model_argument(args.model) or default_model("photograph")
+    name, model = str(network), load_model(network)
     writable(out, args.force)
     console.note(_seen(case))
     for line in _other_scale(case, name, model):
@@ -92,10 +90,10 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
 
 def _out(args: argparse.Namespace, image: Path) -> Path:
-    """Where to write.
+    """The file to write.
 
     Raises:
-        UserError: if the format is none that can be written, or the image itself would be replaced.
+        UserError: if the format is unknown, or the image itself would be replaced.
     """
     path = named(args.out) if args.out is not None else Path(f"{image.stem}-{_slug(args.method)}.png")
     if path.suffix[1:].lower() not in FORMATS:
@@ -106,13 +104,13 @@ def _out(args: argparse.Namespace, image: Path) -> Path:
 
 
 def _slug(methods: Sequence[str]) -> str:
-    """The methods as part of a file's name."""
+    """The methods as part of a file name."""
     shown = [*methods[:3], f"{len(methods) - 3}-more"] if len(methods) > 3 else methods
     return re.sub(r"[^A-Za-z0-9._+]+", "-", "-".join(shown)).strip("-.")[:120]
 
 
 def _seen(case: Case) -> str:
-    """What was read, in one sentence."""
+    """Size and field of view of the image, in one sentence."""
     height, width = case.fov.shape
     whole = bool(case.fov.all())
     seen = "no dark surround, so all of it is field of view" if whole else f"field of view {_across(case)} px across"
@@ -124,7 +122,7 @@ def _across(case: Case) -> int:
 
 
 def _other_scale(case: Case, name: str, model: nn.Module) -> list[str]:
-    """A warning where the vessels are of another width, in pixels, than any the network was trained on."""
+    """A warning where vessels are twice as wide or narrow, in pixels, as those of the training images."""
     card = getattr(model, "card", None)
     known = isinstance(card, dict) and str(card.get("dataset", "")) in ("drive", "phantom")
     if not known or 1 / _OTHER_SCALE <= case.scale <= _OTHER_SCALE:
@@ -138,10 +136,10 @@ def _other_scale(case: Case, name: str, model: nn.Module) -> list[str]:
 
 
 def _scorer(model: nn.Module, target_name: str, case: Case, device: str, name: str) -> Scorer:
-    """Network and target.
+    """The scorer of network and target.
 
     Raises:
-        UserError: if there is nothing in this picture that could be explained.
+        UserError: if the network predicts no such pixel in this image.
     """
     from xaibench.scorer import Scorer, target
 
@@ -156,10 +154,10 @@ def _scorer(model: nn.Module, target_name: str, case: Case, device: str, name: s
 def _explained(
     chosen: Sequence[Spec], scorer: Scorer, case: Case, seed: int, console: Console
 ) -> tuple[list[Panel], int]:
-    """The maps, and how many methods failed.
+    """The maps, and the number of methods that failed.
 
     Raises:
-        UserError: if none of them can work here.
+        UserError: if no method gives a map.
     """
     from xaibench.explainers.explain import explain
     from xaibench.report.explained_figure import Panel
@@ -177,7 +175,7 @@ def _explained(
                 panels.append(Panel(str(spec), map_.numpy(), spec.plugin.traits.signed))
             except UserError:
                 raise
-            except Exception as error:  # a third party's method may fail in any way; the others are drawn
+            except Exception as error:  # a plugin may fail in any way; the others are drawn
                 skipped = isinstance(error, Skipped)
                 first = str(error) if skipped else f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
                 reasons.append(f"{spec} {'cannot work here' if skipped else 'failed'}: {first.rstrip('.')}.")
@@ -194,7 +192,7 @@ def _explained(
 
 
 def _passes_shown(bar: Progress, name: str) -> Callable[[int], None]:
-    """What shows a method's passes as they are done."""
+    """A callback that shows the passes of a method in the bar."""
     passes = 0
 
     def passed(pictures: int) -> None:
@@ -210,7 +208,7 @@ def _caption(case: Case, args: argparse.Namespace, name: str) -> str:
 
 
 def _write(out: Path, panels: list[Panel], scorer: Scorer, case: Case, caption: str, target_name: str) -> None:
-    """Draw, and put the file in its place when it is whole.
+    """Draw the figure and write it atomically.
 
     Raises:
         UserError: if it cannot be written.

@@ -1,20 +1,23 @@
-"""``xaibench leaderboard``: the table of finished runs, without loading a network library."""
+"""``xaibench leaderboard``: the table of finished runs; imports no torch."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
 from xaibench.errors import one_line
 from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 
+SUMMARY = "Show the leaderboard of finished runs."
+
 
 def configure(parser: Parser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="folder of a run; several are taken together")
+    options.add_runs(parser)
     add("--target", help="only this one, such as thin")
     add("--format", type=one_of(*FORMATS), default="table", metavar="|".join(FORMATS), help="table by default")
     add("--wide", action="store_true", help="every column; csv and json always have them")

@@ -1,4 +1,4 @@
-"""``xaibench list``: what there is to choose from."""
+"""``xaibench list``: the registered explainers, metrics, datasets and models."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from xaibench.bibliography import find
 from xaibench.cli.console import Console, table
 from xaibench.cli.parser import Parser, one_of
 
+SUMMARY = "List explainers, metrics, datasets or models."
 KINDS = tuple(f"{kind}s" for kind in registry.KINDS)
 
 
@@ -32,7 +33,7 @@ def configure(parser: Parser) -> None:
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
-    """Print what there is of a kind; returns the exit code."""
+    """Print the plugins of a kind; returns the exit code."""
     kind = args.kind.removesuffix("s")
     found, broken = _found(kind)
     if args.json:
@@ -52,10 +53,10 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
 
 def _found(kind: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """What is known of the plugins of a kind, and why others are not usable.
+    """The descriptions of the plugins of a kind, and the reason for each plugin that is not usable.
 
-    To know it they must be imported, and with them PyTorch. So it is remembered until a file of one of their packages
-    changes; what does not import is tried again each time, and so are models, whose weights may lie elsewhere.
+    Describing a plugin imports it, and PyTorch with it. So descriptions are cached until a file of one of the packages
+    changes. Plugins that fail to import are tried again each time, and so are models, whose weights may move.
     """
     if kind == "model":
         return _look(kind)
@@ -75,10 +76,10 @@ def _look(kind: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
 
 
 def _stamp(kind: str) -> str:
-    """Changes with the entry points of a kind, any file of the packages they lie in, and what is installed beside."""
+    """A digest of the entry points of a kind, the files of their packages, and the installed packages."""
     points = registry.registered(kind)
     h = hashlib.sha256(json.dumps([sys.version, points]).encode())
-    for folder in sys.path:  # changed by any package that comes or goes, on which a plugin may depend
+    for folder in sys.path:  # changes with any installed package; a plugin may depend on it
         with contextlib.suppress(OSError):
             if folder.endswith("-packages"):
                 h.update(f"{folder} {Path(folder).stat().st_mtime_ns}".encode())
@@ -90,7 +91,7 @@ def _stamp(kind: str) -> str:
 
 
 def _files(package: str) -> list[Path]:
-    """The files of a package or module that is not imported for that."""
+    """The files of a package or module, found without importing it."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -121,7 +122,7 @@ def columns(kind: str, found: list[dict[str, Any]]) -> tuple[list[str], list[lis
 
 
 def _about(plugin: registry.Plugin) -> dict[str, Any]:
-    """What is known of a plugin, in types of JSON."""
+    """The description of a plugin in JSON types."""
     about: dict[str, Any] = {
         "name": plugin.name,
         "family": plugin.family,
@@ -144,7 +145,7 @@ def _source(paper: str) -> dict[str, str]:
 
 
 def _bundled(name: str) -> dict[str, Any]:
-    """The weights file of a model that comes with the package, and what its card says."""
+    """The weights file of a bundled model, and its card."""
     from xaibench.errors import UserError
     from xaibench.models.bundled import FOLDER
     from xaibench.models.weights_file import read_card
@@ -193,6 +194,6 @@ def _range(low: float, high: float) -> str:
 
 
 def _fit(line: str) -> str:
-    """The line, in a terminal cut to its width."""
+    """The line; on a terminal, cut to its width."""
     width = shutil.get_terminal_size().columns
     return f"{line[: width - 1]}…" if sys.stdout.isatty() and len(line) > width else line

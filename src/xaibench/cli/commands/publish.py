@@ -1,4 +1,4 @@
-"""``xaibench publish``: what may be passed on of a run, numbers only, in a folder of its own."""
+"""``xaibench publish``: the numbers of a run, without images or maps, in a folder of their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from xaibench.cli.parser import Parser
 from xaibench.disk import is_there, named, unwritable
 from xaibench.errors import UserError, plural
 
+SUMMARY = "Write what may be passed on of a run: numbers, no images."
 EPILOG = (
     "The folder gets the tables and all records, compressed: no map, no picture, no outline. `xaibench leaderboard` "
     "reads it as it reads a run, alone or beside others."

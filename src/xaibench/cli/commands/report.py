@@ -1,4 +1,4 @@
-"""``xaibench report``: a run as one page that can be opened anywhere."""
+"""``xaibench report``: a run as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xaibench.cli.commands.run import model_argument
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.output_path import writable
 from xaibench.cli.parser import Parser
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xaibench.leaderboard.run_results import Result
     from xaibench.record import Store
 
+SUMMARY = "Write a run as one page with figures."
 MARK = b"xaibench report</title>"
 EPILOG = """example:
   xaibench report runs/drive --out drive.html
@@ -33,12 +34,8 @@ def configure(parser: Parser) -> None:
     add("run", metavar="RUN", help="folder of a run")
     add("--out", metavar="FILE", help="where to write it (default: report.html in the run's folder)")
     add("--no-films", action="store_true", help="no step-by-step pictures of removal, which need the data and network")
-    add(
-        "--model",
-        metavar="NAME|WEIGHTS|MODULE:FACTORY",
-        help="the run's network, for the films (default: the one that the run names, unless that is code)",
-    )
-    add("--force", action="store_true", help="replace a file that is no report, too")
+    options.add_model(parser, "the one that the run names, unless that is code; for the films")
+    options.add_force(parser, "replace a file that is no report, too")
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
@@ -69,7 +66,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
 
 def _open(folder: str) -> Store:
-    """The run; of a folder that is none, what may have been meant."""
+    """The run; for a folder without a run, the error names the nearest run."""
     from xaibench.record import Store
 
     try:
@@ -84,7 +81,7 @@ def _open(folder: str) -> Store:
 
 
 def _is_report(path: Path) -> bool:
-    """Whether the file is a report, which is written anew without being asked; nothing else is."""
+    """Whether the file is a report; only reports are replaced without ``--force``."""
     try:
         with path.open("rb") as file:
             return MARK in file.read(1000)
@@ -93,7 +90,7 @@ def _is_report(path: Path) -> bool:
 
 
 def _films(store: Store, results: Sequence[Result], model: str | None, console: Console) -> str:
-    """Make the films that are missing; why some cannot be had, or ""."""
+    """Make the missing films; returns why some cannot be made, or ""."""
     from xaibench.report.sections.removal_frames import FILL, STEPS, missing_films
     from xaibench.report.selection import chosen_cases, film_methods
 
@@ -116,7 +113,7 @@ def _films(store: Store, results: Sequence[Result], model: str | None, console: 
             bar.now(film)
             bar.update(free=kept)
 
-        network = model_argument(model)
+        network = options.model_argument(model)
         reasons = make_films(store, wanted, fill=FILL, steps=STEPS, network=network, report=seen)
     for reason in reasons:
         console.warn(f"Without some step-by-step pictures: {reason}")

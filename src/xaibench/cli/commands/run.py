@@ -1,4 +1,4 @@
-"""``xaibench run``: from the command line to a request, and from events to words."""
+"""``xaibench run``: compute maps and scores, and show the leaderboard."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaibench.cli import compute_options as run_options
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.interrupt import Stop
-from xaibench.cli.parser import SEED, Parser, check_name, number, one_of, specs
-from xaibench.disk import is_file, named
+from xaibench.cli.parser import Parser, check_name
+from xaibench.disk import named
 from xaibench.errors import UserError, plural
-from xaibench.vocabulary import PRECISIONS, SUITES, TARGETS
+from xaibench.vocabulary import PRECISIONS, SUITES
 
 if TYPE_CHECKING:
     from xaibench.leaderboard.leaderboard import Leaderboard
     from xaibench.running.execute import Event, Step
     from xaibench.running.resolve import Prepared
 
+SUMMARY = "Compute maps, scores and a leaderboard."
 EPILOG = """examples:
   xaibench run --suite quick
   xaibench run --method gradcam 'gradcam[layer=decoder-1/2]' --data phantom --cases 5 --out runs/first
@@ -36,46 +37,21 @@ The same command again computes only what is missing. Exit code: 0 all well, 1 s
 def configure(parser: Parser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add(
-        "--method",
-        nargs="+",
-        type=specs,
-        action="extend",
-        default=[],
-        metavar="NAME[KEY=VALUE,…]",
-        help="explainers (see `xaibench list explainers`); controls are always added",
-    )
-    add(
-        "--suite",
-        type=one_of(*SUITES),
-        default="quick",
-        metavar="|".join(SUITES),
-        help="what is run",
-    )
-    add("--data", metavar="NAME|FOLDER", help="dataset, folder or zip; DRIVE where it is found, else phantoms")
-    add("--split", default="test", help="which part of the data (default: test)")
-    add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
-    add("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help="the bundled network for this data by default")
-    add("--target", type=one_of(*TARGETS), default="vessels", metavar="|".join(TARGETS), help="what is explained")
-    add(
-        "--metric",
-        nargs="+",
-        type=specs,
-        action="extend",
-        default=[],
-        metavar="NAME[KEY=VALUE,…]",
-        help="the suite's by default",
-    )
+    options.add_methods(parser, "explainers (see `xaibench list explainers`); controls are always added")
+    options.add_choice(parser, "--suite", SUITES, "which methods, metrics and images are run")
+    options.add_data(parser, required=False)
+    options.add_model(parser)
+    options.add_target(parser)
+    options.add_methods(parser, "metrics (default: those of the suite)", name="--metric")
     add("--out", metavar="FOLDER", help="the run's folder; below runs/ by default")
-    add("--seed", type=SEED, default=0, metavar="N", help="decides all chance (default: 0)")
-    add("--device", default="auto", metavar="auto|cpu|cuda:N", help="where to compute (default: auto)")
-    how = "of the network: bf16 is faster on some processors, and another network in its last digits (default: float32)"
-    add("--precision", type=one_of(*PRECISIONS), default="float32", metavar="|".join(PRECISIONS), help=how)
-    run_options.configure(parser)
-    add("--force", action="store_true", help="compute also what is there already")
-    add("--dry-run", action="store_true", help="say what would be computed, and compute and write nothing")
+    options.add_seed_and_device(parser)
+    how = "of the network; bf16 is faster on some processors and counts as another network"
+    options.add_choice(parser, "--precision", PRECISIONS, how)
+    options.add_computing(parser)
+    options.add_force(parser, "compute also what is there already")
+    add("--dry-run", action="store_true", help="say what would be computed; compute and write nothing")
     add("--fail-fast", action="store_true", help="end with the first failure")
-    add("--json", action="store_true", help="print one JSON document instead of the table")
+    options.add_json(parser)
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
@@ -88,23 +64,14 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
     from xaibench.running.request import Request, prepare
 
-    prepared = prepare(
-        Request(
-            methods=methods,
-            data=args.data,
-            split=args.split,
-            cases=args.cases,
-            model=model_argument(args.model),
-            target=args.target,
-            metrics=metrics,
-            suite=args.suite,
-            out=named(args.out) if args.out else None,
-            seed=args.seed,
-            device=args.device,
-            precision=args.precision,
-            **run_options.asked(args),
-        )
+    request = Request(
+        methods=methods,
+        metrics=metrics,
+        model=options.model_argument(args.model),
+        out=named(args.out) if args.out else None,
+        **options.request_fields(args),
     )
+    prepared = prepare(request)
     prepared.store.report = lambda path, reason: console.warn(f"{path} is damaged and counts as missing: {reason}.")
     say = console.note if args.json else console.out
     for line in filter(None, (prepared.why, prepared.cases.note)):
@@ -115,11 +82,6 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         return _dry(prepared, args, console)
     with prepared.store.locked(console.warn):
         return _compute(prepared, args, console)
-
-
-def model_argument(text: str | None) -> str | Path | None:
-    """What was given with ``--model``: a weights file as a path, so that records carry its name without its folder."""
-    return Path(text) if text is not None and (text.endswith(".safetensors") or is_file(Path(text))) else text
 
 
 def _size(prepared: Prepared) -> str:
@@ -157,7 +119,7 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
 
     root = prepared.store.root
     console.note(f"{_size(prepared)}, device {prepared.device}, folder {root}.")
-    # Each map's memory is measured after garbage is collected: what the imports made need not be searched each time.
+    # Memory is measured after a garbage collection; objects of the imports need not be searched each time.
     gc.freeze()
     watch = _Watch(console, len(prepared.cases) * len(prepared.methods))
     with watch.stop:
@@ -167,7 +129,7 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
                 failures = run_prepared(prepared, console.command, watch, watch=watch.step, say=console.note, **how)
             watch.stop.check()
         except KeyboardInterrupt:
-            # Of what is there, unless there is nothing, or no time: Ctrl-C was pressed twice.
+            # The table of the finished cells, unless there are none or Ctrl-C was pressed twice.
             with contextlib.suppress(UserError, KeyboardInterrupt):
                 if watch.stop.presses < 2:
                     write_leaderboard(prepared.store, seed=args.seed)
@@ -213,13 +175,13 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
 
 
 def _resumable(watch: _Watch, root: Path, console: Console) -> str:
-    words = [w for w in shlex.split(console.command) if w != "--force"]  # which would begin anew
+    words = [w for w in shlex.split(console.command) if w != "--force"]  # which would compute finished cells again
     kept = f", which are kept in {root}" if watch.done else ""
     return f"{watch.done} of {watch.total} cells{kept}. Resume with: {shlex.join(words)}"
 
 
 class _Watch:
-    """Turns events into a progress bar, lines on failures, and counts."""
+    """Shows events as a progress bar and lines on failures, and counts them."""
 
     def __init__(self, console: Console, total: int) -> None:
         self.total = total
@@ -241,7 +203,7 @@ class _Watch:
         self.stop.check()
 
     def step(self, step: Step) -> None:
-        """Show what the cell is at."""
+        """Show the current part of a cell."""
         self._now = step.cell
         parts = [step.part] if step.part != "map" else []
         parts += [plural(step.passes, "pass", "es")] if step.passes else []
@@ -249,13 +211,13 @@ class _Watch:
 
 
 def _is_of(board: Leaderboard, prepared: Prepared) -> bool:
-    """Whether the leaderboard is of this command; a folder can hold what several commands asked for."""
+    """Whether the leaderboard is of this command; a folder can hold the results of several."""
     names = ("dataset", "split", "model", "weights_digest", "target")
     return all(getattr(board, n) == getattr(prepared.setting, n) for n in names)
 
 
 def _lost(prepared: Prepared) -> list[dict[str, Any]]:
-    """What was asked for and is not there, each distinct reason once."""
+    """The requested scores that are missing, by distinct reason."""
     from xaibench.leaderboard.run_results import losses
     from xaibench.record.entry import OK
 

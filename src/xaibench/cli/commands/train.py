@@ -1,4 +1,4 @@
-"""``xaibench train``: a network on the user's data, to a weights file with a card."""
+"""``xaibench train``: train a network; writes a weights file with a card."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from xaibench.cli import options
 from xaibench.cli.console import Console, plain
 from xaibench.cli.output_path import writable
-from xaibench.cli.parser import Parser, number, one_of
+from xaibench.cli.parser import Parser, number
 from xaibench.disk import named
 from xaibench.errors import UserError, plural
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from xaibench.data.case import Cases
     from xaibench.models.train import Recipe
 
+SUMMARY = "Train a network on your data."
 TERMS = {
     "drive": "weights only; DRIVE's terms forbid redistribution of images and labels",
     "chase": "CHASE_DB1 is under CC BY 4.0: name Fraz 2012",
@@ -36,12 +38,10 @@ def configure(parser: Parser) -> None:
     from xaibench.models.train import Recipe
 
     add = parser.add_argument
-    add("--data", required=True, metavar="NAME|FOLDER", help="dataset, folder or zip")
-    add("--split", default="train", help="which part of the data (default: train, also called training)")
-    add("--cases", type=number(int, 1), metavar="N", help="only the first N images")
+    options.add_data(parser, split="train")
     add("--out", required=True, metavar="WEIGHTS.safetensors", help="the file to write")
-    add("--force", action="store_true", help="replace the file if there is one")
-    add("--network", type=one_of(*NETWORKS), default="unet", metavar="|".join(NETWORKS), help="unet by default")
+    options.add_force(parser)
+    options.add_choice(parser, "--network", tuple(NETWORKS), "the architecture")
     words = _field_words(Recipe)
     for field in fields(Recipe):
         kind = int if isinstance(field.default, int) else float
@@ -111,6 +111,6 @@ def _shown(figures: dict[str, float]) -> str:
 
 
 def _field_words(recipe: type[Recipe]) -> dict[str, str]:
-    """What the docstring says of each field, without line breaks."""
+    """The docstring's description of each field, without line breaks."""
     text = re.sub(r"\n {8,}", " ", inspect.getdoc(recipe) or "")
     return {m[1]: m[2].rstrip(".") for m in re.finditer(r"^ {4}(\w+): (.+)$", text, re.MULTILINE)}

@@ -1,4 +1,4 @@
-"""``xaibench new explainer`` and ``new metric``: a package to begin a plugin of one's own with."""
+"""``xaibench new explainer`` and ``new metric``: write a package skeleton for a plugin."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from xaibench.cli.parser import Parser
 from xaibench.disk import named, unwritable
 from xaibench.errors import UserError
 
-FUNCTIONS = {"explainer": "map", "metric": "score"}  # what a plugin's function gives: its name's second half
+FUNCTIONS = {"explainer": "map", "metric": "score"}  # suffix of the function's name: what it returns
 
 
-def epilog(kind: str) -> str:
-    """What the help of ``new KIND`` ends with."""
-    return f"""The package holds one {kind} that works, for you to replace, its entry point, and its test:
+SUMMARY = "Write a package skeleton for your own {kind}."
+EPILOG = """The package holds one {kind} that works, for you to replace, its entry point, and its test:
   xaibench new {kind} my-{kind}
   pip install -e my-{kind}
   xaibench check my-{kind}"""
@@ -46,18 +45,18 @@ def execute(kind: str, args: argparse.Namespace, console: Console) -> int:
 
 
 def plugin_package(kind: str, name: str) -> dict[str, str]:
-    """The files of a package with a plugin of that name: paths in it, and their texts.
+    """The files of a plugin package: relative paths and their texts.
 
     Args:
         kind: ``"explainer"`` or ``"metric"``.
-        name: as :func:`_free` lets it pass.
+        name: a valid name, see :func:`_free`.
     """
     identifier, package = name.replace("-", "_"), _package(name)
     words = {
         "name": name,
         "distribution": f"xaibench-{name}",
         "package": package,
-        # Never a word of the language or a name that the module imports.
+        # The suffix keeps it apart from Python keywords and the names that the module imports.
         "function": f"{identifier}_{FUNCTIONS[kind]}",
         "version": version("xaibench"),
     }
@@ -79,10 +78,10 @@ def _package(name: str) -> str:
 
 
 def _free(kind: str, name: str) -> str:
-    """The name, if a new plugin can have it.
+    """The name, if it is valid and free.
 
     Raises:
-        UserError: if it is not of the form of a name, or taken.
+        UserError: if it is malformed or taken.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").lstrip("0123456789-")
@@ -101,7 +100,7 @@ def _write(texts: dict[str, str], out: Path) -> None:
     """Write the files below ``out``: all of them or none.
 
     Raises:
-        UserError: if there is something already, or it cannot be written.
+        UserError: if ``out`` is a file, is not empty, or cannot be written.
     """
     part: Path | None = None
     try:
@@ -109,7 +108,7 @@ def _write(texts: dict[str, str], out: Path) -> None:
             raise UserError(f"{out} is a file.", "Give --out the name of a folder.")
         if out.is_dir() and any(out.iterdir()):
             raise UserError(f"The folder {out} is not empty.", "Give another --out.")
-        # In the folder if it is there: it may be the one that the user is in, which no other can replace.
+        # Inside the folder if it exists: it may be the working directory, which cannot be replaced.
         part = (out if out.is_dir() else out.parent) / f".{out.name}.{os.getpid()}.part"
         for place, text in texts.items():
             (part / place).parent.mkdir(parents=True, exist_ok=True)
