@@ -1,5 +1,6 @@
-from .data.case import Case, Cases, make_case
+from .data.case import Case, make_case
 from .data.case_loader import load_cases
+from .data.cases import Cases
 from .data.io.image import load_image
 from .errors import Skipped, UserError
 from .explainers.explain import explain

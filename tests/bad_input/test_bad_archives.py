@@ -18,8 +18,8 @@ from bad_input.archives import declaring, packed
 from bad_input.judge import answer, check_sentence, folder, within
 from bad_input.pictures import contents, damaged
 from bad_input.test_bad_pictures import EYE, check_case, saved
-from xaibench.data.case import Cases
 from xaibench.data.case_loader import load_cases
+from xaibench.data.cases import Cases
 from xaibench.data.datasets.chase import chase
 from xaibench.data.datasets.drive import drive
 from xaibench.data.datasets.hrf import hrf

@@ -62,13 +62,13 @@ def deep_tiff() -> bytes:
 
 PICTURES = {
     "empty": (b"", "is empty"),
-    "no picture": (b"hello", "no picture"),
+    "no image": (b"hello", "no image"),
     "half": (saved(EYE)[:90], "cannot be read"),
     "bomb": (png_of(50_000, 50_000), "million pixels"),
     "TIFF bomb": (tiff_of(50_000, 50_000, 16), "million pixels"),
     "NaN": (deep_tiff(), "not clear what is white"),
     "half a TIFF": (saved(EYE, "TIFF", compression="tiff_deflate")[:-40], "cannot be read"),
-    "zip": (packed([("a.png", saved(EYE))]), "no picture"),
+    "zip": (packed([("a.png", saved(EYE))]), "no image"),
 }
 
 

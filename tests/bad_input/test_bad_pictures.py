@@ -270,7 +270,7 @@ def test_links_that_lead_back_are_followed_once() -> None:
 
 
 def test_a_whole_disk_is_no_folder_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xaibench.data.io.source._ENTRIES", 3)
+    monkeypatch.setattr("xaibench.data.io.source._MOST_ENTRIES", 3)
     with folder() as place:
         for name in "abcd":
             (place / name).mkdir()

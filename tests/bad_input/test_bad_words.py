@@ -14,8 +14,8 @@ from bad_input.judge import answer
 from xaibench import registry
 from xaibench.cli.main import COMMANDS
 from xaibench.cli.parser import SEED, Parser, number, specs
-from xaibench.data.case import Cases
 from xaibench.data.case_loader import load_cases
+from xaibench.data.cases import Cases
 from xaibench.data.datasets.drive import find_drive
 from xaibench.data.datasets.location import data_place
 from xaibench.errors import Skipped, UserError
@@ -155,7 +155,7 @@ def check_spec(spec: Spec) -> None:
 @example("phantom[size=100000]", "test", None)
 def test_a_data_set_of_any_text(data: str, split: str, count: int | None) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xaibench.data.io.source._ENTRIES", 2000)  # a whole disk is told sooner
+        patch.setattr("xaibench.data.io.source._MOST_ENTRIES", 2000)  # a whole disk is told sooner
         found = answer("data set strings", lambda: load_cases(data, split=split, count=count))
     assert isinstance(found, UserError) or (isinstance(found, Cases) and len(found))
 
@@ -273,7 +273,7 @@ odd_places = st.sampled_from(
 def test_a_place_of_drive_of_any_text(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XAIBENCH_DRIVE", text)
-        patch.setattr("xaibench.data.io.source._ENTRIES", 2000)  # a whole disk is told sooner
+        patch.setattr("xaibench.data.io.source._MOST_ENTRIES", 2000)  # a whole disk is told sooner
         answer("XAIBENCH_DRIVE: data_place", lambda: data_place("XAIBENCH_DRIVE", "DRIVE"))
         assert answer("XAIBENCH_DRIVE: find_drive", find_drive) is None
         assert isinstance(answer("XAIBENCH_DRIVE: drive", lambda: load_cases("drive")), UserError)

@@ -13,7 +13,8 @@ import torch
 from made_up import GreenFilter, draw_eye
 from torch import Tensor
 
-from xaibench.data.case import Case, Cases
+from xaibench.data.case import Case
+from xaibench.data.cases import Cases
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.score import Score

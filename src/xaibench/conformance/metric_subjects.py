@@ -55,7 +55,7 @@ def eye() -> Case:
 
 def mirrored(case: Case) -> Case:
     """The case seen in a mirror."""
-    return case.seen(lambda t: t.flip(-1), f"{case.id} mirrored")
+    return case.transformed(lambda t: t.flip(-1), f"{case.id} mirrored")
 
 
 def emptied(case: Case, part: str) -> Case:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xaibench import registry
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.data.datasets.folder import folder_cases
 from xaibench.data.datasets.layout import LAYOUTS, recognise
 from xaibench.data.io.source import open_source

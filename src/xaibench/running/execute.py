@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from xaibench.data.case import Case, Cases
+from xaibench.data.case import Case
+from xaibench.data.cases import Cases
 from xaibench.errors import Skipped
 from xaibench.metrics.method import scorer_about
 from xaibench.record.schema import Record

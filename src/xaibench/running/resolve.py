@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.errors import UserError
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Spec

@@ -122,8 +122,8 @@ def test_every_picture_gives_a_figure_or_one_sentence(
     ("options", "words"),
     [
         (["phto.png", "--method", "saliency"], "There is no file phto.png. Did you mean photo.png?"),
-        ([".", "--method", "saliency"], ". is a folder, not a picture. Give one of those in it, such as "),
-        (["notes.txt", "--method", "saliency"], "it is no picture"),
+        ([".", "--method", "saliency"], ". is a folder, not an image. Give one of those in it, such as "),
+        (["notes.txt", "--method", "saliency"], "it is no image"),
         (["photo.png"], "Missing: --method."),
         (["photo.png", "--method", "salienci"], "There is no explainer called 'salienci'. Did you mean saliency"),
         (["photo.png", "--method", "lime[samples=3"], "--method: a bracket is missing in 'lime[samples=3'."),

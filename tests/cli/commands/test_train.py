@@ -9,8 +9,8 @@ import pytest
 
 from cli.said import Run
 from xaibench.cli.commands.train import _card
-from xaibench.data.case import Cases
 from xaibench.data.case_loader import load_cases
+from xaibench.data.cases import Cases
 from xaibench.models import train as train_module
 from xaibench.models.model_loader import load_model
 from xaibench.models.train import Recipe, train

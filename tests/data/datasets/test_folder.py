@@ -25,7 +25,9 @@ from xaibench.registry import entry_points as points_room
 @pytest.fixture
 def built_in(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The built-in datasets, whether or not the package is installed."""
-    points = [EntryPoint(name, f"xaibench.data.{name}:{name}", "xaibench.datasets") for name in ("drive", "chase")]
+    points = [
+        EntryPoint(name, f"xaibench.data.datasets.{name}:{name}", "xaibench.datasets") for name in ("drive", "chase")
+    ]
     points.append(EntryPoint("odd", "json:dumps", "xaibench.datasets"))
     monkeypatch.setattr(points_room, "entry_points", lambda group: points if group == "xaibench.datasets" else [])
     points_room.points_of.cache_clear()

@@ -90,11 +90,11 @@ def test_what_cannot_be_read_is_said(make: Any, tmp_path: Path, monkeypatch: pyt
         "eye_left.jpeg": r"Did you mean .*eye_left\.png\?",
         "x/y.png": r"There is no file .*There is no folder .*x either",
         "quite-other": r"There is no file .*Check the path",
-        "": r"is a folder, not a picture\. Give one .*cut\.png",
-        "bare": r"is a folder, not a picture\. Give the name",
+        "": r"is a folder, not an image\. Give one .*cut\.png",
+        "bare": r"is a folder, not an image\. Give the name",
         "cut.png": r"cut\.png in .* cannot be read: .*truncated",
         "empty.jpg": r"cannot be read: the file is empty",
-        "notes.txt": r"cannot be read: it is no picture",
+        "notes.txt": r"cannot be read: it is no image",
     }.items():
         with pytest.raises(UserError, match=words) as said:
             load_image(tmp_path / name)

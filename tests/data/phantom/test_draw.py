@@ -18,7 +18,7 @@ from xaibench.data.anatomy.caliber import caliber_map, fov_scale
 from xaibench.data.anatomy.contrast import weber_contrast
 from xaibench.data.case import Case
 from xaibench.data.phantom.draw import SPLITS, draw_phantom, phantom, save_phantom
-from xaibench.data.phantom.render import rasterise
+from xaibench.data.phantom.raster import rasterise
 from xaibench.data.phantom.tree import AVASCULAR_RADIUS, Anatomy, grow_trees, place_landmarks
 from xaibench.data.phantom.vessel import ARTERY, MURRAY_EXPONENT, VEIN, Forest, Vessel
 from xaibench.errors import UserError

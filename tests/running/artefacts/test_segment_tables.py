@@ -12,7 +12,8 @@ import pytest
 from made_up import GreenFilter, draw_eye
 
 from xaibench.data.anatomy.segments import vessel_segments
-from xaibench.data.case import Case, Cases
+from xaibench.data.case import Case
+from xaibench.data.cases import Cases
 from xaibench.errors import Skipped
 from xaibench.metrics.localisation.false_positives import compare, false_positives
 from xaibench.record.store import Store

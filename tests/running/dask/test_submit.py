@@ -19,7 +19,7 @@ from made_up import GreenFilter, draw_eye, make_network
 from torch import Tensor, nn
 
 from running.by_hand import ByHand
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.errors import UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.score import Score

@@ -15,7 +15,8 @@ import torch
 from made_up import draw_eye, make_network
 from torch import Tensor
 
-from xaibench.data.case import Case, Cases
+from xaibench.data.case import Case
+from xaibench.data.cases import Cases
 from xaibench.metrics.score import Score
 from xaibench.record.schema import Record
 from xaibench.record.store import Store

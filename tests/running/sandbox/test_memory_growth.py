@@ -8,7 +8,7 @@ import pytest
 from made_up import draw_eye, make_network
 from torch import Tensor
 
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.record.store import Store
 from xaibench.registry import parse
 from xaibench.running.execute import execute

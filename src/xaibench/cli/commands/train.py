@@ -18,7 +18,7 @@ from xaibench.disk import named
 from xaibench.errors import UserError, plural
 
 if TYPE_CHECKING:
-    from xaibench.data.case import Cases
+    from xaibench.data.cases import Cases
     from xaibench.models.train import Recipe
 
 SUMMARY = "Train a network on your data."

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from xaibench.data.case import Case, Cases, make_case
+from xaibench.data.case import Case, make_case
+from xaibench.data.cases import Cases
 from xaibench.data.io.source import Source, read_image, read_mask
 from xaibench.errors import UserError, one_line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.data.datasets.case_files import Item, item_cases
 from xaibench.data.datasets.location import data_place, named_source, split_name
 from xaibench.data.io.source import Source, open_source

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.data.datasets.case_files import Item, item_cases
 from xaibench.data.io.source import Source
 from xaibench.errors import UserError, one_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.data.datasets.case_files import Item
 from xaibench.data.datasets.chase import chase, chase_items
 from xaibench.data.datasets.drive import drive, drive_items

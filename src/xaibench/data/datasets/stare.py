@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.data.datasets.case_files import Item, item_cases
 from xaibench.data.datasets.location import named_source, split_name
 from xaibench.data.io.source import Source

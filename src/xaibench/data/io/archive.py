@@ -1,4 +1,4 @@
-"""The pictures in a zip archive and in the archives inside it, none of which is ever unpacked to disk."""
+"""The images in a zip archive and in the archives inside it; nothing is ever unpacked to disk."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from xaibench.disk import MOST, is_file, read_member
 from xaibench.errors import first_line
 
 DEPTH = 5  # folders, and archives within archives, below the root: downloads nest four at most
-_ARCHIVES = 256  # inside one; an archive can hold itself, or sixteen that hold sixteen each, and so on
-_UNPACKED = 4 * MOST  # bytes, of all archives inside one
+HIDDEN = (".", "__MACOSX")  # what the names of files to be skipped begin with
+_MOST_ARCHIVES = 256  # inside one; an archive can hold itself, or sixteen that hold sixteen each, and so on
+_MOST_UNPACKED = 4 * MOST  # bytes, of all archives inside one
 
 
 def members(path: Path, endings: tuple[str, ...], prefix: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Name, with forward slashes and below ``prefix``, to the members that lead to each picture in the archive.
+    """List the images in an archive; an archive inside counts as a folder of its name.
 
-    An archive inside counts as a folder of its name. Hidden files, resource forks, links, and whatever would lie
-    outside the archive's own folder are passed over. Of two members of one name the last counts, as it does for whoever
-    unpacks them.
+    Hidden files, resource forks, links, and names that lead out of the archive's own folder are skipped. Of two members
+    with the same name the last counts, as it does for a program that unpacks them.
 
     Args:
         path: of the archive.
-        endings: of the pictures' names, in lower case.
+        endings: of the images' names, in lower case.
         prefix: what the names begin with; may be empty.
 
     Returns:
-        The pictures, and a sentence on each archive inside that cannot be read.
+        The name of each image, with forward slashes and below ``prefix``, to the chain of members that leads to it; and
+        a sentence on each archive inside that cannot be read.
 
     Raises:
         ValueError: if the archives inside are so many, or so large, that they are meant to fill a memory.
@@ -37,7 +38,7 @@ def members(path: Path, endings: tuple[str, ...], prefix: str) -> tuple[dict[str
     """
     listing = _Listing(path, endings)
     listing.add((), prefix)
-    return listing.pictures, listing.broken
+    return listing.images, listing.broken
 
 
 def read(path: Path, chain: tuple[str, ...]) -> bytes:
@@ -55,45 +56,42 @@ class _TooMuch(ValueError):
 
 
 class _Listing:
-    """What was found so far, and what that has cost."""
+    """The images found so far, and the number and size of the archives opened for them."""
 
     def __init__(self, path: Path, endings: tuple[str, ...]) -> None:
-        self.pictures: dict[str, tuple[str, ...]] = {}
+        self.images: dict[str, tuple[str, ...]] = {}
         self.broken: list[str] = []
         self._path = path
         self._endings = endings
         self._archives = self._unpacked = 0
 
     def add(self, within: tuple[str, ...], prefix: str) -> None:
-        """The pictures of an archive, reached through others, and of those inside it."""
+        """Add the images of an archive, reached through others, and of those inside it."""
         with _archive(self._path, within) as archive:
             for info in sorted(archive.infolist(), key=lambda i: i.filename):
                 parts = [p for p in info.filename.replace("\\", "/").split("/") if p not in ("", ".")]
-                hidden = any(p.startswith((".", "__MACOSX")) for p in parts)
+                hidden = any(p.startswith(HIDDEN) for p in parts)
                 if not parts or hidden or info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
                     continue
                 name, chain = "/".join([prefix, *parts] if prefix else parts), (*within, info.filename)
                 if name.lower().endswith(self._endings):
-                    self.pictures[name] = chain
+                    self.images[name] = chain
                 elif name.lower().endswith(".zip") and len(within) < DEPTH:
-                    self._spend(info.file_size)
-                    self._add_inner(chain, name)
+                    self._add_inner(chain, name, info.file_size)
 
-    def _add_inner(self, chain: tuple[str, ...], name: str) -> None:
+    def _add_inner(self, chain: tuple[str, ...], name: str, size: int) -> None:
+        self._archives += 1
+        self._unpacked += size
+        if self._archives > _MOST_ARCHIVES:
+            raise _TooMuch(f"there are more than {_MOST_ARCHIVES} archives in it")
+        if self._unpacked > _MOST_UNPACKED:
+            raise _TooMuch(f"the archives in it unpack to more than {_MOST_UNPACKED / 1e9:.1f} GB")
         try:
             self.add(chain, name[:-4])
         except _TooMuch:
             raise
-        except Exception as error:  # a damaged archive can make it fail in any way at all
+        except Exception as error:  # a damaged archive can raise anything
             self.broken.append(f"{name} in {self._path} is not a readable zip archive: {first_line(error)}.")
-
-    def _spend(self, size: int) -> None:
-        self._archives += 1
-        self._unpacked += size
-        if self._archives > _ARCHIVES:
-            raise _TooMuch(f"there are more than {_ARCHIVES} archives in it")
-        if self._unpacked > _UNPACKED:
-            raise _TooMuch(f"the archives in it unpack to more than {_UNPACKED / 1e9:.1f} GB")
 
 
 def _archive(path: Path, within: tuple[str, ...]) -> zipfile.ZipFile:
@@ -102,6 +100,6 @@ def _archive(path: Path, within: tuple[str, ...]) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(_nested(path, within, path.stat().st_mtime_ns)) if within else path)
 
 
-@lru_cache(maxsize=2)  # unpacking a nested archive anew for each of its pictures would take most of the time
+@lru_cache(maxsize=2)  # unpacking a nested archive anew for each of its images would take most of the time
 def _nested(path: Path, within: tuple[str, ...], changed: int) -> bytes:
     return read(path, within)

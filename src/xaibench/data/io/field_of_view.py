@@ -1,4 +1,4 @@
-"""The field of view of a fundus photograph that comes without a mask of it."""
+"""Estimation of the field of view of a fundus photograph without a mask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DARK = 0.4  # the surround is at most this fraction of the retina's brightness;
 
 
 def estimate_fov(image: np.ndarray) -> np.ndarray:
-    """Estimate where the camera saw the eye: Otsu's threshold [otsu1979], the largest piece, and its convex hull.
+    """Estimate the field of view: Otsu's threshold [otsu1979], the largest piece, and its convex hull.
 
     The threshold is on the logarithm of the brightest channel, so that a dim rim of the retina counts as far from the
     nearly black surround. The hull closes dark vessels and lesions at the rim; a field of view is a disc, perhaps cut

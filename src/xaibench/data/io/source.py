@@ -1,4 +1,4 @@
-"""Pictures out of a folder or a zip archive, as one downloads them."""
+"""The images in a folder or a zip archive."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from xaibench.data.io.decode import Unreadable, grey_pixels, rgb_pixels
 from xaibench.disk import gunzipped, is_file, is_folder, is_there, named, read_bounded
 from xaibench.errors import UserError, first_line
 
-PICTURES = (".tif", ".tiff", ".gif", ".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp")
-_LISTED = (*PICTURES, *(f"{ending}.gz" for ending in PICTURES))
-_ENTRIES = 100_000  # files and folders that are looked at: no dataset has so many, a whole disk does
+IMAGES = (".tif", ".tiff", ".gif", ".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp")  # endings
+_LISTED = (*IMAGES, *(f"{ending}.gz" for ending in IMAGES))
+_MOST_ENTRIES = 100_000  # files and folders: no dataset has so many, a whole disk does
+
+Location = tuple[Path, tuple[str, ...]]  # a file on disk and the members of nested zips that lead to an image
 
 
 @dataclass(frozen=True)
 class Source:
-    """The pictures below a folder or in a zip archive; a zip inside counts as a folder of its name.
+    """The images below a folder or in a zip archive; an archive inside counts as a folder of its name.
 
-    A picture may be compressed by itself, ``01.ppm.gz``.
+    An image may be compressed by itself, as ``01.ppm.gz``.
 
     Attributes:
         root: the folder or archive.
-        files: relative name with forward slashes, to the file on disk and the members of nested zips that lead to it.
-            Plain files come before zipped ones, each in alphabetical order.
+        files: relative name with forward slashes to the location. Plain files come before zipped ones, each in
+            alphabetical order.
         broken: one sentence for each archive that cannot be read.
     """
 
     root: Path
-    files: Mapping[str, tuple[Path, tuple[str, ...]]] = field(repr=False)
+    files: Mapping[str, Location] = field(repr=False)
     broken: tuple[str, ...] = ()
 
     def read(self, name: str) -> bytes:
@@ -46,38 +48,40 @@ class Source:
         try:
             content = archive.read(path, members) if members else read_bounded(path)
             return gunzipped(content) if name.lower().endswith(".gz") else content
-        except Exception as error:  # a damaged archive can make it fail in any way at all
+        except Exception as error:  # a damaged archive can raise anything
             raise _unreadable(self, name, error) from error
 
 
 def open_source(path: str | os.PathLike[str]) -> Source:
-    """List the pictures of a folder or zip archive, up to five levels down.
+    """List the images of a folder or zip archive, up to five levels down.
 
-    Hidden files are passed over, and so is what is no file, such as a named pipe.
+    Hidden files, and what is no regular file, such as a named pipe, are skipped.
 
     Raises:
-        UserError: if there is nothing of that name, it is a file but no zip archive, or holds a whole disk.
+        UserError: if the path does not exist, is a file but no zip archive, or holds a whole disk.
     """
-    root = _rooted(named(path))
+    root = _absolute(named(path))
     if not is_there(root):
         raise UserError(f"There is no folder or zip archive {root}.", "Check the path.")
     if not is_folder(root) and not (is_file(root) and root.suffix.lower() == ".zip"):
-        hint = "Give the folder that the pictures are in"
-        one = f", or explain one picture with `xaibench explain {root}`" if root.suffix.lower() in PICTURES else ""
-        raise UserError(f"{root} is neither a folder nor a zip archive.", f"{hint}{one}.")
-    plain: dict[str, tuple[Path, tuple[str, ...]]] = {}
-    zipped: dict[str, tuple[Path, tuple[str, ...]]] = {}
+        explain = f", or explain one image with `xaibench explain {root}`" if root.suffix.lower() in IMAGES else ""
+        raise UserError(
+            f"{root} is neither a folder nor a zip archive.", f"Give the folder that the images are in{explain}."
+        )
+    plain: dict[str, Location] = {}
+    zipped: dict[str, Location] = {}
     broken: list[str] = []
     for name, file in _walk(root) if is_folder(root) else [("", root)]:
         if file.suffix.lower() != ".zip":
             plain[name] = (file, ())
             continue
         try:
-            found, unreadable = archive.members(file, _LISTED, name[:-4])
-        except Exception as error:  # a damaged archive can make it fail in any way at all
-            found, unreadable = {}, [f"{file} is not a readable zip archive: {first_line(error)}."]
-        zipped |= {inner: (file, chain) for inner, chain in found.items()}
-        broken += unreadable
+            members, unreadable = archive.members(file, _LISTED, name[:-4])
+        except Exception as error:  # a damaged archive can raise anything
+            broken.append(f"{file} is not a readable zip archive: {first_line(error)}.")
+        else:
+            zipped |= {inner: (file, chain) for inner, chain in members.items()}
+            broken += unreadable
     return Source(root, plain | {k: v for k, v in zipped.items() if k not in plain}, tuple(broken))
 
 
@@ -87,16 +91,16 @@ def read_image(source: Source, name: str) -> np.ndarray:
     Raises:
         UserError: if the file is truncated, unreadable, or it is not clear which of its values is white.
     """
-    return _pixels(source, name, rgb_pixels)
+    return _decoded(source, name, rgb_pixels)
 
 
 def read_mask(source: Source, name: str) -> np.ndarray:
-    """(H, W) bool: true where the picture, as grey, is above half of white; where it is 1 in a picture of 0 and 1.
+    """(H, W) bool: true where the image, as grey, is above half of white; where it is 1 in an image of 0 and 1.
 
     Raises:
         UserError: if the file is truncated or unreadable, or its brightest value is neither 0, 1 nor above 127.
     """
-    grey = _pixels(source, name, grey_pixels)
+    grey = _decoded(source, name, grey_pixels)
     top = int(grey.max(initial=0))
     if 1 < top <= 127:
         raise UserError(
@@ -106,9 +110,9 @@ def read_mask(source: Source, name: str) -> np.ndarray:
     return grey > (0 if top == 1 else 127)
 
 
-def _pixels(source: Source, name: str, read: Callable[[bytes], np.ndarray]) -> np.ndarray:
+def _decoded(source: Source, name: str, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
     try:
-        return read(source.read(name))
+        return decode(source.read(name))
     except Unreadable as error:
         raise _unreadable(source, name, error) from error
 
@@ -117,8 +121,8 @@ def _unreadable(source: Source, name: str, error: Exception) -> UserError:
     return UserError(f"{name} in {source.root} cannot be read: {first_line(error)}.", "Download or export it anew.")
 
 
-def _rooted(path: Path) -> Path:
-    """The path from the root on; a link keeps the name that the user knows."""
+def _absolute(path: Path) -> Path:
+    """The absolute path; a symbolic link keeps the name that the user knows."""
     try:
         return path.resolve() if ".." in path.parts else path.absolute()
     except (OSError, RuntimeError):  # links that lead to each other
@@ -126,42 +130,31 @@ def _rooted(path: Path) -> Path:
 
 
 def _walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Relative name and path of the pictures and archives below a folder, in alphabetical order."""
-    left = _ENTRIES
+    """Relative name and path of the images and archives below a folder, folder by folder in alphabetical order."""
 
-    def below(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, Path]]:
-        nonlocal left
-        try:
-            with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-            status = folder.stat()
-        except OSError as error:
+    def refuse(error: OSError) -> None:
+        raise UserError(
+            f"The folder {error.filename} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from error
+
+    entries = 0
+    for place, folders, files in os.walk(root, onerror=refuse, followlinks=True):
+        entries += len(folders) + len(files)
+        if entries > _MOST_ENTRIES:
             raise UserError(
-                f"The folder {folder} cannot be read: {error.strerror}.", "Check its permissions."
-            ) from error
-        left -= len(entries)
-        if left < 0:
-            raise UserError(
-                f"There are more than {_ENTRIES} files below {root}.", "Give the folder that the pictures are in."
+                f"There are more than {_MOST_ENTRIES} files below {root}.", "Give the folder that the images are in."
             )
-        here = (status.st_dev, status.st_ino)
-        if here in above:  # a link back to where we came from
-            return
-        for entry in entries:
-            if entry.name.startswith((".", "__MACOSX")):
-                continue
-            kind = _kind(entry)
-            if kind == "folder" and len(above) + 1 < archive.DEPTH:
-                yield from below(folder / entry.name, f"{prefix}{entry.name}/", (*above, here))
-            elif kind == "file" and entry.name.lower().endswith((*_LISTED, ".zip")):
-                yield prefix + entry.name, folder / entry.name
-
-    return below(root, "", ())
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    """``"folder"``, ``"file"``, or nothing for a pipe, a device, or links that lead to each other."""
-    try:
-        return "folder" if entry.is_dir() else "file" if entry.is_file() else ""
-    except OSError:
-        return ""
+        folder, real = Path(place), Path(os.path.realpath(place))
+        relative = folder.relative_to(root)
+        for name in sorted(files):
+            listed = name.lower().endswith((*_LISTED, ".zip")) and not name.startswith(archive.HIDDEN)
+            if listed and is_file(folder / name):
+                yield (relative / name).as_posix(), folder / name
+        above = (real, *real.parents)  # a link to one of them leads back
+        folders[:] = sorted(
+            name
+            for name in folders
+            if len(relative.parts) + 1 < archive.DEPTH
+            and not name.startswith(archive.HIDDEN)
+            and Path(os.path.realpath(folder / name)) not in above
+        )

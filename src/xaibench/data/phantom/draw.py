@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from xaibench.data.case import Case, Cases, make_case
-from xaibench.data.phantom.render import rasterise
+from xaibench.data.case import Case, make_case
+from xaibench.data.cases import Cases
+from xaibench.data.phantom.raster import rasterise
 from xaibench.data.phantom.retina import paint
 from xaibench.data.phantom.tree import FIELD_RADIUS, grow_trees, place_landmarks
 from xaibench.disk import unwritable, write_whole

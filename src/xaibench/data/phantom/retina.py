@@ -1,23 +1,73 @@
-"""What surrounds the vessels of a synthetic retina: its colour, landmarks, tissue, lesions, and the camera."""
+"""The painted retina of a phantom: colour, tissue, landmarks, lesions and vessels under a simulated fundus camera."""
 
 from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.sparse import csr_array
 
-from xaibench.data.phantom.render import Raster
+from xaibench.data.phantom.raster import Raster
 from xaibench.data.phantom.tree import Anatomy
+
+# Spread of the tissue's logarithmic mottling at each scale, in pale and in pigmented eyes.
+_MOTTLING_SIGMAS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # px
+_MOTTLING_PALE = (0.006, 0.009, 0.013, 0.018, 0.025, 0.035, 0.045)
+_MOTTLING_DARK = (0.009, 0.014, 0.022, 0.03, 0.042, 0.07, 0.09)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """One eye in front of one camera.
+
+    Attributes:
+        rng: draws everything that the geometry leaves open.
+        eye: the landmarks.
+        fov: (H, W) bool.
+        origin: (2,) pixel (x, y) of the coordinate origin of ``eye``.
+        field_radius: px, of the field of view.
+        pigment: 0 for a pale and even eye, as in DRIVE; 1 for a dark and mottled one, as in CHASE_DB1.
+        x, y: (H, W) pixel coordinates.
+    """
+
+    rng: np.random.Generator
+    eye: Anatomy
+    fov: np.ndarray
+    origin: np.ndarray
+    field_radius: float
+    pigment: float
+    x: np.ndarray
+    y: np.ndarray
+
+    def offsets(self, landmark: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W) px to the right of a landmark, and below it."""
+        return self.x - self.origin[0] - landmark[0], self.y - self.origin[1] - landmark[1]
+
+    def centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W) px to the right of the image's centre, and below it."""
+        height, width = self.fov.shape
+        return self.x - (width - 1) / 2, self.y - (height - 1) / 2
+
+    def noise(self, sigma: float) -> np.ndarray:
+        """(H, W) Gaussian noise of unit spread with correlation length ``sigma`` px."""
+        if sigma < 3:
+            white = self.rng.standard_normal(self.fov.shape, dtype=np.float32)
+            field = gaussian_filter(white, sigma, mode="wrap", truncate=3.0)
+            return np.asarray(field * (2 * math.sqrt(math.pi) * sigma), float)
+        # The same field from white noise on a coarse grid, whose points are the kernel's width apart: much faster.
+        rows, columns = (_interpolation(n, sigma, self.rng.random()) for n in self.fov.shape)
+        coarse = self.rng.standard_normal((rows.shape[1], columns.shape[1]))
+        return np.asarray(rows @ (columns @ coarse.T).T)
 
 
 def paint(
     rng: np.random.Generator, eye: Anatomy, raster: Raster, fov: np.ndarray, origin: np.ndarray, field_radius: float
 ) -> np.ndarray:
-    """Paint the picture that a fundus camera takes.
+    """Paint the image that a fundus camera takes.
 
     Args:
         rng: draws everything that the geometry leaves open.
@@ -30,46 +80,21 @@ def paint(
     Returns:
         (H, W, 3) uint8.
     """
-    shape = fov.shape
-    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
-    centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
-    pigment = float(rng.beta(0.6, 1.1))  # 0: pale and even, as in DRIVE; 1: dark and mottled, as in CHASE_DB1
-    colour = _colour(rng, pigment)
-    light = _illumination(rng, x - centre[0], y - centre[1], field_radius, pigment)
-    texture = _tissue(rng, shape, pigment)
-    texture += _choroid(rng, shape, pigment)[..., None] * [0.7, 1.0, 1.2]
-    dx, dy = x - origin[0] - eye.disc[0], y - origin[1] - eye.disc[1]
-    texture += (_nerve_fibres(rng, dx, dy, eye, pigment))[..., None] * [0.5, 1.0, 1.3]
-    macula = np.hypot(x - origin[0] - eye.fovea[0], y - origin[1] - eye.fovea[1])
-    texture -= _macula(rng, macula)[..., None] * [0.55, 1.0, 0.9]
+    y, x = np.mgrid[: fov.shape[0], : fov.shape[1]].astype(float)
+    scene = _Scene(rng, eye, fov, origin, field_radius, float(rng.beta(0.6, 1.1)), x, y)
+    colour = _colour(scene)
+    light = _illumination(scene)
+    texture = _tissue(scene)
+    texture += _choroid(scene)[..., None] * [0.7, 1.0, 1.2]
+    texture += _nerve_fibres(scene)[..., None] * [0.5, 1.0, 1.3]
+    texture -= _macula(scene)[..., None] * [0.55, 1.0, 0.9]
     image = colour * np.exp(texture) * light
-    image = _lesions(rng, image, x, y, fov)
-    image = _disc(rng, image, dx, dy, eye, colour, light)
-    image = _vessels(rng, image, raster)
-    inward = field_radius - np.hypot(x - centre[0], y - centre[1])
-    return _camera(rng, image, fov, inward, field_radius, pigment)
+    image = image * np.exp(_lesions(scene)[..., None] * [0.35, 1.0, 0.9])
+    image = _disc(scene, image, colour, light)
+    return _camera(scene, _vessels(rng, image, raster))
 
 
-def _colour(rng: np.random.Generator, pigment: float) -> np.ndarray:
-    """(3,) typical red, green and blue."""
-    green = np.clip(rng.normal(0.38 - 0.12 * pigment, 0.06), 0.2, 0.55)
-    red = green * np.clip(rng.normal(1.9 + 0.75 * pigment, 0.22), 1.45, 3.2)
-    blue = green * np.clip(rng.normal(0.6 - 0.42 * pigment, 0.1), 0.1, 0.8)
-    return np.array([min(red, 0.95), green, blue])
-
-
-def _noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """(H, W) Gaussian noise of unit spread with correlation length ``sigma`` px."""
-    if sigma < 3:
-        field = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap", truncate=3.0)
-        return np.asarray(field * (2 * math.sqrt(math.pi) * sigma), float)
-    # The same field from white noise on a coarse grid, whose points are the kernel's width apart: much faster.
-    rows, cols = (_spread(n, sigma, rng.random()) for n in shape)
-    white = rng.standard_normal((rows.shape[1], cols.shape[1]))
-    return np.asarray(rows @ (cols @ white.T).T)
-
-
-def _spread(n: int, sigma: float, phase: float) -> csr_array:
+def _interpolation(n: int, sigma: float, phase: float) -> csr_array:
     """(n, m) matrix that evaluates m coarse values, weighted by a Gaussian, at n pixels; its rows have unit norm."""
     at = np.arange(n) / sigma + phase + 3
     node = np.floor(at).astype(int)[:, None] + np.arange(-3, 5)
@@ -78,123 +103,123 @@ def _spread(n: int, sigma: float, phase: float) -> csr_array:
     return csr_array((weight.ravel(), (np.repeat(np.arange(n), 8), node.ravel())), shape=(n, int(node.max()) + 1))
 
 
-def _illumination(
-    rng: np.random.Generator, x: np.ndarray, y: np.ndarray, field_radius: float, pigment: float
-) -> np.ndarray:
-    """(H, W, 3) light that falls off from a centre that is not the picture's, in each colour differently."""
+def _colour(scene: _Scene) -> np.ndarray:
+    """(3,) typical red, green and blue."""
+    rng, pigment = scene.rng, scene.pigment
+    green = np.clip(rng.normal(0.38 - 0.12 * pigment, 0.06), 0.2, 0.55)
+    red = green * np.clip(rng.normal(1.9 + 0.75 * pigment, 0.22), 1.45, 3.2)
+    blue = green * np.clip(rng.normal(0.6 - 0.42 * pigment, 0.1), 0.1, 0.8)
+    return np.array([min(red, 0.95), green, blue])
+
+
+def _illumination(scene: _Scene) -> np.ndarray:
+    """(H, W, 3) light that falls off from a point beside the image's centre, in each colour differently."""
+    rng, (x, y) = scene.rng, scene.centred()
     cx, cy = rng.normal(0, 0.22, 2)
-    u, v = x / field_radius - cx, y / field_radius - cy
-    fall = rng.uniform(0.05, 0.3) + rng.uniform(0, 0.5) * pigment
-    away = (u * u + v * v) ** rng.uniform(0.8, 1.6)
+    u, v = x / scene.field_radius - cx, y / scene.field_radius - cy
+    fall = rng.uniform(0.05, 0.3) + rng.uniform(0, 0.5) * scene.pigment
+    distance = (u * u + v * v) ** rng.uniform(0.8, 1.6)
     slope = rng.normal(0, 0.07, 2)
-    dim = np.exp(-fall * away + slope[0] * u + slope[1] * v)
-    tint = 1 + rng.normal(0, 0.2, 3) + [0, 0, 0.3 * pigment]
-    light: np.ndarray = dim[..., None] ** tint
+    dim = np.exp(-fall * distance + slope[0] * u + slope[1] * v)
+    tint = 1 + rng.normal(0, 0.2, 3) + [0, 0, 0.3 * scene.pigment]
+    light = dim[..., None] ** tint
     return np.asarray(light / np.median(light, axis=(0, 1)))
 
 
-def _tissue(rng: np.random.Generator, shape: tuple[int, int], pigment: float) -> np.ndarray:
+def _tissue(scene: _Scene) -> np.ndarray:
     """(H, W, 3) logarithmic mottling over all scales, with spreads as measured on fundus photographs."""
-    texture = np.zeros((*shape, 3))
-    rough = math.exp(rng.normal(0, 0.3))
-    for sigma, pale, dark in (
-        (1.0, 0.006, 0.009),
-        (2.0, 0.009, 0.014),
-        (4.0, 0.013, 0.022),
-        (8.0, 0.018, 0.03),
-        (16.0, 0.025, 0.042),
-        (32.0, 0.035, 0.07),
-        (64.0, 0.045, 0.09),
-    ):
+    pigment = scene.pigment
+    texture = np.zeros((*scene.fov.shape, 3))
+    rough = math.exp(scene.rng.normal(0, 0.3))
+    for sigma, pale, dark in zip(_MOTTLING_SIGMAS, _MOTTLING_PALE, _MOTTLING_DARK, strict=True):
         spread = rough * ((1 - pigment) * pale + pigment * dark)
-        shared = _noise(rng, shape, sigma)
-        own = _noise(rng, shape, sigma)
+        shared, own = scene.noise(sigma), scene.noise(sigma)
         texture += spread * shared[..., None] * [0.5, 0.9, 0.9 + pigment]
         texture += spread * own[..., None] * (np.array([0.55, -0.2, -0.15]) / (1 + sigma / 60))
     return texture
 
 
-def _choroid(rng: np.random.Generator, shape: tuple[int, int], pigment: float) -> np.ndarray:
-    """(H, W) vessels of the choroid shining through: broad, faint, unsharp bands that are no retinal vessels."""
-    if rng.random() < 0.45 - 0.3 * pigment:
-        return np.zeros(shape)
-    field = _noise(rng, shape, rng.uniform(9, 18)) + 0.6 * _noise(rng, shape, rng.uniform(22, 40))
+def _choroid(scene: _Scene) -> np.ndarray:
+    """(H, W) vessels of the choroid shining through: broad, faint, blurred bands that are no retinal vessels."""
+    rng = scene.rng
+    if rng.random() < 0.45 - 0.3 * scene.pigment:
+        return np.zeros(scene.fov.shape)
+    field = scene.noise(rng.uniform(9, 18)) + 0.6 * scene.noise(rng.uniform(22, 40))
     bands = np.exp(-0.5 * (field / 0.35) ** 2)
-    where = np.clip(0.5 + 0.6 * _noise(rng, shape, 70), 0, 1)
+    where = np.clip(0.5 + 0.6 * scene.noise(70), 0, 1)
     return np.asarray(rng.choice([-1.0, 1.0]) * rng.uniform(0.02, 0.09) * bands * where)
 
 
-def _nerve_fibres(rng: np.random.Generator, dx: np.ndarray, dy: np.ndarray, eye: Anatomy, pigment: float) -> np.ndarray:
+def _nerve_fibres(scene: _Scene) -> np.ndarray:
     """(H, W) bright streaks that fan out from the disc and bend around the fovea."""
+    rng, (dx, dy) = scene.rng, scene.offsets(scene.eye.disc)
     distance = np.hypot(dx, dy)
-    ahead = eye.fovea - eye.disc
-    angle = np.arctan2(dy, dx) - math.atan2(ahead[1], ahead[0])
+    temporal = scene.eye.fovea - scene.eye.disc
+    angle = np.arctan2(dy, dx) - math.atan2(temporal[1], temporal[0])
     angle = (angle + np.pi) % (2 * np.pi) - np.pi
     bent = angle + np.sign(angle) * np.clip(distance / 500, 0, 0.5) * np.exp(-((np.abs(angle) - 0.7) ** 2))
-    table = rng.normal(0, 1, (8, 720))
-    table = gaussian_filter(table, (0.6, rng.uniform(0.8, 1.8)), mode="wrap")
+    table = gaussian_filter(rng.normal(0, 1, (8, 720)), (0.6, rng.uniform(0.8, 1.8)), mode="wrap")
     table /= table.std()
     at = np.stack([np.clip(distance / 60, 0, 7), (bent + np.pi) / (2 * np.pi) * 720])
     streaks = map_coordinates(table, at, order=1, mode="grid-wrap")
     thick = np.exp(-(((distance - 60) / rng.uniform(70, 140)) ** 2)) * (np.abs(np.sin(angle)) ** 0.7)
-    patch = np.clip(0.4 + _noise(rng, dx.shape, 50), 0, 1.5)
-    strength = rng.uniform(0, 0.035) + rng.uniform(0, 0.05) * pigment
+    patch = np.clip(0.4 + scene.noise(50), 0, 1.5)
+    strength = rng.uniform(0, 0.035) + rng.uniform(0, 0.05) * scene.pigment
     return np.asarray(strength * streaks * thick * patch + strength * 1.2 * thick * patch)
 
 
-def _macula(rng: np.random.Generator, distance: np.ndarray) -> np.ndarray:
+def _macula(scene: _Scene) -> np.ndarray:
     """(H, W) absorption of the macula, deepest in the fovea."""
+    rng, distance = scene.rng, np.hypot(*scene.offsets(scene.eye.fovea))
     wide = rng.uniform(0.05, 0.2) * np.exp(-0.5 * (distance / rng.uniform(40, 70)) ** 2)
     deep = rng.uniform(0.06, 0.25) * np.exp(-0.5 * (distance / rng.uniform(11, 20)) ** 2)
     glint = rng.uniform(-0.06, 0.02) * np.exp(-0.5 * (distance / 3.0) ** 2)
     return np.asarray(wide + deep + glint)
 
 
-def _disc(
-    rng: np.random.Generator,
-    image: np.ndarray,
-    dx: np.ndarray,
-    dy: np.ndarray,
-    eye: Anatomy,
-    colour: np.ndarray,
-    light: np.ndarray,
-) -> np.ndarray:
-    """The optic disc: pale, its rim soft, its cup brighter, sometimes within a ring of bare or dark tissue."""
+def _disc(scene: _Scene, image: np.ndarray, colour: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """The image with its optic disc: pale, a soft rim, a brighter cup, sometimes a ring of bare or dark tissue."""
+    rng, eye, (dx, dy) = scene.rng, scene.eye, scene.offsets(scene.eye.disc)
     squeeze = rng.uniform(0.9, 1.0)
     turn = rng.normal(0, 0.3)
     u, v = dx * math.cos(turn) + dy * math.sin(turn), dy * math.cos(turn) - dx * math.sin(turn)
     radius = eye.disc_radius
     wavy = 1 + 0.03 * np.sin(2 * np.arctan2(v, u) + rng.uniform(0, 6)) + 0.02 * np.sin(3 * np.arctan2(v, u))
     edge = np.hypot(u / squeeze, v) / wavy - radius
-    soft = rng.uniform(0.6, 3.2)
-    inside = 1 / (1 + np.exp(np.clip(edge / soft, -30, 30)))
+    inside = _inside(edge, rng.uniform(0.6, 3.2))
     ring = rng.normal(0, 0.07) * np.exp(-0.5 * ((edge - 5) / rng.uniform(3, 7)) ** 2)
     nasal = eye.disc - eye.fovea
     nasal = nasal / np.hypot(*nasal)
     pallor = 1 - rng.uniform(0, 0.15) * np.clip((dx * nasal[0] + dy * nasal[1]) / radius, -1, 1)
     cup = np.hypot(dx + rng.uniform(0, 8) * nasal[0], dy + rng.normal(0, 3)) - radius * rng.uniform(0.25, 0.6)
-    bright = 1 / (1 + np.exp(np.clip(cup / rng.uniform(1.0, 5), -30, 30)))
+    bright = _inside(cup, rng.uniform(1.0, 5))
     pale = colour * [rng.uniform(1.1, 1.3), rng.uniform(1.3, 2.0), rng.uniform(1.15, 2.0)]
     pale[0] = max(pale[0], 1.2 * pale[1])  # never greenish
     cupped = pale * [rng.uniform(1.0, 1.15), rng.uniform(1.1, 1.65), rng.uniform(1.1, 2.0)]
     own = (pale + bright[..., None] * (cupped - pale)) * pallor[..., None]
-    own = own * (1 + 0.04 * _noise(rng, dx.shape, 5)[..., None]) * light**0.7
+    own = own * (1 + 0.04 * scene.noise(5)[..., None]) * light**0.7
     around = image * np.exp(ring)[..., None]
     return np.asarray(around + inside[..., None] * (own - around))
 
 
-def _lesions(rng: np.random.Generator, image: np.ndarray, x: np.ndarray, y: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    """Things that a vessel detector must not fall for: dark streaks and dots, bright dots and clusters, bleedings."""
-    inside = np.argwhere(fov)
+def _inside(distance: np.ndarray, soft: float) -> np.ndarray:
+    """(H, W) in (0, 1): how far inside an edge a pixel lies, from its signed distance and the edge's softness, px."""
+    return np.asarray(1 / (1 + np.exp(np.clip(distance / soft, -30, 30))))
+
+
+def _lesions(scene: _Scene) -> np.ndarray:
+    """(H, W) logarithmic brightness of distractors for a vessel detector: streaks, dots, clusters and bleedings."""
+    rng, inside = scene.rng, np.argwhere(scene.fov)
     density = len(inside) / 229_000  # of the full field
-    marks = np.zeros(fov.shape)
+    marks = np.zeros(scene.fov.shape)
 
     def put(cy: float, cx: float, along: float, across: float, turn: float, value: float) -> None:
         reach = int(2.5 * max(along, across)) + 2
         top, left = max(int(cy) - reach, 0), max(int(cx) - reach, 0)
         window = np.s_[top : int(cy) + reach + 1, left : int(cx) + reach + 1]
-        u = (x[window] - cx) * math.cos(turn) + (y[window] - cy) * math.sin(turn)
-        v = (y[window] - cy) * math.cos(turn) - (x[window] - cx) * math.sin(turn)
+        dx, dy = scene.x[window] - cx, scene.y[window] - cy
+        u = dx * math.cos(turn) + dy * math.sin(turn)
+        v = dy * math.cos(turn) - dx * math.sin(turn)
         marks[window] += value * np.exp(-((u / along) ** 4) - 0.5 * (v / across) ** 2)
 
     def spots(mean: float) -> np.ndarray:
@@ -217,30 +242,25 @@ def _lesions(rng: np.random.Generator, image: np.ndarray, x: np.ndarray, y: np.n
     if rng.random() < 0.15:  # bleedings and pigment
         for cy, cx in spots(3):
             put(cy, cx, rng.uniform(3, 12), rng.uniform(2, 7), rng.uniform(0, np.pi), -rng.uniform(0.08, 0.35))
-    return image * np.exp(marks[..., None] * [0.35, 1.0, 0.9])
+    return marks
 
 
 def _vessels(rng: np.random.Generator, image: np.ndarray, raster: Raster) -> np.ndarray:
-    """Blood absorbs mostly green; the wall throws a streak of light back, and scattered light brightens the edge."""
+    """The image with its vessels: blood absorbs green most, the wall reflects a streak, scatter brightens the edge."""
     weight = np.array([rng.uniform(0.22, 0.48), 1.0, rng.uniform(0.6, 1.0)])
     sheath = gaussian_filter(raster.depth, 2.5) - gaussian_filter(raster.depth, 1.2)
     glow = rng.uniform(0.0, 0.25) * np.clip(sheath, 0, None)
     return np.asarray(image * np.exp((glow - raster.depth * (1 - raster.reflex))[..., None] * weight))
 
 
-def _camera(
-    rng: np.random.Generator,
-    image: np.ndarray,
-    fov: np.ndarray,
-    inward: np.ndarray,
-    field_radius: float,
-    pigment: float,
-) -> np.ndarray:
-    """Optics, sensor and file: blur, rim, noise, compression, 8 bits; ``inward`` is the distance to the rim in px."""
+def _camera(scene: _Scene, image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: the image after optics, sensor and file: blur, rim, sharpening, noise and compression."""
+    rng, fov = scene.rng, scene.fov
+    inward = scene.field_radius - np.hypot(*scene.centred())  # px from the rim
     optics = rng.uniform(0.55, 0.95)
     for channel, extra in enumerate((1.25, 1.0, 1.35)):  # eyes and cameras focus one colour only
         image[..., channel] = gaussian_filter(image[..., channel], optics * extra)
-    glare = np.exp(rng.normal(0, 0.12) * np.exp(-inward.clip(0) / (field_radius * rng.uniform(0.01, 0.05))))
+    glare = np.exp(rng.normal(0, 0.12) * np.exp(-inward.clip(0) / (scene.field_radius * rng.uniform(0.01, 0.05))))
     # Just within the mask of the field the light still rises, over five pixels in DRIVE.
     slow = rng.uniform(2.5, 6.5) if rng.random() < 0.75 else rng.uniform(0.8, 2.5)
     lit = np.clip(inward[..., None] / slow + rng.uniform(-0.1, 0.3) + rng.normal(0, 0.06, 3), 0, 1)
@@ -253,7 +273,7 @@ def _camera(
     grain = rng.standard_normal((*fov.shape, 3), dtype=np.float32)
     soft = gaussian_filter(grain, (0.6, 0.6, 0)) / 0.42
     grey = soft.mean(2, keepdims=True)
-    level = np.array([0.006, 0.0055, 0.005 + 0.002 * pigment]) * rng.uniform(0.5, 1.5)
+    level = np.array([0.006, 0.0055, 0.005 + 0.002 * scene.pigment]) * rng.uniform(0.5, 1.5)
     image = image + level * (shot * soft + (1 - shot) * grain + 0.8 * grey) * np.sqrt(np.clip(image, 0.02, 1) / 0.4)
     image[~fov] = image[~fov].clip(0, 0.03)
     pixels: np.ndarray = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Vessel trees of a synthetic retina, as geometry: where each vessel runs and how wide it is.
+"""The vessel trees of a phantom, as geometry: where each vessel runs and how wide it is.
 
 Each tree is grown by adding one vessel at a time towards the point that is farthest from all vessels so far, as in
 constrained constructive optimisation [schreiner1993]; the radii then follow from the tips upwards.
@@ -8,6 +8,7 @@ All coordinates are (x, y) in px at 24 µm/px; the origin is the centre of the f
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -18,11 +19,12 @@ from xaibench.data.phantom.vessel import STEP, Forest, Vessel
 
 FIELD_RADIUS = 270.0  # px, of the full camera field
 AVASCULAR_RADIUS = 20.0  # px around the fovea
+_FAR = 75.0  # px, the largest gap between vessels that counts
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Where the landmarks of an eye are.
+    """The landmarks of an eye.
 
     Attributes:
         disc: (2,) centre of the optic disc.
@@ -52,55 +54,133 @@ def grow_trees(rng: np.random.Generator, eye: Anatomy, field_radius: float = FIE
     Args:
         rng: draws everything.
         eye: the landmarks.
-        field_radius: px, of the disc about the origin that the trees shall fill.
+        field_radius: px, of the disc about the origin that the trees fill.
 
     Returns:
         Vessels, parents before children.
     """
-    forest = Forest(field_radius + 30)
-    crookedness = rng.uniform(0.018, 0.05)
+    growth = _Growth(rng, Forest(field_radius + 30), eye, field_radius, rng.uniform(0.018, 0.05))
     heights = rng.uniform(0.82, 1.2, 2)
-    for side in (0, 1):
+    for side, full in zip((-1.0, 1.0), heights, strict=True):
         first = int(rng.integers(2))
         for rank, kind in enumerate((first, 1 - first)):
-            height = heights[side] * (1 - rng.uniform(0.08, 0.24) * rank)
-            trunk = forest.add(_arcade(rng, eye, (-1.0, 1.0)[side], height, rank, field_radius), kind, -1)
-            _add_spokes(rng, forest, eye, (-1.0, 1.0)[side], trunk, crookedness)
-    _fill(rng, forest, eye, field_radius, crookedness)
-    return forest.vessels(rng, field_radius)
+            height = full * (1 - rng.uniform(0.08, 0.24) * rank)
+            trunk = growth.forest.add(growth.arcade(side, height, rank), kind, -1)
+            growth.add_spokes(side, trunk)
+    growth.fill()
+    return growth.forest.vessels(rng, field_radius)
 
 
-def _arcade(
-    rng: np.random.Generator, eye: Anatomy, side: float, height: float, rank: int, field_radius: float
-) -> np.ndarray:
-    """A temporal arcade: from the disc up or down (side -1 or 1) and around the fovea, out of the field."""
-    temporal = eye.fovea - eye.disc
-    across = np.array([0.0, side])
-    along = np.array([0.0, 0.01, 0.1, 0.34, 0.75, 1.25, 1.75, 2.3, 3.2])
-    up = np.array([0.0, 0.17, 0.42, 0.72, 0.93, 0.95, 0.86, 0.78, 0.7]) * height
-    along = (
-        along
-        + np.concatenate([[0, 0], np.cumsum(rng.normal(0, 0.06, 7))])
-        + rank * np.array([0.0, 0.09, 0.13, 0.13, 0.1, 0.06, 0.04, 0.04, 0.04])
-    )
-    up = up + np.concatenate([[0, 0], np.cumsum(rng.normal(0, 0.06, 7))])
-    emerging = rng.normal(0, 0.1, 2) * eye.disc_radius - rng.uniform(0, 0.07) * temporal  # nasal in the cup
-    start = eye.disc + emerging
-    corners = start + along[:, None] * temporal + up[:, None] * np.hypot(*temporal) * across
-    xy = _smooth_curve(corners)
-    # Lateral waves of 60-200 px: the gentle winding of a large vessel.
-    waves = np.convolve(rng.normal(0, 1, len(xy) + 60), np.hanning(33) / 3.4, "same")[30:-30]
-    tangent = np.gradient(xy, axis=0)
-    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-    ramp = np.clip(np.arange(len(xy)) / 20, 0, 1)
-    xy = xy + (rng.uniform(1.0, 2.6) * waves * ramp)[:, None] * tangent[:, ::-1] * [-1, 1]
-    outside = np.flatnonzero(np.hypot(*xy.T) > field_radius + 15)
-    beyond = outside[outside > 60]
-    return np.asarray(xy[: beyond[0]] if beyond.size else xy)
+@dataclass(frozen=True)
+class _Growth:
+    """The vessels that grow in one eye.
+
+    Attributes:
+        rng: draws everything.
+        forest: the vessels so far.
+        eye: the landmarks.
+        field_radius: px, of the disc about the origin that the trees fill.
+        crookedness: radians per step, s.d. of a vessel's wobble.
+    """
+
+    rng: np.random.Generator
+    forest: Forest
+    eye: Anatomy
+    field_radius: float
+    crookedness: float
+
+    def arcade(self, side: float, height: float, rank: int) -> np.ndarray:
+        """(N, 2) temporal arcade: from the disc up or down (side -1 or 1), around the fovea and out of the field."""
+        rng, temporal = self.rng, self.eye.fovea - self.eye.disc
+        along = np.array([0.0, 0.01, 0.1, 0.34, 0.75, 1.25, 1.75, 2.3, 3.2])
+        up = np.array([0.0, 0.17, 0.42, 0.72, 0.93, 0.95, 0.86, 0.78, 0.7]) * height
+        outer = rank * np.array([0.0, 0.09, 0.13, 0.13, 0.1, 0.06, 0.04, 0.04, 0.04])
+        along = along + np.concatenate([[0, 0], np.cumsum(rng.normal(0, 0.06, 7))]) + outer
+        up = up + np.concatenate([[0, 0], np.cumsum(rng.normal(0, 0.06, 7))])
+        emerging = rng.normal(0, 0.1, 2) * self.eye.disc_radius - rng.uniform(0, 0.07) * temporal  # nasal in the cup
+        start = self.eye.disc + emerging
+        xy = _smooth_curve(
+            start + along[:, None] * temporal + up[:, None] * np.hypot(*temporal) * np.array([0.0, side])
+        )
+        # Lateral waves of 60-200 px: the gentle winding of a large vessel.
+        waves = np.convolve(rng.normal(0, 1, len(xy) + 60), np.hanning(33) / 3.4, "same")[30:-30]
+        tangent = np.gradient(xy, axis=0)
+        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+        ramp = np.clip(np.arange(len(xy)) / 20, 0, 1)
+        xy = xy + (rng.uniform(1.0, 2.6) * waves * ramp)[:, None] * tangent[:, ::-1] * [-1, 1]
+        outside = np.flatnonzero(np.hypot(*xy.T) > self.field_radius + 15)
+        beyond = outside[outside > 60]
+        return np.asarray(xy[: beyond[0]] if beyond.size else xy)
+
+    def add_spokes(self, side: float, trunk: int) -> None:
+        """Add the vessels that leave a trunk near the disc's rim: a large nasal one, and small ones to all sides."""
+        rng, forest, disc = self.rng, self.forest, self.eye.disc
+        temporal = self.eye.fovea - disc
+        kind = int(forest.kinds[forest.start[trunk]])
+        clear = lambda xy: forest.is_clear(xy, kind)
+        for number in range(int(rng.integers(3, 6))):
+            towards = rng.uniform(-1, 0.1) if number == 0 or rng.random() < 0.6 else rng.uniform(0.2, 0.75)
+            distance = rng.uniform(0.6, 1.1) if number == 0 else rng.uniform(0.25, 0.55)
+            lift = side * math.sqrt(1 - towards**2) * np.hypot(*temporal)
+            goal = disc + distance * (towards * temporal + [0, lift])
+            near = np.arange(forest.start[trunk] + 4, forest.start[trunk] + 28)
+            near = near[forest.free[near]]
+            if near.size:
+                at = int(rng.choice(near))
+                forest.branch(rng, at, goal, self.crookedness, clear if number else lambda xy: True)
+
+    def fill(self) -> None:
+        """Add vessels towards the largest gap until every gap is smaller than the spacing wanted there."""
+        rng, forest, eye, field_radius = self.rng, self.forest, self.eye, self.field_radius
+        n = int(2 * field_radius / 8)
+        grid = np.stack(np.meshgrid(*[np.linspace(-field_radius - 6, field_radius + 6, n)] * 2), -1).reshape(-1, 2)
+        grid = grid + rng.uniform(-4, 4, grid.shape)
+        keep = np.hypot(*grid.T) < field_radius + 5
+        keep &= np.hypot(*(grid - eye.fovea).T) > AVASCULAR_RADIUS + 5
+        keep &= np.hypot(*(grid - eye.disc).T) > eye.disc_radius
+        grid = grid[keep]
+        spacing = rng.uniform(12.2, 16.8) * (1 + 0.45 * (np.hypot(*grid.T) / field_radius) ** 2)
+        # Tissue is not supplied evenly, and observers do not label evenly: some patches stay bare.
+        spacing *= np.exp(0.25 * _patchiness(rng, grid))
+        # Near the fovea only small vessels end, so a gap there is never a large one.
+        gap = np.minimum(np.full((2, len(grid)), _FAR), 0.45 * np.hypot(*(grid - eye.fovea).T))
+        done = 0
+        for _ in range(1500):
+            for vessel in range(done, len(forest.start)):
+                _shrink_gaps(gap[int(forest.kinds[forest.start[vessel]])], grid, forest.course(vessel))
+            done = len(forest.start)
+            # A gap counts from any vessel, and, since arteries and veins interlace, also from its own kind.
+            need = np.minimum(gap.min(0), 0.7 * gap.max(0)) / spacing
+            i = int(np.argmax(need))
+            if need[i] < 1:
+                break
+            first = int(gap[1, i] > gap[0, i]) if rng.random() < 0.85 else int(rng.integers(2))
+            if not any(self._connect(grid[i], kind) for kind in (first, 1 - first)):
+                spacing[i] = np.inf
+
+    def _connect(self, goal: np.ndarray, kind: int) -> bool:
+        """Grow a vessel of this kind to the goal if a course exists that does not cross its own kind."""
+        forest = self.forest
+        n = forest.count
+        free = np.flatnonzero(forest.free[:n] & (forest.kinds[:n] == kind))
+        d = goal - forest.xy[free]
+        length = np.hypot(*d.T)
+        cosine = (d * forest.tangent[free]).sum(1) / np.maximum(length, 1e-6)
+        # Blood takes a short way overall: the new stretch counts full, the way from the disc in part.
+        cost = length * (1 + 0.5 * (1 - cosine) ** 2) + 0.22 * forest.way[free]
+        cost = np.where((cosine < -0.1) | (length < 9), np.inf, cost * self.rng.uniform(0.93, 1.07, len(cost)))
+        candidates = itertools.takewhile(lambda j: np.isfinite(cost[j]), np.argsort(cost)[:30:6])
+        clear = lambda xy: forest.is_clear(xy, kind) and self._avoids_fovea(xy)
+        return any(forest.branch(self.rng, int(free[j]), goal, self.crookedness, clear) for j in candidates)
+
+    def _avoids_fovea(self, xy: np.ndarray) -> bool:
+        """Whether a course keeps off the fovea: a longer course, hence a larger vessel, needs more room."""
+        room = np.clip(0.4 * STEP * len(xy), AVASCULAR_RADIUS + 2, _FAR)
+        return bool(np.hypot(*(xy - self.eye.fovea).T).min() > room)
 
 
 def _smooth_curve(corners: np.ndarray) -> np.ndarray:
-    """Points every 2 px on a Catmull-Rom-like curve through the corners."""
+    """(N, 2) points every 2 px on a Catmull-Rom-like curve through the corners."""
     t = np.concatenate([[0], np.cumsum(np.sqrt(np.linalg.norm(np.diff(corners, axis=0), axis=1)))])
     dense = CubicSpline(t, corners)(np.linspace(0, t[-1], 2000))
     s = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(dense, axis=0), axis=1))])
@@ -108,99 +188,18 @@ def _smooth_curve(corners: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(at, s, dense[:, 0]), np.interp(at, s, dense[:, 1])], 1)
 
 
-def _add_spokes(
-    rng: np.random.Generator, forest: Forest, eye: Anatomy, side: float, trunk: int, crookedness: float
-) -> None:
-    """The vessels that leave a trunk near the disc's rim: a large nasal one, and small ones to all sides."""
-    temporal = eye.fovea - eye.disc
-    for number in range(int(rng.integers(3, 6))):
-        towards = rng.uniform(-1, 0.1) if number == 0 or rng.random() < 0.6 else rng.uniform(0.2, 0.75)
-        away = rng.uniform(0.6, 1.1) if number == 0 else rng.uniform(0.25, 0.55)
-        lift = side * math.sqrt(1 - towards**2) * np.hypot(*temporal)
-        goal = eye.disc + away * (towards * temporal + [0, lift])
-        near = np.arange(forest.start[trunk] + 4, forest.start[trunk] + 28)
-        near = near[forest.free[near]]
-        if near.size:
-            at = int(rng.choice(near))
-            fork = forest.fork(rng, at, goal)
-            xy = forest.walk(rng, fork, goal, crookedness)
-            if number == 0 or forest.is_clear(xy, int(forest.kinds[at])):
-                forest.bend(fork)
-                forest.add(xy, int(forest.kinds[at]), at)
-
-
-def _fill(rng: np.random.Generator, forest: Forest, eye: Anatomy, field_radius: float, crookedness: float) -> None:
-    """Add vessels towards the largest gap until every gap is smaller than the spacing wanted there."""
-    n = int(2 * field_radius / 8)
-    grid = np.stack(np.meshgrid(*[np.linspace(-field_radius - 6, field_radius + 6, n)] * 2), -1).reshape(-1, 2)
-    grid = grid + rng.uniform(-4, 4, grid.shape)
-    keep = np.hypot(*grid.T) < field_radius + 5
-    keep &= np.hypot(*(grid - eye.fovea).T) > AVASCULAR_RADIUS + 5
-    keep &= np.hypot(*(grid - eye.disc).T) > eye.disc_radius
-    grid = grid[keep]
-    spacing = rng.uniform(12.2, 16.8) * (1 + 0.45 * (np.hypot(*grid.T) / field_radius) ** 2)
-    # Tissue is not supplied evenly, and observers do not label evenly: some patches stay bare.
-    spacing *= np.exp(0.25 * _patchiness(rng, grid))
-    # Near the fovea only small vessels end, so that gap is not a large one however empty it is.
-    far = np.hypot(*(grid - eye.fovea).T)
-    gap = np.minimum(np.full((2, len(grid)), 75.0), 0.45 * far)
-    done = 0
-    for _ in range(1500):
-        for vessel in range(done, len(forest.start)):
-            _shrink_gaps(gap[int(forest.kinds[forest.start[vessel]])], grid, forest.course(vessel))
-        done = len(forest.start)
-        # A gap counts from any vessel, and, since arteries and veins interlace, also from its own kind.
-        need = np.minimum(gap.min(0), 0.7 * gap.max(0)) / spacing
-        i = int(np.argmax(need))
-        if need[i] < 1:
-            break
-        first = int(gap[1, i] > gap[0, i]) if rng.random() < 0.85 else int(rng.integers(2))
-        if not any(_connect(rng, forest, eye, grid[i], kind, crookedness) for kind in (first, 1 - first)):
-            spacing[i] = np.inf
-
-
 def _patchiness(rng: np.random.Generator, grid: np.ndarray) -> np.ndarray:
     """(M,) smooth random values with unit spread: a few plane waves of 120-400 px."""
     k = rng.normal(0, 1, (2, 8))
     k *= 2 * np.pi / (rng.uniform(120, 400, 8) * np.linalg.norm(k, axis=0))
-    waves: np.ndarray = np.cos(grid @ k + rng.uniform(0, 2 * np.pi, 8)).sum(1) / 2
-    return waves
+    return np.asarray(np.cos(grid @ k + rng.uniform(0, 2 * np.pi, 8)).sum(1) / 2)
 
 
 def _shrink_gaps(gap: np.ndarray, grid: np.ndarray, xy: np.ndarray) -> None:
+    """Lower the (M,) distances of the grid's points to the nearest vessel where a new course comes nearer."""
     xy = xy[::2]
-    low, high = xy.min(0) - 75, xy.max(0) + 75
+    low, high = xy.min(0) - _FAR, xy.max(0) + _FAR
     near = np.flatnonzero(((grid > low) & (grid < high)).all(1))
     for part in range(0, len(xy), 16):
         d = ((grid[near, None] - xy[None, part : part + 16]) ** 2).sum(-1).min(1)
         gap[near] = np.minimum(gap[near], np.sqrt(d))
-
-
-def _keeps_off(xy: np.ndarray, eye: Anatomy) -> bool:
-    """Whether a course avoids the fovea: the longer it is, that is the larger the vessel will be, the wider."""
-    room = np.clip(0.4 * STEP * len(xy), AVASCULAR_RADIUS + 2, 75)
-    return bool(np.hypot(*(xy - eye.fovea).T).min() > room)
-
-
-def _connect(
-    rng: np.random.Generator, forest: Forest, eye: Anatomy, goal: np.ndarray, kind: int, crookedness: float
-) -> bool:
-    """Lead a new vessel of this kind to the goal if one can get there without crossing its own kind."""
-    n = forest.count
-    open_ = np.flatnonzero(forest.free[:n] & (forest.kinds[:n] == kind))
-    d = goal - forest.xy[open_]
-    length = np.hypot(*d.T)
-    cosine = (d * forest.tangent[open_]).sum(1) / np.maximum(length, 1e-6)
-    # Blood takes a short way in all: the new stretch counts full, the way from the disc in part.
-    cost = length * (1 + 0.5 * (1 - cosine) ** 2) + 0.22 * forest.way[open_]
-    cost = np.where((cosine < -0.1) | (length < 9), np.inf, cost * rng.uniform(0.93, 1.07, len(cost)))
-    for j in np.argsort(cost)[:30:6]:
-        if not np.isfinite(cost[j]):
-            break
-        fork = forest.fork(rng, int(open_[j]), goal)
-        xy = forest.walk(rng, fork, goal, crookedness)
-        if forest.is_clear(xy, kind) and _keeps_off(xy, eye):
-            forest.bend(fork)
-            forest.add(xy, kind, int(open_[j]))
-            return True
-    return False

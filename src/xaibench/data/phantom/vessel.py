@@ -1,4 +1,4 @@
-"""One vessel after another on a synthetic retina: forks, courses and the radii that belong to them.
+"""The vessels of a phantom, added one after another: forks, courses and radii.
 
 At a fork the daughters part at about 78° and the radii obey r0^x = r1^x + r2^x with x = 2.55 ([murray1926]; the
 exponent as measured on retinas, [aldiri2010]); a smaller daughter turns the parent less [zamir1976].
@@ -7,6 +7,7 @@ exponent as measured on retinas, [aldiri2010]); a smaller daughter turns the par
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ STEP = 2.0  # px between the points of a vessel
 _REACH = 7  # points to each side of a fork that its bend moves
 _CLEARANCE = 4  # px that two vessels of one kind keep between their centrelines
 _MARGIN = 80  # px around the field where vessels may still wander
+_TAPER = 0.0004  # px of radius per px towards the tip, of a vessel that branches or leaves the field
 
 
 @dataclass(frozen=True)
@@ -39,28 +41,11 @@ class Vessel:
     at: int
 
 
-@dataclass(frozen=True)
-class Fork:
-    """Where a new vessel leaves, and how both daughters turn.
-
-    Attributes:
-        at: flat index of the parent's point.
-        shift: (2,) px, by which the point moves towards the new vessel.
-        origin: (2,) the point after that.
-        heading: radians, the new vessel's first direction.
-    """
-
-    at: int
-    shift: np.ndarray
-    origin: np.ndarray
-    heading: float
-
-
 class Forest:
     """All vessels so far, in flat arrays with one entry per point of a centreline.
 
     Args:
-        reach: px from the origin that vessels may go.
+        reach: px, the largest distance of a vessel from the origin.
     """
 
     def __init__(self, reach: float) -> None:
@@ -84,8 +69,8 @@ class Forest:
         a, b = self.count, self.count + len(xy)
         while b > len(self.xy):
             for name in ("xy", "tangent", "way", "kinds", "free"):
-                known = getattr(self, name)
-                setattr(self, name, np.concatenate([known, np.zeros_like(known)]))
+                values = getattr(self, name)
+                setattr(self, name, np.concatenate([values, np.zeros_like(values)]))
         self.count = b
         self.xy[a:b] = xy
         tangent = np.gradient(xy, axis=0)
@@ -97,69 +82,60 @@ class Forest:
             self.free[max(origin - _REACH, 0) : origin + _REACH + 1] = False
         self.start.append(a)
         self.origin.append(origin)
-        self._take(kind, xy)
+        cells = (np.rint(xy).astype(int)[:, None] + self._stamp[None]).reshape(-1, 2) + self._half
+        cells = cells[((cells >= 0) & (cells <= 2 * self._half)).all(1)]
+        self._taken[kind, cells[:, 1], cells[:, 0]] = True
         return len(self.start) - 1
+
+    def branch(
+        self,
+        rng: np.random.Generator,
+        at: int,
+        goal: np.ndarray,
+        crookedness: float,
+        accepts: Callable[[np.ndarray], bool],
+    ) -> bool:
+        """Grow a vessel of the parent's kind from the point ``at`` to the goal and bend the parent at the fork.
+
+        Args:
+            rng: draws the angle and the course.
+            at: flat index of the parent's point.
+            goal: (2,).
+            crookedness: radians per step, s.d. of the wobble.
+            accepts: decides from the (N, 2) course whether the vessel is added.
+
+        Returns:
+            Whether it was added.
+        """
+        shift, heading = self._fork(rng, at, goal)
+        xy = _walk(rng, self.xy[at] + shift, heading, goal, crookedness)
+        if not accepts(xy):
+            return False
+        # Towards the new vessel before the fork, away from it after.
+        i = np.arange(max(at - _REACH, 0), at + _REACH + 1)
+        self.xy[i] += ((1 - np.abs(i - at) / (_REACH + 1)) ** 2)[:, None] * shift
+        self.add(xy, int(self.kinds[at]), at)
+        return True
 
     def course(self, vessel: int) -> np.ndarray:
         """(N, 2) centreline of a vessel."""
         return self.xy[self.start[vessel] : self._end(vessel)]
 
-    def fork(self, rng: np.random.Generator, at: int, goal: np.ndarray) -> Fork:
-        """How a vessel to ``goal`` would leave the point ``at``."""
-        vessel = int(np.searchsorted(self.start[: len(self.start)], at, "right")) - 1
-        onward = self.way[self._end(vessel) - 1] - self.way[at]
-        tx, ty = self.tangent[at]
-        gx, gy = goal - self.xy[at]
-        side = 1.0 if tx * gy - ty * gx > 0 else -1.0
-        angle = math.radians(rng.normal(BIFURCATION_ANGLE, 8))
-        # The parent is turned away by half the angle if both daughters supply as much, by less if the new one is small.
-        turn = 0.5 * angle * min(1.0, math.hypot(gx, gy) / max(onward, 1.0))
-        lift = turn * _REACH * STEP / 4
-        shift = side * lift * np.array([-ty, tx])
-        heading = math.atan2(ty, tx) + side * (angle - turn / 2)
-        return Fork(at, shift, self.xy[at] + shift, heading)
-
-    def bend(self, fork: Fork) -> None:
-        """Turn the parent at a fork: towards the new vessel before it, away from it after."""
-        i = np.arange(max(fork.at - _REACH, 0), fork.at + _REACH + 1)
-        self.xy[i] += ((1 - np.abs(i - fork.at) / (_REACH + 1)) ** 2)[:, None] * fork.shift
-
-    def walk(self, rng: np.random.Generator, fork: Fork, goal: np.ndarray, crookedness: float) -> np.ndarray:
-        """(N, 2) course from the fork to the goal: first straight, then turning gently, with correlated wobble."""
-        x, y = float(fork.origin[0]), float(fork.origin[1])
-        gx, gy = float(goal[0]), float(goal[1])
-        heading, wobble = fork.heading, 0.0
-        course = [(x, y)]
-        limit = int(1.7 * math.hypot(gx - x, gy - y) / STEP) + 6
-        for step, kick in enumerate(rng.normal(0, crookedness, limit)):
-            wobble = 0.86 * wobble + kick
-            if step >= 3:
-                off = math.atan2(gy - y, gx - x) - heading
-                off = (off + math.pi) % (2 * math.pi) - math.pi
-                if abs(off) > 1.2 and math.hypot(gx - x, gy - y) < 24:
-                    break  # turning round to hit the goal would draw a curl
-                heading += max(-0.13, min(0.13, 0.11 * off)) + wobble
-            x += STEP * math.cos(heading)
-            y += STEP * math.sin(heading)
-            course.append((x, y))
-            if math.hypot(gx - x, gy - y) < 3:
-                break
-        return np.array(course)
-
     def is_clear(self, xy: np.ndarray, kind: int) -> bool:
-        """Whether a course meets none of its own kind after its fork, and the other kind at most in one crossing."""
-        i, j = self._cells(xy)
-        if i.min() < 0 or j.min() < 0 or i.max() > 2 * self._half or j.max() > 2 * self._half:
+        """Whether a course meets no vessel of its own kind after its fork, and crosses the other kind at most once."""
+        cells = np.rint(xy).astype(int) + self._half
+        if cells.min() < 0 or cells.max() > 2 * self._half:
             return False
-        left = np.hypot(*(xy - xy[0]).T) > 10
-        if self._taken[kind, i, j][left].any() or not left.any():
+        j, i = cells.T
+        beyond = np.hypot(*(xy - xy[0]).T) > 10
+        if self._taken[kind, i, j][beyond].any() or not beyond.any():
             return False
-        met = int(self._taken[1 - kind, i, j][left].sum())
-        return met == 0 or (met <= 7 and len(xy) > 25)
+        crossed = int(self._taken[1 - kind, i, j][beyond].sum())
+        return crossed == 0 or (crossed <= 7 and len(xy) > 25)
 
     def vessels(self, rng: np.random.Generator, field_radius: float) -> list[Vessel]:
         """All vessels with their radii, computed from the tips upwards."""
-        children: dict[int, int] = {origin: v for v, origin in enumerate(self.origin) if origin >= 0}
+        children = {origin: v for v, origin in enumerate(self.origin) if origin >= 0}
         radius = np.zeros(self.count)
         for vessel in reversed(range(len(self.start))):
             a, b = self.start[vessel], self._end(vessel)
@@ -168,39 +144,64 @@ class Forest:
                 if i in children:
                     branch = radius[self.start[children[i]]]
                     r = (r**MURRAY_EXPONENT + branch**MURRAY_EXPONENT) ** (1 / MURRAY_EXPONENT)
-                    slope = 0.0004
+                    slope = _TAPER
                 radius[i] = r
                 r += slope * STEP
-        bounds = [(self.start[v], self._end(v)) for v in range(len(self.start))]
-        parents = [int(np.searchsorted(self.start, o, "right")) - 1 if o >= 0 else -1 for o in self.origin]
-        return [
-            Vessel(
-                int(self.kinds[a]),
-                self.xy[a:b].copy(),
-                radius[a:b].copy(),
-                p,
-                self.origin[v] - self.start[p] if p >= 0 else -1,
-            )
-            for v, ((a, b), p) in enumerate(zip(bounds, parents, strict=True))
-        ]
+        grown = []
+        for vessel, (a, origin) in enumerate(zip(self.start, self.origin, strict=True)):
+            part = np.s_[a : self._end(vessel)]
+            parent = self._vessel_at(origin) if origin >= 0 else -1
+            at = origin - self.start[parent] if origin >= 0 else -1
+            grown.append(Vessel(int(self.kinds[a]), self.xy[part].copy(), radius[part].copy(), parent, at))
+        return grown
+
+    def _fork(self, rng: np.random.Generator, at: int, goal: np.ndarray) -> tuple[np.ndarray, float]:
+        """How a vessel to ``goal`` leaves the point ``at``: (2,) px by which the point moves, and its first heading."""
+        onward = self.way[self._end(self._vessel_at(at)) - 1] - self.way[at]
+        tx, ty = self.tangent[at]
+        gx, gy = goal - self.xy[at]
+        side = 1.0 if tx * gy - ty * gx > 0 else -1.0
+        angle = math.radians(rng.normal(BIFURCATION_ANGLE, 8))
+        # The parent is turned away by half the angle if both daughters supply as much, by less if the new one is small.
+        turn = 0.5 * angle * min(1.0, math.hypot(gx, gy) / max(onward, 1.0))
+        lift = turn * _REACH * STEP / 4
+        return side * lift * np.array([-ty, tx]), math.atan2(ty, tx) + side * (angle - turn / 2)
 
     def _tip(self, rng: np.random.Generator, vessel: int, points: int, field_radius: float) -> tuple[float, float]:
-        """(radius at the tip, taper per px towards it)."""
+        """(radius at the tip in px, taper per px towards it)."""
         thinner = 0.92 if self.kinds[self.start[vessel]] == ARTERY else 1.0
-        outside = math.hypot(*self.xy[self._end(vessel) - 1]) > field_radius
-        if outside:  # it goes on where nobody sees it
+        if math.hypot(*self.xy[self._end(vessel) - 1]) > field_radius:  # it goes on outside the field
             wide = rng.uniform(1.2, 1.6) if self.origin[vessel] < 0 else rng.uniform(1.0, 1.5) + min(points / 180, 0.7)
-            return thinner * wide, 0.0004
+            return thinner * wide, _TAPER
         return thinner * rng.uniform(0.6, 0.8), min(0.2 / (points * STEP), 0.008)
 
     def _end(self, vessel: int) -> int:
         return self.start[vessel + 1] if vessel + 1 < len(self.start) else self.count
 
-    def _cells(self, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cells = np.rint(xy).astype(int) + self._half
-        return cells[:, 1], cells[:, 0]
+    def _vessel_at(self, point: int) -> int:
+        return int(np.searchsorted(self.start, point, "right")) - 1
 
-    def _take(self, kind: int, xy: np.ndarray) -> None:
-        cells = (np.rint(xy).astype(int)[:, None] + self._stamp[None]).reshape(-1, 2) + self._half
-        cells = cells[((cells >= 0) & (cells <= 2 * self._half)).all(1)]
-        self._taken[kind, cells[:, 1], cells[:, 0]] = True
+
+def _walk(
+    rng: np.random.Generator, origin: np.ndarray, heading: float, goal: np.ndarray, crookedness: float
+) -> np.ndarray:
+    """(N, 2) course from the origin to the goal: first straight, then turning gently, with correlated wobble."""
+    x, y = float(origin[0]), float(origin[1])
+    gx, gy = float(goal[0]), float(goal[1])
+    wobble = 0.0
+    course = [(x, y)]
+    limit = int(1.7 * math.hypot(gx - x, gy - y) / STEP) + 6
+    for step, kick in enumerate(rng.normal(0, crookedness, limit)):
+        wobble = 0.86 * wobble + kick
+        if step >= 3:
+            off = math.atan2(gy - y, gx - x) - heading
+            off = (off + math.pi) % (2 * math.pi) - math.pi
+            if abs(off) > 1.2 and math.hypot(gx - x, gy - y) < 24:
+                break  # turning round to hit the goal would draw a curl
+            heading += max(-0.13, min(0.13, 0.11 * off)) + wobble
+        x += STEP * math.cos(heading)
+        y += STEP * math.sin(heading)
+        course.append((x, y))
+        if math.hypot(gx - x, gy - y) < 3:
+            break
+    return np.array(course)

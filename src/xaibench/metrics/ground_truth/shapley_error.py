@@ -165,7 +165,7 @@ def best_window(vessels: np.ndarray, fov: np.ndarray, side: int) -> tuple[slice,
 
 def _cut(case: Case, scorer: Scorer, side: int) -> Window:
     rows, columns = best_window(case.vessels.numpy(), case.fov.numpy(), side)
-    part = case.seen(lambda t: t[..., rows, columns], f"{case.id}, window")
+    part = case.transformed(lambda t: t[..., rows, columns], f"{case.id}, window")
     height, width = part.fov.shape
     y, x = np.indices((height, width))
     labels = y * TILES[0] // height * TILES[1] + x * TILES[1] // width

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from xaibench.data.case import Case, Cases
+from xaibench.data.case import Case
 from xaibench.data.case_loader import load_cases
+from xaibench.data.cases import Cases
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.faithfulness.pixel_flipping import fractions, removal_orders, seeded_fill, tie_order
 from xaibench.models.model_loader import load_model, names_code

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from xaibench.data.case import Cases
+from xaibench.data.cases import Cases
 from xaibench.errors import UserError
 from xaibench.record.store import Store
 from xaibench.registry import Spec

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 
-from xaibench.data.case import Case, Cases
+from xaibench.data.case import Case
+from xaibench.data.cases import Cases
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import Spec

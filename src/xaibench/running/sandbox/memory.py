@@ -56,7 +56,7 @@ def needed_mb(spec: Spec, case: Case, scorer: Scorer, seed: int) -> float:
     height, width = _window(case)
     top, left = (case.fov.shape[0] - height) // 2, (case.fov.shape[1] - width) // 2
     cut = (..., slice(top, top + height), slice(left, left + width))
-    window = case.seen(lambda t: t[cut], case.id)
+    window = case.transformed(lambda t: t[cut], case.id)
     # Any target will do, as long as there is one.
     mask = torch.zeros_like(window.fov)
     mask[max(height // 2 - 8, 0) : height // 2 + 8, max(width // 2 - 8, 0) : width // 2 + 8] = True
