@@ -51,7 +51,7 @@ def question_table(asked: Sequence[tuple[str, Leaderboard, str]], failing: Colle
         means = {r.method: float(m) for r, m in zip(table.rows, table.mean(column), strict=True) if r.control}
         levels = [number(means[c], bounded=column.bounded) if c in means else "" for c in CONTROLS]
         best, tied = (", ".join(f"{m}†" if m in failing else m for m in ms) for ms in (result.best, result.alike))
-        tied = "too few images to test" if result.told == FEW else tied or "none"
+        tied = "too few images to test" if result.lead == FEW else tied or "none"
         lines.append(f"| {' | '.join([question, name, best, result.value, tied, *levels])} |")
     return lines
 

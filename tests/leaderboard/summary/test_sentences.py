@@ -141,7 +141,7 @@ def test_where_lower_is_better_lower_beats() -> None:
 
 def test_a_run_without_a_metric_that_ranks() -> None:
     lines = summarise(aggregate([record("a", "01", {"sparseness": 0.1})]))
-    assert lines[0] == "No metric of this run has a better end, so no method is ranked."
+    assert lines[0] == "No metric of this run has a direction, so no method is ranked."
 
 
 def test_a_failed_gate_is_said() -> None:

@@ -165,7 +165,7 @@ def test_one_image_and_a_lost_map(tmp_path: Path) -> None:
     record = next(r for r in store.records() if r.spec == "fair")
     store.map_path(record.map_key).unlink()
     text = Page(written(store)).text
-    assert "One image says nothing of other images." in text and "no map: lost" in text
+    assert "One image says nothing about other images." in text and "no map: lost" in text
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The founding paper's claims and their verdicts."""
+"""The founding paper's claims, judged by the numbers of a run."""

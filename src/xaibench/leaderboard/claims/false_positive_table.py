@@ -1,4 +1,4 @@
-"""The false positives of a run, read from its ``false_positives.csv``."""
+"""The false positives of a run: its ``false_positives.csv``."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _NUMBERS = ("pixels", "vesselness", "matched")
 
 @dataclass(frozen=True)
 class Component:
-    """A connected part of what was predicted where no vessel is.
+    """A connected component of the predicted pixels that are no vessel.
 
     Attributes:
-        dataset, case, model, target: what it is about.
+        dataset, case, model, target: of the prediction.
         pixels: its area, px.
         vesselness: mean over its pixels.
-        matched: mean over the same shape laid over true negatives; NaN where it fits in nowhere.
+        matched: mean over the same shape laid over true negatives; NaN if it fits nowhere.
     """
 
     dataset: str
@@ -39,7 +39,13 @@ class Component:
 
 
 def read_components(folder: Path) -> list[Component]:
-    """The components of all images of a run; none if it has no such file.
+    """The components of all images of a run.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        An empty list if the run has no such file.
 
     Raises:
         UserError: if the file cannot be read, or lacks a column or a number.
@@ -73,13 +79,13 @@ def _component(line: dict[str, str | None], where: str, again: str) -> Component
 
 
 def excess_vesselness(components: Sequence[Component]) -> dict[str, float]:
-    """Per image, by how much the vesselness of its false positives exceeds that of the same shapes on true negatives.
+    """Per image, the vesselness of its false positives minus that of the same shapes laid over true negatives.
 
-    The mean over components, each weighted by its area; one that fits in nowhere else counts for nothing, and an image
-    of which no component does is not there.
+    The mean over components, weighted by area. Components that fit nowhere else are left out, and so are images that
+    have no other.
 
     Args:
-        components: of one dataset and model. The prediction is the same for all targets, and one of them is taken.
+        components: of one dataset and model. The prediction is the same for all targets: one of them is read.
     """
     targets = {c.target for c in components}
     target = "vessels" if "vessels" in targets else min(targets, default="")
@@ -88,4 +94,4 @@ def excess_vesselness(components: Sequence[Component]) -> dict[str, float]:
         excess = c.vesselness - c.matched
         if c.target == target and math.isfinite(excess) and c.pixels > 0:
             parts[c.case].append((c.pixels, excess))
-    return {case: math.fsum(w * x for w, x in found) / math.fsum(w for w, _ in found) for case, found in parts.items()}
+    return {case: math.fsum(w * x for w, x in part) / math.fsum(w for w, _ in part) for case, part in parts.items()}

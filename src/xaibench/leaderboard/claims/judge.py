@@ -1,15 +1,15 @@
 """The founding paper's claims about Grad-CAM on vessels, judged by the numbers of a run.
 
-:mod:`xaibench.leaderboard.claims.evidence` lists the claims and the evidence on each, one number per image; a test
-asks whether their mean lies above what chance or even-handedness would give:
+:mod:`xaibench.leaderboard.claims.evidence` lists the claims and the evidence on each, one number per image. A test
+compares their mean with the value at chance level or without a preference:
 
-* supported: the 95 % bootstrap interval lies wholly above, and p < .05 (Wilcoxon over images, Holm over all tests made
-  on one dataset, split and model);
+* supported: the 95 % bootstrap interval lies wholly above, and p < .05 (Wilcoxon over images, Holm over all tests on
+  one dataset, split and model);
 * not supported: the interval lies wholly below, and p < .05;
-* undecided: otherwise, with fewer than 6 images, and where an image lacks a number that it should have.
+* undecided: otherwise, with fewer than 6 images, and if an image lacks a number that it should have.
 
-A claim with several tests is what they agree on, else undecided. Of SHAP and LIME against Grad-CAM the verdict reads
-better, worse or undecided.
+A claim with several tests has the verdict that they agree on, else it is undecided. For SHAP and LIME against Grad-CAM
+the verdict is better, worse or undecided.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics.rank_tests import FEWEST
 from xaibench.record import Store
 
-_COMPARED = {SUPPORTED: "better", AGAINST: "worse"}  # of claim 5, which claims nothing
-_KEPT = ("--data", "--split", "--model", "--seed", "--device")  # of the run's own command
+_COMPARED = {SUPPORTED: "better", AGAINST: "worse"}  # verdicts of question 5, which compares two methods
+_OPTIONS = ("--data", "--split", "--model", "--seed", "--device")  # of the run's own command
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim with the tests it was held against.
+    """A claim with its tests and its verdict.
 
     Attributes:
         name: ``"1"``, ``"2"``, ``"2b"`` …
-        statement: what is claimed.
-        dataset, split, model, target: what it was judged on.
-        method: whose maps; empty where it is about the prediction alone, or about several methods that are missing.
-        tests: one per measure.
-        verdict: ``"supported"``, ``"not supported"``, ``"undecided"`` or ``"not measured"``; of claim 5 ``"better"``
+        statement: the claim.
+        dataset, split, model, target: the data that it was judged on.
+        method: the row that made the maps; empty for a claim about the prediction, or about several missing methods.
+        tests: one per piece of evidence.
+        verdict: ``"supported"``, ``"not supported"``, ``"undecided"`` or ``"not measured"``; for claim 5 ``"better"``
             and ``"worse"`` instead of the first two.
         words: the verdict in one sentence, with the numbers.
-        command: what would measure that which is missing; empty if nothing is.
+        command: the command that measures missing evidence; empty if nothing is missing.
     """
 
     name: str
@@ -74,16 +74,17 @@ def judge(
         begin: the first words of a command that adds to this run.
     """
     asked = questions({b.target: b for b in boards}, components)
-    tests = iter(assess([(m.name, m.against, m.sample) for q in asked for m in q.measures], seed=boards[0].seed))
+    measures = [(e.name, e.against, sample) for q in asked for e, sample in q.measures]
+    tests = iter(assess(measures, seed=boards[0].seed))
     return [_judged(q, tuple(next(tests) for _ in q.measures), boards[0], begin) for q in asked]
 
 
 def read_claims(stores: Sequence[Store], *, report: Callable[[Path, str], object] | None = None) -> list[list[Claim]]:
-    """The claims on each dataset, split and model of one run, or of several taken together.
+    """The claims on each dataset, split and model of one run, or of several runs together.
 
     Args:
         stores: the runs.
-        report: called with each damaged record and the reason; such a record counts as one that is not there.
+        report: called with each damaged record and the reason; such a record counts as missing.
 
     Raises:
         UserError: if the runs hold no record, or a file of false positives is damaged.
@@ -92,7 +93,15 @@ def read_claims(stores: Sequence[Store], *, report: Callable[[Path, str], object
 
 
 def claims_on(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> list[list[Claim]]:
-    """As :func:`read_claims`, where the leaderboards of the runs were read already."""
+    """The claims on each dataset, split and model, from leaderboards that were read already.
+
+    Args:
+        stores: the runs.
+        boards: all leaderboards of these runs.
+
+    Raises:
+        UserError: if a file of false positives is damaged.
+    """
     groups: dict[tuple[str, ...], list[Leaderboard]] = defaultdict(list)
     for board in boards:
         groups[board.dataset, board.split, board.model, board.weights_digest].append(board)
@@ -101,32 +110,34 @@ def claims_on(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> list[li
         judge(
             group,
             [c for c in components if (c.dataset, c.model) == (group[0].dataset, group[0].model)],
-            begin=_begin(stores, group),
+            begin=_command_start(stores, group),
         )
         for group in groups.values()
     ]
 
 
 def _judged(q: Question, tests: tuple[Test, ...], board: Leaderboard, begin: Sequence[str]) -> Claim:
-    found = together(tests)
+    verdict = together(tests)
     if q.name == "5":
-        found = _COMPARED.get(found, found)
-    about = (board.dataset, board.split, board.model, q.target)
+        verdict = _COMPARED.get(verdict, verdict)
     command = ""
-    if absent := [m for m, t in zip(q.measures, tests, strict=True) if t.verdict == UNMEASURED]:
-        metrics = dict.fromkeys(name for m in absent for name in m.metrics)
-        # A version that stands in a row's name is not what one types.
-        methods = [re.sub(r" @.*", "", m) for m in q.methods]
-        words = [*begin, "--target", q.target, "--method", *methods]
-        command = shlex.join([*words, *(["--metric", *metrics] if metrics else [])])
-    return Claim(q.name, q.statement, *about, q.method, tests, found, _words(q, tests, found), command)
+    if absent := [e for (e, _), t in zip(q.measures, tests, strict=True) if t.verdict == UNMEASURED]:
+        metrics = dict.fromkeys(name for e in absent for name in e.metrics)
+        methods = [re.sub(r" @.*", "", m) for m in q.methods]  # a row's version is no part of what a user types
+        command = shlex.join([*begin, "--target", q.target, "--method", *methods, "--metric", *metrics])
+    return Claim(
+        *(q.name, q.statement, board.dataset, board.split, board.model, q.target, q.method, tests, verdict),
+        words=_sentence(q, tests, verdict),
+        command=command,
+    )
 
 
-def _words(q: Question, tests: Sequence[Test], found: str) -> str:
-    said = [m.says(t.value) for m, t in zip(q.measures, tests, strict=True) if t.images]
-    text = f"{q.statement}: {found}"
-    if said:
-        text += f"{'; ' if found == UNDECIDED else ', since '}{' and '.join(said)}"
+def _sentence(q: Question, tests: Sequence[Test], verdict: str) -> str:
+    """The verdict in one sentence, with the numbers and how many images have them."""
+    reasons = [e.says(t.value) for (e, _), t in zip(q.measures, tests, strict=True) if t.images]
+    text = f"{q.statement}: {verdict}"
+    if reasons:
+        text += f"{'; ' if verdict == UNDECIDED else ', since '}{' and '.join(reasons)}"
     images = sorted({t.images for t in tests if t.verdict != UNMEASURED})
     notes = []
     if images:
@@ -140,29 +151,29 @@ def _words(q: Question, tests: Sequence[Test], found: str) -> str:
     return f"{text} ({', '.join(notes)})." if notes else f"{text}."
 
 
-def _begin(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> list[str]:
-    """The first words of a command that adds to the run that these leaderboards are of."""
+def _command_start(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> list[str]:
+    """The first words of a command that adds to the run of these leaderboards."""
     board = boards[0]
-    asked = [(store, store.read_run()) for store in stores]
-    same = [(s, a) for s, a in asked if (a.get("dataset"), a.get("model")) == (board.dataset, board.model)]
-    store, run = (same or asked)[0]
-    words = ["xaibench", "run", *(_given(run) or ["--data", board.dataset, "--model", board.model])]
-    # What is published is added to in a run of its own, beside which it is then read.
+    manifests = [(store, store.read_run()) for store in stores]
+    same = [(s, m) for s, m in manifests if (m.get("dataset"), m.get("model")) == (board.dataset, board.model)]
+    store, manifest = (same or manifests)[0]
+    words = ["xaibench", "run", *(_options(manifest) or ["--data", board.dataset, "--model", board.model])]
+    # A published folder is read-only: the command makes a run beside it.
     out = store.root if store.shown == store.root else Path("runs") / store.shown.resolve().name
     return [*words, "--cases", str(max(len(b.cases) for b in boards)), "--out", str(out)]
 
 
-def _given(run: Mapping[str, Any]) -> list[str] | None:
-    """Which images and network the run's command asked for, None if it was none of the command line."""
+def _options(manifest: Mapping[str, Any]) -> list[str] | None:
+    """The options of the run's command that name images and network; None if it is no command of the command line."""
     try:
-        words = shlex.split(str(run.get("command", "")))
+        words = shlex.split(str(manifest.get("command", "")))
     except ValueError:
         return None
     if words[:2] != ["xaibench", "run"]:
         return None
-    found = []
+    options = []
     for i, word in enumerate(words):
         option, equals, _ = word.partition("=")
-        if option in _KEPT:
-            found += [word] if equals else words[i : i + 2]
-    return found
+        if option in _OPTIONS:
+            options += [word] if equals else words[i : i + 2]
+    return options

@@ -1,4 +1,4 @@
-"""From one number per image to a verdict on what a claim says of it: pure functions on arrays."""
+"""Tests of claims: from one number per image to a verdict; pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaibench.leaderboard.statistics import bootstrap
-from xaibench.leaderboard.statistics import rank_tests as statistics
+from xaibench.leaderboard.statistics import bootstrap, rank_tests
 
 SUPPORTED, AGAINST, UNDECIDED, UNMEASURED = "supported", "not supported", "undecided", "not measured"
 
@@ -20,8 +19,8 @@ class Sample:
     """One number per image.
 
     Attributes:
-        values: (images,) float, NaN where there is none.
-        skipped: (images,) bool, where there is none because it has no meaning on that image.
+        values: (images,) float, NaN for a missing number.
+        skipped: (images,) bool, whether the number is missing because it is undefined on that image.
     """
 
     values: np.ndarray
@@ -33,25 +32,25 @@ class Sample:
 
     @property
     def measured(self) -> bool:
-        """Whether there is a number, or a reason for none, on any image."""
+        """Whether any image has a number, or a reason for a missing one."""
         return bool((np.isfinite(self.values) | self.skipped).any())
 
 
 @dataclass(frozen=True)
 class Test:
-    """A sample held against the value that chance or even-handedness would give.
+    """A sample compared with the value at chance level or without a preference.
 
     Attributes:
-        measure: what was measured.
-        against: the value that the claim says it exceeds.
-        images: how many have a number; the statistics below are about these.
-        left_out: how many have none since it has no meaning there, such as a gap where no vessel is thin.
-        lost: how many have none since it failed or was not computed.
+        measure: the name of the evidence.
+        against: the value that the mean exceeds if the claim holds.
+        images: how many have a number; the statistics below are over these.
+        left_out: how many have none because it is undefined there, such as a gap without thin vessels.
+        lost: how many have none because it failed or was not computed.
         value: mean over images.
         low, high: 95 % bootstrap interval of the mean.
         effect: matched-pairs rank-biserial correlation of the differences from ``against``, in [-1, 1].
         p: Wilcoxon's two-sided p-value of the same differences.
-        p_holm: after Holm over all tests that were made together.
+        p_holm: p after Holm over all tests of the family.
         verdict: see :func:`decide`.
     """
 
@@ -70,17 +69,16 @@ class Test:
 
 
 def assess(samples: Sequence[tuple[str, float, Sample | None]], *, seed: int = 0) -> list[Test]:
-    """The tests of several (measure, against, sample), as one family for Holm.
-
-    A sample that is None, or has neither a number nor a reason for none, was not measured and counts for nothing.
+    """The tests of several samples, as one family for Holm.
 
     Args:
-        samples: what is tested.
+        samples: (measure, against, sample) each. A sample that is None or not :attr:`Sample.measured` gives a test
+            with the verdict ``"not measured"``, which does not count in the family.
         seed: of the bootstrap.
     """
     tests = [_test(*sample, seed=seed) for sample in samples]
     made = [i for i, t in enumerate(tests) if math.isfinite(t.p)]
-    for i, p in zip(made, statistics.holm(np.array([tests[i].p for i in made])), strict=True):
+    for i, p in zip(made, rank_tests.holm(np.array([tests[i].p for i in made])), strict=True):
         tests[i] = dataclasses.replace(tests[i], p_holm=float(p))
     return [t if t.verdict == UNMEASURED else dataclasses.replace(t, verdict=decide(t)) for t in tests]
 
@@ -89,7 +87,7 @@ def _test(measure: str, against: float, sample: Sample | None, *, seed: int) -> 
     if sample is None or not sample.measured:
         return Test(measure, against)
     there = np.isfinite(sample.values)
-    # A lift of 1 − 1e-16, which a constant map can have, is no difference from 1 that a test may count.
+    # A constant map can have a lift of 1 − 1e-16: without rounding, the test would count it as a difference from 1.
     x = np.round(sample.values[there], 12)
     left_out = int((~there & sample.skipped).sum())
     lost = int((~there & ~sample.skipped).sum())
@@ -101,8 +99,8 @@ def _test(measure: str, against: float, sample: Sample | None, *, seed: int) -> 
         value=float(x.mean()),
         low=float(low[0]),
         high=float(high[0]),
-        effect=statistics.rank_biserial(x - against),
-        p=statistics.wilcoxon(x - against),
+        effect=rank_tests.rank_biserial(x - against),
+        p=rank_tests.wilcoxon(x - against),
         verdict=UNDECIDED,
     )
 
@@ -110,16 +108,17 @@ def _test(measure: str, against: float, sample: Sample | None, *, seed: int) -> 
 def decide(test: Test) -> str:
     """The verdict on one test.
 
-    ``"supported"``: the 95 % interval lies wholly above ``against``, and p after Holm is below .05. ``"not
-    supported"``: it lies wholly below, and p after Holm is below .05. ``"undecided"``: otherwise, with fewer than 6
-    images, and where an image is missing that should have had a number.
+    Returns:
+        ``"supported"``: the 95 % interval lies wholly above ``against``, and p after Holm is below .05. ``"not
+        supported"``: it lies wholly below, and p after Holm is below .05. ``"undecided"``: otherwise, with fewer than
+        6 images, and if an image lacks a number that it should have.
     """
-    if test.images < statistics.FEWEST or test.lost or not test.p_holm < statistics.ALPHA:
+    if test.images < rank_tests.FEWEST or test.lost or not test.p_holm < rank_tests.ALPHA:
         return UNDECIDED
     return SUPPORTED if test.low > test.against else AGAINST if test.high < test.against else UNDECIDED
 
 
 def together(tests: Sequence[Test]) -> str:
-    """The verdict on a claim with several tests: theirs if those that were measured agree, else ``"undecided"``."""
+    """The verdict on a claim with several tests: that of the measured ones if they agree, else ``"undecided"``."""
     found = {t.verdict for t in tests} - {UNMEASURED}
     return UNMEASURED if not found else found.pop() if len(found) == 1 else UNDECIDED

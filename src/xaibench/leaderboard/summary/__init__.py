@@ -1,1 +1,1 @@
-"""The leaderboard in sentences."""
+"""Leaderboards in sentences."""

@@ -1,7 +1,7 @@
-"""Which method is best for all, thin and thick vessels, and is the difference real: in words, for who reads no tables.
+"""The best method for all, thin and thick vessels, and whether its lead is significant: as data and in sentences.
 
-Methods are told apart as the leaderboard's letters do it (Friedman, then Wilcoxon with Holm, α = .05), a control is
-beaten where the 95 % bootstrap interval of the paired difference over images lies above 0.
+Methods differ as by the leaderboard's letters (Friedman, then Wilcoxon with Holm, α = .05). A method beats a control if
+the 95 % bootstrap interval of the paired difference over images lies above 0.
 """
 
 from __future__ import annotations
@@ -14,43 +14,42 @@ import numpy as np
 
 from xaibench.leaderboard.gather import main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
-from xaibench.leaderboard.statistics import bootstrap
-from xaibench.leaderboard.statistics import rank_tests as statistics
+from xaibench.leaderboard.statistics import bootstrap, rank_tests
 from xaibench.leaderboard.tables.numbers import listed, probability, with_interval
 
 ALL, THIN, THICK = "all vessels", "thin vessels", "thick vessels"
 REAL, UNTOLD, FEW, ALONE = "real", "not told apart", "too few images", "no other method"
 BETTER, WORSE = "better", "worse"
 CONTROLS = {"frangi": "a plain vessel filter", "prediction": "the network's own output shown as a map"}
-# Per question the columns that answer it, the first that was measured: what maps of it show, and where they lie.
+# Per question: the column of faithfulness that answers it, and the column of overlap if the run lacks the first.
 _COLUMNS = {ALL: ("srg", "auroc-vessels"), THIN: ("srg-thin", "auroc-thin"), THICK: ("srg-thick", "auroc-thick")}
-_MEANS = {
+_MEANINGS = {
     "srg": "how much more the network loses if what the map marks first is removed first; 0 is chance",
     "auroc": "how well the map tells these vessels from the background; .5 is chance",
 }
 
 
 @dataclass(frozen=True)
-class Against:
-    """The best method against another one.
+class Difference:
+    """The best method minus another method or control.
 
     Attributes:
         method: the other one.
-        difference: mean over images of the paired difference, the better end up.
+        mean: over images, of the paired difference; positive if the best method is better.
         low, high: its 95 % bootstrap interval, NaN with one image.
-        verdict: of a method ``"real"``, ``"not told apart"`` or ``"too few images"``; of a control ``"better"``,
+        verdict: for a method ``"real"``, ``"not told apart"`` or ``"too few images"``; for a control ``"better"``,
             ``"worse"``, ``"not told apart"`` or ``"too few images"`` (one image).
-        p: after Holm, NaN where no test was made, and for a control.
-        shown: the difference with its interval.
+        p: after Holm; NaN if no test was made, and for a control.
+        text: the difference with its interval.
     """
 
     method: str
-    difference: float
+    mean: float
     low: float
     high: float
     verdict: str
     p: float
-    shown: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -59,41 +58,41 @@ class Answer:
 
     Attributes:
         question: such as ``"all vessels"``.
-        board: the leaderboard it was read off.
-        column: the column it was read off.
-        means: what that measures, in words; may be empty.
-        best: by mean rank over images; several where they tie.
+        board: the leaderboard that answers it.
+        column: the column that answers it.
+        meaning: of that column; may be empty.
+        best: by mean rank over images; several if they tie.
         value: the mean of the (first) best with its interval.
         next: the best of the others, None if there is none.
-        alike: all methods that cannot be told apart from the best; empty where no test was made.
-        controls: against those of :data:`CONTROLS` that have the column on every image.
+        alike: all other methods that do not differ significantly from the best; empty if no test was made.
+        controls: differences from those of :data:`CONTROLS` that have the column on every image.
     """
 
     question: str
     board: Leaderboard
     column: Column
-    means: str
+    meaning: str
     best: tuple[str, ...]
     value: str
-    next: Against | None
+    next: Difference | None
     alike: tuple[str, ...]
-    controls: tuple[Against, ...]
+    controls: tuple[Difference, ...]
 
     @property
-    def told(self) -> str:
-        """Whether the lead is real: the verdict against the next method."""
+    def lead(self) -> str:
+        """The verdict on the lead over the next method."""
         return ALONE if self.next is None else self.next.verdict
 
     @property
-    def overlaps(self) -> bool:
-        """Whether it says where a map lies, not what the network uses."""
+    def is_overlap(self) -> bool:
+        """Whether the column measures where a map lies, instead of what the network uses."""
         return self.column.family == "overlap"
 
 
 def paired(board: Leaderboard, column: Column, i: int, j: int) -> tuple[float, float, float]:
-    """Mean over images of row i less row j, the better end up, and the ends of its 95 % bootstrap interval.
+    """Mean over images of row i minus row j, higher is better, and the ends of its 95 % bootstrap interval.
 
-    NaN where either lacks a score, and the ends also with one image.
+    All NaN if a score is missing; the ends are NaN with one image.
     """
     scores = column.orient(board.scores(column))
     difference = (scores[i] - scores[j])[None]
@@ -112,35 +111,37 @@ def signed(column: Column, difference: float, low: float, high: float) -> str:
 
 
 def answers(boards: Sequence[Leaderboard]) -> list[Answer]:
-    """The answers that leaderboards of one dataset, split and model give, in the order all, thin, thick.
+    """The answers of the leaderboards of one dataset, split and model, in the order all, thin, thick.
 
     Args:
-        boards: each of another target, that of ``vessels`` first where there is one.
+        boards: each of another target.
     """
-    found = []
-    for question, names in _COLUMNS.items():
-        first = next((a for b, c in _sources(boards, question, names) if (a := answer(question, b, c))), None)
-        if first is not None:
-            found.append(first)
-    return found
+    answered = []
+    for question, columns in _COLUMNS.items():
+        for board, column in _sources(boards, question, *columns):
+            if best := answer(question, board, column):
+                answered.append(best)
+                break
+    return answered
 
 
-def _sources(boards: Sequence[Leaderboard], question: str, names: tuple[str, str]) -> list[tuple[Leaderboard, Column]]:
-    """Where an answer could be read off, the best source first."""
+def _sources(
+    boards: Sequence[Leaderboard], question: str, faithfulness: str, overlap: str
+) -> list[tuple[Leaderboard, Column]]:
+    """The leaderboards and columns that can answer a question, the best source first."""
     by_target = {b.target: b for b in boards}
     general = by_target.get("vessels") or boards[0]
     measured = {main_stem(c.name): c for c in reversed(general.columns)}
-    faithful, overlap = names
+    sources: list[tuple[Leaderboard, Column | None]] = []
     if question == ALL:
-        found = [(general, general.primary)] if _is_general(general.primary) else []
-        variants = [c for c in general.columns if c.name.startswith(f"{faithful}[")]
-        found += [(general, c) for c in variants]
+        sources += [(general, general.primary)] if _is_general(general.primary) else []
+        sources += [(general, c) for c in general.columns if c.name.startswith(f"{faithfulness}[")]
     else:
         own = by_target.get(question.partition(" ")[0])
-        found = [(general, measured[faithful])] if faithful in measured else []
-        found += [(own, own.primary)] if own is not None and _is_general(own.primary) else []
-    found += [(general, measured[overlap])] if overlap in measured else []
-    return [(board, column) for board, column in found if column is not None]
+        sources.append((general, measured.get(faithfulness)))
+        sources += [(own, own.primary)] if own is not None and _is_general(own.primary) else []
+    sources.append((general, measured.get(overlap)))
+    return [(board, column) for board, column in sources if column is not None]
 
 
 def _is_general(column: Column | None) -> bool:
@@ -149,135 +150,134 @@ def _is_general(column: Column | None) -> bool:
 
 
 def answer(question: str, board: Leaderboard, column: Column) -> Answer | None:
-    """What one column answers; None where no method has it on every image.
+    """The best method on one column; None if no method has it on every image.
 
     Args:
-        question: kept in the answer.
+        question: a heading for the answer.
         board: the leaderboard that has the column.
-        column: any that has a better end.
+        column: any with a direction.
     """
     scores = column.orient(board.scores(column))
     complete = ~np.isnan(scores).any(1)
     entrants = [i for i, r in enumerate(board.rows) if complete[i] and not r.control]
     if not entrants:
         return None
-    ranks = statistics.ranks(scores[entrants]).mean(1)
-    tests = statistics.compare(scores[entrants])
-    top = [k for k in range(len(entrants)) if ranks[k] < ranks.min() + 1e-9]
-    others = [k for k in range(len(entrants)) if k not in top]
-    i = entrants[top[0]]
-    rival = min(others, key=lambda k: float(ranks[k]), default=None)
-    letters = tests.letters
-    alike = [k for k in others if letters and set(letters[k]) & set(letters[top[0]])]
-    low, high = (float(end[i]) for end in board.interval(column))
-    mean = float(board.mean(column)[i])
+    ranks = rank_tests.ranks(scores[entrants]).mean(1)
+    tests = rank_tests.compare(scores[entrants])
+    letters = [set(text) for text in tests.letters or [""] * len(entrants)]
+    best = [k for k in range(len(entrants)) if ranks[k] < ranks.min() + 1e-9]
+    others = [k for k in range(len(entrants)) if k not in best]
+    top = best[0]
+    following = None
+    if others:
+        k = min(others, key=lambda k: float(ranks[k]))
+        mean, low, high = paired(board, column, entrants[top], entrants[k])
+        tested = tests.letters is not None and tests.p is not None
+        verdict = FEW if not tested else UNTOLD if letters[top] & letters[k] else REAL
+        p = float(tests.p[top, k]) if tests.p is not None else math.nan
+        following = _difference(board, column, entrants[k], (mean, low, high), verdict, p)
+    row = entrants[top]
+    controls = [j for name in CONTROLS for j, r in enumerate(board.rows) if r.control and r.method == name]
     return Answer(
         question,
         board,
         column,
-        _MEANS.get(main_stem(column.name).partition("[")[0].partition("-")[0], ""),
-        tuple(board.rows[entrants[k]].method for k in top),
-        with_interval(mean, low, high, bounded=column.bounded),
-        None if rival is None else _against_method(board, column, entrants, tests, top[0], rival),
-        tuple(board.rows[entrants[k]].method for k in alike),
-        tuple(
-            _against_control(board, column, i, j)
-            for name in CONTROLS
-            for j, r in enumerate(board.rows)
-            if r.control and r.method == name and complete[j]
-        ),
+        meaning=_MEANINGS.get(main_stem(column.name).partition("[")[0].partition("-")[0], ""),
+        best=tuple(board.rows[entrants[k]].method for k in best),
+        value=value_text(board, column, row),
+        next=following,
+        alike=tuple(board.rows[entrants[k]].method for k in others if letters[k] & letters[top]),
+        controls=tuple(_from_control(board, column, row, j) for j in controls if complete[j]),
     )
 
 
-def _against_method(
-    board: Leaderboard, column: Column, entrants: list[int], tests: statistics.Comparison, best: int, rival: int
-) -> Against:
-    difference = paired(board, column, entrants[best], entrants[rival])
-    verdict, p = FEW, math.nan
-    if tests.letters and tests.p is not None:
-        verdict = UNTOLD if set(tests.letters[best]) & set(tests.letters[rival]) else REAL
-        p = float(tests.p[best, rival])
-    return Against(board.rows[entrants[rival]].method, *difference, verdict, p, signed(column, *difference))
+def value_text(board: Leaderboard, column: Column, row: int) -> str:
+    """The mean of a row with its interval."""
+    low, high = board.interval(column)
+    return with_interval(float(board.mean(column)[row]), float(low[row]), float(high[row]), bounded=column.bounded)
 
 
-def _against_control(board: Leaderboard, column: Column, i: int, j: int) -> Against:
-    mean, low, high = paired(board, column, i, j)
+def _difference(
+    board: Leaderboard, column: Column, row: int, values: tuple[float, float, float], verdict: str, p: float = math.nan
+) -> Difference:
+    return Difference(board.rows[row].method, *values, verdict, p, signed(column, *values))
+
+
+def _from_control(board: Leaderboard, column: Column, best: int, control: int) -> Difference:
+    mean, low, high = paired(board, column, best, control)
     verdict = FEW if math.isnan(low) else BETTER if low > 0 else WORSE if high < 0 else UNTOLD
-    return Against(board.rows[j].method, mean, low, high, verdict, math.nan, signed(column, mean, low, high))
+    return _difference(board, column, control, (mean, low, high), verdict)
 
 
-def verdict(found: Sequence[Answer]) -> list[str]:
-    """The answers in a few sentences, the first of which names the best methods."""
-    if not found:
+def verdict(answered: Sequence[Answer]) -> list[str]:
+    """The answers in a few sentences; the first names the best methods."""
+    if not answered:
         return ["No method of this run can be ranked."]
-    return [s for s in (_best(found), _lead(found), _controls(found), _limits(found)) if s]
+    return [s for s in (_best(answered), _lead(answered), _controls(answered[0]), _limits(answered)) if s]
 
 
-def _best(found: Sequence[Answer]) -> str:
-    """Who is best where the lead is real, else who is only first; faithfulness before mere overlap, another thing."""
+def _best(answered: Sequence[Answer]) -> str:
+    """The best methods if their lead is significant, else the first ones; faithfulness before overlap."""
     groups: dict[tuple[bool, str, tuple[str, ...]], list[str]] = {}
-    for a in sorted(found, key=lambda a: a.overlaps):
-        told = REAL if a.told == ALONE else a.told
-        groups.setdefault((a.overlaps, told, a.best), []).append(a.question.removesuffix(" vessels"))
-    said: list[str] = []
-    for (overlaps, told, best), kinds in groups.items():
-        one = len(best) == 1
-        if told == REAL:
-            verb = ("lies best" if one else "lie best") if overlaps else f"explain{'s' * one} this network best"
+    for a in sorted(answered, key=lambda a: a.is_overlap):
+        lead = REAL if a.lead == ALONE else a.lead
+        groups.setdefault((a.is_overlap, lead, a.best), []).append(a.question.removesuffix(" vessels"))
+    clauses = []
+    for (overlap, lead, best), kinds in groups.items():
+        s = "s" * (len(best) == 1)
+        if lead == REAL:
+            verb = f"overlap{s} best with" if overlap else f"explain{s} this network best for"
         else:
-            verb = f"rank{'s' * one} first{' at lying' * overlaps}"
-        chance = f", but {'its' if one else 'their'} lead could be chance" if told == UNTOLD else ""
-        said.append(f"{listed(list(best))} {verb} {'on' if overlaps else 'for'} {listed(kinds)} vessels{chance}")
-    return f"On {_images(found)}, {'; '.join(said)}."
+            verb = f"rank{s} first {'in overlap with' if overlap else 'for'}"
+        chance = f", but {'its' if s else 'their'} lead could be chance" if lead == UNTOLD else ""
+        clauses.append(f"{listed(best)} {verb} {listed(kinds)} vessels{chance}")
+    return f"On {_images(answered)}, {'; '.join(clauses)}."
 
 
-def _images(found: Sequence[Answer]) -> str:
-    images = len(found[0].board.cases)
-    return f"the {images} images of {found[0].board.dataset}" if images > 1 else "the one image"
+def _images(answered: Sequence[Answer]) -> str:
+    images = len(answered[0].board.cases)
+    return f"the {images} images of {answered[0].board.dataset}" if images > 1 else "the one image"
 
 
-def _lead(found: Sequence[Answer]) -> str:
-    rivals = [a for a in found if a.next is not None]
-    if not rivals:
-        return "No other method was run, so there is nothing to be better than."
-    if all(a.told == FEW for a in rivals):
-        return f"No test on {_images(found)} can tell whether a lead over the next method is real."
+def _lead(answered: Sequence[Answer]) -> str:
+    compared = [a for a in answered if a.next is not None]
+    if not compared:
+        return "No other method was run, so there is nothing to compare with."
+    if all(a.lead == FEW for a in compared):
+        return f"No test on {_images(answered)} can tell whether a lead over the next method is real."
     lines = []
-    if of := [f"{a.question.removesuffix(' vessels')} vessels ({_over(a)})" for a in rivals if a.told == REAL]:
-        lines.append(f"The lead over the next method is real for {listed(of)}.")
-    if of := [f"for {a.question} {listed(list(a.alike))}" for a in rivals if a.told == UNTOLD]:
-        lines.append(f"Not told apart from the first: {'; '.join(of)}.")
-    if of := [a.question for a in rivals if a.told == FEW]:
-        lines.append(f"The lead cannot be tested for {listed(of)}.")
+    if leads := [f"{a.question} ({_over(a.next)})" for a in compared if a.lead == REAL and a.next]:
+        lines.append(f"The lead over the next method is real for {listed(leads)}.")
+    if alike := [f"for {a.question} {listed(a.alike)}" for a in compared if a.lead == UNTOLD]:
+        lines.append(f"Not told apart from the first: {'; '.join(alike)}.")
+    if untested := [a.question for a in compared if a.lead == FEW]:
+        lines.append(f"The lead cannot be tested for {listed(untested)}.")
     return " ".join(lines)
 
 
-def _over(a: Answer) -> str:
-    assert a.next is not None
-    p = "" if math.isnan(a.next.p) else f", p {p if (p := probability(a.next.p))[0] == '<' else '= ' + p}"
-    return f"over {a.next.method} {a.next.shown}{p}"
+def _over(other: Difference) -> str:
+    p = probability(other.p)
+    return f"over {other.method} {other.text}, p {p if p.startswith('<') else f'= {p}'}"
 
 
-def _controls(found: Sequence[Answer]) -> str:
-    """The first answer's best method against the controls."""
-    a = found[0]
-    parts = []
-    for kind, words in (
+def _controls(first: Answer) -> str:
+    """The best method against the controls."""
+    clauses = []
+    for kind, verb in (
         (BETTER, "beats"),
-        (WORSE, "falls short of"),
+        (WORSE, "is worse than"),
         (UNTOLD, "cannot be told apart from"),
         (FEW, "was compared on a single image only with"),
     ):
-        of = [c for c in a.controls if c.verdict == kind]
-        if of:
-            parts.append(f"{words} {listed([f'{CONTROLS[c.method]} ({c.method}, {c.shown})' for c in of])}")
-    if not parts:
-        return "It was not compared with a vessel filter or the network's own output: these controls are not complete."
-    return f"For {a.question}, {a.best[0]} {' but '.join(parts)}."
+        if of := [f"{CONTROLS[c.method]} ({c.method}, {c.text})" for c in first.controls if c.verdict == kind]:
+            clauses.append(f"{verb} {listed(of)}")
+    if not clauses:
+        return "A comparison with a vessel filter or the network's own output is missing: no such control is complete."
+    return f"For {first.question}, {first.best[0]} {' but '.join(clauses)}."
 
 
-def _limits(found: Sequence[Answer]) -> str:
-    images = len(found[0].board.cases)
+def _limits(answered: Sequence[Answer]) -> str:
+    images = len(answered[0].board.cases)
     if images == 1:
-        return "One image says nothing of other images."
-    return "These are few images: take it as a first look." if images < statistics.FEWEST else ""
+        return "One image says nothing about other images."
+    return "These are few images: take it as a first look." if images < rank_tests.FEWEST else ""

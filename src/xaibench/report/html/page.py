@@ -135,10 +135,10 @@ def _verdicts(results: Sequence[Result]) -> list[dict[str, Any]]:
         found = answers([r.board for r in group])
         cards = []
         for a in found:
-            against = [] if a.next is None else [(*_LEADS[a.told], a.next, True)]
+            against = [] if a.next is None else [(*_LEADS[a.lead], a.next, True)]
             against += [(*_CONTROLS[c.verdict], c, False) for c in a.controls]
-            kind = {REAL: "yes", UNTOLD: "no"}.get(a.told, "open")
-            head = f"{'Best' if a.told in (REAL, ALONE) else 'First'} {'on' if a.overlaps else 'for'}"
+            kind = {REAL: "yes", UNTOLD: "no"}.get(a.lead, "open")
+            head = f"{'Best' if a.lead in (REAL, ALONE) else 'First'} {'on' if a.is_overlap else 'for'}"
             cards.append(
                 {"head": head, "column": main_stem(a.column.name), "kind": kind, "answer": a, "against": against}
             )
