@@ -37,6 +37,7 @@ from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key, tidy
 from xaibench.record.artefact_files import Film, Picture, load_film, load_picture, write_film, write_picture
 from xaibench.record.checksum import sealed
+from xaibench.record.manifest import Manifest
 
 METRICS = {"srg": "higher", "auroc-thin": "higher", "auroc-thick": "higher", "thin-gap": "zero", "mprt": "lower"}
 
@@ -208,9 +209,9 @@ def test_what_was_asked_of_any_content(content: bytes) -> None:
         store = write(place, [], content)
         asked = answer("record: run.json", store.read_run)
         if not isinstance(asked, UserError):
-            json.dumps(asked, allow_nan=False).encode()
-            for name in ("cases", "methods"):  # what readers do with them
-                assert len(sorted({*asked.get(name, ())})) == len(dict.fromkeys(asked.get(name, ())))
+            assert Manifest.decode(asked.encode()) == asked
+            for names in (asked.cases, asked.methods):  # what readers do with them
+                assert len(sorted({*names})) == len(dict.fromkeys(names))
 
 
 @given(cells, runs, st.none() | csvs)

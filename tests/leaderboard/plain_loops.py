@@ -7,6 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from xaibench.leaderboard.aggregate import method_of
+from xaibench.leaderboard.default_columns import default_info
 from xaibench.leaderboard.gather import Image
 from xaibench.leaderboard.leaderboard import Column, Row
 from xaibench.record import Record
@@ -19,7 +20,7 @@ def _columns(records: list[Record]) -> list[Column]:
     for r in records:
         for s in r.scores:
             if s.metric not in found and s.metric not in _COST:
-                found[s.metric] = Column(s.metric, s.better, s.low, s.high, s.family, s.gate)
+                found[s.metric] = Column.of(s, default_info(s.metric))
     return list(found.values())
 
 

@@ -12,6 +12,7 @@ from xaibench.leaderboard.aggregate import aggregate, leaderboards, read_leaderb
 from xaibench.leaderboard.batch import merge
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.record import Store
+from xaibench.record.manifest import Manifest
 
 IMAGES = 8
 
@@ -202,7 +203,7 @@ def test_merging_prefers_what_is_ok_and_joins_scores() -> None:
 def test_several_stores_are_read_together(tmp_path: Any) -> None:
     stores = [Store(tmp_path / n) for n in ("one", "two")]
     for store, method, value in zip(stores, "ab", (0.1, 0.2), strict=True):
-        store.write_run({"dataset": "drive", "cases": ["01", "02"]})
+        store.write_run(Manifest(dataset="drive", cases=["01", "02"]))
         store.write(record(method, "01", {"srg": value}))
     (board,) = read_leaderboards(stores)
     assert board.cases == ("01", "02") and {r.method for r in board.rows} == {"a", "b"}

@@ -11,6 +11,7 @@ from leaderboard.synthetic import record
 from xaibench.errors import UserError
 from xaibench.leaderboard.comparable import require_comparable
 from xaibench.record import Store
+from xaibench.record.manifest import Manifest
 
 
 def run(root: Path, method: str, versions: dict[str, str] | None = None, **changed: Any) -> Store:
@@ -18,7 +19,7 @@ def run(root: Path, method: str, versions: dict[str, str] | None = None, **chang
     for case in ("01", "02"):
         digest = {"case_digest": f"{changed['case_digest']}-{case}"} if "case_digest" in changed else {}
         store.write(record(method, case, {"srg": 0.5}, **{**changed, **digest}))
-    store.write_run({"dataset": "drive", "cases": ["01", "02"], "metric_versions": versions or {}})
+    store.write_run(Manifest(dataset="drive", cases=["01", "02"], metric_versions=versions or {}))
     return store
 
 

@@ -12,6 +12,7 @@ from record.test_store import record
 from xaibench.errors import UserError
 from xaibench.record import Store
 from xaibench.record.checksum import seal
+from xaibench.record.manifest import Manifest
 from xaibench.record.published import RECORDS, publish
 
 KEYS = ("ab" * 12, "cd" * 12)
@@ -22,7 +23,7 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "run")
     for i, key in enumerate(KEYS):
         store.write(record(key, case=str(i)), np.ones((4, 5)))
-    store.write_run({"dataset": "drive", "cases": ["0", "1"]})
+    store.write_run(Manifest(dataset="drive", cases=["0", "1"]))
     store.write_arrays("pictures", "ab" * 12, {"vessels": np.ones(3)})
     store.write_scores()
     return store

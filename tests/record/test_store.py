@@ -20,6 +20,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from xaibench.errors import UserError
 from xaibench.record import SCORE_COLUMNS, Record, ScoreEntry, Store, as_stored, tidy
 from xaibench.record.checksum import seal, unseal
+from xaibench.record.manifest import Manifest
 
 
 def record(key: str = "ab" * 12, **changed: Any) -> Record:
@@ -58,7 +59,7 @@ def test_what_is_absent_is_none(store: Store) -> None:
     assert store.read("00" * 12) is None
     assert store.load_map("00" * 12) is None
     assert store.scan() == ([], [])
-    assert store.read_run() == {}
+    assert store.read_run() == Manifest()
 
 
 def test_a_record_can_be_rewritten_without_its_map(store: Store) -> None:
@@ -226,15 +227,13 @@ def test_scores_csv_is_tidy(store: Store) -> None:
 
 
 def test_run_json_comes_back_and_is_strict(store: Store) -> None:
-    store.write_run({"dataset": "drive", "cases": ["01"]})
-    assert Store.open(store.root).read_run() == {"dataset": "drive", "cases": ["01"]}
-    with pytest.raises(ValueError, match="JSON"):
-        store.write_run({"x": float("nan")})
+    store.write_run(Manifest(dataset="drive", cases=["01"]))
+    assert Store.open(store.root).read_run() == Manifest(dataset="drive", cases=["01"])
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", ""])
 def test_a_damaged_run_json_is_named(store: Store, content: str) -> None:
-    store.write_run({})
+    store.write_run(Manifest())
     (store.root / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json") as error:
         store.read_run()

@@ -10,6 +10,7 @@ import numpy as np
 
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key
 from xaibench.record.artefact_files import Film, Picture, film_key, picture_key, write_film, write_picture
+from xaibench.record.manifest import Manifest
 from xaibench.report.sections.removal_frames import FILL, STEPS
 
 NASTY = "<script>alert('method')</script>&$x_2"
@@ -129,16 +130,16 @@ def write_made_up_run(
                 picture = Picture(image, fov, all_vessels, thin, caliber, (255 * all_vessels).astype(np.uint8))
                 write_picture(store, picture_key(digest, "weights0123456"), picture)
     store.write_run(
-        {
-            "command": f"xaibench run --method '{NASTY}'",
-            "dataset": "made-up",
-            "split": "test",
-            "cases": cases,
-            "model": "net",
-            "versions": {"python": "3.11", "xaibench": "0.1"},
-            "machine": {"system": "Linux"},
-            "device": "cpu",
-        }
+        Manifest(
+            command=f"xaibench run --method '{NASTY}'",
+            dataset="made-up",
+            split="test",
+            cases=cases,
+            model="net",
+            versions={"python": "3.11", "xaibench": "0.1"},
+            machine={"system": "Linux"},
+            device="cpu",
+        )
     )
     return store
 

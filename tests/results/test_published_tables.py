@@ -51,7 +51,7 @@ def test_a_recomputed_cell_equals_the_published_one(table: str, target: str, tmp
     record = cheapest([r for r in store.records() if (r.target, r.case) == (target, first)])
     published = {s.metric: s.value for s in record.scores if s.status == "ok"}
     wanted = [m for m in METRICS if m in published] or [next(m for m in published if m.startswith(("planted", "mprt")))]
-    name = str(store.read_run()["data"])
+    name = str(store.read_run().data)
     try:
         case = xb.load_cases(name, split=record.split, count=1)[0]
     except UserError as absent:

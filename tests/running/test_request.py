@@ -61,7 +61,7 @@ def test_the_table_holds_what_was_asked_for_now(white: nn.Module) -> None:
     table = run(["random"], model=white, out="here", **(SMALL | {"cases": 1}))
     assert "mine" not in set(table.method) and set(table.case) == {"phantom-0000"}
     asked = Store("here").read_run()
-    assert "mine" in asked["methods"] and asked["cases"] == ["phantom-0000", "phantom-0001"]
+    assert "mine" in asked.methods and asked.cases == ["phantom-0000", "phantom-0001"]
 
 
 def test_the_same_command_resumes(white: nn.Module) -> None:
@@ -94,7 +94,7 @@ def test_a_damaged_note_of_what_was_asked_is_written_anew(white: nn.Module, cont
     Path("here").mkdir()
     Path("here/run.json").write_text(content)
     run(["random"], model=white, out="here", **(SMALL | {"cases": 1}))
-    assert Store("here").read_run()["cases"] == ["phantom-0000"]
+    assert Store("here").read_run().cases == ["phantom-0000"]
 
 
 def test_an_interruption_leaves_a_table_and_is_passed_on(white: nn.Module) -> None:
@@ -221,8 +221,8 @@ def test_scores_of_another_precision_are_of_another_network(tmp_path: Path) -> N
 
 def test_a_run_says_what_its_images_and_network_can_be_had_by(white: nn.Module) -> None:
     prepared = prepare(Request(model=white, out="here", **SMALL))
-    assert prepared.run_json("")["data"] == "phantom[size=128]" and prepared.run_json("")["network"] is None
-    named = prepare(Request(out="here", **SMALL)).run_json("")
-    assert named["network"] == "unet-phantom"
-    found = prepare(Request(out="here", metrics=["passes"])).run_json("")  # no data was asked for
-    assert found["data"] == "phantom[size=256]"
+    assert prepared.manifest("").data == "phantom[size=128]" and prepared.manifest("").network is None
+    named = prepare(Request(out="here", **SMALL)).manifest("")
+    assert named.network == "unet-phantom"
+    found = prepare(Request(out="here", metrics=["passes"])).manifest("")  # no data was asked for
+    assert found.data == "phantom[size=256]"

@@ -21,6 +21,7 @@ from xaibench import registry
 from xaibench.record.checksum import sealed
 from xaibench.record.entry import ABOUT, CODES, Described, Layout, Stamp, assemble, doubles, stamp_of
 from xaibench.record.keys import identified
+from xaibench.record.manifest import Manifest
 from xaibench.record.schema import SCHEMA_VERSION
 from xaibench.record.store import Store
 from xaibench.registry import Spec
@@ -91,7 +92,7 @@ def write(simulation: Simulation, root: Path, *, processes: int = 2, indexed: bo
     """
     store = Store(root)
     specs = list(map(str, simulation.specs))
-    store.write_run({"dataset": "many", "cases": simulation.ids, "methods": specs})
+    store.write_run(Manifest(dataset="many", cases=simulation.ids, methods=specs))
     for i in range(256):
         (root / "cells" / f"{i:02x}").mkdir(parents=True, exist_ok=True)
     if indexed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -27,6 +27,7 @@ from xaibench.leaderboard.gather import (
 from xaibench.leaderboard.leaderboard import Column, Leaderboard, Row
 from xaibench.leaderboard.statistics import rank_tests as statistics
 from xaibench.record import Record, Store
+from xaibench.record.manifest import ColumnInfo
 
 
 def leaderboards(
@@ -46,7 +47,7 @@ def leaderboards(
         UserError: if there is no record, or none of that target.
     """
     batch = Batch(merge(records))
-    return _leaderboards(lambda: [batch] if len(batch) else [], target, seed, asked)
+    return _leaderboards(lambda: [batch] if len(batch) else [], target, seed, asked, {})
 
 
 def grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
@@ -90,7 +91,7 @@ def read_leaderboards(
     """
     readings = iter([read_batches(stores, report), read_batches(stores, again=True)])
     with _no_cycles():
-        return _leaderboards(lambda: next(readings), target, seed, asked_of(stores))
+        return _leaderboards(lambda: next(readings), target, seed, asked_of(stores), columns_of(stores))
 
 
 @contextmanager
@@ -106,7 +107,11 @@ def _no_cycles() -> Iterator[None]:
 
 
 def _leaderboards(
-    source: Source, target: str | None, seed: int, asked: Collection[tuple[str, str]]
+    source: Source,
+    target: str | None,
+    seed: int,
+    asked: Collection[tuple[str, str]],
+    infos: Mapping[str, ColumnInfo],
 ) -> list[Leaderboard]:
     groups, trace = survey(source())
     if not groups:
@@ -115,7 +120,7 @@ def _leaderboards(
     if target is not None and target not in targets:
         raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(targets)}.")
     drafts = {
-        number: _Draft(group, [case for dataset, case in sorted(asked) if dataset == key[0]])
+        number: _Draft(group, [case for dataset, case in sorted(asked) if dataset == key[0]], infos)
         for number, (key, group) in enumerate(groups.items())
         if target in (None, key[-1])
     }
@@ -145,20 +150,24 @@ def asked_of(stores: Sequence[Store]) -> set[tuple[str, str]]:
     """(dataset, case id) of what the runs asked for."""
     asked: set[tuple[str, str]] = set()
     for run in (store.read_run() for store in stores):
-        if isinstance(run.get("cases"), list):
-            asked |= {(str(run.get("dataset")), str(case)) for case in run["cases"]}
+        asked |= {(str(run.dataset), case) for case in run.cases}
     return asked
+
+
+def columns_of(stores: Sequence[Store]) -> dict[str, ColumnInfo]:
+    """What the runs' manifests declare of columns; the first run that declares one counts."""
+    return {name: info for store in reversed(stores) for name, info in store.read_run().columns.items()}
 
 
 class _Draft:
     """A leaderboard whose scores are still to come."""
 
-    def __init__(self, group: Group, asked: list[str]) -> None:
+    def __init__(self, group: Group, asked: list[str], infos: Mapping[str, ColumnInfo]) -> None:
         self.group = group
         self.labels = _labels(group.methods)
         self.methods = sorted(set(self.labels.values()))
         self.images = asked_images(group, asked)
-        columns = group.columns()
+        columns = group.columns(infos)
         self.primary = next((c for c in columns if c.better != "none" and c.gate is None), None)
         row = {label: i for i, label in enumerate(self.methods)}
         where = {image: i for i, image in enumerate(self.images)}

@@ -50,5 +50,5 @@ def _facts(store: Store) -> Iterator[tuple[tuple[str, str], str]]:
             dataset, case, case_digest, model, weights_digest = (fields[i] for i in _FIELDS)
             yield ("image", f"{case} of {dataset}"), case_digest
             yield ("network", model), weights_digest
-    for metric, version in store.read_run().get("metric_versions", {}).items():
+    for metric, version in store.read_run().metric_versions.items():
         yield ("metric", metric), version

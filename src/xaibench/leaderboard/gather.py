@@ -6,23 +6,18 @@ there is, and once for the scores, each of which then has its place.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from xaibench.leaderboard.batch import Batch, Kind
+from xaibench.leaderboard.default_columns import default_info
 from xaibench.leaderboard.leaderboard import Column
 from xaibench.record.entry import ABOUT, CODES, OK, SKIPPED
+from xaibench.record.manifest import ColumnInfo
 
-# What a reader looks at first, in this order. The first of all columns that has a better end and is no gate ranks the
-# methods.
-MAIN_COLUMNS = (
-    *("srg", "deletion", "insertion", "auroc-thin", "auroc-thick", "lift-thin", "lift-thick"),
-    *("thin-gap", "thin-gap-matched", "srg-thin", "srg-thick", "fp-lift"),
-)
-_FEWER_STEPS = re.compile(r"\[steps=\d+\]$")
 _COST = ("seconds", "passes")  # these stand at the end of a row and are read off the record itself
 _PLACE = {name: i for i, name in enumerate(ABOUT)}
 _STATUS = {code: status for status, code in CODES.items()}
@@ -55,13 +50,13 @@ class Group:
     seconds: list[float] = field(default_factory=list)
     passes: list[int] = field(default_factory=list)
 
-    def columns(self) -> list[Column]:
+    def columns(self, infos: Mapping[str, ColumnInfo]) -> list[Column]:
         """The metrics, sorted; where records disagree on a metric's range, the first one counts."""
         found: dict[str, Column] = {}
         for s in (s for kind in self.kinds for s in kind.scores):
             if s.metric not in found and s.metric not in _COST:
-                found[s.metric] = Column(s.metric, s.better, s.low, s.high, s.family, s.gate)
-        return sorted(found.values(), key=lambda c: (_place(c.name), c.family, c.name))
+                found[s.metric] = Column.of(s, infos.get(s.metric) or default_info(s.metric))  # type: ignore[arg-type]
+        return sorted(found.values(), key=lambda c: (math.inf if c.main is None else c.main, c.family, c.name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +87,6 @@ class Places:
     images: int
     columns: list[Column]
     primary: Column | None
-
-
-def main_stem(name: str) -> str:
-    """The name of a column without the number of its steps, which does not make it another measure.
-
-    Example:
-        >>> main_stem("srg[steps=10]"), main_stem("srg[fill=blur]")
-        ('srg', 'srg[fill=blur]')
-    """
-    return _FEWER_STEPS.sub("", name)
-
-
-def _place(name: str) -> float:
-    stem = main_stem(name)
-    return MAIN_COLUMNS.index(stem) if stem in MAIN_COLUMNS else len(MAIN_COLUMNS)
 
 
 def survey(batches: Iterable[Batch]) -> tuple[dict[Key, Group], list[tuple[np.ndarray, list[str]]]]:

@@ -12,6 +12,8 @@ import numpy as np
 
 from xaibench.leaderboard.statistics import bootstrap, nemenyi
 from xaibench.leaderboard.statistics import rank_tests as statistics
+from xaibench.record.manifest import ColumnInfo
+from xaibench.record.schema import ScoreEntry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """A metric: its name, which end is better, its declared range, its family, and the gate if it is one."""
+    """A metric's column.
+
+    Attributes:
+        name: such as ``"srg[fill=blur]"``.
+        better: ``"higher"``, ``"lower"``, ``"zero"`` (nearest 0) or ``"none"``.
+        low: least value that the metric can take.
+        high: greatest value that it can take.
+        family: the metric's family.
+        gate: a method passes at this value or on its better side; None where the column ranks.
+        label: short heading.
+        explanation: one line; may be empty.
+        main: place in the main table; None if the column is not in it.
+        narrow: whether a narrow terminal may leave the column out.
+    """
 
     name: str
     better: str
@@ -27,6 +42,18 @@ class Column:
     high: float
     family: str
     gate: float | None = None
+    label: str = ""
+    explanation: str = ""
+    main: int | None = None
+    narrow: bool = True
+
+    @classmethod
+    def of(cls, score: ScoreEntry, info: ColumnInfo) -> Column:
+        """The column that a score belongs to, with what the run's manifest says of it."""
+        return cls(
+            *(score.metric, score.better, score.low, score.high, score.family, score.gate),
+            *(info.label or score.metric, info.explanation, info.main, info.narrow),
+        )
 
     def orient(self, values: np.ndarray) -> np.ndarray:
         """The values with higher as better."""

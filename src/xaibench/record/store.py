@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from xaibench.disk import is_file, is_folder, is_there, named, read_bounded, unwritable, write_whole
 from xaibench.errors import UserError, first_line
 from xaibench.record import npz as packed
-from xaibench.record import plain
 from xaibench.record.checksum import seal, unseal
 from xaibench.record.index import Index
 from xaibench.record.lock import locked
-from xaibench.record.manifest import asked_from_json
+from xaibench.record.manifest import Manifest
 from xaibench.record.maps import pack, unpack
 from xaibench.record.published import is_published, unpacked
 from xaibench.record.schema import UNCHECKED, Record
@@ -99,21 +97,25 @@ class Store:
             self._told.add(path)
             self.report(path, str(reason).rstrip(".") or type(reason).__name__)
 
-    def write_run(self, asked: dict[str, Any]) -> None:
-        """Write ``run.json``: what was asked, in plain JSON types."""
-        write_text(self.root / "run.json", json.dumps(asked, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    def write_run(self, manifest: Manifest) -> None:
+        """Write ``run.json``.
 
-    def read_run(self) -> dict[str, Any]:
-        """What was asked; empty where ``run.json`` is absent.
+        Raises:
+            UserError: if the folder cannot be written.
+        """
+        _write(self.root / "run.json", manifest.encode())
+
+    def read_run(self) -> Manifest:
+        """The run's manifest; an empty one where ``run.json`` is absent.
 
         Raises:
             UserError: if the file is damaged.
         """
         path = self.root / "run.json"
         try:
-            return asked_from_json(plain.parse(read_bounded(path, TEXT)))
+            return Manifest.decode(read_bounded(path, TEXT))
         except FileNotFoundError:
-            return {}
+            return Manifest()
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read: {first_line(error)}.", "Run the same command again.") from error
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaibench.leaderboard.gather import main_stem
+from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.run_results import Result
 from xaibench.leaderboard.tables.numbers import number

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaibench.leaderboard.gather import main_stem
+from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 
 MOST = 5  # methods in a figure of curves, beside the controls below

@@ -15,6 +15,7 @@ from torch import nn
 
 from xaibench.data.cases import Cases
 from xaibench.errors import UserError
+from xaibench.record.manifest import ColumnInfo, Manifest
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Spec
 from xaibench.running.artefacts.previews import keeping_pictures
@@ -55,11 +56,11 @@ class Prepared:
     def cautions(self) -> list[str]:
         """Sentences that the user should know before anything is computed."""
         found = [self.cluster.caution()] if self.cluster is not None else []
-        known: dict[str, Any] = {}
+        known = Manifest()
         with contextlib.suppress(UserError):
             known = self.store.read_run()
-        before, now = known.get("machine", {}).get("threads"), self.threads or torch.get_num_threads()
-        if before is not None and before != str(now):
+        before, now = known.machine.get("threads"), self.threads or torch.get_num_threads()
+        if before is not None and str(before) != str(now):
             found.append(
                 f"What is kept in {self.store.root} was computed with {before} threads, and now there are {now}, which "
                 f"can change the last digits: --threads {before} would not."
@@ -78,63 +79,61 @@ class Prepared:
                 count["maps" if todo is None else "scores" if todo else "kept"] += 1
         return count
 
-    def run_json(self, command: str) -> dict[str, Any]:
-        """What ``run.json`` keeps: what was asked, and what it was computed with."""
-        known: dict[str, Any] = {}
+    def manifest(self, command: str) -> Manifest:
+        """What ``run.json`` keeps of this command and of former ones in the same folder."""
+        known = Manifest()
         with contextlib.suppress(UserError):  # a damaged one is written anew
             known = self.store.read_run()
         packages = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn")
-        return {
-            "command": command,
-            "data": self.data,
-            "network": self.network,
-            "dataset": self.setting.dataset,
-            "split": self.setting.split,
-            "note": self.cases.note,
+        return Manifest(
+            command=command,
+            data=self.data,
+            network=self.network,
+            dataset=self.setting.dataset,
+            split=self.setting.split,
+            note=self.cases.note,
             # A folder can hold what several commands asked for: the leaderboard is about all of it.
-            "cases": sorted({*known.get("cases", ()), *self.cases.ids}),
-            "methods": list(dict.fromkeys([*known.get("methods", ()), *map(str, self.methods)])),
-            "metrics": list(dict.fromkeys([*known.get("metrics", ()), *map(str, self.setting.metrics)])),
-            "columns": {**known.get("columns", {}), **{str(m): _column(m) for m in self.setting.metrics}},
-            "metric_versions": {
-                **known.get("metric_versions", {}),
-                **{str(m): " ".join(m.plugin.distribution) for m in self.setting.metrics},
-            },
-            "model": self.setting.model,
-            "weights_digest": self.setting.weights_digest,
-            "target": self.setting.target,
-            "seed": self.setting.seed,
-            "device": self.device,
-            "cluster": None if self.cluster is None else self.cluster.to_json(),
-            "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-            "machine": {
+            cases=sorted({*known.cases, *self.cases.ids}),
+            methods=list(dict.fromkeys([*known.methods, *map(str, self.methods)])),
+            metrics=list(dict.fromkeys([*known.metrics, *map(str, self.setting.metrics)])),
+            metric_versions=known.metric_versions
+            | {str(m): " ".join(m.plugin.distribution) for m in self.setting.metrics},
+            columns=known.columns | {str(m): _column(m) for m in self.setting.metrics},
+            model=self.setting.model,
+            weights_digest=self.setting.weights_digest,
+            target=self.setting.target,
+            seed=self.setting.seed,
+            device=self.device,
+            cluster=None if self.cluster is None else self.cluster.to_json(),
+            versions={"python": platform.python_version(), **{p: version(p) for p in packages}},
+            machine={
                 "system": platform.system(),
                 "processor": platform.processor() or platform.machine(),
                 "threads": self.threads or torch.get_num_threads(),
             },
-        }
+        )
 
 
-def _column(metric: Spec[MetricTraits]) -> dict[str, str | float | bool | None]:
-    """What tables and reports need to know of a metric, in JSON types, so that they need not import the plugin.
+def _column(metric: Spec[MetricTraits]) -> ColumnInfo:
+    """What tables and reports need to know of a metric, so that they need not import the plugin.
 
     ``main`` and ``narrow`` hold for the metric at its own parameters; only the number of steps does not make it another
-    measure. An infinite bound becomes None.
+    measure.
     """
     traits, name = metric.plugin.traits, metric.plugin.name
     varied = any(parameter != "steps" for parameter, _ in metric.given)
     low, high = (float(end) if math.isfinite(end) else None for end in traits.range)
-    return {
-        "label": (traits.label or name) + str(metric).removeprefix(name),
-        "explanation": traits.explanation or metric.plugin.summary,
-        "main": None if varied else traits.main,
-        "narrow": traits.narrow,
-        "better": traits.better,
-        "low": low,
-        "high": high,
-        "family": metric.plugin.family,
-        "gate": traits.gate,
-    }
+    return ColumnInfo(
+        label=(traits.label or name) + str(metric).removeprefix(name),
+        explanation=traits.explanation or metric.plugin.summary,
+        main=None if varied else traits.main,
+        narrow=traits.narrow,
+        better=traits.better,
+        low=low,
+        high=high,
+        family=metric.plugin.family,
+        gate=traits.gate,
+    )
 
 
 def run_prepared(
@@ -159,7 +158,7 @@ def run_prepared(
         The number of cells with a failure in them.
     """
     p = prepared
-    p.store.write_run(p.run_json(command))
+    p.store.write_run(p.manifest(command))
     try:
         with computing_with(p.threads):
             how: dict[str, Any] = {"device": p.device, "force": force, "fail_fast": fail_fast}

@@ -16,6 +16,7 @@ from xaibench.leaderboard.claims.false_positive_table import Component
 from xaibench.leaderboard.claims.judge import Claim, judge, read_claims
 from xaibench.leaderboard.tables.claims_table import render_claims
 from xaibench.record import Record, Store
+from xaibench.record.manifest import Manifest
 
 IMAGES = 16
 GRADCAM = {
@@ -204,7 +205,7 @@ def test_few_images_decide_nothing(n: int) -> None:
 def stored(folder: Path, command: str = "xaibench run --data=drive --split test --method 'a b' --seed 3 -q") -> Store:
     store = Store(folder)
     cases = [f"{i + 1:02d}" for i in range(IMAGES)]
-    store.write_run({"command": command, "dataset": "drive", "model": "unet-drive", "cases": cases})
+    store.write_run(Manifest(command=command, dataset="drive", model="unet-drive", cases=cases))
     for r in method("gradcam", GRADCAM) + method("gradcam", {"fp-lift": 1.5}, target="false-positives"):
         store.write(r)
     about = [["drive", case, "unet-drive", "vessels", 0, 0, 5, 6] for case in cases[:-1]]

@@ -17,10 +17,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from xaibench.leaderboard.aggregate import read_leaderboards
 from xaibench.leaderboard.claims.evidence import Question, questions
@@ -29,6 +28,7 @@ from xaibench.leaderboard.claims.verdict import AGAINST, SUPPORTED, UNDECIDED, U
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics.rank_tests import FEWEST
 from xaibench.record import Store
+from xaibench.record.manifest import Manifest
 
 _COMPARED = {SUPPORTED: "better", AGAINST: "worse"}  # verdicts of question 5, which compares two methods
 _OPTIONS = ("--data", "--split", "--model", "--seed", "--device")  # of the run's own command
@@ -155,7 +155,7 @@ def _command_start(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> li
     """The first words of a command that adds to the run of these leaderboards."""
     board = boards[0]
     manifests = [(store, store.read_run()) for store in stores]
-    same = [(s, m) for s, m in manifests if (m.get("dataset"), m.get("model")) == (board.dataset, board.model)]
+    same = [(s, m) for s, m in manifests if (m.dataset, m.model) == (board.dataset, board.model)]
     store, manifest = (same or manifests)[0]
     words = ["xaibench", "run", *(_options(manifest) or ["--data", board.dataset, "--model", board.model])]
     # A published folder is read-only: the command makes a run beside it.
@@ -163,10 +163,10 @@ def _command_start(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> li
     return [*words, "--cases", str(max(len(b.cases) for b in boards)), "--out", str(out)]
 
 
-def _options(manifest: Mapping[str, Any]) -> list[str] | None:
+def _options(manifest: Manifest) -> list[str] | None:
     """The options of the run's command that name images and network; None if it is no command of the command line."""
     try:
-        words = shlex.split(str(manifest.get("command", "")))
+        words = shlex.split(manifest.command or "")
     except ValueError:
         return None
     if words[:2] != ["xaibench", "run"]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaibench.leaderboard.gather import main_stem
+from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.statistics import bootstrap, rank_tests
 from xaibench.leaderboard.tables.numbers import listed, probability, with_interval

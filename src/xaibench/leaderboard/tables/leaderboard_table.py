@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from xaibench.leaderboard.gather import MAIN_COLUMNS, main_stem
+from xaibench.leaderboard.default_columns import MAIN_COLUMNS, main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import (
     FEW,

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from xaibench.leaderboard.claims.judge import Claim
 from xaibench.leaderboard.claims.verdict import AGAINST, SUPPORTED
-from xaibench.leaderboard.gather import main_stem
+from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.run_results import Result, losses
 from xaibench.leaderboard.summary.best_methods import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
 from xaibench.leaderboard.tables.claims_table import claim_sheet

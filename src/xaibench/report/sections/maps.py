@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xaibench.leaderboard.gather import main_stem
+from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.run_results import Result
 from xaibench.leaderboard.tables.numbers import number

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xaibench.leaderboard.run_results import Result
+from xaibench.record.manifest import Manifest
 
 # What a dataset's terms say of showing its images to others.
 TERMS = {
@@ -21,26 +22,26 @@ TERMS = {
 _OTHER = "Whether these images may be shown to others is for the terms of their source to say."
 
 
-def provenance(run: dict[str, Any], results: Sequence[Result], root: Path, command: str) -> dict[str, Any]:
+def provenance(run: Manifest, results: Sequence[Result], root: Path, command: str) -> dict[str, Any]:
     """What the template needs: ``terms``, and ``facts`` as pairs of a name and lines of text.
 
     Args:
-        run: what ``run.json`` holds; may lack anything.
+        run: the run's manifest.
         results: of the run.
         root: its folder.
         command: what was typed to make the report.
     """
     datasets = sorted({r.board.dataset for r in results})
-    machine, versions = (_pairs(run.get(name)) for name in ("machine", "versions"))
+    machine, versions = ([f"{k} {v}" for k, v in pairs.items()] for pairs in (run.machine, run.versions))
     weights = sorted({(r.board.model, r.board.weights_digest) for r in results})
     images = sorted({(record.case, record.case_digest) for r in results for record in r.records})
     methods = sorted({(r.distribution, r.version) for result in results for r in result.records})
     seeds = sorted({r.seed for result in results for r in result.records})
     facts = [
-        ("last command of the run", [str(run.get("command", "not known"))]),
+        ("last command of the run", [run.command or "not known"]),
         ("command of this report", [command]),
         ("folder", [f"{root.resolve().name} (maps, records and scores.csv lie there, with every number of this page)"]),
-        ("data", [str(run["note"])] if run.get("note") else [", ".join(datasets)]),
+        ("data", [run.note] if run.note else [", ".join(datasets)]),
         ("images, with the digest of their content", [f"{case}: {digest}" for case, digest in images]),
         ("network, with the digest of its weights", [f"{model}: {digest}" for model, digest in weights]),
         ("methods come from", [f"{name} {v}" for name, v in methods]),
@@ -49,11 +50,7 @@ def provenance(run: dict[str, Any], results: Sequence[Result], root: Path, comma
         ("report written by", [f"xaibench {version('xaibench')}"]),
         (
             "machine",
-            [", ".join([*machine, f"device {run.get('device', 'not known')}"])],
+            [", ".join([*machine, f"device {run.device or 'not known'}"])],
         ),
     ]
     return {"facts": facts, "terms": [TERMS.get(d, _OTHER) for d in datasets]}
-
-
-def _pairs(value: Any) -> list[str]:
-    return [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xaibench.leaderboard.gather import main_stem
+from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import qualities
 from xaibench.leaderboard.tables.leaderboard_table import all_columns, condition, notes

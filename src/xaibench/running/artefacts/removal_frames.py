@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from xaibench.models.model_loader import load_model, names_code
 from xaibench.models.precision import digest_in, in_precision
 from xaibench.models.weights_file import weights_digest
 from xaibench.record.artefact_files import Film, film_key, load_film, write_film
+from xaibench.record.manifest import Manifest
 from xaibench.record.published import is_published
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
@@ -121,17 +121,17 @@ def _name(r: Record) -> str:
     return f"{r.spec} on {r.case}"
 
 
-def _source(run: dict[str, Any], network: str | Path | None) -> tuple[Cases, nn.Module]:
+def _source(run: Manifest, network: str | Path | None) -> tuple[Cases, nn.Module]:
     """The data and the network that a run names.
 
     Raises:
         UserError: if it does not name them, they are not where it says, or it says to run code: a run's folder can be
             anyone's.
     """
-    data, split, dataset = (str(run.get(name) or "") for name in ("data", "split", "dataset"))
+    data, split, dataset = run.data, run.split, run.dataset or ""
     named = network
-    if network is None and not ("network" in run and run["network"] is None):
-        named = str(run.get("network") or default_model(dataset))
+    if network is None and run.network is not None:
+        named = run.network if isinstance(run.network, str) and run.network else default_model(dataset)
         if names_code(named):
             raise UserError(
                 f"The run's network is made by code, {named}, which is not run because a folder says so.",
