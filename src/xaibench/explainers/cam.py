@@ -1,11 +1,11 @@
-"""Class activation maps of a segmentation network: the channels of one layer, weighted, summed, and cut at zero.
+"""Class activation maps: the channels of one layer, weighted, summed and rectified.
 
-A_k is what the layer gives in channel k, g_k the gradient of the target's mean logit with respect to it, both (h, w).
-No map is scaled to [0, 1], which would make maps of two images incomparable.
+A_k is the activation of channel k, g_k the gradient of the target's mean logit with respect to A_k, both (h, w). Maps
+are not scaled to [0, 1], which would make maps of two images incomparable.
 
-Most of the formulas were derived for layers behind a ReLU. Such are all layers of the bundled AttentionUnets but
-``last``, and the decoders of the U-Nets; the encoders and the bottleneck of these, and all of SegResNet's, are residual
-sums, of whose values about half are negative.
+Most of the formulas were derived for layers behind a ReLU. All layers of the bundled attention U-Nets except ``last``
+are such layers, and so are the decoders of the U-Nets. The encoders and the bottleneck of the U-Nets, and all layers of
+the SegResNets, are residual sums: about half of their values are negative.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from xaibench.scorer import Scorer
 from xaibench.scorer.batching import evaluating
 from xaibench.scorer.local_forward import digest
 
-LARGEST_STRIDE = 32  # px, of a whole network; one that pads its input to a multiple adds less
-SPACE = (1, 2)  # a layer's axes behind its channels
-NOISE = 1e-6  # of Σ|A|: a ΣA that is smaller is what rounding left of values that cancel
+LARGEST_STRIDE = 32  # px, total stride of a network; padding to a multiple of it adds less than this
+SPACE = (1, 2)  # the spatial axes of (K, h, w)
+NOISE = 1e-6  # share of Σ|A| below which ΣA is the rounding error of values that cancel
 
 
 @explainer("gradcam", family="cam", paper="selvaraju2017")
 def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM of the target's mean logit at one layer (Seg-Grad-CAM).
 
-    Each channel is weighted by its gradient's mean over the layer's pixels:  ReLU(Σ_k mean(g_k) A_k)  ([selvaraju2017],
-    eq. 1 and 2, with the target of [vinogradova2020]: the mean over the target's pixels).
+    The weight of a channel is the mean of its gradient over the layer's pixels:  ReLU(Σ_k mean(g_k) A_k)
+    ([selvaraju2017], eq. 1 and 2, with the target of [vinogradova2020]: the mean over the target's pixels).
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used; the method has no chance in it.
-        layer: a name that the network gives its layers (for the built-in ones ``encoder-1`` … ``encoder-4``,
-            ``bottleneck``, ``decoder-1/4``, ``decoder-1/2``, ``decoder-1/1``, ``last``), or a module's full name.
-            ``bottleneck`` is the coarsest, the usual choice; ``last`` is the last convolutional layer, whose single
+        layer: the network's own name of a layer (in the bundled networks ``encoder-1`` … ``encoder-4``,
+            ``bottleneck``, ``decoder-1/4``, ``decoder-1/2``, ``decoder-1/1``, ``last``), or the full name of a module.
+            ``bottleneck`` is the coarsest layer and the usual choice; ``last`` is the last convolution, whose single
             channel in a U-Net is the logit map itself.
 
     Returns:
@@ -53,7 +53,7 @@ def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: s
 
     Raises:
         UserError: if there is no such layer.
-        Skipped: if the score does not depend on the layer, or the layer's output is no feature map.
+        Skipped: if the score does not depend on the layer, or its output is not a feature map.
     """
     activation, gradient = activation_and_gradient(scorer, image, layer)
     return _map(scorer, image, activation * gradient.mean(dim=SPACE, keepdim=True))
@@ -61,13 +61,14 @@ def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: s
 
 @explainer("gradcam++", family="cam", paper="chattopadhay2018")
 def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
-    """Grad-CAM whose weights sum positive gradients only, each divided by 2 + ΣA_k g.
+    """Grad-CAM with weights that sum positive gradients only, each divided by 2 + ΣA_k g (Grad-CAM++).
 
-    ReLU(Σ_k w_k A_k),  w_k = Σ α ReLU(g_k),  α = g_k² / (2 g_k² + ΣA_k · g_k³)  at every pixel, 0 where g_k is
-    [chattopadhay2018]. The paper's score is the exponential of a logit, which leaves a positive factor common to all
-    channels and is left out. α is taken as 1 / (2 + ΣA_k g_k): a mean over many pixels has gradients whose squares
-    vanish beside the 1e-6 that other implementations add to the denominator. It was derived for a layer behind a ReLU,
-    where α is in (0, 1/2]. At ``last``, whose logits are mostly negative, it can be negative and invert the map.
+    ReLU(Σ_k w_k A_k),  w_k = Σ α ReLU(g_k),  α = g_k² / (2 g_k² + ΣA_k · g_k³)  at every pixel, 0 where g_k is 0
+    [chattopadhay2018]. The score in the paper is the exponential of a logit, which multiplies all channels by the same
+    positive factor; the factor is left out. α is computed as 1 / (2 + ΣA_k g_k): the target is a mean over many pixels,
+    so squared gradients are far below the 1e-6 that other implementations add to the denominator. The formula was
+    derived for a layer behind a ReLU, where α is in (0, 1/2]. At ``last``, where logits are mostly negative, α can be
+    negative and invert the map.
 
     Args, returns and raises as :func:`gradcam`.
     """
@@ -79,14 +80,14 @@ def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, rng: np.random.Generator
 
 @explainer("xgradcam", family="cam", paper="fu2020")
 def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
-    """Grad-CAM whose weights are the gradients' mean weighted by the activation.
+    """Grad-CAM with activation-weighted means of the gradients as weights (XGrad-CAM).
 
-    ReLU(Σ_k w_k A_k),  w_k = ΣA_k g_k / ΣA_k  [fu2020]: to first order, what channel k adds to the map sums to what it
-    adds to the score. It was derived for a layer behind a ReLU. Elsewhere activations can cancel: a channel in which
-    they do to rounding is left out, but one in which they nearly do has a large weight of any sign. The bottleneck of
-    the bundled U-Nets is such a layer, a residual sum without a ReLU behind it, and on some images one channel
-    outweighs all others: the scores differ much from image to image for that reason alone. At ``last``, where ΣA_k is
-    negative and ΣA_k g_k is not, the formula inverts the map.
+    ReLU(Σ_k w_k A_k),  w_k = ΣA_k g_k / ΣA_k  [fu2020]: to first order, channel k contributes the same to the sum of
+    the map as to the score. The formula was derived for a layer behind a ReLU. Elsewhere activations can cancel. A
+    channel whose sum is zero up to rounding is left out; a channel whose sum is nearly zero gets a large weight of
+    either sign. The bottleneck of the bundled U-Nets is such a layer (a residual sum without a ReLU), and on some
+    images one channel outweighs all others, so scores vary strongly between images. At ``last``, where ΣA_k is negative
+    and ΣA_k g_k is not, the formula inverts the map.
 
     Args, returns and raises as :func:`gradcam`.
     """
@@ -100,7 +101,7 @@ def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
 def hirescam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
     """Activation times gradient, pixel by pixel, summed over the channels:  ReLU(Σ_k g_k ⊙ A_k)  [draelos2020].
 
-    Where only linear maps follow the layer, the map before the ReLU sums to the score, but for what the biases add.
+    Where only linear operations follow the layer, the map before the ReLU sums to the score without the biases' share.
 
     Args, returns and raises as :func:`gradcam`.
     """
@@ -124,14 +125,14 @@ def seg_xrescam(
 ) -> Tensor:
     """Activation times the gradient's mean over windows, between HiResCAM and Grad-CAM (Seg-XRes-CAM).
 
-    ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window [hasany2023]. Windows lie side by side from the upper left; those
-    that the border cuts average what is there. The authors' program pads these with zeros, stretches all windows out of
-    their places where they do not divide the layer, and takes each window's maximum unless told otherwise.
+    ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window [hasany2023]. Windows tile the layer from the upper left; a window
+    that the border cuts averages the pixels that remain. The authors' program differs: it pads with zeros, stretches
+    the windows where they do not divide the layer, and takes each window's maximum by default.
 
     Args, returns and raises as :func:`gradcam`, and:
 
     Args:
-        window: side, in pixels of the layer, >= 1; 1 is HiResCAM, as wide as the layer is Grad-CAM.
+        window: side in pixels of the layer, >= 1; 1 gives HiResCAM, the width of the layer Grad-CAM.
     """
     at_least(1, "window", window)
     activation, gradient = activation_and_gradient(scorer, image, layer)
@@ -145,17 +146,18 @@ def seg_xrescam(
 def scorecam(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck", baseline: str = "blur"
 ) -> Tensor:
-    """Channels weighted by how far the score rises from the baseline when the picture shows only where they are active.
+    """Channels weighted by the rise of the score when only their active region is visible (Score-CAM).
 
-    ReLU(Σ_k w_k A_k),  w_k = score(M_k x + (1 - M_k) x₀) - score(x₀)  [wang2020], M_k being A_k enlarged and scaled to
-    [0, 1] over the field of view, outside which nothing is hidden. A channel that is constant there shows no place and
-    is left out. A pass for each of the others and two more.
+    ReLU(Σ_k w_k A_k),  w_k = score(M_k x + (1 - M_k) x₀) - score(x₀)  [wang2020], where M_k is A_k upsampled and scaled
+    to [0, 1] over the field of view; outside it nothing is hidden. A channel that is constant there is left out. The
+    method costs one pass for each other channel, and two more.
 
-    The paper hides by black; here a baseline hides, since the edge of a black hole is none of the eye's. A softmax of
-    the scores over the channels, as other implementations take it, suits probabilities: of logits it keeps the one
-    channel that is ahead by a few units, or all alike, and gives a positive weight to those that lower the score.
+    The paper hides with black; here a baseline hides, since a black hole has an edge that no eye has. Other
+    implementations take a softmax of the scores over the channels. That suits probabilities; with logits it keeps the
+    one channel that leads by a few units, or all channels alike, and gives channels that lower the score a positive
+    weight.
 
-    Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one), and:
+    Args, returns and raises as :func:`gradcam` (no gradient is needed, so none can be missing), and:
 
     Args:
         baseline: x₀, see :func:`~xaibench.data.baseline.reference_image`.
@@ -166,7 +168,7 @@ def scorecam(
     inside = scorer.target.fov.flatten().nonzero().squeeze(1).to(scorer.device)
     varying: list[int] = []
 
-    def pictures() -> Iterator[Tensor]:
+    def masked() -> Iterator[Tensor]:
         yield reference
         for k, channel in enumerate(activation):
             mask = enlarge(channel, image.shape[1:], pixel_centre(scorer.model))
@@ -175,7 +177,7 @@ def scorecam(
                 varying.append(k)
                 yield torch.lerp(reference, image, (mask - low) / (high - low))
 
-    values = np.array(scorer.together(pictures()))
+    values = np.array(scorer.together(masked()))
     weights = activation.new_zeros(len(activation))
     weights[varying] = torch.from_numpy(values[1:] - values[0]).to(weights)
     return _map(scorer, image, activation * weights[:, None, None])
@@ -183,13 +185,13 @@ def scorecam(
 
 @explainer("ablationcam", family="cam", paper="desai2020")
 def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
-    """Channels weighted by how far the score falls when they are set to zero, each in a pass of its own.
+    """Channels weighted by the fall of the score when they are set to zero, one pass each (Ablation-CAM).
 
     ReLU(Σ_k w_k A_k),  w_k = score - score without channel k  [desai2020]. The paper divides by the score, a factor
-    common to all channels; that of a logit may be near 0 or negative, when it would invert the map. A channel that is
-    zero already costs no pass.
+    common to all channels; a logit can be near 0 or negative, and the division would then invert the map. A channel
+    that is zero everywhere costs no pass.
 
-    Args, returns and raises as :func:`gradcam` (no gradient is asked for: nothing is skipped for want of one).
+    Args, returns and raises as :func:`gradcam` (no gradient is needed, so none can be missing).
     """
     module = _layer(scorer, image, layer)
     activation = _activation(scorer, image, module, layer)
@@ -205,15 +207,15 @@ def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, laye
 
 @explainer("eigencam", family="cam", paper="muhammad2020")
 def eigencam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
-    """First principal component of the layer's activations, whatever the target is.
+    """First principal component of the layer's activations, independent of the target (Eigen-CAM).
 
     ReLU(Σ_k v_k A_k),  v the first right singular vector of the (pixels × channels) activations, which are not centred
-    [muhammad2020]. Its sign is arbitrary; here what is farthest from zero is positive, so that no map is empty. Behind
-    a ReLU nothing is cut then. The whole frame counts, as in the paper, and with it the black around the field of view,
-    which the component of a coarse layer shows more than anything inside. At ``last`` it can be the background, where
-    logits lie as far from zero as on vessels.
+    [muhammad2020]. Its sign is arbitrary; here the value farthest from zero is positive, so that no map is empty and a
+    layer behind a ReLU loses nothing. The whole frame enters, as in the paper, including the black surround, which
+    dominates the component of a coarse layer. At ``last`` the component can show the background, where logits are as
+    far from zero as on vessels.
 
-    Args, returns and raises as :func:`gradcam` (the score is not asked for: nothing is skipped for want of it).
+    Args, returns and raises as :func:`gradcam` (no score is needed, so none can be missing).
     """
     activation = _activation(scorer, image, _layer(scorer, image, layer), layer)
     pixels = activation.flatten(1).double()
@@ -223,10 +225,10 @@ def eigencam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
 
 
 def activation_and_gradient(scorer: Scorer, image: Tensor, layer: str) -> tuple[Tensor, Tensor]:
-    """What a layer gives for an image, and the score's gradient with respect to it, each (K, h, w)."""
+    """The activation of a layer for an image, and the score's gradient with respect to it, each (K, h, w)."""
     module = _layer(scorer, image, layer)
     with torch.enable_grad(), output_of(module) as outputs:
-        # The input asks for gradients so that networks with frozen weights are differentiable at the layer, too.
+        # The input requires a gradient, so that a network with frozen weights is differentiable at the layer, too.
         score = scorer(image[None].to(scorer.device).detach().requires_grad_())
         output = _feature_map(outputs, layer)
         (gradient,) = torch.autograd.grad(score.sum(), output, allow_unused=True)
@@ -236,14 +238,14 @@ def activation_and_gradient(scorer: Scorer, image: Tensor, layer: str) -> tuple[
 
 
 def _activation(scorer: Scorer, image: Tensor, module: nn.Module, layer: str) -> Tensor:
-    """What a layer gives for an image, (K, h, w), the last time that a pass reaches it."""
+    """The activation of a layer for an image, (K, h, w), at its last call in the pass."""
     with torch.no_grad(), output_of(module) as outputs:
         scorer.logits(image[None])
     return _whole(_feature_map(outputs, layer)[0])
 
 
 def _layer(scorer: Scorer, image: Tensor, layer: str) -> nn.Module:
-    with evaluating(scorer.model):  # it may take a pass, in which batch norms must learn nothing
+    with evaluating(scorer.model):  # finding it may take a pass, in which batch norms must not learn
         return find_layer(scorer.model, layer, image.to(scorer.device))
 
 
@@ -254,38 +256,38 @@ def _feature_map(outputs: list[Tensor], layer: str) -> Tensor:
 
 
 def _whole(values: Tensor) -> Tensor:
-    """In float32 at least: layers of a network in reduced precision give less."""
+    """The values in float32 at least; a network in reduced precision gives less."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _without(channel: int, output: Tensor) -> Tensor:
-    """The layer's output with zero in a channel."""
+    """The layer's output with one channel set to zero."""
     output = output.clone()
     output[:, channel] = 0
     return output
 
 
 def _map(scorer: Scorer, image: Tensor, weighted: Tensor) -> Tensor:
-    """Weighted channels, (K, h, w), to the positive part of their sum, (H, W)."""
+    """The positive part of the sum of weighted channels (K, h, w), upsampled to (H, W)."""
     return enlarge(torch.relu(weighted.sum(dim=0)), image.shape[1:], pixel_centre(scorer.model))
 
 
 def enlarge(coarse: Tensor, size: tuple[int, ...] | torch.Size, centre: float = 0.5) -> Tensor:
-    """(h, w) to (H, W), linearly, so that every coarse pixel lies where its receptive field has its middle.
+    """Upsample (h, w) linearly to (H, W), each coarse pixel placed at the centre of its receptive field.
 
-    Where the network padded its input to a multiple of its stride, the coarse map covers more than the image: then it
-    is enlarged by the whole factor and cut, so that its pixels keep their places. Where poolings left a rest away, it
-    covers less: then the last pixels are continued.
+    Where the network padded its input to a multiple of its stride, the coarse map covers more than the image: it is
+    upsampled by the whole factor and cropped, so that its pixels keep their places. Where poolings dropped a remainder,
+    it covers less: its last pixels are repeated.
 
     Args:
         coarse: (h, w).
         size: (H, W).
-        centre: where a coarse pixel lies, see :func:`~xaibench.models.layers.pixel_centre`. The usual bilinear
-            enlarging takes 0.5 for granted. With strided 3 × 3 convolutions, whose centre is 0, it would move the map
-            to the right and down by half the factor less half a pixel: 3.5 px at 1/8, more than a thin vessel is wide.
+        centre: position of a coarse pixel, see :func:`~xaibench.models.layers.pixel_centre`. Plain bilinear upsampling
+            assumes 0.5. Strided 3 × 3 convolutions have 0; assuming 0.5 there would shift the map right and down by
+            half the factor less half a pixel: 3.5 px at 1/8, more than a thin vessel is wide.
     """
     height, width = size
-    # A U-Net's resolutions are halvings, and at each its map can exceed the image by less than its total stride.
+    # Resolutions are powers of two, and a padded map exceeds the image by less than the total stride.
     ratio = math.log2(max(height / coarse.shape[0], width / coarse.shape[1]))
     factor, pooled = 2 ** math.ceil(ratio), 2 ** math.floor(ratio)
     full = coarse.shape[0] * factor, coarse.shape[1] * factor
