@@ -1,4 +1,4 @@
-"""Maps no method should lose to: chance, contrast, edges, a vessel filter, the prediction, the truth."""
+"""Controls, maps that no method should lose to: noise, contrast, edges, a vessel filter, the prediction, the labels."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from xaibench.scorer import Scorer
 
 @explainer("random", family="control", control=True, stochastic=True)
 def random(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """Independent uniform noise: chance."""
+    """Independent uniform noise: chance level."""
     return torch.from_numpy(rng.random(tuple(image.shape[1:]), dtype=np.float32))
 
 
 @explainer("uniform", family="control", control=True)
 def uniform(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """The same value everywhere: a map that says nothing, not even by chance."""
+    """The same value everywhere: a map without information."""
     return torch.ones(tuple(image.shape[1:]))
 
 
 @explainer("prediction", family="control", control=True)
 def prediction(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """The network's own probability map: what one sees without explaining anything."""
+    """The network's own probability map: what one sees without an explanation."""
     with torch.inference_mode():
         map_ = scorer.logits(image[None]).sigmoid()[0, 0]
     return map_.clone()
@@ -37,13 +37,13 @@ def prediction(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Te
 
 @explainer("prediction-blurred", family="control", control=True)
 def prediction_blurred(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sigma: float = 5.0) -> Tensor:
-    """The network's probability map under a Gaussian: what a smooth method shows that only knows where vessels are.
+    """The network's probability map under a Gaussian: a smooth map that only knows where vessels are.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        sigma: s.d. of the Gaussian, px at DRIVE's scale.
+        sigma: standard deviation of the Gaussian, px at DRIVE's scale.
 
     Returns:
         (H, W) float32 in [0, 1]; normalised at the border of the field of view, 0 outside it.
@@ -57,10 +57,10 @@ def prediction_blurred(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
 
 @explainer("prediction-of-target", family="control", control=True)
 def prediction_of_target(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """The network's probability where the target is, 0 elsewhere: the question itself as a map.
+    """The network's probability on the target, 0 elsewhere: the question itself as a map.
 
-    The control for targets that are a part of what the network sees, where ``prediction`` marks the other parts, too.
-    Of a target that is made with labels, such as false positives, it shows these as far as the question tells them.
+    The control for targets that are a part of the predicted vessels, where ``prediction`` marks the other parts, too.
+    For a target that depends on labels, such as false positives, it shows the labels as far as the target contains them.
     """
     map_: Tensor = prediction(scorer, image, rng=rng)
     return map_ * scorer.target.mask.to(map_)
@@ -68,16 +68,16 @@ def prediction_of_target(scorer: Scorer, image: Tensor, *, rng: np.random.Genera
 
 @explainer("green-contrast", family="control", control=True)
 def green_contrast(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sigma: float = 15.0) -> Tensor:
-    """Inverted green channel less its background: how much darker a pixel is than its surroundings.
+    """Background of the green channel minus the green channel: how much darker a pixel is than its surroundings.
 
     Args:
         scorer: for its field of view.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        sigma: s.d. of the Gaussian that gives the background, px at DRIVE's scale; wider than the widest vessel.
+        sigma: standard deviation of the Gaussian background, px at DRIVE's scale; wider than the widest vessel.
 
     Returns:
-        (H, W) float32, 0 where a pixel is as bright as its background or brighter.
+        (H, W) float32, >= 0; 0 where a pixel is at least as bright as its background.
     """
     green, fov = image[1].cpu().numpy(), scorer.target.fov.numpy()
     background = blur_inside(green, fov, sigma * scorer.target.scale)
@@ -86,7 +86,7 @@ def green_contrast(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, s
 
 @explainer("frangi", family="control", control=True, paper="frangi1998", library="scikit-image")
 def frangi(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """Vesselness of the green channel at scales of 1 to 4 px of DRIVE: a vessel filter that knows no network.
+    """Vesselness of the green channel at scales of 1 to 4 px of DRIVE: a vessel filter without a network.
 
     Returns:
         (H, W) float32, >= 0; dark tubes on a bright ground are high.
@@ -96,7 +96,7 @@ def frangi(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor
 
 @explainer("sobel", family="control", control=True, library="scikit-image")
 def sobel(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """Edge strength of the green channel: what any edge detector shows.
+    """Edge strength of the green channel.
 
     Returns:
         (H, W) float32, >= 0.
@@ -108,13 +108,13 @@ def sobel(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
 
 @explainer("vessels-oracle", family="control", control=True, sees_labels=True)
 def vessels_oracle(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, case: Case) -> Tensor:
-    """The true vessels, 1 on them and 0 elsewhere: the ceiling of localisation. It sees the labels."""
+    """The labelled vessels, 1 on them and 0 elsewhere: the ceiling of localisation. It sees the labels."""
     return case.vessels.float()
 
 
 @explainer("second-observer", family="control", control=True, sees_labels=True)
 def second_observer(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, case: Case) -> Tensor:
-    """Another person's vessels, 1 on them and 0 elsewhere: how far people agree. It sees the labels.
+    """The second observer's vessels, 1 on them and 0 elsewhere: human agreement. It sees the labels.
 
     Raises:
         Skipped: if the dataset has no second observer.

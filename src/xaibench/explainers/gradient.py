@@ -1,4 +1,4 @@
-"""Gradients of the score with respect to the picture, plain, averaged, along a path, or with a changed ReLU."""
+"""Gradients of the score with respect to the image: plain, averaged, along a path, or with a modified ReLU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xaibench.scorer import Scorer
 
 @explainer("saliency", family="gradient", paper="simonyan2013", library="captum")
 def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """Absolute gradient of the score, the largest of the three colours.
+    """Absolute gradient of the score; the maximum over the three colours.
 
     Args:
         scorer: network and target.
@@ -29,7 +29,7 @@ def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tens
     Returns:
         (H, W) float32, >= 0: logits per unit of intensity.
     """
-    from captum.attr import Saliency  # here and below: a library that takes long to import, when it is needed
+    from captum.attr import Saliency  # here and below: imported on use, since the import takes long
 
     gradient: Tensor = Saliency(scorer).attribute(_leaf(scorer, image), abs=True)
     return gradient[0].amax(0)
@@ -42,14 +42,14 @@ def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tens
     paper="shrikumar2016",
     library="captum",
     known_failures={
-        "planted-evidence": "it says what scaling to black would cost, and the darkest vessel of all is black"
+        "planted-evidence": "it measures the effect of scaling to black, and the darkest vessel is black already"
     },
 )
 def input_x_gradient(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Intensity times gradient, summed over the colours.
 
-    A vessel is dark, so that what matters most is multiplied with the smallest numbers: the map says how far the score
-    would fall, to first order, were the pixel scaled to black.
+    The map says, to first order, how far the score would fall if the pixel were scaled to black. Vessels are dark, so
+    the most important pixels are multiplied with the smallest numbers.
 
     Returns:
         (H, W) float32, signed.
@@ -71,24 +71,24 @@ def input_x_gradient(scorer: Scorer, image: Tensor, *, rng: np.random.Generator)
 def integrated_gradients(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, steps: int = 50, baseline: str = "blur"
 ) -> Tensor:
-    """Gradients averaged along the straight path from a picture without vessels, times the difference.
+    """Gradients averaged along the straight path from a baseline without vessels, times the difference.
 
-    The sum of the map is the score less the baseline's score (completeness, [sundararajan2017]), up to the error of
-    Gauss-Legendre quadrature: under 1 % with 50 steps on the bundled networks. captum would push all steps at once
-    through the network, several gigabytes for a whole fundus image; here they go one by one.
+    The map sums to the score minus the baseline's score (completeness, [sundararajan2017]), up to the error of the
+    Gauss-Legendre quadrature: below 1 % with 50 steps on the bundled networks. By default captum evaluates all steps in
+    one batch, several gigabytes for a fundus image; here they are evaluated one by one.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        steps: points on the path; each costs a pass with its gradient.
-        baseline: where the path starts, see :func:`~xaibench.data.baseline.reference_image`.
+        steps: points on the path; each costs a pass with a gradient.
+        baseline: start of the path, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, summed over the colours, in logits.
 
     Raises:
-        UserError: for an unknown baseline, or no steps.
+        UserError: for an unknown baseline, or fewer than one step.
     """
     from captum.attr import IntegratedGradients
 
@@ -103,24 +103,24 @@ def integrated_gradients(
 def smoothgrad(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 25, noise: float = 0.05
 ) -> Tensor:
-    """Absolute value of the gradient averaged over noisy copies of the picture.
+    """Absolute value of the mean gradient over noisy copies of the image.
 
-    captum's NoiseTunnel over its Saliency averages *absolute* gradients, which no longer cancels what is noise in
-    them; here the signed gradients are averaged first, as in the paper.
+    captum's NoiseTunnel over its default Saliency averages *absolute* gradients, whose noise does not cancel; here the
+    signed gradients are averaged, as in the paper.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used; captum draws from torch's global generator, which ``explain`` seeds.
-        samples: noisy copies; each costs a pass with its gradient.
+        samples: noisy copies; each costs a pass with a gradient.
         noise: standard deviation of the Gaussian noise. The paper's .1 to .2 of the range suit photographs; a thin
-            vessel differs from its surroundings by .03 only, so less is taken here.
+            vessel differs from its surroundings by only .03, so the default is smaller.
 
     Returns:
-        (H, W) float32, >= 0, the largest of the three colours.
+        (H, W) float32, >= 0, the maximum over the three colours.
 
     Raises:
-        UserError: for no samples or negative noise.
+        UserError: for fewer than one sample or negative noise.
     """
     return _noisy_gradient(scorer, image, "smoothgrad", samples, noise).abs().amax(0)
 
@@ -129,9 +129,9 @@ def smoothgrad(
 def smoothgrad_squared(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 25, noise: float = 0.05
 ) -> Tensor:
-    """Square of the gradient averaged over noisy copies of the picture, summed over the colours.
+    """Mean squared gradient over noisy copies of the image, summed over the colours.
 
-    Args, errors: as of ``smoothgrad``.
+    Args and errors as of ``smoothgrad``.
 
     Returns:
         (H, W) float32, >= 0.
@@ -141,25 +141,24 @@ def smoothgrad_squared(
 
 @explainer("expected-gradients", family="gradient", signed=True, stochastic=True, paper="erion2021")
 def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 50) -> Tensor:
-    """Integrated gradients averaged over many baselines, each at one random point of its path; GradientSHAP.
+    """Integrated gradients averaged over many baselines, one random point on each path (GradientSHAP).
 
-    The baselines are the picture blurred to a random degree: there is no set of training images that an explainer may
-    look at, and other eyes' pictures would put their vessels where this one has none. The points of the paths are
-    stratified, one in each of ``samples`` equal parts, which takes most of the variance out of the sum: it is the score
-    less the mean score of the baselines within about 5 % [erion2021; lundberg2017]. captum's and shap's versions push
-    all samples through the network at once.
+    The baselines are the image blurred to a random degree: an explainer sees no training images, and the images of
+    other eyes would add vessels where this one has none. The points on the paths are stratified, one in each of
+    ``samples`` equal intervals, which removes most of the variance of the sum: it equals the score minus the mean score
+    of the baselines within about 5 % [erion2021; lundberg2017]. captum and shap evaluate all samples in one batch.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: decides baselines and points.
-        samples: each costs a pass with its gradient.
+        rng: draws baselines and points.
+        samples: each costs a pass with a gradient.
 
     Returns:
         (H, W) float32, signed, summed over the colours.
 
     Raises:
-        UserError: for no samples.
+        UserError: for fewer than one sample.
     """
     at_least(1, "samples", samples)
     image = image.to(scorer.device)
@@ -174,14 +173,14 @@ def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
 
 @explainer("guided-backprop", family="gradient", paper="springenberg2014")
 def guided_backprop(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """Gradient that passes a ReLU only where it is positive and the ReLU was open.
+    """Gradient that passes a ReLU only where both the gradient and the ReLU's input are positive.
 
-    The rule is put on the ReLU *function*: a hook on modules, as captum has it, misses activations called as functions
-    and mixes up a module that the network uses twice. Known to be nearly the same whatever the weights are
-    [adebayo2018].
+    The rule replaces the ReLU *function*: a hook on modules, as in captum, misses activations called as functions and
+    confuses the calls of a module that is used twice. The map is known to change little when the weights are
+    randomised [adebayo2018].
 
     Returns:
-        (H, W) float32, >= 0: absolute value, the largest of the three colours.
+        (H, W) float32, >= 0: absolute value, the maximum over the three colours.
 
     Raises:
         Skipped: if the network has no ReLU.
@@ -191,10 +190,10 @@ def guided_backprop(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) 
 
 @explainer("deconvolution", family="gradient", paper="zeiler2014")
 def deconvolution(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """Gradient that passes a ReLU only where it is positive, open or not.
+    """Gradient that passes a ReLU only where the gradient is positive, whatever the ReLU's input.
 
     Returns:
-        (H, W) float32, >= 0: absolute value, the largest of the three colours.
+        (H, W) float32, >= 0: absolute value, the maximum over the three colours.
 
     Raises:
         Skipped: if the network has no ReLU.
@@ -210,7 +209,7 @@ def guided_gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, l
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        layer: of Grad-CAM.
+        layer: the layer of Grad-CAM.
 
     Returns:
         (H, W) float32, >= 0.
@@ -224,7 +223,7 @@ def guided_gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, l
 
 
 def _leaf(scorer: Scorer, image: Tensor) -> Tensor:
-    """(1, 3, H, W), asking for gradients; captum would set that itself, and warn."""
+    """(1, 3, H, W) that requires a gradient; captum would set that itself and warn."""
     return image[None].detach().to(scorer.device).requires_grad_()
 
 
@@ -266,11 +265,11 @@ class _PositiveGradient(torch.autograd.Function):
 
 
 def _with_relu(scorer: Scorer, image: Tensor, *, open_only: bool) -> Tensor:
-    """(3, H, W) gradient of the score with the rule on every ReLU."""
+    """(3, H, W) gradient of the score with the modified ReLU."""
     rules = Rules({"relu": lambda _function, x, **_: _PositiveGradient.apply(x, open_only)})
     leaf = _leaf(scorer, image)
     score = scorer.reduce(logits_by(rules, scorer, leaf))
     if "relu" not in rules.met:
-        raise Skipped("the network has no ReLU, for which alone the rule is defined")
+        raise Skipped("the network has no ReLU, the only activation for which the rule is defined")
     (gradient,) = torch.autograd.grad(score.sum(), leaf)
     return gradient[0]

@@ -1,4 +1,4 @@
-"""A linear model of the score in the presence of regions, fitted around the picture."""
+"""LIME: a linear model of the score in the presence of regions, fitted around the image."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def lime(
     regions: str = "slic",
     baseline: str = "blur",
 ) -> Tensor:
-    """Weights of a ridge regression of the score on which superpixels are present (LIME).
+    """Weights of a ridge regression of the score on the presence of superpixels (LIME).
 
-    Random coalitions, each region present with probability ½, weighted by their cosine similarity to the whole picture
-    (kernel width .25), and lime's ridge regression (penalty 1) with no features left out [ribeiro2016]. The penalty
+    Random coalitions contain each region with probability ½ and are weighted by their cosine similarity to the whole
+    image (kernel width .25); lime's ridge regression has penalty 1 and keeps all features [ribeiro2016]. The penalty
     shrinks the weights by a share of about 4 / (samples × mean kernel weight), 2 % by default.
 
-    lime hides a region by its mean colour unless told otherwise. Superpixels follow vessels, and a region that is a
-    vessel has a vessel's mean colour, so hiding it would leave it where it is; here a baseline hides it. lime is given
-    the regions as the pixels of a small picture, since it makes full copies of a picture, region by region, for every
-    pass. It draws a progress bar that cannot be turned off; it is taken out while lime works.
+    By default lime hides a region with its mean colour. Superpixels follow vessels, and a region that is a vessel keeps
+    its colour then, so hiding would change nothing; here a baseline hides it. lime receives the regions as the pixels
+    of a small image, since it makes a full copy of its image for every pass. Its progress bar has no switch and is
+    removed while lime works.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: decides the coalitions.
-        segments: about how many superpixels.
+        rng: draws the coalitions.
+        segments: approximate number of superpixels.
         samples: coalitions, the full one among them; each costs a pass.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.data.baseline.reference_image`.
+        baseline: the reference that hides a region, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's weight is shared evenly by its pixels.
 
     Raises:
-        UserError: for unknown regions or baseline, no segments, or less than two samples.
+        UserError: for unknown regions or baseline, fewer than one segment, or fewer than two samples.
     """
     at_least(2, "samples", samples)
     labels, count, value = region_game(scorer, image, segments, regions, baseline)
@@ -59,14 +59,14 @@ def lime(
 
         method = LimeImageExplainer(feature_selection="none", random_state=int(rng.integers(2**31)))
         explanation = method.explain_instance(
-            np.ones((1, count, 3)),  # a picture of one pixel per region, white where it is present
-            lambda pictures: value(pictures[:, 0, :, 0])[:, None],
+            np.ones((1, count, 3)),  # an image of one pixel per region, white where the region is present
+            lambda images: value(images[:, 0, :, 0])[:, None],
             labels=(0,),
             top_labels=None,
             hide_color=0,
             num_samples=samples,
-            batch_size=samples,  # of small pictures; the game makes the large ones, a few at a time
-            segmentation_fn=lambda picture: np.arange(count)[None],
+            batch_size=samples,  # of small images; the game makes the large ones, a few at a time
+            segmentation_fn=lambda small: np.arange(count)[None],
         )
     weights = np.zeros(count)
     for region, weight in explanation.local_exp[0]:
@@ -76,6 +76,7 @@ def lime(
 
 @contextmanager
 def _without_bar() -> Iterator[None]:
+    """lime without its progress bar."""
     from lime import lime_image
 
     bar = lime_image.tqdm

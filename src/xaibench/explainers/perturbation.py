@@ -1,4 +1,4 @@
-"""Hide parts of the picture and watch the score: windows, regions, random masks, and a mask that is learned."""
+"""Perturbation of the image: the score under hidden windows, regions, random masks, and a learned mask."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from xaibench.scorer import Scorer
 from xaibench.scorer.coalition_game import region_game
 from xaibench.scorer.local_forward import Box
 
-RATE = 0.05  # of Adam, in units of the mask
-LEVELS = 1000  # of a mask's values, beyond which they count as the same
-AREA_WEIGHT = (3.0, 300.0)  # of the area's penalty in units of the score to be kept, in the first and the last step
+RATE = 0.05  # learning rate of Adam, in units of the mask
+LEVELS = 1000  # quantisation of mask values; values in one level count as equal
+AREA_WEIGHT = (3.0, 300.0)  # weight of the area penalty in the first and last step, in units of the score to keep
 
 
 @explainer("occlusion", family="perturbation", signed=True, paper="zeiler2014")
@@ -31,11 +31,10 @@ def occlusion(
     stride: int = 32,
     baseline: str = "blur",
 ) -> Tensor:
-    """How far the score falls when a square window is hidden, averaged over the windows a pixel lies in.
+    """Fall of the score when a square window is hidden, averaged over the windows that contain a pixel.
 
-    Positive where hiding lowers the score [zeiler2014]. The windows are those of captum's ``Occlusion``, and the map
-    agrees with its map; but a window is scored by a crop around it where the network is local, and windows outside the
-    field of view hide nothing and cost no pass.
+    Positive where hiding lowers the score [zeiler2014]. Windows and map agree with captum's ``Occlusion``. But a window
+    is scored by a crop around it where the network is local, and windows outside the field of view cost no pass.
 
     Args:
         scorer: network and target.
@@ -43,19 +42,19 @@ def occlusion(
         rng: not used.
         patch: side of the window, px.
         stride: step of the window, px, no larger than the patch.
-        baseline: what hides, see :func:`~xaibench.data.baseline.reference_image`.
+        baseline: the reference that hides, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits, 0 outside the field of view.
 
     Raises:
-        UserError: for an unknown baseline, a patch larger than the picture, or a stride that leaves gaps.
+        UserError: for an unknown baseline, a patch larger than the image, or a stride that leaves gaps.
     """
     at_least(1, "patch", patch)
     at_least(1, "stride", stride)
     if patch > min(image.shape[1:]):
         size = " × ".join(map(str, image.shape[:0:-1]))
-        raise UserError(f"patch={patch} is larger than the picture, {size} px.", "Give a smaller patch.")
+        raise UserError(f"patch={patch} is larger than the image, {size} px.", "Give a smaller patch.")
     if stride > patch:
         raise UserError(f"stride={stride} is larger than patch={patch} and leaves gaps.", f"Give at most {patch}.")
     fov, (height, width) = scorer.target.fov, image.shape[1:]
@@ -65,7 +64,7 @@ def occlusion(
         for top in _steps(height, patch, stride)
         for left in _steps(width, patch, stride)
     ]
-    hiding = [w for w in windows if fov[w.slices].any()]  # outside the field of view the reference is the picture
+    hiding = [w for w in windows if fov[w.slices].any()]  # outside the field of view the reference equals the image
     whole = scorer.unchanged(near)
     values = scorer.together_near(near, ((w, reference[(..., *w.slices)]) for w in hiding))
     total, count = np.zeros((2, height, width))
@@ -77,7 +76,7 @@ def occlusion(
 
 
 def _steps(length: int, patch: int, stride: int) -> range:
-    """Where windows begin along an axis; the last ones may be cut off by the end of the picture."""
+    """Starts of the windows along an axis; the border of the image may cut the last one."""
     return range(0, -(-(length - patch) // stride) * stride + 1, stride)
 
 
@@ -91,18 +90,18 @@ def feature_ablation(
     regions: str = "slic",
     baseline: str = "blur",
 ) -> Tensor:
-    """How far the score falls when one superpixel is hidden, all others present.
+    """Fall of the score when one superpixel is hidden and all others are present.
 
-    A pass per superpixel and one for the picture [robniksikonja2008]. captum is given the game and not the picture,
-    of which it would make a masked copy and a mask for every pass.
+    One pass per superpixel and one for the image [robniksikonja2008]. captum receives the coalition game instead of the
+    image, so that it does not make a masked copy and a mask of the image for every pass.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        segments: about how many superpixels.
+        segments: approximate number of superpixels.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.data.baseline.reference_image`.
+        baseline: the reference that hides a region, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
@@ -129,27 +128,27 @@ def rise(
     keep: float = 0.5,
     baseline: str = "blur",
 ) -> Tensor:
-    """How much higher the score is on average when a pixel is kept by a random smooth mask (RISE).
+    """Mean rise of the score when a random smooth mask keeps a pixel (RISE).
 
-    The masks are grids of 0 and 1, shifted at random and enlarged linearly [petsiuk2018]. At each pixel the map is the
+    The masks are grids of 0 and 1, shifted at random and upsampled linearly [petsiuk2018]. At each pixel the map is the
     mean of score - mean score, weighted by the masks' values there:  Σ (s_i - s̄) M_i / Σ M_i.  The paper has
-    Σ s_i M_i / (samples × keep), which suits probabilities: a logit has no natural zero, its offset would appear in the
-    map as the pattern of how often each pixel happened to be kept. The paper hides by black; here a baseline hides.
+    Σ s_i M_i / (samples × keep), which suits probabilities. A logit has no natural zero: its offset would show in the
+    map as the pattern of how often each pixel was kept. The paper hides with black; here a baseline hides.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: decides the masks.
-        samples: masks; each costs a pass.
-        cell: side of a cell of the grid, px; the map is no finer, and noisier the smaller it is.
+        rng: draws the masks.
+        samples: number of masks; each costs a pass.
+        cell: side of a grid cell, px: the resolution of the map; smaller cells give noisier maps.
         keep: probability that a cell is kept, in (0, 1).
-        baseline: what hides, see :func:`~xaibench.data.baseline.reference_image`.
+        baseline: the reference that hides, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits, 0 outside the field of view.
 
     Raises:
-        UserError: for an unknown baseline, less than two samples, cells of no size, or ``keep`` outside (0, 1).
+        UserError: for an unknown baseline, fewer than two samples, a cell below 1 px, or ``keep`` outside (0, 1).
     """
     at_least(2, "samples", samples)
     at_least(1, "cell", cell)
@@ -158,7 +157,7 @@ def rise(
     reference = scorer.reference(baseline, image)
     draws = [_draw_grid(fov.shape, cell, keep, rng) for _ in range(samples)]
 
-    # Not by NumPy, whose threads would still wait for more to multiply while the network's compute.
+    # In torch: NumPy's BLAS threads would keep spinning while the network computes.
     def masks() -> Iterator[Tensor]:
         for grid, shift in draws:
             y, x = (torch.from_numpy(hats(n, cell, s)) for n, s in zip(fov.shape, shift, strict=True))
@@ -179,13 +178,13 @@ def rise(
 def _draw_grid(
     size: tuple[int, ...], cell: int, keep: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which nodes are kept, and by how much the grid is shifted up and left, px."""
+    """The nodes that are kept, and the shift of the grid up and left, px."""
     shift = rng.uniform(0, cell, 2)
     return (rng.random([hats(n, cell).shape[1] for n in size]) < keep).astype(np.float64), shift
 
 
 def hats(size: int, cell: int, shift: float = 0.0) -> np.ndarray:
-    """Linear interpolation from nodes ``cell`` px apart to pixels, as a matrix; of a grid it enlarges one axis.
+    """Matrix of the linear interpolation from nodes ``cell`` px apart to pixels, along one axis.
 
     Args:
         size: pixels.
@@ -216,30 +215,29 @@ def extremal(
     cell: int = 8,
     baseline: str = "blur",
 ) -> Tensor:
-    """The smooth mask of a given area that, when all else is blurred, keeps the score highest.
+    """The smooth mask of a given area that keeps the score highest while the rest is blurred.
 
-    The mask blends the picture into its blurred version. It is learned by Adam: it maximises the score, divided by the
-    score that there is to keep, less a growing penalty on the area [fong2019]: the mean square of mask less ideal,
-    which is 1 on the share ``area`` of the field of view where the mask is highest and 0 elsewhere. Where the mask is
-    the same, as it is everywhere at first, the ideal is the mean over all orders: sorting, as in the paper, chooses by
-    place, and the mask then stays in the band of the picture in which it was made to begin. The mask is smooth by
-    construction, as the linear enlargement of a grid; the paper takes a smooth maximum of shifted kernels to that end.
+    The mask blends the image with its baseline. Adam maximises the score, divided by the score that can be kept, minus
+    a growing area penalty [fong2019]: the mean squared difference between the mask and an ideal that is 1 on the share
+    ``area`` of the field of view where the mask is highest, and 0 elsewhere. Among equal mask values, as at the start,
+    the ideal is the mean over all orders: sorting, as in the paper, breaks ties by position, and the mask then stays in
+    the band of the image where it started. The mask is smooth by construction, as the linear upsampling of a grid; the
+    paper uses a smooth maximum of shifted kernels.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
         area: share of the field of view to keep, in (0, 1).
-        steps: of Adam; each costs a pass with its gradient.
-        cell: distance of the grid's nodes, px; the mask is no finer.
-        baseline: what hides, see :func:`~xaibench.data.baseline.reference_image`.
+        steps: steps of Adam; each costs a pass with a gradient.
+        cell: distance of the grid's nodes, px: the resolution of the mask.
+        baseline: the reference that hides, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
-        (H, W) float32 in [0, 1], 0 outside the field of view; all 0 if the baseline has the picture's score, so that
-        there is nothing to keep.
+        (H, W) float32 in [0, 1], 0 outside the field of view; all 0 if image and baseline have the same score.
 
     Raises:
-        UserError: for an unknown baseline, no steps, cells of no size, or ``area`` outside (0, 1).
+        UserError: for an unknown baseline, fewer than one step, a cell below 1 px, or ``area`` outside (0, 1).
     """
     at_least(1, "steps", steps)
     at_least(1, "cell", cell)
@@ -272,7 +270,7 @@ def extremal(
 
 
 def _ideal(mask: Tensor, area: float) -> Tensor:
-    """1 on the share ``area`` of highest values, 0 elsewhere, shared by values that are nearly the same; (n,)."""
+    """(n,) 1 on the share ``area`` of highest values and 0 elsewhere; values of one level share theirs."""
     levels = (mask * LEVELS).round().long().clamp(0, LEVELS)
     count = torch.bincount(levels, minlength=LEVELS + 1).double()
     above = count.flip(0).cumsum(0).flip(0) - count

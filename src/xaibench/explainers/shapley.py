@@ -1,8 +1,8 @@
-"""Shapley values of regions: what each adds to the score, averaged over the orders in which they could join.
+"""Shapley values of regions: the mean contribution of a region over all orders of joining.
 
-A fundus image has a million values, and a Shapley value of each would need a network pass per value and order. So the
-players are regions, hidden by a reference picture, and the libraries see a game of some dozens of players instead of
-an image: they hold vectors of 0 and 1 in memory, and no batches of pictures.
+A fundus image has a million values, and their Shapley values would need a pass per value and order. So the players are
+regions, hidden by a reference image. The libraries see a game of some dozens of players instead of an image: they hold
+vectors of 0 and 1 in memory, not batches of images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 from xaibench.scorer.coalition_game import game, region_game
 
-LEAF = 64  # px, the area below which partition-shap divides no further
+LEAF = 64  # px, the area below which partition-shap does not divide a part
 
 
 @explainer(
@@ -45,34 +45,34 @@ def kernel_shap(
     regions: str = "slic",
     baseline: str = "blur",
 ) -> Tensor:
-    """Shapley values of superpixels by a weighted regression on the scores of sampled coalitions (Kernel SHAP).
+    """Shapley values of superpixels by weighted regression on the scores of sampled coalitions (Kernel SHAP).
 
-    The regression's weights are those for which it gives the Shapley values where all coalitions are sampled, and its
-    sum is held at the score less the baseline's score [lundberg2017, theorem 2]. shap's default keeps the ten most
-    important players and sets the others to 0; here all are kept.
+    With all coalitions sampled the regression gives the exact Shapley values; its sum is constrained to the score minus
+    the baseline's score [lundberg2017, theorem 2]. By default shap keeps the ten most important players and sets the
+    others to 0; here all are kept.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used; shap draws from numpy's global generator, which ``explain`` seeds.
-        segments: about how many superpixels.
-        samples: coalitions besides the empty and the full one; each costs a pass. All are taken, and the result is
-            exact, where there are no more of them.
+        segments: approximate number of superpixels.
+        samples: coalitions besides the empty and the full one; each costs a pass. If there are no more coalitions
+            than this, all are taken and the result is exact.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.data.baseline.reference_image`.
+        baseline: the reference that hides a region, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
 
     Raises:
-        UserError: for unknown regions or baseline, no segments, or too few samples to tell the regions apart.
+        UserError: for unknown regions or baseline, fewer than one segment, or too few samples for a unique solution.
     """
     labels, count, value = region_game(scorer, image, segments, regions, baseline)
     few = UserError(
         f"samples={samples} cannot tell {count} regions apart.",
         f"Give at least {4 * count} samples, better ten per region, or fewer segments.",
     )
-    # Coalitions come in pairs with their complements, which say the same of the count - 1 unknowns.
+    # A coalition and its complement give the same equation in the count - 1 unknowns.
     if samples < min(2 * (count - 1), 2**count - 2):
         raise few
     with _quietly():
@@ -80,7 +80,7 @@ def kernel_shap(
 
         method = shap.KernelExplainer(value, np.zeros((1, count)))
         values = method.shap_values(np.ones(count), nsamples=samples, l1_reg=False, silent=True)
-    # What was drawn can leave the regression undetermined; shap then gives numbers of any size.
+    # The drawn coalitions can leave the regression underdetermined; shap then returns arbitrary numbers.
     if count > 1 and np.linalg.matrix_rank(method.maskMatrix[:, 1:] - method.maskMatrix[:, :1]) < count - 1:
         raise few
     return spread(values, labels, scorer.target.fov)
@@ -105,26 +105,26 @@ def shapley_sampling(
     regions: str = "slic",
     baseline: str = "blur",
 ) -> Tensor:
-    """Shapley values of superpixels by adding them one after the other in random orders [castro2009; strumbelj2010].
+    """Shapley values of superpixels, estimated from random orders of joining [castro2009; strumbelj2010].
 
-    A region's value is the mean of what the score rises by when it joins. Each order sums to the score less the
-    baseline's score, so that the map does, too. captum is given the game and not the picture, of which it would make a
-    masked copy and a mask for every pass.
+    A region's value is the mean rise of the score when it joins. Each order sums to the score minus the baseline's
+    score, and so does the map. captum receives the coalition game instead of the image, so that it does not make a
+    masked copy and a mask of the image for every pass.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used; captum draws from torch's global generator, which ``explain`` seeds.
-        segments: about how many superpixels.
-        permutations: random orders; each costs about as many passes as there are superpixels.
+        segments: approximate number of superpixels.
+        permutations: random orders; each costs about one pass per superpixel.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
-        baseline: what hides a region, see :func:`~xaibench.data.baseline.reference_image`.
+        baseline: the reference that hides a region, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits; each region's value is shared evenly by its pixels.
 
     Raises:
-        UserError: for unknown regions or baseline, no segments or no permutations.
+        UserError: for unknown regions or baseline, fewer than one segment or permutation.
     """
     from captum.attr import ShapleyValueSampling
 
@@ -139,29 +139,29 @@ def shapley_sampling(
 def partition_shap(
     scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 300, baseline: str = "blur"
 ) -> Tensor:
-    """Owen values of a field of view that is halved again and again where the score changes most (Partition SHAP).
+    """Owen values of the field of view, halved recursively where the score changes most (Partition SHAP).
 
-    The field of view is halved across its longer side, each half again, and so on: a part shares its value with its
-    sibling as two players would, with the rest of the picture hidden and shown [owen1977; lundberg2020]. Passes go
-    where halving changes the score most, so that regions are small where it matters. It sums to the score less the
+    The field of view is halved across its longer side, each half again, and so on. A part shares its value with its
+    sibling as two players would, with the rest of the image hidden and shown [owen1977; lundberg2020]. Passes go where
+    halving changes the score most, so regions are small where it matters. The map sums to the score minus the
     baseline's score.
 
-    shap's own image masker makes a player of every value: it divides the black surround, too, and at last the colours
+    shap's own image masker makes every value a player: it also divides the black surround and, in the end, the colours
     of a pixel, and holds half a gigabyte of masks for a DRIVE image. Here the players are 2^k equal parts of the field
-    of view of about 8 × 8 px, in all colours. shap breaks ties by chance; that chance is held fixed.
+    of view of about 8 × 8 px, in all colours. shap breaks ties at random; its seed is fixed here.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        samples: passes.
-        baseline: what hides a part, see :func:`~xaibench.data.baseline.reference_image`.
+        samples: number of passes.
+        baseline: the reference that hides a part, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, in logits.
 
     Raises:
-        UserError: for an unknown baseline, or less than four samples.
+        UserError: for an unknown baseline, or fewer than four samples.
     """
     at_least(4, "samples", samples)
     fov = scorer.target.fov
@@ -169,7 +169,7 @@ def partition_shap(
     value = game(scorer, image, scorer.reference(baseline, image), labels)
     if count == 1:
         return spread(np.diff(value(np.array([[0], [1]]))), labels, fov)
-    with _quietly(), _fixed_chance():
+    with _quietly(), _fixed_global_seed():
         import shap
 
         method = shap.PartitionExplainer(value, shap.maskers.Partition(np.zeros((1, count)), clustering=_tree(count)))
@@ -178,7 +178,7 @@ def partition_shap(
 
 
 def halvings(fov: np.ndarray) -> tuple[np.ndarray, int]:
-    """Cut the field of view into 2^k parts of the same area within a pixel, by halving across the longer side.
+    """Cut the field of view into 2^k parts of equal area (within one pixel), halving across the longer side.
 
     Args:
         fov: (H, W) bool.
@@ -207,24 +207,24 @@ def _halve(part: np.ndarray, pixels: np.ndarray) -> list[np.ndarray]:
 
 
 def _tree(count: int) -> np.ndarray:
-    """(count - 1, 4): of each inner node its two children, a distance (any that is not negative), and its leaves."""
-    children = np.arange(2 * (count - 1)).reshape(-1, 2)  # level by level, a pair after the other
+    """(count - 1, 4): for each inner node its two children, a distance (any >= 0), and its number of leaves."""
+    children = np.arange(2 * (count - 1)).reshape(-1, 2)  # level by level, pair by pair
     size = np.concatenate([np.full(count >> k, 2**k) for k in range(1, count.bit_length())])
     return np.column_stack([children, np.ones(count - 1), size]).astype(np.float64)
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without warnings: shap's import and numba's compiler warn of what no user can change."""
+    """Suppress warnings of shap's import and of numba's compiler, which no user can act on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 @contextmanager
-def _fixed_chance() -> Iterator[None]:
-    """Numpy's global generator, always at the same state inside the block, and as it was afterwards."""
-    before: Any = np.random.get_state()  # noqa: NPY002 - it is the one that the library draws from
+def _fixed_global_seed() -> Iterator[None]:
+    """NumPy's global generator with a fixed seed inside the block; its state is restored afterwards."""
+    before: Any = np.random.get_state()  # noqa: NPY002 - the generator that shap uses
     np.random.seed(0)  # noqa: NPY002
     try:
         yield
