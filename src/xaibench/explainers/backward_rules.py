@@ -1,9 +1,9 @@
-"""Backward rules of one's own for a network's operations, whichever way the network calls them.
+"""Custom backward rules for a network's operations, whether it calls them as modules or as functions.
 
-Libraries hang such rules on modules. That fails on many a segmentation network: an activation module that is used
-twice overwrites what was stored of its first use, activations called as functions are never seen, in-place ones change
-what was stored, and skip connections and gates are no modules at all. Here the functions themselves are intercepted
-while the network runs, so that it makes no difference how they are called.
+Libraries attach such rules to modules. That fails on many segmentation networks: an activation module that is called
+twice overwrites its stored state, activations called as functions are not seen, in-place activations change what was
+stored, and skip connections and gates are not modules. Here the functions themselves are intercepted while the network
+runs.
 """
 
 from __future__ import annotations
@@ -29,66 +29,67 @@ ELEMENTWISE = (
     *("sigmoid", "tanh", "hardtanh", "relu6", "hardswish", "hardsigmoid", "logsigmoid", "exp", "log", "sqrt", "rsqrt"),
 )
 PRODUCTS = ("mul", "multiply", "rmul", "imul")
-TOLERANCE = 0.05  # of what a map must sum to, by which it may miss it
-# Of the largest logit, to which the network must give the same with its operations replaced: it does to 1e-5, and in
-# bfloat16, where another order of operations rounds otherwise, to 2e-2; what is not seen at all makes tenths.
+TOLERANCE = 0.05  # relative error that the sum of a map may have
+# Share of the largest logit by which replaced operations may change the logits. Observed: 1e-5 in float32, 2e-2 in
+# bfloat16 (another order of operations rounds differently), tenths where an operation is not seen.
 _AGREE = 0.05
 _OPERATORS = frozenset(f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "pow"))
-_followed: Remembered[set[frozenset[str]]] = Remembered()  # names of the rules with which it gives the same
+_followed: Remembered[set[frozenset[str]]] = Remembered()  # names of the rules under which the logits agree
 
 
 def logits_by(rules: Rules, scorer: Scorer, images: Tensor) -> Tensor:
-    """(N, 1, H, W) logits, in one pass, with the network's operations replaced by rules.
+    """(N, 1, H, W) logits of one pass with the network's operations replaced by rules.
 
-    Weights ask for no gradients meanwhile, so that only what depends on the picture does.
+    Weights require no gradients meanwhile, so that only tensors computed from the image do.
 
     Args:
-        rules: not yet entered.
-        scorer: whose network.
-        images: (N, 3, H, W), which ask for gradients.
+        rules: rules that are not entered yet.
+        scorer: the scorer of the network.
+        images: (N, 3, H, W) that require gradients.
 
     Raises:
-        Skipped: if the logits are others than the network's own, since something in it is not seen by rules, such as
-            what works in place on a view. Looked at once per network and kind of rules.
+        Skipped: if the logits differ from the network's own, because the rules miss an operation, such as an in-place
+            operation on a view. Checked once per network and set of rules.
     """
     with torch.enable_grad(), _frozen(scorer.model):
-        picture = images * 1  # no leaf, which would count as a constant
+        picture = images * 1  # not a leaf: leaves count as constants
         with rules:
             logits: Tensor = rules.now(scorer.logits(picture))
     followed = _followed.of(scorer.model, set)
     if rules.names not in followed:
-        with torch.inference_mode(), evaluating(scorer.model):  # charged to nobody
+        with torch.inference_mode(), evaluating(scorer.model):  # not counted as a pass
             plain = scorer.model(images.detach())
         if not (logits.detach() - plain).abs().max() <= _AGREE * plain.abs().max() + 1e-6:
-            raise Skipped("the network gives something else when its operations are followed one by one")
+            raise Skipped("the network's logits change when its operations are replaced one by one")
         followed.add(rules.names)
     return logits
 
 
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
-    asking = [weight for weight in model.parameters() if weight.requires_grad]
-    for weight in asking:
+    """The network with weights that require no gradients."""
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    for weight in trainable:
         weight.requires_grad_(False)
     try:
         yield
     finally:
-        for weight in asking:
+        for weight in trainable:
             weight.requires_grad_(True)
 
 
 class Rules(TorchFunctionMode):
-    """While this block runs, functions are replaced by rules, found by the function's name.
+    """A context manager that replaces functions by rules, looked up by the function's name.
 
-    ``relu`` stands for ``torch.relu``, ``Tensor.relu_``, ``F.relu`` and ``nn.ReLU`` alike, ``add`` and ``iadd`` for
-    ``+`` and ``+=``. What works in place need not be told apart by the rule, which gives a new tensor: wherever the old
-    one is used from then on, the new one is. Nothing stays behind after the block.
+    ``relu`` stands for ``torch.relu``, ``Tensor.relu_``, ``F.relu`` and ``nn.ReLU``; ``add`` and ``iadd`` stand for
+    ``+`` and ``+=``. A rule returns a new tensor, also for an in-place function: from then on the new tensor is used
+    wherever the network uses the overwritten one. Nothing remains after the block.
 
     Args:
-        rules: name to rule; a rule is given the function that it stands for, and the arguments.
+        rules: name to rule; a rule receives the function that it replaces, and the arguments.
 
     Attributes:
-        met: the names that were replaced at least once.
+        met: names that were replaced at least once.
         names: all names.
     """
 
@@ -97,7 +98,7 @@ class Rules(TorchFunctionMode):
         self.met: set[str] = set()
         self.names = frozenset(rules)
         self._rules = rules
-        self._instead: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}  # by id, as long as the old one lives
+        self._instead: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}  # by id, while the old tensor lives
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
@@ -122,7 +123,7 @@ class Rules(TorchFunctionMode):
         self._instead.clear()
 
     def now(self, value: Any) -> Any:
-        """The value, with what was overwritten within this block replaced by what it would hold now."""
+        """The value, with tensors that were overwritten in this block replaced by their current content."""
         if not self._instead:
             return value
         if isinstance(value, Tensor):
@@ -130,31 +131,36 @@ class Rules(TorchFunctionMode):
             return value if old is None or old() is not value else new
         if isinstance(value, dict):
             return {key: self.now(each) for key, each in value.items()}
-        # A torch.Size, say, is a tuple that holds no tensors.
+        # Exact types: a torch.Size is a tuple without tensors.
         return type(value)(map(self.now, value)) if type(value) in (list, tuple) else value
 
 
 def _works_in_place(name: str, kwargs: Mapping[str, Any]) -> bool:
-    """Whether a function of that name overwrites its first argument, as ``relu_``, ``+=`` or ``inplace=True`` do."""
+    """Whether the function overwrites its first argument, as ``relu_``, ``+=`` and ``inplace=True`` do."""
     return (name.endswith("_") and not name.endswith("__")) or name in _OPERATORS or bool(kwargs.get("inplace"))
 
 
 def out_of_place(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of an activation, told not to work in place: the input is still needed."""
+    """The keyword arguments of an activation with ``inplace`` off: its input is still needed."""
     return {**kwargs, "inplace": False} if "inplace" in kwargs else kwargs
 
 
 def depends(value: Any) -> bool:
-    """Whether it is computed from the picture; within :func:`logits_by` weights and constants are not."""
+    """Whether a value is computed from the image; in :func:`logits_by` weights and constants are not."""
     return isinstance(value, Tensor) and value.requires_grad and not value.is_leaf
 
 
 def check_sum(map_: Tensor, wanted: float, what: str) -> None:
-    """Holds what was handed back to the pixels against what there was to hand out.
+    """Check that a map sums to the attributed total.
+
+    Args:
+        map_: (H, W).
+        wanted: the total.
+        what: words before the total in the message, such as ``"the score is"``.
 
     Raises:
-        Skipped: if the map's sum misses it by over 5 %, and a thousandth of Σ|map| for what rounding leaves where the
-            score is near 0, since the network has operations without a rule.
+        Skipped: if the sum misses the total by more than 5 % plus .001 Σ|map| (rounding, where the score is near 0):
+            then the network has operations without a rule.
     """
     total, size = float(map_.double().sum()), float(map_.abs().double().sum())
     if not abs(total - wanted) <= TOLERANCE * abs(wanted) + 1e-3 * size + 1e-6:

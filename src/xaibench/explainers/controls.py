@@ -60,7 +60,7 @@ def prediction_of_target(scorer: Scorer, image: Tensor, *, rng: np.random.Genera
     """The network's probability on the target, 0 elsewhere: the question itself as a map.
 
     The control for targets that are a part of the predicted vessels, where ``prediction`` marks the other parts, too.
-    For a target that depends on labels, such as false positives, it shows the labels as far as the target contains them.
+    For a target that depends on labels, such as false positives, it shows the labels that the target contains.
     """
     map_: Tensor = prediction(scorer, image, rng=rng)
     return map_ * scorer.target.mask.to(map_)

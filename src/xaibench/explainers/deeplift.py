@@ -1,4 +1,4 @@
-"""DeepLIFT and Deep SHAP: contributions by finite differences from a reference, operation by operation."""
+"""DeepLIFT and Deep SHAP: contributions by finite differences from a baseline, operation by operation."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from xaibench.scorer import Scorer
 
 @explainer("deeplift", family="gradient", signed=True, paper="shrikumar2017", sums_to="difference")
 def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baseline: str = "blur") -> Tensor:
-    """Contributions to the difference from a reference, by the rescale rule.
+    """Contributions to the difference from a baseline, by the rescale rule (DeepLIFT).
 
-    Picture and reference go through the network side by side. Going back, a linear operation hands on its multipliers
-    as in a gradient, and a nonlinearity has (difference of outputs) / (difference of inputs) for its slope. Products of
-    two features (attention gates) are shared by the mean of both pictures, maximum poolings between the two winners,
-    and group, instance and layer norms are taken apart into such steps, so that the map sums to the difference of the
-    scores within rounding, far below 1 %. captum's DeepLift stores what it needs in the modules: it goes wrong where an
-    activation module serves twice, and doesn't see functions, gates and norms over the picture.
+    Image and baseline pass through the network as one batch. In the backward pass a linear operation propagates its
+    multipliers as a gradient does, and a nonlinearity has the slope (difference of outputs) / (difference of inputs).
+    Products of two features (attention gates) are split by the mean factors of both images, maximum poolings between
+    the two winners, and group, instance and layer norms are decomposed into such steps. So the map sums to the
+    difference of the scores within rounding, far below 1 %. captum's DeepLift stores its state in the modules: it is
+    wrong where an activation module is called twice, and it does not see functions, gates and norms over the image.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        baseline: the reference, see :func:`~xaibench.data.baseline.reference_image`.
+        baseline: the reference image, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:
         (H, W) float32, signed, summed over the colours, in logits.
 
     Raises:
         UserError: for an unknown baseline.
-        Skipped: if the contributions miss the difference of the scores by over 5 %, since the network has operations
+        Skipped: if the contributions miss the difference of the scores by over 5 %, because the network has operations
             without a rule.
     """
     return contributions(scorer, image.to(scorer.device), scorer.reference(baseline, image))
@@ -55,23 +55,23 @@ def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baselin
 
 @explainer("deep-shap", family="shapley", signed=True, stochastic=True, paper="lundberg2017")
 def deep_shap(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 10) -> Tensor:
-    """DeepLIFT averaged over references: an approximation of Shapley values of pixels (section 4.2 of the paper).
+    """DeepLIFT averaged over baselines: approximate Shapley values of pixels (section 4.2 of the paper).
 
-    The references are the picture blurred to random degrees, as in ``expected-gradients``. shap's DeepExplainer stores
-    what it needs in the modules and fails on networks that use one twice, on transposed convolutions behind a skip
-    connection, and on a score that is not the network's own output; the rules are those of ``deeplift`` here.
+    The baselines are the image blurred to random degrees, as in ``expected-gradients``. The rules are those of
+    ``deeplift``: shap's DeepExplainer stores its state in the modules and fails on networks that call a module twice,
+    on transposed convolutions behind a skip connection, and on a score that is not the network's own output.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: decides the references.
-        samples: number of references; each costs two passes and one gradient.
+        rng: draws the baselines.
+        samples: number of baselines; each costs two passes and one gradient.
 
     Returns:
-        (H, W) float32, signed: it sums to the score less the mean score of the references.
+        (H, W) float32, signed: it sums to the score minus the mean score of the baselines.
 
     Raises:
-        UserError: for no samples.
+        UserError: for fewer than one sample.
         Skipped: as ``deeplift``.
     """
     at_least(1, "samples", samples)
@@ -81,7 +81,7 @@ def deep_shap(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sample
 
 
 def contributions(scorer: Scorer, image: Tensor, reference: Tensor) -> Tensor:
-    """(H, W): what each pixel adds to the score of the image, from that of the reference; see ``deeplift``."""
+    """(H, W) contributions of the pixels to the difference of the scores of image and reference, see ``deeplift``."""
     pair = torch.stack([image, reference.to(image.device)]).detach().requires_grad_()
     rules: dict[str, Rule] = {
         **dict.fromkeys(ELEMENTWISE, _elementwise),
@@ -111,12 +111,12 @@ def _elementwise(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 class _Slope(torch.autograd.Function):
-    """The output as it is, with one slope for both halves of the pair."""
+    """Returns the output unchanged; the backward pass applies one slope to both halves of the pair."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, slope: Tensor) -> Tensor:
         ctx.save_for_backward(slope)
-        return y.clone()  # itself, it would be a view that nothing may work on in place
+        return y.clone()  # a copy: autograd forbids in-place operations on a returned input
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -125,10 +125,10 @@ class _Slope(torch.autograd.Function):
 
 
 def _product(function: Any, a: Any, b: Any) -> Any:
-    """Δ(ab) = Δa · mean of b + Δb · mean of a, exactly; a constant factor is an ordinary one."""
+    """Δ(ab) = Δa · mean(b) + Δb · mean(a), exactly; a product with a constant is an ordinary product."""
     if not (depends(a) and depends(b)):
         return function(a, b)
-    # The value is that of the product; the slopes are those of both pictures' mean factors.
+    # The value is the product; the slopes are the mean factors of image and reference.
     linear = a * _mean(b) + b * _mean(a)
     return linear + (a * b - linear).detach()
 
@@ -138,7 +138,7 @@ def _mean(x: Tensor) -> Tensor:
 
 
 def _max_pool(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Between the winner i of the picture and j of the reference: Δy is a mean of Δx_i and Δx_j, since x_i ≥ x_j."""
+    """With winner i in the image and j in the reference, Δy is a convex combination of Δx_i and Δx_j."""
     if not depends(x):
         return function(x, *args, **kwargs)
     _y, places = F.max_pool2d_with_indices(x.detach(), *args, **{**kwargs, "return_indices": True})
@@ -184,7 +184,7 @@ def _layer_norm(
 
 
 def _standardised(x: Tensor, eps: float) -> Tensor:
-    """Mean 0 and variance 1 along the last axis, in steps that each have a rule."""
+    """Standardisation along the last axis, in steps that each have a rule."""
     centred = x - x.mean(-1, keepdim=True)
     variance = _product(torch.mul, centred, centred).mean(-1, keepdim=True)
     return _product(torch.mul, centred, _elementwise(torch.rsqrt, variance + eps))  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation through U-Nets: transposed convolutions, skip connections, batch norm, gates."""
+"""Layer-wise relevance propagation, also through transposed convolutions, skip connections, batch norm and gates."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from xaibench.scorer import Scorer
 
 @explainer("lrp", family="gradient", signed=True, paper="bach2015", sums_to="score")
 def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: float = 0.25) -> Tensor:
-    """Layer-wise relevance propagation: ε-rule, what bias and ε absorb shared evenly, so that the sum is the score.
+    """Layer-wise relevance propagation with the ε-rule; the share of bias and ε is distributed evenly (LRP).
 
-    An affine operation z = Wx + b hands relevance R on as x · Wᵀ(R / (z + ε sign z)). What bias and ε absorb in the
-    rule of [bach2015] is shared evenly by the operation's inputs (the ``bias_factor`` 1 of [arras2017]), so that the
-    relevance of all pixels sums to the score: within 1 %, tested. With large biases and ε that is most of it: of
-    ``unet-drive``'s maps over nine tenths of the sum have been shared evenly somewhere. They are in part a blur of the
-    target's own logits, which no check of the sum can tell. Batch norm is canonised: it makes one operation with
-    the convolution before it. Nonlinearities hand relevance on as it is, sums in proportion to the summands,
-    concatenations and crops where it came from, maximum poolings to the winner, gates to the signal and not to the gate
-    [arras2017]. captum's LRP knows neither transposed convolutions nor concatenations nor additions.
+    An affine operation z = Wx + b propagates relevance R as x · Wᵀ(R / (z + ε sign z)). In the rule of [bach2015] bias
+    and ε absorb relevance; here the operation's inputs share it evenly (``bias_factor`` 1 of [arras2017]), so that the
+    relevance of all pixels sums to the score, within 1 % in tests. With large biases and ε most of the sum is
+    distributed so: over nine tenths in the maps of ``unet-drive``. These maps are in part a blur of the target's own
+    logits, which the check of the sum does not reveal. Batch norm is merged with the convolution before it.
+    Nonlinearities propagate relevance unchanged, sums in proportion to their summands, concatenations and crops to
+    their sources, maximum poolings to the winner, gates to the signal and not to the gate [arras2017]. captum's LRP
+    supports neither transposed convolutions nor concatenations nor additions.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
         rng: not used.
-        epsilon: in units of the root mean square of the operation's output ([montavon2019] takes .25).
+        epsilon: ε in units of the root mean square of the operation's output ([montavon2019] uses .25).
 
     Returns:
         (H, W) float32, signed, summed over the colours, in logits.
 
     Raises:
-        UserError: for an epsilon that is not positive.
-        Skipped: if the relevance misses the score by over 5 %, since the network has operations without a rule.
+        UserError: if epsilon is not positive.
+        Skipped: if the relevance misses the score by over 5 %, because the network has operations without a rule.
     """
     if not epsilon > 0:
         raise UserError(f"epsilon={epsilon} is not positive.", "Give a small positive number, such as 0.25.")
@@ -56,7 +56,7 @@ def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: flo
 
 
 class _Rulebook:
-    """Rules that hand on relevance where autograd would hand on gradients."""
+    """The rules of LRP: they propagate relevance where autograd would propagate gradients."""
 
     def __init__(self, epsilon: float) -> None:
         self.epsilon = epsilon
@@ -85,7 +85,7 @@ class _Rulebook:
             return function(x, weight, bias, *args, **kwargs)
 
         def scaled(factor: Tensor | None, shift: Tensor | None) -> Tensor:
-            """The operation with its output channels scaled and shifted, as a batch norm after it does."""
+            """The operation with scaled and shifted output channels, as a following batch norm applies them."""
             w = weight.detach()
             own = function(x.detach(), w, None if bias is None else bias.detach(), *args, **kwargs)
             by = torch.ones_like(own[:1, :, :1, :1] if own.ndim == 4 else own[:1]) if factor is None else factor
@@ -96,7 +96,7 @@ class _Rulebook:
             return result
 
         y = scaled(None, None)
-        y._with_norm = scaled  # type: ignore[attr-defined]  # for a batch norm that follows
+        y._with_norm = scaled  # type: ignore[attr-defined]  # used by a following batch norm
         return y
 
     def _batch_norm(
@@ -110,14 +110,14 @@ class _Rulebook:
         factor, shift = factor.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
         if hasattr(x, "_with_norm"):
             return x._with_norm(factor, shift)
-        # Without a convolution before it each value has one input, which gets all relevance.
+        # Without a convolution before it each value has one input, which receives all relevance.
         return _Same.apply(x, x.detach() * factor + shift)
 
     def _mixing(self, function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         if not depends(x):
             return function(x, *args, **kwargs)
         linear = lambda v: function(v, *args, **kwargs)
-        # The weights themselves say who shares what is left over: they sum to one for every output.
+        # The weights also distribute the remainder: they sum to one for every output.
         return _Relevance.apply(x, linear(x.detach()), linear, linear, self.epsilon)
 
     def _same(self, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -134,7 +134,7 @@ class _Rulebook:
                 return function(a, b) if alpha == 1 else function(a, b, alpha=alpha)
             if swapped:
                 a, b = b, a
-            if alpha != 1:  # relevance goes through a factor as it is
+            if alpha != 1:  # a factor does not change relevance
                 b = _Same.apply(b, alpha * b.detach()) if depends(b) else alpha * b
             if depends(a) and depends(b):
                 return _Sum.apply(*torch.broadcast_tensors(a, b), sign, self.epsilon)
@@ -163,7 +163,7 @@ def _stabilised(z: Tensor, epsilon: float) -> Tensor:
 
 
 class _Relevance(torch.autograd.Function):
-    """z = linear(x) + constant: relevance by the ε-rule, the remainder evenly by ``count``'s weights."""
+    """z = linear(x) + constant: relevance by the ε-rule, the remainder distributed by the weights of ``count``."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, z: Tensor, linear: Any, count: Any, epsilon: float) -> Tensor:
@@ -187,7 +187,7 @@ class _Relevance(torch.autograd.Function):
 
 
 class _Same(torch.autograd.Function):
-    """The output as it is; the relevance goes on unchanged."""
+    """Returns the output; propagates relevance unchanged."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
@@ -199,7 +199,7 @@ class _Same(torch.autograd.Function):
 
 
 class _Sum(torch.autograd.Function):
-    """a ± b: relevance in proportion to the summands, half of the remainder each."""
+    """a ± b: relevance in proportion to the summands, half of the remainder to each."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, sign: int, epsilon: float) -> Tensor:
@@ -217,7 +217,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _Half(torch.autograd.Function):
-    """A product of two features: half of the relevance each."""
+    """A product of two features: half of the relevance to each."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, y: Tensor) -> Tensor:
