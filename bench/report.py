@@ -47,17 +47,17 @@ def report(path: Path) -> str:
     rows = timed(every)
     gradient = statistics.median(r["gradient_seconds"] / r["pass_seconds"] for r in rows)
     lines = [
-        "# What things cost",
+        "# Cost of methods and metrics",
         "",
         f"One run of `make bench` on {saved['machine_info']['cpu']['count']} cores "
-        f"({saved['machine_info']['cpu'].get('brand_raw', 'unknown')}), one picture of a DRIVE image's size. A pass is "
-        "the median of single forward passes of the network, its batch norms folded: five just before what is "
-        "measured, five just after it, and one every .7 s in between, which what is measured is not charged for; "
-        f"a pass with gradient takes {gradient:.1f} of them. Efficiency is passes × a single pass ÷ wall time: "
-        "what is left of the network's own speed; above 1 where crops around what changed, or what follows a "
-        "changed layer, replace passes of the whole picture by the whole network.",
+        f"({saved['machine_info']['cpu'].get('brand_raw', 'unknown')}), one image of DRIVE's size. Times are multiples "
+        "of a pass. A pass is the median of single forward passes of the network with folded batch norms: five just "
+        "before the measured work, five just after it, and one every .7 s during it, whose time is not counted. "
+        f"A pass with gradient takes {gradient:.1f} passes. Efficiency is passes × time of a single pass ÷ wall time. "
+        "It is above 1 where a crop around a changed area, or the part of the network behind a changed layer, replaces "
+        "a pass of the whole image through the whole network.",
         *_costs(rows, "explainer", "Explainers"),
-        *_costs(rows, "metric", "Metrics, of one map"),
+        *_costs(rows, "metric", "Metrics, for one map"),
         *_peers(rows),
         *_growth([r for r in every if r["kind"] == "growth"]),
         *(line for r in every if r["kind"] == "precision" for line in _precision(r)),
@@ -76,7 +76,7 @@ def _costs(rows: list[dict[str, Any]], kind: str, title: str) -> list[str]:
 
 
 def _peers(rows: list[dict[str, Any]]) -> list[str]:
-    lines = ["", "## The same work elsewhere", ""]
+    lines = ["", "## The same work in other libraries", ""]
     lines += ["| work | with | time, passes | × ours | peak MB | × ours | agreement |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: | --- |"]
     pairs: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -104,9 +104,9 @@ def _growth(rows: list[dict[str, Any]]) -> list[str]:
 def _precision(row: dict[str, Any]) -> list[str]:
     lines = ["", "## Reduced precision", ""]
     lines += [
-        f"A pass with `--precision {row['name']}` takes {row['speed']:.2f} of one in float32 here. What it does to the "
-        "scores of six methods and the controls on two phantoms of 256 px: how far they change, how far methods and "
-        "images lie apart, and Kendall's tau of the two lists.",
+        f"A pass with `--precision {row['name']}` takes {row['speed']:.2f} of one in float32 here. The table has its "
+        "effect on the scores of six methods and the controls on two phantoms of 256 px: how far they change, the "
+        "standard deviation over methods and images, and Kendall's tau between the scores in both precisions.",
         "",
     ]
     lines += ["| metric | mean | mean change | largest | standard deviation | tau |"]
