@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import re
 from pathlib import Path
 
 import pytest
@@ -47,10 +46,9 @@ def test_what_the_published_table_took() -> None:
 def test_what_the_standard_suite_takes() -> None:
     cells = len(chosen_methods([], SUITES["standard"])) * 20
     assert figure("cells of the standard suite") == cells
-    speed = (ROOT / "docs" / "speed.md").read_text("utf-8")
-    assert re.search(r"the standard suite about three hours\s+for all twenty", speed) and figure(
-        "hours that they take"
-    ) == round(3 * cells / 560, 1)
+    speed = " ".join((ROOT / "docs" / "speed.md").read_text("utf-8").split())
+    assert "the standard suite about three hours for all twenty" in speed
+    assert figure("hours that they take") == round(3 * cells / 560, 1)
     assert figure("seconds of a cell, standard suite") == round(figure("hours that they take") * 3600 / cells, 1)
 
 
