@@ -31,13 +31,13 @@ from xaibench.leaderboard.run_results import losses, read_results
 from xaibench.leaderboard.statistics.metric_quality import qualities
 from xaibench.leaderboard.summary.sentences import summarise
 from xaibench.leaderboard.tables.claims_table import render_claims
-from xaibench.leaderboard.tables.formats import FORMATS
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
 from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key, tidy
 from xaibench.record.artefact_files import Film, Picture, load_film, load_picture, write_film, write_picture
 from xaibench.record.checksum import sealed
 from xaibench.record.manifest import Manifest
+from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 
 METRICS = {"srg": "higher", "auroc-thin": "higher", "auroc-thick": "higher", "thin-gap": "zero", "mprt": "lower"}
 

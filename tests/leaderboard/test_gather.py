@@ -147,17 +147,6 @@ def test_ranks_are_those_of_all_comparisons(levels: int) -> None:
     assert statistics.ranks(scores[:1]).tolist() == [[1.0] * 40]
 
 
-@pytest.mark.parametrize("images", [20, 50, 51, 200])
-@pytest.mark.parametrize("ties", [True, False])
-def test_pairs_tested_together_are_tested_as_each_alone(images: int, ties: bool) -> None:
-    differences = np.random.default_rng(images).normal(size=(9, images))
-    differences[3:] = np.round(differences[3:], 1 if ties else 9)
-    differences[5] = 0
-    found = statistics._wilcoxons(differences)
-    assert found.tolist() == [statistics.wilcoxon(d) for d in differences]
-    assert statistics._wilcoxons(differences[:0]).shape == (0,)
-
-
 @pytest.mark.alone
 def test_a_hundred_methods_on_a_thousand_images_are_compared_in_seconds() -> None:
     rng = np.random.default_rng(0)

@@ -85,10 +85,6 @@ def plain(value: Any) -> Any:
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:
     """Columns under their heads; the first ``left`` columns are left-aligned, the others right-aligned."""
-    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    from xaibench.leaderboard.tables.formats import GAP, padded
 
-    def line(cells: Sequence[str]) -> str:
-        padded = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(heads), *map(line, lines)])
+    return "\n".join(GAP.join(cells).rstrip() for cells in padded([heads, *lines], range(left)))

@@ -14,10 +14,10 @@ from xaibench.errors import UserError
 from xaibench.leaderboard.aggregate import aggregate, leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import FEW, NO, UNKNOWN, WRONG, YES, Quality, qualities
-from xaibench.leaderboard.tables.formats import FORMATS
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
 from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record
+from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 
 IMAGES = 12
 

@@ -14,11 +14,12 @@ import pytest
 from leaderboard.synthetic import record, records
 from xaibench.leaderboard.aggregate import aggregate
 from xaibench.leaderboard.leaderboard import Column
-from xaibench.leaderboard.tables.formats import FORMATS, to_text
+from xaibench.leaderboard.tables.formats import to_text
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
 from xaibench.leaderboard.tables.render import render
 from xaibench.leaderboard.tables.sheet import Sheet
 from xaibench.record import Record
+from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 
 
 def turned(method: str, image: int, null: list[float], **changed: Any) -> Record:

@@ -18,10 +18,10 @@ from xaibench.errors import UserError
 from xaibench.leaderboard.aggregate import aggregate, leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.summary.sentences import summarise
-from xaibench.leaderboard.tables.formats import FORMATS
 from xaibench.leaderboard.tables.numbers import number, with_interval
 from xaibench.leaderboard.tables.render import render, write_leaderboard
 from xaibench.record import Store
+from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 
 METRICS = (
     *("srg", "srg[fill=blur]", "deletion", "insertion", "auroc-thin", "auroc-thick"),

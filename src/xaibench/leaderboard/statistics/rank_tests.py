@@ -14,6 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from xaibench.errors import plural
+
 ALPHA = 0.05
 FEWEST = 6  # images; with fewer, no two-sided signed-rank test reaches .05
 _EXACT_UP_TO = 50  # images; above, the error of the normal approximation of Wilcoxon's p-value is below .004
@@ -229,7 +231,7 @@ def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
     pairs = k * (k - 1) // 2
     needed = math.ceil(math.log2(2 * pairs / alpha))  # the smallest p of n images is 2 / 2ⁿ
     if n < needed:
-        reason = f"{n} image{'s' * (n > 1)} cannot tell {k} methods apart; that takes {needed} or more"
+        reason = f"{plural(n, 'image')} cannot tell {k} methods apart; that takes {needed} or more"
         return Comparison(None, None, None, reason)
     friedman_p = friedman(scores)[1] if k > 2 else None
     upper = np.triu_indices(k, 1)

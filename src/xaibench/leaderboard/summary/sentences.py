@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from xaibench.errors import plural
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics import bootstrap, rank_tests
 from xaibench.leaderboard.summary.best_methods import paired, signed, value_text
@@ -76,7 +77,7 @@ def _against_controls(board: Leaderboard, i: int) -> str:
     if gaps := board.gaps.get(board.rows[i].method):
         case, reason = gaps[0]
         more = f", and {len(gaps) - 1} more" if len(gaps) > 1 else ""
-        count = f"{len(gaps)} of {images} image{'s' * (images > 1)}"
+        count = f"{len(gaps)} of {plural(images, 'image')}"
         return f"unranked, since {column.name} is missing on {count} ({case}: {reason}{more})"
     beaten: list[str] = []
     others: list[str] = []

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from xaibench.errors import plural
 from xaibench.leaderboard.claims.judge import Claim
 from xaibench.leaderboard.claims.verdict import UNMEASURED, Test
 from xaibench.leaderboard.export import json_text, plain
@@ -44,7 +45,7 @@ def claim_sheet(claims: Sequence[Claim]) -> Sheet:
     made = len(images)
     notes = [f"({c.name}) {c.words}" for c in claims]
     notes += [f"({c.name}) What is missing is measured by `{c.command}`" for c in claims if c.command]
-    notes.append(_RULE.format(tests=f"{made} test{'s' * (made != 1)}"))
+    notes.append(_RULE.format(tests=plural(made, "test")))
     if images and made * 2 / 2 ** max(images) >= ALPHA:  # Holm's first step on the smallest possible p
         needed = math.floor(math.log2(2 * made / ALPHA)) + 1
         notes.append(f"No p of so many tests can fall below .05 with {max(images)} images or fewer: it takes {needed}.")

@@ -10,7 +10,6 @@ from xaibench.errors import UserError
 from xaibench.leaderboard.tables.numbers import EMPTY
 from xaibench.leaderboard.tables.sheet import Sheet
 
-FORMATS = ("table", "markdown", "latex", "html", "csv", "json")
 TERMINAL_WIDTH = 120  # characters
 GAP = "  "  # between two columns of terminal text
 _FAINT, _PLAIN = "\x1b[2m", "\x1b[0m"
@@ -148,7 +147,7 @@ def write_sheets(
 
     Args:
         sheets: makes the tables; not called for the formats of ``data``.
-        format: one of :data:`FORMATS`.
+        format: one of :data:`~xaibench.vocabulary.TABLE_FORMATS`.
         width: of the terminal, characters; None: unlimited.
         faint: dim weak columns and lines with ANSI codes in the format ``"table"``.
         data: writers of the formats that hold numbers, by name: ``csv``, ``json``.

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from xaibench.errors import plural
 from xaibench.leaderboard.default_columns import MAIN_COLUMNS, main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import (
@@ -53,7 +54,7 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
     quality = {name: q for name, q in qualities(board).items() if name in cells}
     text = notes(board, cells, quality)
     if width is not None and (more := len(all_columns(board)) - len(names) + len(dropped)):
-        text.insert(0, f"{more} more column{'s' * (more > 1)} with --wide, and in the formats csv and json.")
+        text.insert(0, f"{plural(more, 'more column')} with --wide, and in the formats csv and json.")
     return Sheet(
         heading(board),
         list(cells),
@@ -137,7 +138,7 @@ def heading(board: Leaderboard) -> str:
 
 def subject(board: Leaderboard) -> str:
     """Images, network and target in one line."""
-    images = f"{len(board.cases)} image{'s' * (len(board.cases) != 1)}"
+    images = plural(len(board.cases), "image")
     return f"{board.dataset} {board.split} · {board.model} · target {board.target} · {images}"
 
 

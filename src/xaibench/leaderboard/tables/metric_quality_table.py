@@ -50,7 +50,7 @@ def metric_sheet(board: Leaderboard) -> Sheet:
 
 
 def render_metrics(boards: Sequence[Leaderboard], format: str = "table", *, faint: bool = False) -> str:
-    """The quality of the metrics of leaderboards, in one of :data:`~xaibench.leaderboard.tables.formats.FORMATS`.
+    """The quality of the metrics of leaderboards, in one of :data:`~xaibench.vocabulary.TABLE_FORMATS`.
 
     Args:
         boards: one table each.

@@ -45,7 +45,7 @@ def render(
     width: int = TERMINAL_WIDTH,
     faint: bool = False,
 ) -> str:
-    """Leaderboards in one of :data:`~xaibench.leaderboard.tables.formats.FORMATS`.
+    """Leaderboards in one of :data:`~xaibench.vocabulary.TABLE_FORMATS`.
 
     Args:
         boards: one table each.
