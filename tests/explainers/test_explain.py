@@ -24,21 +24,50 @@ def constant(value: Any) -> Callable[..., Any]:
     return method
 
 
-def test_a_map_is_a_float32_tensor_on_the_cpu(scorer: Scorer, eye: Case) -> None:
-    for value in (
-        np.ones((61, 70)),
-        torch.ones(61, 70, dtype=torch.float64, requires_grad=True),
-        np.ones((61, 70), int),
-    ):
-        map_ = explain(scorer, eye.image, method=constant(value))
-        assert map_.dtype == torch.float32 and map_.shape == (61, 70) and not map_.requires_grad
-        assert (map_ == 1).all()
+ONES = torch.ones(61, 70)
 
 
-@pytest.mark.parametrize("shape", [(70, 61), (1, 61, 70), (3, 61, 70), (61,)])
-def test_a_map_of_another_size_is_an_error(scorer: Scorer, eye: Case, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"method returned a map of shape .*, not \(61, 70\)"):
-        explain(scorer, eye.image, method=constant(torch.zeros(shape)))
+@pytest.mark.parametrize(
+    "value",
+    [
+        ONES.numpy(),
+        ONES.numpy().astype(int)[::-1],  # a view with negative strides
+        ONES.double().requires_grad_(),
+        ONES.half(),
+        ONES.bool(),
+        ONES[None],
+        ONES[None, None].numpy(),
+        torch.stack([ONES, 2 * ONES, -2 * ONES]),
+        torch.stack([ONES, 2 * ONES, -2 * ONES])[None],
+        ONES.tolist(),
+    ],
+)
+def test_a_map_is_a_float32_tensor_on_the_cpu_with_channels_summed(scorer: Scorer, eye: Case, value: Any) -> None:
+    map_ = explain(scorer, eye.image, method=constant(value))
+    assert map_.dtype == torch.float32 and map_.shape == (61, 70) and not map_.requires_grad
+    assert (map_ == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (ONES.T, r"a map of shape \(70, 61\), not \(61, 70\): transpose it"),
+        (torch.zeros(61, 70, 3), r"of shape \(61, 70, 3\), .*: move its channels to the front"),
+        (torch.zeros(2, 61, 70), "reduce its leading axes to one map"),
+        (torch.zeros(2, 3, 61, 70), "reduce its leading axes to one map"),
+        (torch.zeros(61), "resize it, as torch.nn.functional.interpolate does"),
+        (torch.zeros(3, 70, 61), "resize it"),
+        ([ONES, ONES], "a list of 2: return one of them, or their sum"),
+        ((ONES.numpy(),), "a tuple of 1: return one of them"),
+        (None, "nothing: end the function with `return`"),
+        ("map", "a str: return a tensor or a NumPy array of real numbers"),
+        (np.full((61, 70), None), "a ndarray: return a tensor or a NumPy array of real numbers"),
+        (ONES * 1j, "complex numbers, which have no order"),
+    ],
+)
+def test_what_is_no_map_is_refused_with_the_remedy(scorer: Scorer, eye: Case, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^method returned .*{message}"):
+        explain(scorer, eye.image, method=constant(value))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import random
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field, replace
-from functools import cached_property, wraps
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -40,16 +39,25 @@ class Seen:
     """What one call of a method showed.
 
     Attributes:
-        raw: what it returned; None if it raised.
         image_kept: whether the image that it was given is as it was.
         gradients_kept: whether gradients are recorded after it if and only if they were before.
         chance: digests of the states of Python's, numpy's and torch's global generators after it.
     """
 
-    raw: Any = None
     image_kept: bool = True
     gradients_kept: bool = True
     chance: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def watch(self, image: Tensor) -> Iterator[None]:
+        """Around the call of the method, given the copy of the image that the method gets."""
+        before, gradients = image.clone(), torch.is_grad_enabled()
+        try:
+            yield
+        finally:
+            self.image_kept = same(image, before)
+            self.gradients_kept = torch.is_grad_enabled() == gradients
+            self.chance = _chance()
 
 
 @dataclass
@@ -86,7 +94,7 @@ class Trial:
     @property
     def takes_case(self) -> bool:
         """Whether the function has a parameter for the labels."""
-        return "case" in inspect.signature(self.spec.plugin.function).parameters
+        return self.spec.plugin.injection.takes("case")
 
     @cached_property
     def first(self) -> Tensor:
@@ -102,11 +110,10 @@ class Trial:
             Skipped: if the method says that it cannot work here.
         """
         seen = self.seen = Seen()
-        watched = replace(self.spec.plugin, function=_watched(self.spec.plugin.function, seen))
         gradients = torch.is_grad_enabled()
         try:
             with _heard() as words:
-                map_ = explain(scorer, case.image, method=Spec(watched, self.spec.given), seed=seed, case=case)
+                map_ = explain(scorer, case.image, method=self.spec, seed=seed, case=case, watch=seen.watch)
         except Skipped:
             raise
         except Exception as error:  # a third party's method may fail in any way at all
@@ -118,8 +125,8 @@ class Trial:
         self.lowest = min(self.lowest, float(map_.min()))
         return map_
 
-    def each(self, subjects: dict[str, tuple[Scorer, Case]], look: Callable[[Any], None] | None = None) -> None:
-        """A legal map of every subject, each handed to ``look`` as the method returned it.
+    def each(self, subjects: dict[str, tuple[Scorer, Case]]) -> None:
+        """Make a map of every subject.
 
         Raises:
             NoMap: if one of them has none.
@@ -134,25 +141,8 @@ class Trial:
                 continue
             except NoMap as error:
                 raise NoMap(f"{name}: {error}") from error
-            if look is not None:
-                look(self.seen.raw)
         if skipped is not None:
             raise skipped
-
-
-def _watched(function: Callable[..., Any], seen: Seen) -> Callable[..., Any]:
-    @wraps(function)
-    def call(scorer: Scorer, image: Tensor, **others: Any) -> Any:
-        before, gradients = image.clone(), torch.is_grad_enabled()
-        try:
-            seen.raw = function(scorer, image, **others)
-        finally:
-            seen.image_kept = same(image, before)
-            seen.gradients_kept = torch.is_grad_enabled() == gradients
-            seen.chance = _chance()
-        return seen.raw
-
-    return call
 
 
 @contextmanager

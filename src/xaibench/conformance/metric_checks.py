@@ -34,7 +34,7 @@ def declared(trial: MetricTrial) -> str:
 def legal_values(trial: MetricTrial) -> str:
     """Any map, signed or sparse, tiny or constant, has a finite value in the declared range, or none with a reason."""
     if trial.traits.measures == "cost":
-        trial.legal(trial.spec.plugin(Cost(1.5, 3, 20.0), **dict(trial.spec.given)))
+        trial.legal(trial.spec(cost=Cost(1.5, 3, 20.0)))
         return "of a cost"
     if trial.traits.measures == "method":
         trial.score(maps()["noise"])

@@ -13,7 +13,7 @@ from xaibench.conformance.metric_subjects import asked, eye, method
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.score import Score
-from xaibench.registry import MetricTraits, Spec, takes_method
+from xaibench.registry import MetricTraits, Spec
 from xaibench.scorer import Scorer
 
 
@@ -61,11 +61,15 @@ class MetricTrial:
         """
         case = case or eye()
         scorer = scorer or self.scorers.setdefault(case.id, asked(case))
-        given = dict(self.spec.given) | parameters
-        if takes_method(self.spec):
-            given["method"] = method(by) if by else method()
+        spec = self.spec.with_parameters(**parameters)
         try:
-            score = self.spec.plugin(map_.copy(), case, scorer, rng=np.random.default_rng(5), **given)
+            score = spec(
+                attribution=map_.copy(),
+                case=case,
+                scorer=scorer,
+                rng=np.random.default_rng(5),
+                method=method(by) if by else method(),
+            )
         except Skipped:
             raise
         except Exception as error:  # a third party's metric may fail in any way at all

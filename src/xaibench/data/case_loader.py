@@ -50,7 +50,7 @@ def _from_name(text: str, split: str) -> Cases:
             raise
         near = error.hint if error.hint.startswith("Did you mean") else "`xaibench list datasets` shows the datasets."
         raise UserError(f"{text!r} is neither a dataset nor a folder or zip archive.", near) from error
-    cases: Any = spec.plugin(split=split, **spec.parameters)
+    cases: Any = spec(split=split)
     if not isinstance(cases, Cases):
         raise UserError(f"The dataset {spec.plugin.name!r} returned a {type(cases).__name__}, not Cases.", "Mend it.")
     return cases

@@ -1,11 +1,11 @@
-"""Calling an explainer so that it leaves nothing behind and gives a legal map."""
+"""Calling an explainer: it gets only what it names, leaves no trace, and its result becomes one (H, W) map."""
 
 from __future__ import annotations
 
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,54 +14,104 @@ from torch import Tensor
 
 from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.registry import Plugin, Spec, parse
+from xaibench.registry import ExplainerTraits, Plugin, Spec, parse
 from xaibench.scorer import Scorer
+
+Method = str | Spec[ExplainerTraits] | Plugin[ExplainerTraits] | Callable[..., Any]
 
 
 def explain(
     scorer: Scorer,
     image: Tensor,
     *,
-    method: str | Spec | Plugin | Callable[..., Any],
+    method: Method,
     seed: int = 0,
     case: Case | None = None,
+    watch: Callable[[Tensor], AbstractContextManager[object]] = nullcontext,
 ) -> Tensor:
     """The attribution map of one method for one image.
 
     Args:
         scorer: network and target.
         image: (3, H, W) RGB in [0, 1].
-        method: such as ``"gradcam[layer=last]"``, or a function ``(scorer, image, *, rng) -> (H, W)``.
-        seed: with the method and the image it decides all chance in the map.
+        method: such as ``"gradcam[layer=last]"``, or a function ``(scorer, image) -> (H, W)``.
+        seed: together with the method and the image it determines a stochastic map.
         case: for controls that see labels only.
+        watch: a context manager around the call of the method, given the copy of the image that the method gets.
 
     Returns:
-        (H, W) float32 on the CPU.
+        (H, W) float32 on the CPU. A result of shape (3, H, W) is summed over its channels; a leading 1 is dropped.
 
     Raises:
         UserError: for an unknown method or parameter, or a control that needs labels without a case.
-        ValueError: if the method returned a map of another size, or values that are complex or not finite.
+        ValueError: if the method returned something that is no map of this image.
         Skipped: if the method cannot work on this network or target.
     """
     spec = method if isinstance(method, Spec) else parse("explainer", method)
     check_labels(spec, case)
-    labels: dict[str, Any] = {"case": case} if spec.plugin.traits.sees_labels else {}
+    labels = {"case": case} if spec.plugin.traits.sees_labels else {}
     rng = map_rng(seed, spec, image)
-    with global_chance(int(rng.spawn(1)[0].integers(2**32))), _gradients():
-        # A copy, so that a method which works in place, or asks for gradients there, spoils nobody else's image.
-        result = spec.plugin(scorer, image.detach().clone(), rng=rng, **dict(spec.given), **labels)
-    given = torch.as_tensor(result)
+    copy = image.detach().clone()  # a method may work in place, or ask for gradients there
+    with seeded_globally(int(rng.spawn(1)[0].integers(2**32))), _gradients(), watch(copy):
+        result = spec(scorer=scorer, image=copy, rng=rng, **labels)
+    try:
+        return as_map(result, (image.shape[1], image.shape[2]))
+    except ValueError as error:
+        raise ValueError(f"{spec} returned {error}") from None
+
+
+def as_map(result: Any, size: tuple[int, int]) -> Tensor:
+    """What an explainer returned as one map.
+
+    Args:
+        result: a tensor on any device or a NumPy array, real, of shape (H, W), (1, H, W), (3, H, W) or these with a
+            leading 1. Channels are summed, as is usual for gradients with respect to the image.
+        size: (H, W).
+
+    Returns:
+        (H, W) float32 on the CPU, without a graph.
+
+    Raises:
+        ValueError: for anything else; the message ends with what to change.
+    """
+    given = _tensor(result)
     if given.is_complex():
-        raise ValueError(f"{spec} returned complex numbers, of which no order is known")
-    map_ = given.detach().to("cpu", torch.float32)
-    if map_.shape != image.shape[1:]:
-        raise ValueError(f"{spec} returned a map of shape {tuple(map_.shape)}, not {tuple(image.shape[1:])}")
-    if not torch.isfinite(map_).all():
-        raise ValueError(f"{spec} returned values that are not finite; a map may be all zero, never NaN")
+        raise ValueError("complex numbers, which have no order: return their real part or their absolute value")
+    map_ = given.detach().cpu()
+    map_ = map_ if map_.dtype == torch.float64 else map_.float()
+    if map_.ndim == 4 and len(map_) == 1:
+        map_ = map_[0]
+    if map_.ndim == 3 and len(map_) in (1, 3) and map_.shape[1:] == size:
+        map_ = map_.sum(0) if len(map_) == 3 else map_[0]
+    if map_.shape != size:
+        raise ValueError(f"a map of shape {tuple(given.shape)}, not {size}: {_remedy(tuple(map_.shape), size)}")
+    if not torch.isfinite(map_ := map_.float()).all():
+        raise ValueError("values that are not finite: a map may be all zero, never NaN")
     return map_
 
 
-def check_labels(spec: Spec, case: Case | None) -> None:
+def _tensor(result: Any) -> Tensor:
+    if result is None:
+        raise ValueError("nothing: end the function with `return`")
+    if isinstance(result, list | tuple) and any(isinstance(part, Tensor | np.ndarray) for part in result):
+        raise ValueError(f"a {type(result).__name__} of {len(result)}: return one of them, or their sum")
+    try:
+        return torch.as_tensor(np.ascontiguousarray(result) if isinstance(result, np.ndarray) else result)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"a {type(result).__name__}: return a tensor or a NumPy array of real numbers") from None
+
+
+def _remedy(shape: tuple[int, ...], size: tuple[int, int]) -> str:
+    if shape == size[::-1]:
+        return "transpose it"
+    if len(shape) == 3 and shape[:2] == size:
+        return "move its channels to the front"
+    if len(shape) in (3, 4) and shape[-2:] == size:
+        return "reduce its leading axes to one map"
+    return "resize it, as torch.nn.functional.interpolate does"
+
+
+def check_labels(spec: Spec[ExplainerTraits], case: Case | None) -> None:
     """Refuse a control that reads labels where there are none.
 
     Raises:
@@ -73,17 +123,17 @@ def check_labels(spec: Spec, case: Case | None) -> None:
         raise UserError(f"{spec} reads the labels, and {case.id} has none.", "Leave it out.")
 
 
-def map_rng(seed: int, spec: Spec, image: Tensor) -> np.random.Generator:
+def map_rng(seed: int, spec: Spec[ExplainerTraits], image: Tensor) -> np.random.Generator:
     """A generator that depends on the seed, the method and the image, and not on the order of work."""
-    picture = zlib.crc32(np.ascontiguousarray(image.cpu().numpy()).tobytes())
-    return np.random.default_rng([seed, zlib.crc32(str(spec).encode()), picture])
+    content = zlib.crc32(np.ascontiguousarray(image.cpu().numpy()).tobytes())
+    return np.random.default_rng([seed, zlib.crc32(str(spec).encode()), content])
 
 
 @contextmanager
 def _gradients() -> Iterator[None]:
-    """Gradients are on also where the caller, such as a library's metric, has them off.
+    """Turns gradients on, also where the caller, such as a library's metric, has turned them off.
 
-    What the block itself switches off stays off, to be noticed by whoever looks after it.
+    If the block turns them off itself, they stay off, so that a check can notice it.
     """
     before = torch.is_grad_enabled()
     torch.set_grad_enabled(True)
@@ -95,9 +145,9 @@ def _gradients() -> Iterator[None]:
 
 
 @contextmanager
-def global_chance(seed: int) -> Iterator[None]:
-    """Seeds the global generators, which some libraries draw from, and undoes afterwards what was done to them."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is the global state that is kept
+def seeded_globally(seed: int) -> Iterator[None]:
+    """Seeds the global generators, which some libraries draw from, and restores their states afterwards."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state has to be restored
     with torch.random.fork_rng():
         try:
             random.seed(seed)

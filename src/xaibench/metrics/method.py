@@ -46,7 +46,7 @@ class Method:
         Raises:
             Skipped: if the method cannot work on this network or target.
         """
-        spec = Spec(self.spec.plugin, tuple((dict(self.spec.given) | parameters).items())) if parameters else self.spec
+        spec = self.spec.with_parameters(**parameters)
         return np.asarray(self.maker(scorer, case.image if image is None else image, spec, case).numpy(), np.float32)
 
     def about(self, scorer: Scorer, case: Case, target: str) -> tuple[Scorer, np.ndarray]:

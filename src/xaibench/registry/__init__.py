@@ -1,14 +1,15 @@
-"""Names to explainers, metrics, datasets and models, through entry points; imports nothing but the standard library.
+"""The registry: names to explainers, metrics, datasets and models, through entry points; it loads no PyTorch.
 
-A plugin is a function under a decorator. Its keyword-only parameters are its hyper-parameters: the command line, the
-record's key and the documentation all read them from the signature.
+A plugin is a decorated function. It is given the arguments that its signature names, such as ``scorer`` or ``rng``
+(:mod:`~xaibench.registry.injection`). Its other parameters are hyper-parameters, which the command line, the record's
+key and the documentation read from the signature.
 """
 
 from xaibench.registry.declare import dataset, explainer, metric, model
 from xaibench.registry.entry_points import KINDS, names, registered
 from xaibench.registry.lookup import available, get
 from xaibench.registry.parsing import parse
-from xaibench.registry.plugin import Plugin, Spec, takes_method
+from xaibench.registry.plugin import Plugin, Spec
 from xaibench.registry.traits import DatasetTraits, ExplainerTraits, MetricTraits, ModelTraits
 
 __all__ = [
@@ -28,5 +29,4 @@ __all__ = [
     "names",
     "parse",
     "registered",
-    "takes_method",
 ]

@@ -135,7 +135,12 @@ def model(name: str, *, family: str = "unet") -> Callable[[Callable[..., Any]], 
 
 
 def _decorator(kind: str, name: str, family: str, traits: Traits) -> Callable[[Callable[..., Any]], Plugin[Traits]]:
-    return lambda function: Plugin(kind, name, function, family, traits)
+    def declare(function: Callable[..., Any]) -> Plugin[Traits]:
+        # A class with __call__ is made once; a model's class is called for each network.
+        made = function() if isinstance(function, type) and kind in ("explainer", "metric") else function
+        return Plugin(kind, name, made, family, traits)
+
+    return declare
 
 
 @contextmanager

@@ -45,8 +45,7 @@ def parse(kind: str, text: str | Plugin[Any] | Callable[..., Any]) -> Spec[Any]:
     if isinstance(text, Plugin):
         return _complete(Spec(text))
     if not isinstance(text, str):
-        name = getattr(text, "__name__", "function").replace("_", "-")
-        return _complete(Spec(_LOCAL[kind](name)(text)))
+        return _complete(Spec(_LOCAL[kind](_name(text))(text)))
     match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", text)
     if match is None:
         raise UserError(f"{text!r} is not of the form name[key=value,…].", "Quote the brackets in your shell.")
@@ -66,6 +65,13 @@ def parse(kind: str, text: str | Plugin[Any] | Callable[..., Any]) -> Spec[Any]:
             raise UserError(f"{plugin.name} is given {key} twice.", f"Write {plugin.name}[{key}=…] with one of them.")
         given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, _type_of(defaults[key])))
     return _complete(Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k])))
+
+
+def _name(function: Any) -> str:
+    """The name of a plain function, the function of a partial, or the class of an object with ``__call__``."""
+    if isinstance(function, partial):
+        return _name(function.func)
+    return str(getattr(function, "__name__", type(function).__name__)).replace("_", "-")
 
 
 def _complete(spec: Spec) -> Spec:

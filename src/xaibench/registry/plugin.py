@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Generic, TypeVar
 
 from xaibench.bibliography import spell_out
 from xaibench.registry.entry_points import loaded, points_of
+from xaibench.registry.injection import ARGUMENTS, COST_METRIC, Injection, injection_of
 
 Traits = TypeVar("Traits")
-_INJECTED = {"rng", "split", "case", "method"}  # keyword arguments that the caller supplies: no hyper-parameters
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,16 @@ class Plugin(Generic[Traits]):
         """First line of the docstring, its citations spelled out."""
         return spell_out((inspect.getdoc(self.function) or "").partition("\n")[0])
 
+    @cached_property
+    def injection(self) -> Injection:
+        """Which arguments the function takes, and which parameters are left to users."""
+        of_cost = getattr(self.traits, "measures", "") == "cost"
+        return injection_of(self.function, COST_METRIC if of_cost else ARGUMENTS[self.kind])
+
     @property
     def parameters(self) -> dict[str, Any]:
-        """Hyper-parameters and their defaults, from the keyword-only part of the signature."""
-        signature = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY and p.name not in _INJECTED}
+        """Hyper-parameters and their defaults; :data:`~xaibench.registry.injection.REQUIRED` where there is none."""
+        return dict(self.injection.parameters)
 
     @cached_property
     def distribution(self) -> tuple[str, str]:
@@ -61,7 +66,7 @@ class Plugin(Generic[Traits]):
         for point in points_of(self.kind).get(self.name, ()):
             if point.dist is not None and loaded(point) is self:
                 return point.dist.name, point.dist.version
-        content = _content((self.function, _closure(self.function)))
+        content = _content((*_code(self.function), _closure(self.function)))
         return "local", hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
@@ -77,29 +82,43 @@ class Spec(Generic[Traits]):
         """All hyper-parameters, defaults filled in."""
         return self.plugin.parameters | dict(self.given)
 
+    def with_parameters(self, **parameters: Any) -> Spec[Traits]:
+        """The same plugin with some parameters replaced."""
+        return Spec(self.plugin, tuple((dict(self.given) | parameters).items()))
+
+    def __call__(self, **arguments: Any) -> Any:
+        """Call the plugin with those of the arguments that it takes, such as ``scorer``, and its hyper-parameters."""
+        return self.plugin.injection.call(self.plugin.function, arguments, dict(self.given))
+
     def __str__(self) -> str:
         inner = ",".join(f"{k}={v}" for k, v in self.given)
         return f"{self.plugin.name}[{inner}]" if inner else self.plugin.name
 
 
-def takes_method(metric: Spec) -> bool:
-    """Whether a metric asks for the explainer that made the map."""
-    return "method" in inspect.signature(metric.plugin.function).parameters
-
-
 def _content(value: Any) -> str:
-    """Text that changes with what a function does, and not with where it stands or which process reads it."""
+    """Text that changes with what a function does, but not with its place in a file or from process to process."""
     if isinstance(value, CodeType):
         return f"({value.co_code.hex()} {value.co_names} {_content(value.co_consts)})"
     if isinstance(value, tuple | list):
         return f"[{' '.join(map(_content, value))}]"
-    if isinstance(value, frozenset | set):  # whose order differs from process to process
+    if isinstance(value, frozenset | set):  # their order differs from process to process
         return f"{{{' '.join(sorted(map(_content, value)))}}}"
     if isinstance(value, partial):
         return _content((value.func, value.args, sorted(value.keywords.items())))
     if isinstance(value, FunctionType):
         return _content((value.__code__, value.__defaults__ or ()))
     return re.sub(r" at 0x\w+", "", repr(value))
+
+
+def _code(function: Any) -> tuple[Any, ...]:
+    """The function; of a bound method or an object with ``__call__``, its class's methods and its plain attributes."""
+    if isinstance(function, FunctionType | BuiltinFunctionType | partial | type):
+        return (function,)
+    of = function.__self__ if isinstance(function, MethodType) else function
+    methods = [value for _, value in sorted(vars(type(of)).items()) if isinstance(value, FunctionType)]
+    attributes = sorted(getattr(of, "__dict__", {}).items())
+    plain = [item for item in attributes if item[1] is None or isinstance(item[1], str | int | float | tuple)]
+    return getattr(function, "__name__", ""), methods, plain
 
 
 def _closure(function: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from xaibench.metrics.cost import Cost, measured
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
 from xaibench.record.schema import Record, ScoreEntry
-from xaibench.registry import Spec, takes_method
+from xaibench.registry import Spec
 from xaibench.running.plan import Cell, Setting
 from xaibench.running.rng import generator_of
 from xaibench.running.sandbox.guard import guarded, leaving_alone, reason
@@ -143,16 +143,17 @@ def _compute_scores(
         entry = _entry(metric, key)
         context.begin(str(metric))
         try:
-            rng = generator_of(setting.seed, case)
-            given = dict(metric.given) | ({"method": method} if takes_method(metric) else {})
-            # That our own ones leave all as it was is tested of each; most of them take less time than to look at it.
-            ours = metric.plugin.distribution[0] == "xaibench" and not takes_method(metric)
+            # Tests show that our own metrics change nothing, and most take less time than a guard's comparison.
+            ours = metric.plugin.distribution[0] == "xaibench" and not metric.plugin.injection.takes("method")
             with guarded(scorer, case, setting.seed, trusted=ours):
-                if metric.plugin.traits.measures == "cost":
-                    score: Score = metric.plugin(cost, **dict(metric.given))
-                else:
-                    # A copy, so that a metric which works in place spoils nobody else's.
-                    score = metric.plugin(attribution.copy(), case, scorer, rng=rng, **given)
+                score: Score = metric(
+                    attribution=attribution.copy(),  # a metric may work in place
+                    case=case,
+                    scorer=scorer,
+                    rng=generator_of(setting.seed, case),
+                    method=method,
+                    cost=cost,
+                )
             entries.append(_scored(entry, score))
         except Skipped as why:
             entries.append(replace(entry, status="skipped", reason=str(why)))
@@ -200,7 +201,7 @@ def lost_cell(
 
 
 def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
-    return explain(scorer, image, method=leaving_alone(spec, image), seed=seed, case=case)
+    return explain(scorer, image, method=spec, seed=seed, case=case, watch=leaving_alone)
 
 
 def _blank(cell: Cell, case: Case, setting: Setting) -> Record:

@@ -105,9 +105,9 @@ BAD: dict[str, tuple[Callable[[Scorer, Tensor], Any], str]] = {
 # What it gives instead of a map.
 MAPS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "nan": (lambda i: i[1] * torch.nan, "not finite"),
-    "shape": (lambda i: i, "returned a map of shape"),
-    "nothing": (lambda i: None, "Error"),
-    "text": (lambda i: "map", "Error"),
+    "shape": (lambda i: i[:2], "returned a map of shape"),
+    "nothing": (lambda i: None, "returned nothing"),
+    "text": (lambda i: "map", "returned a str"),
     "complex": (lambda i: torch.complex(i[1], i[1]), "complex"),
     "meta-map": (lambda i: i[1].to("meta"), "Error"),
 }

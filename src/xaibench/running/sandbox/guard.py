@@ -8,16 +8,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import wraps
 from typing import Any
 
 from torch import Tensor
 
 from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.explainers.explain import global_chance
-from xaibench.registry import Spec
+from xaibench.explainers.explain import seeded_globally
 from xaibench.running.sandbox.snapshot import Settings, State, same
 from xaibench.running.sandbox.timeout import OutOfTime
 from xaibench.scorer import Scorer
@@ -50,7 +47,7 @@ def guarded(scorer: Scorer, case: Case, chance: int, *, trusted: bool = False) -
     """
     state: State = scorer.shared(("state",), lambda: State(scorer, case))
     settings, ended = Settings(), None
-    with _interrupts() as pressed, global_chance(chance):
+    with _interrupts() as pressed, seeded_globally(chance):
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 yield
@@ -79,24 +76,19 @@ def guarded(scorer: Scorer, case: Case, chance: int, *, trusted: bool = False) -
         raise KeyboardInterrupt
 
 
-def leaving_alone(spec: Spec, image: Tensor) -> Spec:
-    """The same method, which fails if it changes the image that it is given.
+@contextmanager
+def leaving_alone(image: Tensor) -> Iterator[None]:
+    """Around the call of a method, given the copy of the image that the method gets.
 
-    Args:
-        spec: the method.
-        image: (3, H, W), a copy of which it will be given.
+    Raises:
+        Misbehaved: if the copy was changed.
     """
-    function = spec.plugin.function
-
-    @wraps(function)
-    def call(scorer: Scorer, given: Tensor, **others: Any) -> Any:
-        try:
-            return function(scorer, given, **others)
-        finally:
-            if not same(given, image):
-                raise Misbehaved("it changed the image that it was given, a copy")
-
-    return replace(spec, plugin=replace(spec.plugin, function=call))
+    before = image.clone()
+    try:
+        yield
+    finally:
+        if not same(image, before):
+            raise Misbehaved("it changed the image that it was given, a copy")
 
 
 def reason(error: BaseException) -> str:
