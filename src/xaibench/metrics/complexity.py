@@ -1,4 +1,4 @@
-"""Complexity: in how few pixels a map says what it says. No end is better: a sharp map can be wrong."""
+"""Complexity: how few pixels hold the attribution. Neither end is better: a sharp map can be wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xaibench.metrics.score import Score
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
 
-VISIBLE = 0.1  # of the maximum
+VISIBLE = 0.1  # share of the maximum
 
 
 @metric(
@@ -44,7 +44,7 @@ def sparseness(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.r
 def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
     """Entropy of |a| ÷ Σ|a| over the field of view, in nats: ln of its n pixels if all are equal [bhatt2020].
 
-    A map of zeros says as little as a constant one.
+    An all-zero map counts as a constant one.
     """
     size = np.abs(attribution[case.fov.numpy()].astype(np.float64))
     total = float(size.sum())
@@ -66,7 +66,7 @@ def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.rand
 def effective_complexity(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
     """Number of field-of-view pixels in which |a| is above 10 % of its maximum [nguyen2020, adapted].
 
-    A map of zeros says as little as a constant one: all of them.
+    An all-zero map counts as a constant one: all of them.
     """
     size = np.abs(attribution[case.fov.numpy()].astype(np.float64))
     top = float(size.max())

@@ -1,4 +1,4 @@
-"""What a map costs: read off its computation, not off the map."""
+"""Cost of a map: seconds, passes and peak memory."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Cost:
 
 @contextmanager
 def measured(scorer: Scorer) -> Iterator[Cost]:
-    """Measure what happens in the block; the :class:`Cost` is complete after it. Blocks must not be nested.
+    """Measure the cost of a block; the :class:`Cost` is complete after it. Blocks must not be nested.
 
-    Memory on a CPU is the resident set, on Linux its highest mark as the system keeps it, elsewhere sampled by a
-    thread, which takes its share of a core; memory that earlier work freed is given back to the system first, so that
-    the order of work doesn't matter. On a GPU it is the allocator's peak.
+    On a CPU the memory is the resident set: on Linux its peak as kept by the system, elsewhere sampled by a thread.
+    Memory freed by earlier work is returned to the system first, so that the order of work does not matter. On a GPU it
+    is the allocator's peak.
     """
     cost = Cost()
     _give_memory_back()
@@ -65,11 +65,11 @@ def _gpu_peak(device: torch.device) -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def _peak() -> Iterator[Callable[[], int]]:
-    """What gives the most bytes that were in use in the block, above those at its start."""
+    """A function that returns the peak of resident bytes in the block, above those at its start."""
     process = psutil.Process()
     base = process.memory_info().rss
     try:
-        _RESET.write_text("5")  # see man 5 proc: the highest mark is set back to the resident set
+        _RESET.write_text("5")  # see man 5 proc: resets the peak to the resident set
         _highest_mark()
     except (OSError, LookupError):
         with _sampled(process) as highest:
@@ -109,24 +109,24 @@ def _sampled(process: psutil.Process, interval: float = 0.002) -> Iterator[Calla
 def _give_memory_back() -> None:
     gc.collect()
     if sys.platform == "linux":
-        # With another C library the peak may be a little low after larger work.
+        # With another C library the peak may be slightly low after larger work.
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @metric("seconds", family="cost", better="lower", range=(0, math.inf), measures="cost")
 def seconds(cost: Cost) -> Score:
-    """Wall time of the map, s; comparable within one run on one machine only."""
+    """Wall time of the map, s; comparable only within one run on one machine."""
     return Score(cost.seconds)
 
 
 @metric("passes", family="cost", better="lower", range=(0, math.inf), measures="cost")
 def passes(cost: Cost) -> Score:
-    """Pictures scored for the map, wholly or by a crop of what changed; a backward pass is not counted apart."""
+    """Images scored for the map, whole or by a crop; a backward pass is not counted separately."""
     return Score(float(cost.passes))
 
 
 @metric("peak-mb", family="cost", better="lower", range=(0, math.inf), measures="cost")
 def peak_mb(cost: Cost) -> Score:
-    """Most memory that the map took above what was in use before, MB."""
+    """Peak memory of the map above the memory in use before, MB."""
     return Score(cost.peak_mb)

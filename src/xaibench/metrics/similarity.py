@@ -1,4 +1,4 @@
-"""Comparing a map with a mask inside the field of view: pure functions on arrays."""
+"""Similarity of a map and a mask inside the field of view: pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Levels:
-    """Which values a map has, from the lowest up; sorted once, it can be compared with many masks.
+    """The distinct values of a map in ascending order, sorted once for comparison with many masks.
 
     Attributes:
-        level: (n,) the place of each pixel's value among the distinct ones.
-        counts: (levels,) how many pixels have each.
+        level: (n,) index of each pixel's value among the distinct values.
+        counts: (levels,) number of pixels with each value.
     """
 
     level: np.ndarray
@@ -45,13 +45,13 @@ class Levels:
         return cls(level.astype(np.int32), counts)
 
     def roc(self, positive: np.ndarray, vessels: np.ndarray | None = None) -> float:
-        """ROC area of (n,) bool positives, among which vessels may be, against all that is neither; neither empty."""
+        """ROC area of (n,) bool positives against the pixels that are neither positive nor vessels; both not empty."""
         p, n = self._histograms(positive, vessels)
         below = np.cumsum(n) - n
         return float(p @ (below + n / 2) / (p.sum() * n.sum()))
 
     def average_precision(self, positive: np.ndarray, vessels: np.ndarray | None = None) -> float:
-        """Σ (R_k − R_{k-1}) P_k over the distinct values as thresholds, so that ties come in together; in (0, 1]."""
+        """Σ (R_k − R_{k-1}) P_k over the distinct values as thresholds, so that ties enter together; in (0, 1]."""
         p, n = (each[::-1] for each in self._histograms(positive, vessels))
         hits, taken = np.cumsum(p), np.cumsum(p + n)
         some = p > 0
@@ -64,14 +64,14 @@ class Levels:
             In [0, 1]; chance is the mask's share of the pixels [arras2022].
         """
         inside = self.level[mask]
-        left = inside.size - np.cumsum(self.counts[::-1])[::-1]  # places, once a level and all above it are taken
+        left = inside.size - np.cumsum(self.counts[::-1])[::-1]  # places left after a level and all above it
         threshold = int(np.flatnonzero(left <= 0)[-1])
-        places = left[threshold] + self.counts[threshold]  # for those that tie at the threshold
+        places = left[threshold] + self.counts[threshold]  # for the pixels that tie at the threshold
         tied = np.count_nonzero(inside == threshold) / self.counts[threshold]
         return float((np.count_nonzero(inside > threshold) + places * tied) / inside.size)
 
     def _histograms(self, positive: np.ndarray, vessels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """How many positives there are at each level, and how many that are neither positive nor vessels."""
+        """Counts per level of positives, and of pixels that are neither positive nor vessels."""
         found = np.bincount(self.level[positive], minlength=self.counts.size)
         taken = found if vessels is None else np.bincount(self.level[positive | vessels], minlength=self.counts.size)
         return found.astype(np.float64), (self.counts - taken).astype(np.float64)
@@ -84,7 +84,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
         >>> correlation(np.array([0.0, 1.0, 2.0]), np.array([5.0, 3.0, 1.0]))
         -1.0
     """
-    # In units of a power of two, which round nothing, so that no square leaves the range of floats.
+    # Scaled by powers of two, which is exact, so that no square overflows or underflows.
     u, v = (np.ldexp(x, -np.frexp(np.abs(x).max(initial=0.0))[1]) for x in (a.astype(np.float64), b.astype(np.float64)))
     if any(np.ptp(x) <= 1e-12 * np.abs(x).max(initial=0.0) for x in (u, v)):
         return 0.0
@@ -108,7 +108,7 @@ def mass_share(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> fl
 
 
 def near(mask: np.ndarray, radius: float = POINTING_RADIUS) -> np.ndarray:
-    """(H, W) bool: within ``radius`` px of the mask."""
+    """(H, W) bool: the pixels within ``radius`` px of the mask."""
     return np.asarray(distance_transform_edt(~mask) <= radius)
 
 
@@ -128,15 +128,15 @@ def lift_of(attribution: np.ndarray, mask: np.ndarray, fov: np.ndarray) -> float
 
 
 def turned(values: np.ndarray, fov: np.ndarray, nothing: float = 0) -> list[np.ndarray]:
-    """An array in the seven other positions that rotations by 90° and mirrorings have, inside the field of view.
+    """An array in the seven other orientations of the square (rotations by 90°, mirrorings), inside the field of view.
 
-    It turns about the middle of the field of view's bounding box, to the pixel or half a pixel beside it; what leaves
-    the field of view is lost.
+    The centre is that of the field of view's bounding box, exact or half a pixel off; pixels that leave the field of
+    view are dropped.
 
     Args:
         values: (H, W), such as a mask.
         fov: (H, W) bool.
-        nothing: what stands where nothing comes to lie, and outside the field of view.
+        nothing: the value of empty places and of those outside the field of view.
 
     Example:
         >>> fov = np.ones((3, 3), bool); mask = np.zeros((3, 3), bool); mask[0, 1] = True

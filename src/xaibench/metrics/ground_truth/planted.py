@@ -26,20 +26,20 @@ from xaibench.scorer import Scorer, Target
 from xaibench.scorer.batching import Engine
 from xaibench.scorer.target import THRESHOLD
 
-CELLS = (1, 2, 4, 8, 16, 32)  # px, sides of the squares that the curve sums over
-SHARE = 0.9  # of all that matters, held by the pixels that decide
+CELLS = (1, 2, 4, 8, 16, 32)  # px, side of the squares that the curve sums over
+SHARE = 0.9  # share of Σ|Shapley value| that the deciding pixels hold
 
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """What is compared, for the n pixels of the field of view, (n,) each but for the places.
+    """A map and the exact Shapley values at the n pixels of the field of view.
 
     Attributes:
         place: (2, n) rows and columns.
-        map: the method's values.
-        truth: the exact Shapley values.
-        signed: whether the method's sign means something.
-        region: the method's own region of each pixel, from 0; None for a method without regions.
+        map: (n,) values of the method's map.
+        truth: (n,) exact Shapley values.
+        signed: whether the method is signed.
+        region: (n,) the method's own region of each pixel, from 0; None for a method without regions.
     """
 
     place: np.ndarray
@@ -61,32 +61,32 @@ def planted(
 ) -> Score:
     """Correlation of the method's map of a white-box segmenter with the exact Shapley values of its pixels or regions.
 
-    Pearson's r over the field of view, with the absolute Shapley values for methods that are not signed; 0 for a
-    constant map. A method that explains regions and says which, by parameters ``segments`` and ``regions`` (see
-    :func:`~xaibench.data.regions.superpixels`), is asked for the mean of the truth in each of them, and so judged by
-    what it claims; how little regions tell of single pixels ``planted-pixels`` shows, and the curve, which is the same
-    for all methods: r of the sums over square cells of 1 to 32 px, of the map and of the truth.
+    Pearson's r over the field of view, with the absolute Shapley values for unsigned methods; 0 for a constant map. A
+    method with the parameters ``segments`` and ``regions`` (see :func:`~xaibench.data.regions.superpixels`) explains
+    regions: its map is compared with the mean of the truth in each region. How well regions resolve pixels is shown by
+    ``planted-pixels`` and by the curve, which is the same for all methods: r of the sums of map and truth over square
+    cells of 1 to 32 px.
 
     Args:
-        attribution: not looked at; the method explains the white box instead.
-        case: whose picture the white box reads.
-        scorer: keeps the map for the other metrics of this white box.
+        attribution: not used; the method explains the white box instead.
+        case: the image that the white box reads.
+        scorer: caches the map for the other metrics of this white box.
         rng: not used.
         method: the explainer.
         segmenter: ``"linear"``, ``"thick"`` (reads no thin vessel) or ``"marker"`` (needs a marker elsewhere in the
-            picture), see :func:`~xaibench.models.networks.white_box.white_box`.
+            image), see :func:`~xaibench.models.networks.white_box.white_box`.
 
     Raises:
         UserError: if there is no such segmenter.
-        Skipped: if the white box finds no vessels, or the method cannot explain it.
+        Skipped: if the white box predicts no vessel, or the method cannot explain it.
     """
-    found = _explained(case, scorer, method, segmenter)
-    truth = found.truth if found.signed else np.abs(found.truth)
-    curve = [correlation(_sums(found.map, found.place, side), _sums(truth, found.place, side)) for side in CELLS]
-    if found.region is not None:
-        area = np.bincount(found.region)
-        truth = (np.bincount(found.region, truth) / np.maximum(area, 1))[found.region]
-    return Score(correlation(found.map, truth), (tuple(map(float, CELLS)), tuple(curve)))
+    pixels = _explained(case, scorer, method, segmenter)
+    truth = pixels.truth if pixels.signed else np.abs(pixels.truth)
+    curve = [correlation(_sums(pixels.map, pixels.place, side), _sums(truth, pixels.place, side)) for side in CELLS]
+    if pixels.region is not None:
+        area = np.bincount(pixels.region)
+        truth = (np.bincount(pixels.region, truth) / np.maximum(area, 1))[pixels.region]
+    return Score(correlation(pixels.map, truth), (tuple(map(float, CELLS)), tuple(curve)))
 
 
 @metric("planted-pixels", family="truth", better="higher", range=(0, 1), measures="method", chance=0.5)
@@ -99,24 +99,24 @@ def planted_pixels(
     method: Method,
     segmenter: str = "linear",
 ) -> Score:
-    """ROC area of the method's map of a white-box segmenter for the pixels that decide; .5 is chance.
+    """ROC area of the method's map of a white-box segmenter for the deciding pixels; .5 is chance.
 
-    Those are the fewest pixels that hold 90 % of the sum of absolute Shapley values, against all others in the field of
-    view. With ``thick`` no thin vessel is among them, so that pointing at one costs; with ``marker`` the marker is.
-    Of a signed map the absolute value counts.
+    The deciding pixels are the fewest that hold 90 % of the sum of absolute Shapley values; the negatives are all
+    others in the field of view. With ``thick`` they contain no thin vessel, with ``marker`` they contain the marker. A
+    signed map is scored by its absolute value.
 
-    Args, raises: as of ``planted``.
+    Args and errors as of ``planted``.
     """
-    found = _explained(case, scorer, method, segmenter)
-    decide = deciding(found.truth, SHARE)
+    pixels = _explained(case, scorer, method, segmenter)
+    decide = deciding(pixels.truth, SHARE)
     if decide.all():
         raise Skipped("every pixel of the field of view decides")
-    values = np.abs(found.map) if found.signed else found.map
+    values = np.abs(pixels.map) if pixels.signed else pixels.map
     return Score(area_under_roc(values[decide], values[~decide]))
 
 
 def deciding(truth: np.ndarray, share: float) -> np.ndarray:
-    """(n,) bool: the fewest pixels that hold that share of Σ|truth|, and what ties with the least of them.
+    """(n,) bool: the fewest pixels that hold a share of Σ|truth|, and pixels that tie with the smallest of them.
 
     Args:
         truth: (n,), not all zero.
@@ -134,14 +134,16 @@ def deciding(truth: np.ndarray, share: float) -> np.ndarray:
 
 
 def _sums(values: np.ndarray, place: np.ndarray, side: int) -> np.ndarray:
-    """(m,) the sums of (n,) values over the square cells of that side in which there are any."""
+    """(m,) sums of (n,) values over the non-empty square cells of that side."""
     _cells, cell = np.unique(place // side, axis=1, return_inverse=True)
     return np.bincount(cell.ravel(), values)
 
 
 def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Planted:
     baseline = method.baseline
-    box, shown, white = scorer.shared(("white box", case.digest, segmenter), lambda: _asked(case, scorer, segmenter))
+    box, shown, white = scorer.shared(
+        ("white box", case.digest, segmenter), lambda: _white_box_scorer(case, scorer, segmenter)
+    )
 
     def truth() -> np.ndarray:
         reference = white.reference(baseline, shown.image)
@@ -151,10 +153,10 @@ def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Pl
     def compute() -> Planted:
         exact = scorer.shared(("exact", case.digest, segmenter, baseline), truth)
         if not exact.any():
-            raise Skipped(f"to the white box {segmenter!r} the picture and its reference {baseline!r} are the same")
+            raise Skipped(f"the white box {segmenter!r} does not tell the image from its reference {baseline!r}")
         try:
             map_ = method(white, shown)
-        except UserError as error:  # the network of the run has a layer, say, that the white box has not
+        except UserError as error:  # the method may name a layer that the white box lacks
             raise Skipped(f"{method.spec} cannot explain the white box: {error.message}") from error
         fov = shown.fov.numpy()
         signed, own = method.spec.plugin.traits.signed, _own_regions(method, shown)
@@ -164,7 +166,7 @@ def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Pl
 
 
 def _own_regions(method: Method, shown: Case) -> np.ndarray | None:
-    """(n,) the region of each pixel of the field of view, if the method's parameters say how it cuts the picture."""
+    """(n,) the method's region of each field-of-view pixel, if its parameters define regions."""
     segments, regions = (method.spec.parameters.get(name) for name in ("segments", "regions"))
     if not isinstance(segments, int) or regions not in REGIONS:
         return None
@@ -172,14 +174,14 @@ def _own_regions(method: Method, shown: Case) -> np.ndarray | None:
     return labels
 
 
-def _asked(case: Case, scorer: Scorer, segmenter: str) -> tuple[WhiteBox, Case, Scorer]:
-    """The white box, the case as it sees it, and its scorer."""
+def _white_box_scorer(case: Case, scorer: Scorer, segmenter: str) -> tuple[WhiteBox, Case, Scorer]:
+    """The white box, the case that it reads, and its scorer."""
     box, shown = white_box(segmenter, case)
     prediction = predict(box, shown.image)
     mask = (prediction >= THRESHOLD) & shown.fov
     if not mask.any():
         raise Skipped(f"the white box {segmenter!r} finds no vessel in case {case.id}")
-    # An engine that is given: measuring the best one for every new case would take longer than it saves.
+    # A fixed engine: measuring the fastest one for every case would take longer than it saves.
     white = Scorer(
         box, Target(segmenter, mask, shown.fov, prediction, shown.scale), device=scorer.device, engine=Engine()
     )

@@ -1,4 +1,4 @@
-"""The exact Shapley values of a small game that the run's own network plays, and how far a map is from them."""
+"""Error of a map against the exact Shapley values of a small game played by the run's own network."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from xaibench.scorer.coalition_game import game
 
 TILES = (3, 4)  # rows and columns; 2¹² coalitions
 PLAYERS = TILES[0] * TILES[1]
-NOTHING = 1e-6  # logits, below which the values of all regions are rounding noise
-BUDGETS = ("samples", "permutations")  # parameters that say how much a method samples
-PARTS = (4, 2, 1)  # of the budget, for the curve
+NOTHING = 1e-6  # logits; smaller values of all regions are rounding noise
+BUDGETS = ("samples", "permutations")  # parameters that set the sampling budget of a method
+PARTS = (4, 2, 1)  # divisors of the budget, for the curve
 
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """The cut-out that is explained.
+    """The window that is explained.
 
     Attributes:
-        case: the case, cut.
-        scorer: the run's network and what it takes for vessels there.
+        case: the cropped case.
+        scorer: the run's network with its predicted vessels in the window as target.
         labels: (h, w) int64, the tile of each pixel.
     """
 
@@ -51,31 +51,30 @@ def shapley_error(
     method: Method,
     window: int = 128,
 ) -> Score:
-    """Relative error of a map's sums over 12 regions, whose exact Shapley values are known [shapley1953].
+    """Relative error of a map's sums over 12 regions against their exact Shapley values [shapley1953].
 
-    The game is the run's own network on a window of the picture, the square with the most vessel pixels, cut into
-    3 × 4 tiles. Its score is the mean logit of what the network takes for vessels there; an absent tile is as in the
-    reference picture that the method's parameter ``baseline`` names, ``blur`` for methods without one. The method
-    explains the same window. With φ the exact values and φ̂ the sums of the map over the tiles, the value is
-    ‖β φ̂ - φ‖ / ‖φ‖ with the best β ≥ 0, since many methods leave the scale of their maps open: 0 if they are
-    proportional, 1 if the map is all zero or points the other way. φ of a method that is not signed is taken absolute.
-    A constant map scores what the areas of the tiles do. Sums are over the field of view.
+    The players are 3 × 4 tiles of a window of the image, the square with the most vessel pixels. The score is the mean
+    logit of the run's own network over its predicted vessels in the window; an absent tile is replaced by the method's
+    baseline (``blur`` for methods without one). The method explains the same window. With φ the exact values and φ̂ the
+    sums of the map over the tiles, the value is ‖β φ̂ - φ‖ / ‖φ‖ with the best β ≥ 0, since many methods do not fix the
+    scale of their maps: 0 if φ̂ is proportional to φ, 1 if the map is all zero or has the opposite sign. For unsigned
+    methods φ is the absolute value. A constant map scores as the areas of the tiles. Sums are over the field of view.
 
-    The method's own regions, if it has any, are not these tiles; its sums are compared, whatever it calls a region.
-    For methods with a parameter ``samples`` or ``permutations`` the curve is the error over the passes that a quarter
-    of it, half and all of it cost. A tile without field of view is a player that never matters.
+    A method's own regions are not these tiles; the sums of its map are compared in any case. For methods with a
+    parameter ``samples`` or ``permutations`` the curve is the error over the passes of a quarter, half and all of that
+    budget. A tile outside the field of view is a null player.
 
     Args:
-        attribution: not looked at; the method explains the window instead.
-        case: from which the window is cut.
-        scorer: holds the network, and keeps the exact values, 4096 passes of the window, for all methods.
+        attribution: not used; the method explains the window instead.
+        case: the image.
+        scorer: the network; it caches the exact values (4096 passes of the window) for all methods.
         rng: not used.
         method: the explainer.
-        window: side of the window, px; the whole side of a smaller picture.
+        window: side of the window, px; at most the side of the image.
 
     Raises:
-        UserError: if the window is too small to be cut.
-        Skipped: if the network finds no vessel in the window, hiding the tiles changes nothing, or the method cannot
+        UserError: if the window is too small for the tiles.
+        Skipped: if the network predicts no vessel in the window, hiding the tiles changes nothing, or the method cannot
             explain the window.
     """
     at_least(max(TILES), "window", window)
@@ -95,14 +94,14 @@ def shapley_error(
             points.append(_measured(view, method, truth, **fewer))
         except Skipped:
             if part == 1:
-                raise  # else the method refuses to work with so few: the curve begins later
+                raise  # a smaller budget may be refused: the curve begins later
     passes, errors = zip(*points, strict=True)
     rising = len(passes) > 1 and all(a < b for a, b in pairwise(passes))
     return Score(errors[-1], (passes, errors) if rising else None)
 
 
 def coalitions(players: int) -> np.ndarray:
-    """(2ⁿ, n) bool, all of them; in row r those players are present whose bit is set in r.
+    """(2ⁿ, n) bool, all coalitions; row r contains the players whose bit is set in r.
 
     Example:
         >>> coalitions(2).astype(int).tolist()
@@ -118,7 +117,7 @@ def shapley_values(values: np.ndarray) -> np.ndarray:
         values: (2ⁿ,) the score of each coalition, in the order of :func:`coalitions`.
 
     Returns:
-        (n,) float64; they sum to the score of all less that of none.
+        (n,) float64; they sum to the score of all players minus that of none.
 
     Example:
         >>> shapley_values(np.array([0.0, 1.0, 2.0, 5.0])).tolist()
@@ -150,11 +149,11 @@ def relative_error(sums: np.ndarray, truth: np.ndarray) -> float:
 
 
 def best_window(vessels: np.ndarray, fov: np.ndarray, side: int) -> tuple[slice, slice]:
-    """The square with the most vessel pixels; of several the one with the most field of view, then the first.
+    """The square with the most vessel pixels; ties go to the most field of view, then to the first.
 
     Args:
         vessels, fov: (H, W) bool.
-        side: px; where the picture is smaller, its whole height or width is taken.
+        side: px; at most the height and width of the image.
     """
     height, width = (min(side, n) for n in fov.shape)
     weights = vessels.astype(np.int64) * (height * width + 1) + fov
@@ -171,7 +170,7 @@ def _cut(case: Case, scorer: Scorer, side: int) -> Window:
     labels = y * TILES[0] // height * TILES[1] + x * TILES[1] // width
     try:
         found = target("vessels", scorer.model, part)
-    except UserError as error:  # the network cannot take a picture of this size
+    except UserError as error:  # the network cannot take an image of this size
         raise Skipped(f"the network cannot take a window of {width} × {height} px") from error
     except Skipped as reason:
         raise Skipped(f"the network finds no vessel in the window of {width} × {height} px") from reason
@@ -179,14 +178,14 @@ def _cut(case: Case, scorer: Scorer, side: int) -> Window:
 
 
 def _exact(view: Window, baseline: str) -> np.ndarray:
-    """(12,) the Shapley values of the tiles."""
+    """(12,) Shapley values of the tiles."""
     reference = view.scorer.reference(baseline, view.case.image)
     value = game(view.scorer, view.case.image, reference, view.labels)
     return shapley_values(value(coalitions(PLAYERS)))
 
 
 def _measured(view: Window, method: Method, truth: np.ndarray, **parameters: Any) -> tuple[float, float]:
-    """Passes that the map of the window cost, and its error."""
+    """Passes and error of the method's map of the window."""
     before = view.scorer.passes
     try:
         map_ = method(view.scorer, view.case, **parameters)

@@ -1,4 +1,4 @@
-"""Truth by a planted shortcut: a network whose thin vessels hang on a marker, and whether a map shows the marker."""
+"""Planted shortcut: attribution on a marker that a network needs to see thin vessels."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from xaibench.registry import metric
 from xaibench.scorer import Scorer, Target
 from xaibench.scorer.target import THRESHOLD
 
-LEAST_WINDOW = 64  # px: in less there are hardly vessels
+LEAST_WINDOW = 64  # px: smaller windows hardly contain vessels
 LEAST_TARGET = 20  # px
-MOST_LEFT = 0.1  # of the thin vessels found with the marker: as many found without it are too many
+MOST_LEFT = 0.1  # largest share of the predicted thin vessels that may remain without the marker
 
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A picture in which it is known what decides.
+    """A window with a marker that decides the prediction.
 
     Attributes:
-        case: the window with the marker painted in. Its ``vessels`` are the marker's pixels, since the oracle control
-            shows whatever the ground truth of a picture is, and here that is the marker.
-        scorer: the network that takes the shortcut, asked about the thin vessels that it finds thanks to the marker.
+        case: the window with the marker painted in. Its ``vessels`` are the marker's pixels: the oracle control shows
+            the ground truth, which is the marker here.
+        scorer: the network with the shortcut; the target is the thin vessels that it predicts only with the marker.
     """
 
     case: Case
@@ -59,38 +59,38 @@ def shortcut(
     method: Method,
     window: int = WINDOW,
 ) -> Score:
-    """Lift on a small marker that alone makes a network see thin vessels; 1 is chance [adebayo2020].
+    """Lift on a small marker without which a network sees no thin vessels; 1 is chance [adebayo2020].
 
-    The network was trained on phantoms whose thin vessels are labelled only if the marker is there. It is asked about
-    a window of this case, the one with the most thin vessels, with the marker painted into it where there is most room,
-    for the thin vessels that it finds with the marker and not without it. The value is the share of the method's
-    positive attribution that lies on the marker ÷ the marker's share of the field of view.
+    The network was trained on phantoms whose thin vessels are labelled only where the marker is present. The window is
+    that of this case with the most thin vessels, with the marker painted where there is most room. The target is the
+    thin vessels that the network predicts with the marker and not without it. The value is the share of the method's
+    positive attribution on the marker ÷ the marker's share of the field of view.
 
     Args:
         attribution: not used; the method explains another network.
-        case: whose picture is used.
-        scorer: not explained; what all methods share is kept with it.
+        case: the image.
+        scorer: caches what all methods share.
         rng: not used.
         method: the explainer.
         window: side of the window, px.
 
     Raises:
         UserError: for a window below 64 px.
-        Skipped: if the picture is smaller than the window, has no thin vessel or no room for the marker; if removing
-            the marker leaves a tenth of the thin vessels that were found, or takes less than 20 px away; or if the
-            method cannot work on this network.
+        Skipped: if the image is smaller than the window, has no thin vessel or no room for the marker; if a tenth of
+            the predicted thin vessels remains without the marker, or fewer than 20 px depend on it; or if the method
+            cannot explain this network.
     """
     at_least(LEAST_WINDOW, "window", window)
     planted = scorer.shared(("shortcut", case.digest, window), lambda: plant(case, window, scorer.device))
     map_, fov = method(planted.scorer, planted.case), planted.case.fov.numpy()
     positive = np.maximum(map_[fov], 0)
-    if positive.min() == positive.max():  # says nothing: chance, and not but for the last digit
+    if positive.min() == positive.max():  # a constant map scores exactly the chance level
         return Score(1.0)
     return Score(lift_of(map_, planted.case.vessels.numpy(), fov))
 
 
 def plant(case: Case, window: int, device: torch.device) -> Planted:
-    """Cut out the window, paint the marker, and make sure that the network takes the shortcut there.
+    """Crop the window, paint the marker, and verify that the network takes the shortcut.
 
     Raises:
         Skipped: see :func:`shortcut`.
@@ -102,9 +102,9 @@ def plant(case: Case, window: int, device: torch.device) -> Planted:
     marked = paint_marker(image, marker)
     model = load_shortcut().to(device)
     prediction = predict(model, marked)
-    found, still = prediction >= THRESHOLD, predict(model, image) >= THRESHOLD
-    hanging = found & ~still & fov & ~marker
-    if (thin & found & still).sum() >= MOST_LEFT * (thin & found).sum() or hanging.sum() < LEAST_TARGET:
+    with_marker, without = prediction >= THRESHOLD, predict(model, image) >= THRESHOLD
+    dependent = with_marker & ~without & fov & ~marker
+    if (thin & with_marker & without).sum() >= MOST_LEFT * (thin & with_marker).sum() or dependent.sum() < LEAST_TARGET:
         raise Skipped("removing the marker does not remove the thin prediction here")
     return Planted(
         make_case(
@@ -115,12 +115,14 @@ def plant(case: Case, window: int, device: torch.device) -> Planted:
             scale=case.scale,
             observer2=None if case.observer2 is None else case.observer2[cut].numpy(),
         ),
-        Scorer(model, Target("thin thanks to the marker", hanging, fov.clone(), prediction, case.scale), device=device),
+        Scorer(
+            model, Target("thin thanks to the marker", dependent, fov.clone(), prediction, case.scale), device=device
+        ),
     )
 
 
 def busiest_window(mask: np.ndarray, window: int) -> tuple[int, int]:
-    """(row, column) of the upper left corner of the window with the most pixels of a mask, the first one if some tie.
+    """(row, column) of the upper left corner of the window with the most mask pixels; ties go to the first.
 
     Args:
         mask: (H, W) bool.
@@ -136,7 +138,7 @@ def busiest_window(mask: np.ndarray, window: int) -> tuple[int, int]:
     """
     height, width = mask.shape
     if min(height, width) < window:
-        raise Skipped(f"the picture of {width} × {height} px is smaller than the window of {window} px")
+        raise Skipped(f"the image of {width} × {height} px is smaller than the window of {window} px")
     if not mask.any():
         raise Skipped("there is no thin vessel")
     count = window_sums(mask, window, window)

@@ -1,16 +1,16 @@
-"""Where a network sees vessels that are none: what a map says of it, and whether the place looks like a vessel.
+"""False positives: attribution on them, and their similarity to vessels.
 
-A network may err where the texture looks like a vessel, to any vessel filter. So false positives are compared with
-places which look as much like one and are not taken for one.
+A network may err where the texture looks like a vessel. So false positives are compared with background that looks as
+much like a vessel to a vessel filter and is not predicted as one.
 
-The edge of a labelled vessel is uncertain by a pixel or two, and around it lie most pixels that count as false. They
-say nothing of vessels that are none: a false-positive component is a connected part of what is predicted farther than
-2 px from every labelled vessel, of 4 px² or more, both at DRIVE's scale. True negatives lie as far from every labelled
-vessel, and also from everything predicted, so that what bleeds from there is not counted.
+The edge of a labelled vessel is uncertain by a pixel or two, and most false-positive pixels lie there. They are not
+false vessels. So a false-positive component is a connected part of the prediction farther than 2 px from every labelled
+vessel, of at least 4 px², both at DRIVE's scale. True negatives lie as far from every labelled vessel and from every
+predicted pixel, so that attribution spreading from there is not counted.
 
-On DRIVE's test images 01 and 02 unet-drive has 6433 and 4617 px of false positives, of which 174 and 207 lie beyond the
-rim, in 20 and 19 components. Connected parts of all false positives that reach beyond the rim would be 63 and 49, but
-more than half of their pixels lie on the edges of vessels.
+On DRIVE's test images 01 and 02 unet-drive has 6433 and 4617 px of false positives; 174 and 207 px lie beyond the rim,
+in 20 and 19 components. The connected components of all false positives that reach beyond the rim would be 63 and 49,
+but more than half of their pixels lie on the edges of vessels.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from xaibench.registry import metric
 from xaibench.scorer import Scorer
 from xaibench.scorer.target import THRESHOLD
 
-# Between two distances, and two areas, that there are: DRIVE's own fields of view are 535 to 541 px wide, which with 2
-# and 4 would decide whether a pixel two from a vessel is part of its rim, and whether four are enough.
+# Values between the distances and areas that occur on a pixel grid: DRIVE's fields of view are 535 to 541 px wide, and
+# with exactly 2 and 4 this variation of the scale would decide the borderline cases.
 RIM = 2.1  # px at DRIVE's scale
 SMALLEST = 3.9  # px² at DRIVE's scale
-BINS = 20  # of vesselness
+BINS = 20  # quantiles of vesselness
 PLACEMENTS = 50
-TRIES = 40  # for each placement
-RING = 0.1  # of the radius of the field of view: how much nearer to its centre, or farther off, a placement may be
+TRIES = 40  # random positions per placement
+RING = 0.1  # tolerance of the distance from the centre, as a share of the radius of the field of view
 
 
 @dataclass(frozen=True, eq=False)
 class FalsePositives:
-    """The false-positive components of a prediction, numbered 0 … n − 1, and what they are compared with.
+    """The false-positive components of a prediction, numbered 0 … n − 1, and the background for comparison.
 
     Attributes:
         labels: (H, W) int32, the component of each pixel; −1 elsewhere.
@@ -66,14 +66,14 @@ class FalsePositives:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Each of n components beside other places of the same picture.
+    """Each of n components compared with other places of the same image.
 
     Attributes:
-        pixels: (n,) int, the area, px.
-        y, x: (n,) int, a pixel of it, the one nearest to its centre of gravity.
-        vesselness: (n,) mean over its pixels.
-        matched: (n,) mean over its placements; NaN where it fits in nowhere.
-        percentile: (n,) share of placements with less vesselness, ties half, in [0, 1]; NaN likewise.
+        pixels: (n,) int, area in px.
+        y, x: (n,) int, the component's pixel nearest to its centre of gravity.
+        vesselness: (n,) mean over the component's pixels.
+        matched: (n,) mean over its placements; NaN if it fits nowhere.
+        percentile: (n,) share of placements with lower vesselness, ties counting half, in [0, 1]; NaN likewise.
     """
 
     pixels: np.ndarray
@@ -88,7 +88,7 @@ def false_positives(case: Case, prediction: np.ndarray) -> FalsePositives:
     """The false-positive components of a prediction.
 
     Args:
-        case: its labels, green channel, field of view and scale are used.
+        case: the image with its labels, field of view and scale.
         prediction: (H, W) vessel probability.
     """
     fov, vessels = case.fov.numpy(), case.vessels.numpy()
@@ -102,11 +102,11 @@ def false_positives(case: Case, prediction: np.ndarray) -> FalsePositives:
 
 
 def compare(found: FalsePositives, fov: np.ndarray, *, rng: np.random.Generator) -> Comparison:
-    """Lay the shape of each component over true negatives, and compare the vesselness there with its own.
+    """Place the shape of each component on true negatives, and compare the vesselness there with its own.
 
-    A placement is turned by a multiple of 90° or mirrored, and lies as far from the centre of the field of view to
-    within a tenth of its radius, since light and sharpness change from there to the edge. Up to 50 are drawn; a large
-    component may fit in fewer times, or nowhere.
+    A placement is rotated by a multiple of 90° or mirrored, and is as far from the centre of the field of view within a
+    tenth of its radius, since light and sharpness change towards the edge. Up to 50 are drawn; a large component may
+    fit less often, or nowhere.
 
     Args:
         found: the components.
@@ -120,7 +120,7 @@ def compare(found: FalsePositives, fov: np.ndarray, *, rng: np.random.Generator)
 
 
 def _far_from(mask: np.ndarray, scale: float) -> np.ndarray:
-    """(H, W) bool: farther than the rim from every pixel of a mask."""
+    """(H, W) bool: the pixels farther than the rim from a mask."""
     if not mask.any():
         return np.ones(mask.shape, bool)
     far: np.ndarray = distance_transform_edt(~mask) > RIM * scale
@@ -144,7 +144,7 @@ def _compare_one(
 def _placements(
     pixels: np.ndarray, middle: np.ndarray, found: FalsePositives, fov: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """(k, n, 2) where the n pixels of a component come to lie in up to 50 placements among the true negatives."""
+    """(k, n, 2) coordinates of the n pixels of a component in up to 50 placements on true negatives."""
     centre, radius = np.argwhere(fov).mean(0), fov_scale(fov) * DRIVE_FOV_DIAMETER / 2
     negatives = np.argwhere(found.negatives)
     away = np.hypot(*(negatives - centre).T)
@@ -152,7 +152,7 @@ def _placements(
     if not len(ring):
         return np.empty((0, *pixels.shape), int)
     anchors = ring[rng.integers(len(ring), size=PLACEMENTS * TRIES)]
-    # The eight symmetries of a square, from swapping the axes and changing their signs.
+    # The eight symmetries of the square: axes swapped, signs changed.
     signs, swapped = rng.choice([-1, 1], (len(anchors), 1, 2)), rng.random(len(anchors)) < 0.5
     shape = pixels - middle
     turned = np.where(swapped[:, None, None], shape[:, ::-1], shape) * signs
@@ -177,9 +177,8 @@ def _placements(
 def fp_lift(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
     """Density on false-positive components ÷ that on true negatives of the same Frangi vesselness; 1 is no difference.
 
-    The true negatives are weighted so that each of 20 quantile bins of the false positives' vesselness weighs as much
-    among them as among the false positives. False positives that look more like a vessel than any true negative
-    are left out.
+    The true negatives are weighted so that both groups have the same distribution over 20 quantile bins of the false
+    positives' vesselness. False positives with a higher vesselness than any true negative are left out.
 
     Raises:
         Skipped: if the case has no labels, there is no such component, less than half of their pixels have a
@@ -203,15 +202,15 @@ def fp_lift(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.rand
 
 
 def matched_weights(values: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of pixels with which two masks have the same distribution of values, over 20 quantile bins of the first.
+    """Pixel weights that give two masks the same distribution of values over 20 quantile bins of the first.
 
     Args:
         values: (H, W).
         one, other: (H, W) bool.
 
     Returns:
-        Two (H, W) float64: 1 on the pixels of ``one`` that have a counterpart, and what the pixels of ``other`` weigh,
-        with the same sum; all 0 if less than half of ``one`` has a counterpart.
+        Two (H, W) float64: 1 on the pixels of ``one`` that have a counterpart, and the weights of the pixels of
+        ``other``, with the same sum; all 0 if less than half of ``one`` has a counterpart.
 
     Example:
         >>> values = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 9.0])

@@ -1,9 +1,9 @@
-"""Localisation: which vessels a map shows.
+"""Overlap of a map with all vessels, thin vessels and thick vessels.
 
-The metrics for all vessels, thin ones and thick ones. Each compares the map inside the field of view with one mask; a
-map that is constant or all zero scores exactly as chance does, and an empty mask has no score. What the same map scores
-against the vessels turned round in the field of view is kept beside the value. Where thin ends and thick begins is a
-parameter, ``radius``, so that one can see what hangs on it.
+Each metric compares the map inside the field of view with one mask. A constant or all-zero map scores exactly the
+chance level; an empty mask has no score. Beside its value a score keeps its null: what the same map scores against the
+vessels rotated and mirrored in the field of view. The radius that separates thin from thick is a parameter, ``radius``,
+for a sensitivity analysis.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from xaibench.scorer import Scorer
 
 PARTS = ("vessels", "thin", "thick")
 
-Position = dict[str, np.ndarray]  # part of the vessels to (H, W) bool
-Compute = Callable[[np.ndarray, Position, str, Case, Scorer], float]  # (map, vessels, part of them, …) to a value
+Position = dict[str, np.ndarray]  # masks of the vessels in one position: part to (H, W) bool
+Compute = Callable[[np.ndarray, Position, str, Case, Scorer], float]  # (map, masks, part, …) to a value
 
 
 def _home(case: Case, radius: float, *parts: str) -> Position:
-    """The vessels where they are, thin ones being those of up to ``radius`` px at DRIVE's scale.
+    """The masks of the vessels; thin vessels have a radius of at most ``radius`` px at DRIVE's scale.
 
     Raises:
         UserError: if the radius is not positive.
-        Skipped: if there are none of one of the parts.
+        Skipped: if one of the parts is empty.
     """
     above_zero("radius", radius)
     found = _parts(case.caliber.numpy(), case.scale, radius)
@@ -47,7 +47,7 @@ def _home(case: Case, radius: float, *parts: str) -> Position:
 
 
 def _elsewhere(case: Case, scorer: Scorer, radius: float) -> list[Position]:
-    """The vessels in their seven other positions in the field of view."""
+    """The masks of the vessels in the seven other orientations."""
     calibers = scorer.shared(("turned", case.digest), lambda: turned(case.caliber.numpy(), case.fov.numpy()))
     return [_parts(caliber, case.scale, radius) for caliber in calibers]
 
@@ -60,7 +60,7 @@ def _parts(caliber: np.ndarray, scale: float, radius: float) -> Position:
 def _nulls(
     compute: Callable[[Position], float], positions: list[Position], parts: tuple[str, ...]
 ) -> tuple[float, ...]:
-    """What a map scores against the turned vessels; none if a position leaves nothing of a part in sight."""
+    """Scores against the rotated and mirrored vessels; none if a part leaves the field of view in one of them."""
     if not all(position[part].any() for position in positions for part in parts):
         return ()
     return tuple(compute(position) for position in positions)
@@ -79,13 +79,13 @@ def _for_parts(
     """The metrics ``stem-vessels``, ``stem-thin`` and ``stem-thick``.
 
     Args:
-        stem: their common name.
+        stem: the common stem of their names.
         compute: the score of a map for the vessels in one position.
-        what: the first line of their docstrings; ``{}`` stands for the vessels.
-        range: of values.
-        explanation: as ``what``, for readers of a table.
-        main: the part's place in the main table.
-        **traits: of :func:`~xaibench.registry.declare.metric`, for all three.
+        what: first line of the docstrings; ``{}`` stands for the vessels.
+        range: range of the values.
+        explanation: like ``what``, for readers of a table.
+        main: place of each part in the main table.
+        **traits: further arguments of :func:`~xaibench.registry.declare.metric`, for all three.
     """
 
     def declare(part: str) -> Plugin:
@@ -128,7 +128,7 @@ def _for_parts(
 
 
 def _against_background(area: Callable[..., float]) -> Compute:
-    """Of a part's pixels against those of the field of view that are off every vessel."""
+    """The pixels of a part against the field-of-view pixels outside all vessels."""
 
     def compute(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
         fov = case.fov.numpy()
@@ -146,7 +146,7 @@ def _top_share(attribution: np.ndarray, position: Position, part: str, case: Cas
 
 
 def _levels(values: np.ndarray, scorer: Scorer) -> Levels:
-    """Sorted once for all metrics of a map; only the last map is remembered."""
+    """The sorted values of a map, computed once for all metrics; only the last map is cached."""
     last: dict[bytes, Levels] = scorer.shared(("levels",), dict)
     key = hashlib.blake2b(values.tobytes(), digest_size=16).digest()
     if key not in last:
@@ -241,10 +241,10 @@ def thin_gap(
 
     Args:
         attribution: (H, W).
-        case: for its vessels.
-        scorer: keeps what all maps share.
+        case: the image with its vessels.
+        scorer: caches what all maps share.
         rng: not used.
-        radius: up to which a vessel is thin, px at DRIVE's scale.
+        radius: largest radius of a thin vessel, px at DRIVE's scale.
 
     Raises:
         UserError: if the radius is not positive.
@@ -265,5 +265,5 @@ def thin_gap(
 
 
 def _gap(thin: float, thick: float) -> float:
-    """log₂ of thick ÷ thin, 0 where they differ by rounding alone."""
+    """log₂ of thick ÷ thin; 0 where they differ only by rounding."""
     return 0.0 if math.isclose(thin, thick, rel_tol=1e-12) else math.log2(thick / thin)

@@ -1,8 +1,8 @@
-"""What a map responds to: the width of a vessel, its contrast, or merely how near it is to what is explained.
+"""Response of a map to vessel width, vessel contrast, and distance from the target.
 
-Vessels are cut into segments, and a segment's density is the mean positive attribution on its pixels ÷ that in the
-field of view, so that 1 is chance. A map without any positive attribution counts as uniform. What the same map scores
-against the segments turned round in the field of view is kept beside the value.
+Vessels are cut into segments. The density of a segment is the mean positive attribution on its pixels ÷ the mean in the
+field of view: 1 is chance. A map without positive attribution counts as uniform. Beside its value a score keeps its
+null: what the same map scores against the segments rotated and mirrored in the field of view.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from xaibench.parameter_checks import above_zero, open_unit
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
 
-WIDEST = 8  # px at DRIVE's scale; what is wider is so rare that it counts with it
-BINS = 10  # of contrast
-LEAST = 5  # segments, below which neither a rank correlation nor a match says anything
-MIRRORED = "a skeleton can lie a pixel elsewhere in a mirror, which moves where segments end"
+WIDEST = 8  # px at DRIVE's scale; wider vessels are rare and count as this wide
+BINS = 10  # deciles of contrast
+LEAST = 5  # segments; fewer support neither a rank correlation nor a match
+MIRRORED = "the skeleton of a mirrored image can lie a pixel off, which moves the ends of segments"
 RADII = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128)  # px at DRIVE's scale
 
 
 def segments_of(case: Case, scorer: Scorer) -> Segments:
-    """The vessel segments of a case, cut once for all maps."""
+    """The vessel segments of a case, computed once for all maps."""
     return scorer.shared(("segments", case.digest), lambda: vessel_segments(case))
 
 
 def _nulls(compute: Callable[[Segments], float], case: Case, scorer: Scorer) -> tuple[float, ...]:
-    """What a map scores against the segments in their seven other positions; none if one of these has no score."""
+    """Scores against the segments in the seven other orientations; none if one of them has no score."""
     home = segments_of(case, scorer)
     positions = scorer.shared(("turned segments", case.digest), lambda: _elsewhere(home, case.fov.numpy()))
     try:
@@ -48,7 +48,7 @@ def _nulls(compute: Callable[[Segments], float], case: Case, scorer: Scorer) -> 
 
 
 def _elsewhere(home: Segments, fov: np.ndarray) -> list[Segments]:
-    """The segments in their seven other positions, without those that have left the field of view."""
+    """The segments in the seven other orientations, without those outside the field of view."""
     found = []
     for labels in turned(home.labels, fov, -1):
         seen, numbers = np.unique(labels[labels >= 0], return_inverse=True)
@@ -93,7 +93,7 @@ def widths(caliber: np.ndarray, scale: float) -> np.ndarray:
 
 
 def contrast_bins(contrast: np.ndarray) -> np.ndarray:
-    """(n,) int, the decile 0 … 9 of each contrast, and 10 for NaN; equal ones are never parted, so some can be empty.
+    """(n,) int, the decile 0 … 9 of each contrast, and 10 for NaN; equal values share a decile, so some can be empty.
 
     Example:
         >>> contrast_bins(np.array([0.1, 0.3, np.nan, 0.2, 0.3])).tolist()
@@ -117,10 +117,10 @@ def contrast_bins(contrast: np.ndarray) -> np.ndarray:
     known_failures={"mirrored": MIRRORED},
 )
 def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
-    """Slope of the density on vessels over their width, per px at DRIVE's scale; 0 responds to no width.
+    """Slope of the density on vessels over their width, per px at DRIVE's scale; 0 is no response to width.
 
-    The curve is the density on the segments of each width, 2 · radius − 1 px from 1 to 8 (and more); the line is
-    fitted to it by least squares with the pixels as weights.
+    The curve is the density on the segments of each width, 2 · radius − 1 px, from 1 to 8 (and more). The line is
+    fitted by least squares with the pixels as weights.
 
     Raises:
         Skipped: if the vessels do not have at least two widths.
@@ -156,8 +156,8 @@ def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng
 def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
     """Spearman ρ between the density on vessel segments and their local contrast; a constant map scores 0.
 
-    The curve is the density in each decile of the contrast, over the decile's mean contrast. Only ratios of the map's
-    values count: a segment's density is a mean, whose rank a monotone transform of single pixels can change.
+    The curve is the density in each decile of the contrast, over the decile's mean contrast. The value is invariant to
+    the scale of the map only: a segment's density is a mean, and a monotone transform of pixels can change its rank.
 
     Raises:
         Skipped: if fewer than 5 segments have a contrast, or all have the same.
@@ -173,7 +173,7 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rn
     density = relative(attribution, case.fov.numpy())
     filled = np.unique(bins[known])
     x = np.array([segments.contrast[bins == b].mean() for b in filled])
-    # Ranks of the means before any division, whose rounding would part segments that are alike.
+    # Ranks of the means before the division, whose rounding would separate equal segments.
     positive = np.maximum(np.asarray(attribution, np.float32), 0)
     value = _spearman(segments.mean(positive)[known], contrast)
 
@@ -199,17 +199,17 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rn
 def thin_gap_matched(
     attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS
 ) -> Score:
-    """log₂ of the density on thick ÷ thin vessels of like contrast; 0 is even-handed, +1 twice as much on thick ones.
+    """log₂ of the density on thick ÷ thin vessels of equal contrast; 0 is even-handed, +1 twice as much on thick ones.
 
-    Thin vessels are also faint ones. Here both kinds are compared within deciles of the local contrast, and a decile
-    weighs as many pixels as the kind has that has fewer in it.
+    Thin vessels also have low contrast. Here both kinds are compared within deciles of the local contrast; the weight
+    of a decile is the smaller of the two pixel counts in it.
 
     Args:
         attribution: (H, W).
-        case: for its vessel segments.
-        scorer: keeps what all maps share.
+        case: the image with its vessels.
+        scorer: caches what all maps share.
         rng: not used.
-        radius: up to which a segment is thin, px at DRIVE's scale.
+        radius: largest radius of a thin segment, px at DRIVE's scale.
 
     Raises:
         UserError: if the radius is not positive.
@@ -246,14 +246,14 @@ def context(
 ) -> Score:
     """Radius around the target that holds a share of Σ|a|, by default half, in px at DRIVE's scale.
 
-    Distances are Euclidean, from the nearest pixel of the target, and in this image's pixels ÷ the size of a DRIVE
-    pixel, so that images of any resolution compare. The curve is the share within 0 … 128 px. What a constant map
-    scores depends on the target.
+    Distances are Euclidean, from the nearest pixel of the target, in this image's pixels ÷ the size of a DRIVE pixel,
+    so that images of any resolution are comparable. The curve is the share within 0 … 128 px. The score of a constant
+    map depends on the target.
 
     Args:
-        attribution: (H, W), a map without any attribution counts as uniform.
-        case: for its field of view and scale.
-        scorer: for its target.
+        attribution: (H, W); an all-zero map counts as uniform.
+        case: the image with its field of view and scale.
+        scorer: the scorer with the target.
         rng: not used.
         share: of Σ|a| in the field of view, between 0 and 1.
 
@@ -284,7 +284,7 @@ def _mean_by(group: np.ndarray, segments: Segments, density: np.ndarray) -> np.n
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation; 0 where either is constant, which no order agrees or disagrees with."""
+    """Rank correlation; 0 where either is constant."""
     x, y = (rankdata(v) - (v.size + 1) / 2 for v in (a, b))
     norm = math.sqrt(float((x @ x) * (y @ y)))
     return float(np.clip((x @ y) / norm, -1, 1)) if norm else 0.0

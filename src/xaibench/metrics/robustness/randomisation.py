@@ -1,4 +1,4 @@
-"""Randomisation: does a map depend on what the network has learned?"""
+"""Randomisation: does a map depend on the learned weights?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xaibench.registry import metric
 from xaibench.scorer import Scorer
 
 PASSES_BELOW = 0.5  # mean Spearman's ρ with the maps of randomised networks
-NOISE = 0.02  # s.d., of the noisy pictures over which the smooth variant takes the mean
+NOISE = 0.02  # standard deviation of the noisy images that the smooth variant averages over
 
 
 @metric(
@@ -41,17 +41,17 @@ def mprt(
     stages: int = 6,
     draws: int = 1,
 ) -> Score:
-    """Mean Spearman's ρ of a map with those of the network randomised from the top down, layer by layer [adebayo2018].
+    """Mean Spearman ρ of a map with the maps of the network randomised from the output, layer by layer [adebayo2018].
 
-    The layers with weights are taken in the reverse of the order in which data passes them, in ``stages`` groups of
-    about equally many layers; each stage gives another group first weights, and keeps those before it. The curve has
-    the similarity after each stage. A map that stays as it is shows the picture and not the network. It is a gate, not
-    a rank: beyond "different" no value is better than another.
+    The layers with weights form ``stages`` groups of about equal size, from the output to the input. Each stage draws
+    initial weights for one more group and keeps the earlier groups randomised. The curve is the similarity after each
+    stage. A map that does not change shows the image, not the network. The metric is a gate, not a rank: among maps
+    that differ, no value is better than another.
 
     Args:
-        stages: how many groups.
-        draws: over how many noisy pictures each map is the mean, 1 for the picture itself; more make the smooth variant
-            [hedstrom2024], in which the similarity of shattered gradients is not noise alone.
+        stages: number of groups.
+        draws: number of noisy images that each map is averaged over, 1 for the image itself; more give the smooth
+            variant [hedstrom2024], in which shattered gradients are comparable.
     """
     at_least(1, "stages", stages)
     at_least(1, "draws", draws)
@@ -71,16 +71,16 @@ def mprt(
 
 
 def randomised(model: nn.Module, image: Tensor, stages: int, seed: int) -> list[nn.Module]:
-    """Copies of the network with more and more of it randomised, from the output back to the input.
+    """Copies of the network, each with one more group of layers randomised, from the output to the input.
 
     Args:
-        model: in evaluation mode.
-        image: (3, H, W), to see in which order the layers work.
-        stages: how many copies at most.
-        seed: of the first weights.
+        model: a network in evaluation mode.
+        image: (3, H, W), for the order in which the layers run.
+        stages: largest number of copies.
+        seed: seed of the initial weights.
 
     Raises:
-        Skipped: if no layer of the network knows how to draw first weights.
+        Skipped: if no layer of the network has ``reset_parameters``.
     """
     names = _in_order(model, image)[::-1]
     if not names:
@@ -98,7 +98,7 @@ def randomised(model: nn.Module, image: Tensor, stages: int, seed: int) -> list[
 
 
 def _in_order(model: nn.Module, image: Tensor) -> list[str]:
-    """Names of the layers that draw their own first weights, in the order in which data passes them first."""
+    """Names of the layers with ``reset_parameters``, in the order of their first call."""
     order: list[str] = []
     handles = [
         module.register_forward_hook(lambda _m, _in, _out, name=name: order.append(name))

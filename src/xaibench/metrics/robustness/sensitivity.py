@@ -1,4 +1,4 @@
-"""Robustness: does a map stay when it should, and change when it should?"""
+"""Robustness to noise, and sensitivity to the target."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def max_sensitivity(
     radius: float = 0.02,
     draws: int = 10,
 ) -> Score:
-    """Most that a map changes, relative to its norm, as the image changes by up to ±.02 per value [yeh2019].
+    """Largest change of a map, relative to its norm, under image noise of up to ±.02 per value [yeh2019].
 
-    captum's ``sensitivity_max``, over noise inside the field of view that keeps values within [0, 1], of maps inside
-    it. A stochastic method draws anew for each picture, and what that changes counts, too.
+    captum's ``sensitivity_max`` of the map inside the field of view, with uniform noise inside it that keeps values
+    within [0, 1]. A stochastic method draws new random numbers for each image; this change counts, too.
 
     Args:
-        radius: of the uniform noise.
-        draws: how many noisy pictures.
+        radius: half-width of the uniform noise.
+        draws: number of noisy images.
     """
     from captum.metrics import sensitivity_max
 
@@ -70,8 +70,8 @@ def max_sensitivity(
         return torch.where(case.fov, (images + noise).clamp(0, 1), images)
 
     def explained(images: Tensor | tuple[Tensor, ...]) -> Tensor:
-        (pictures,) = images if isinstance(images, tuple) else (images,)
-        maps = [method(scorer, case, image=image)[None] for image in pictures]
+        (noisy_images,) = images if isinstance(images, tuple) else (images,)
+        maps = [method(scorer, case, image=image)[None] for image in noisy_images]
         return torch.from_numpy(np.where(case.fov.numpy(), np.stack(maps), 0))
 
     largest = sensitivity_max(
@@ -97,7 +97,7 @@ def max_sensitivity(
 def target_sensitivity(
     attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, method: Method
 ) -> Score:
-    """1 − Spearman's ρ of the method's maps for thin and thick vessels: 0 if the question is ignored [sixt2020]."""
+    """1 − Spearman's ρ of the method's maps for thin and thick vessels: 0 if the target is ignored [sixt2020]."""
     fov = case.fov.numpy()
     thin, thick = (method.about(scorer, case, part)[1][fov] for part in ("thin", "thick"))
     return Score(1 - spearman(thin, thick))
