@@ -106,6 +106,7 @@ def plant(case: Case, window: int, device: torch.device) -> Planted:
     dependent = with_marker & ~without & fov & ~marker
     if (thin & with_marker & without).sum() >= MOST_LEFT * (thin & with_marker).sum() or dependent.sum() < LEAST_TARGET:
         raise Skipped("removing the marker does not remove the thin prediction here")
+    target = Target("thin thanks to the marker", dependent, fov.clone(), prediction, case.scale)
     return Planted(
         make_case(
             f"{case.id}-marked",
