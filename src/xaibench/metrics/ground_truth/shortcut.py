@@ -116,9 +116,7 @@ def plant(case: Case, window: int, device: torch.device) -> Planted:
             scale=case.scale,
             observer2=None if case.observer2 is None else case.observer2[cut].numpy(),
         ),
-        Scorer(
-            model, Target("thin thanks to the marker", dependent, fov.clone(), prediction, case.scale), device=device
-        ),
+        Scorer(model, target, device=device),
     )
 
 
