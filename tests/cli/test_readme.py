@@ -23,7 +23,10 @@ def readme() -> str:
     return (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("kind", "page"), [("explainers", "methods.md"), ("metrics", "metrics.md")])
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [("explainers", "methods.md"), ("metrics", "metrics.md"), ("datasets", "data.md"), ("models", "model.md")],
+)
 def test_the_tables_of_plugins_are_the_commands(xaibench: Run, kind: str, page: str) -> None:
     said = xaibench("list", kind, "--markdown")
     assert said.code == 0

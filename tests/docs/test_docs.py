@@ -89,3 +89,4 @@ def test_the_site_can_be_built(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr[-3000:]
     shown = (tmp_path / "site" / "api" / "index.html").read_text()
     assert "Scorer" in shown and ":class:" not in shown and ":func:" not in shown
+    assert '<a href="../bibliography/#demsar2006">Demšar 2006</a>' in shown
