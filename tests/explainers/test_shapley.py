@@ -2,37 +2,28 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, Reader, target_on
+from made_up import GreenFilter, target_on
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from explainers.hiding import few, region_sums, worth
 from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.data.regions import superpixels
 from xaibench.errors import UserError
 from xaibench.explainers import shapley as room
 from xaibench.explainers.explain import explain
-from xaibench.registry import Plugin, Spec
+from xaibench.registry import Plugin
 from xaibench.scorer import Scorer, Target
 from xaibench.scorer.batching import Engine
 from xaibench.vocabulary import REFERENCES
 
 METHODS = [room.kernel_shap, room.shapley_sampling, room.partition_shap]
-FEW = {
-    "kernel-shap": {"segments": 10, "samples": 60},
-    "shapley-sampling": {"segments": 10, "permutations": 3},
-    "partition-shap": {"samples": 40},
-}
 every = pytest.mark.parametrize("method", METHODS, ids=lambda p: p.name)
-
-
-def few(method: Plugin, **parameters: object) -> Spec:
-    return Spec(method, tuple((FEW[method.name] | parameters).items()))
 
 
 class Entangled(nn.Module):
@@ -75,10 +66,6 @@ def exact_shapley(scorer: Scorer, image: Tensor, labels: np.ndarray, reference: 
             if not bits[i]:
                 phi[i] += weight * (v[(*bits[:i], True, *bits[i + 1 :])] - value)
     return phi
-
-
-def region_sums(map_: Tensor, labels: np.ndarray) -> np.ndarray:
-    return np.bincount(labels.ravel(), map_.double().numpy().ravel())
 
 
 def gain(scorer: Scorer, image: Tensor, baseline: str = "blur") -> float:
@@ -177,79 +164,13 @@ def test_the_map_sums_to_the_score_less_the_baselines(
 def test_of_a_linear_score_each_region_has_what_its_pixels_have(method: Plugin, regions: str, eye: Case) -> None:
     """Logit = 20 (.4 - green): the Shapley value of a region is Σ w (x - x₀) over its pixels."""
     scorer = Scorer(GreenFilter(), target_on(eye))
-    pixels = (
-        -20.0
-        * eye.vessels
-        / eye.vessels.sum()
-        * (eye.image - reference_image("blur", eye.image, eye.fov, eye.scale))[1]
-    )
     if method is room.partition_shap:
         spec, labels = few(method, samples=2000), room.halvings(eye.fov.numpy())[0]
     else:
         spec, labels = few(method, regions=regions), superpixels(eye.image, eye.fov, 10, regions)
-    expected = region_sums(pixels, labels)
+    expected = region_sums(worth(eye), labels)
     sums = region_sums(explain(scorer, eye.image, method=spec), labels)
     np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-
-
-@every
-@pytest.mark.parametrize("sign", [1, -1])
-def test_the_place_that_is_read_stands_out(method: Plugin, sign: int, eye: Case) -> None:
-    place = torch.zeros_like(eye.fov)
-    place[34:48, 30:35] = True  # on a thick vessel, darker than its blur
-    model = Reader(sign * place.float())
-    parameters = {"samples": 300} if method is room.partition_shap else {"segments": 30}
-    if method is room.kernel_shap:
-        parameters["samples"] = 200
-    map_ = sign * explain(Scorer(model, target_on(eye)), eye.image, method=few(method, **parameters))
-    assert place.flatten()[map_.argmax()] or map_[place].max() == map_.max()
-    assert float(map_[place].mean()) > 5 * float(map_[~place & eye.fov].abs().mean())
-
-
-class Pointwise(nn.Module):
-    """Rounds alike in every batch, as the engine makes sure of a real network."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        green = images[:, 1:2]
-        return 9 * green * green - 4 * green
-
-
-@every
-def test_a_seed_decides_the_map_whatever_the_micro_batch(method: Plugin, eye: Case) -> None:
-    maps = [
-        explain(Scorer(Pointwise(), target_on(eye), engine=engine), eye.image, method=few(method), seed=5)
-        for engine in (Engine(1), Engine(1), Engine(3), Engine(8), None)
-    ]
-    assert all(torch.equal(maps[0], m) for m in maps[1:]) and maps[0].std() > 0
-
-
-@every
-def test_another_seed_gives_another_map_only_of_stochastic_methods(method: Plugin, entangled: Scorer) -> None:
-    parameters = {"baseline": "zero"} | ({} if method is room.partition_shap else {"regions": "tiles"})
-    a, b = (explain(entangled, VIVID, method=few(method, **parameters), seed=seed) for seed in (1, 2))
-    assert torch.equal(a, b) != method.traits.stochastic
-
-
-@every
-def test_nothing_is_printed_warned_of_or_left_behind(
-    method: Plugin, plain: nn.Module, eye: Case, capfd: pytest.CaptureFixture[str]
-) -> None:
-    plain.train()
-    image, before = eye.image.clone(), np.random.get_state()[1].copy()  # noqa: NPY002
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        method.function(Scorer(plain, target_on(eye), engine=Engine()), image, rng=None, **FEW[method.name])
-    assert capfd.readouterr() == ("", "")
-    assert plain.training and all(m.training for m in plain.modules()) and torch.equal(image, eye.image)
-    assert all(p.grad is None and p.requires_grad for p in plain.parameters())
-    if not method.traits.stochastic:
-        assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
-
-
-@every
-def test_a_constant_image_gives_next_to_nothing(method: Plugin, entangled: Scorer) -> None:
-    grey = torch.where(DISC, torch.full_like(VIVID, 0.4), 0.0)
-    assert explain(entangled, grey, method=few(method)).abs().sum() < 1e-4
 
 
 @every
@@ -276,36 +197,11 @@ def test_parts_are_equal_and_siblings_lie_side_by_side(eye: Case) -> None:
             assert (np.ptp(y) + 1) * (np.ptp(x) + 1) <= 2.2 * len(y)
 
 
-@pytest.mark.parametrize(
-    ("method", "parameters", "told"),
-    [
-        (room.kernel_shap, {"segments": 0}, "segments=0"),
-        (room.kernel_shap, {"regions": "hexagons"}, "'hexagons'"),
-        (room.kernel_shap, {"samples": 12}, "samples=12 cannot tell"),
-        (room.shapley_sampling, {"permutations": 0}, "permutations=0"),
-        (room.shapley_sampling, {"baseline": "grey"}, "'grey'"),
-        (room.partition_shap, {"samples": 3}, "samples=3"),
-        (room.partition_shap, {"baseline": "grey"}, "'grey'"),
-    ],
-)
-def test_wrong_values_are_named(
-    method: Plugin, parameters: dict[str, object], told: str, scorer: Scorer, eye: Case
-) -> None:
-    with pytest.raises(UserError, match=told):
-        explain(scorer, eye.image, method=few(method, **parameters))
-
-
 def test_too_few_samples_never_give_a_made_up_map(eye: Case) -> None:
     """With two samples per region the draw decides whether the regression has a solution: it is right, or refused."""
     scorer = Scorer(GreenFilter(), target_on(eye))
     labels = superpixels(eye.image, eye.fov, 7, "tiles")
-    pixels = (
-        -20.0
-        * eye.vessels
-        / eye.vessels.sum()
-        * (eye.image - reference_image("blur", eye.image, eye.fov, eye.scale))[1]
-    )
-    expected, refused = region_sums(pixels, labels), 0
+    expected, refused = region_sums(worth(eye), labels), 0
     for seed in range(40):
         spec = few(room.kernel_shap, segments=7, regions="tiles", samples=18)
         try:
