@@ -120,6 +120,23 @@ def test_the_gradient_of_a_white_box_is_known(eye: Case) -> None:
     torch.testing.assert_close(gradient[0], expected)
 
 
+def test_a_hook_can_ask_for_the_gradient_of_a_layer(eye: Case) -> None:
+    """The image itself asks for none."""
+    network, seen, image = make_network(), list[Tensor](), eye.image[None]
+    scorer = Scorer(network, target_on(eye), engine=Engine())
+    before = scorer(image)
+    layer = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    score = scorer(image)
+    (gradient,) = torch.autograd.grad(score.sum(), seen[0])
+    assert gradient.abs().sum() > 0 and torch.allclose(score, before, atol=1e-4)
+    with torch.no_grad():
+        scorer(image)
+    assert not seen[1].requires_grad and not seen[1].is_inference()
+    handle.remove()
+    assert torch.equal(scorer(image), before) and len(seen) == 2
+
+
 def test_without_a_gradient_asked_for_none_is_kept(eye: Case, scorer: Scorer) -> None:
     for score in (scorer(images_like(eye, 1)), scorer.probability(images_like(eye, 1).requires_grad_())):
         assert not score.requires_grad and not score.is_inference()

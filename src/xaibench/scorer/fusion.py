@@ -61,9 +61,16 @@ def folded(model: nn.Module) -> nn.Module:
 
 def is_watched(model: nn.Module) -> bool:
     """Whether hooks, a function mode or a ``forward`` of an instance listen in on the network."""
-    if any(EVERYWHERE) or _get_current_function_mode_stack():
-        return True
-    return any("forward" in (own := vars(m)) or any(own[hooks] for hooks in HOOKS) for m in model.modules())
+    return bool(_get_current_function_mode_stack()) or is_hooked(model)
+
+
+def is_hooked(model: nn.Module) -> bool:
+    """Whether hooks on modules or weights, or a ``forward`` of an instance, listen in on the network."""
+    return (
+        any(EVERYWHERE)
+        or any("forward" in (own := vars(m)) or any(own[hooks] for hooks in HOOKS) for m in model.modules())
+        or any(weight._backward_hooks for weight in model.parameters())
+    )
 
 
 def folded_but(model: nn.Module, layer: str) -> fx.GraphModule | None:

@@ -13,7 +13,7 @@ from xaibench.errors import UserError
 from xaibench.models.evaluate import check_logits
 from xaibench.models.weights_file import weights_digest
 from xaibench.scorer.batching import FORMATS, Engine, evaluating, keep_memory, tune
-from xaibench.scorer.fusion import folded
+from xaibench.scorer.fusion import folded, is_hooked
 from xaibench.scorer.local_forward import LEAST, Box, Near, Through, alike_together, digest, trusted_reach
 from xaibench.scorer.partial_forward import Change, Tail, tail
 from xaibench.scorer.target import Target
@@ -64,8 +64,12 @@ class Scorer:
             keep_memory()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N,) mean logit over the target's pixels."""
-        if torch.is_grad_enabled() and images.requires_grad:
+        """(N,) mean logit over the target's pixels.
+
+        While the network is hooked, a batch goes through it in one pass outside inference mode, so that a hook can ask
+        for the gradient of what it sees.
+        """
+        if (torch.is_grad_enabled() and images.requires_grad) or is_hooked(self.model):
             return self.reduce(self.logits(images))
         return self._each(images, self.reduce)
 
