@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from xaibench.errors import plural
-from xaibench.leaderboard.default_columns import MAIN_COLUMNS, main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import (
     FEW,
@@ -37,7 +36,7 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
             dropped are left out until the table fits. None: all intervals and columns.
     """
     names = all_columns(board) if wide else main_columns(board)
-    # Cells by heading; the last cell of each column is that of the foot.
+    # Cells by the column's name; the last cell of each column is that of the foot.
     cells: dict[str, list[str]] = {
         "#": [*(str(r.rank or ("" if r.control else EMPTY)) for r in board.rows), ""],
         "method": [*(r.method for r in board.rows), "chance"],
@@ -46,7 +45,8 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
     cells |= {name: _cells(board, name, intervals=width is None) for name in names}
     optional = [n for n in ("#", "group", *_COST) if not any(c.strip(EMPTY) for c in cells[n][:-1])]
     cells = {name: column for name, column in cells.items() if name not in optional}
-    dropped = [] if width is None else _fit(board, cells, width)
+    heads = {name: column.label if (column := board.column(name)) else name for name in cells}
+    dropped = [] if width is None else _columns_to_drop(board, heads, cells, width)
     cells = {name: column for name, column in cells.items() if name not in dropped}
 
     *lines, foot = [list(line) for line in zip(*cells.values(), strict=True)]
@@ -57,7 +57,7 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
         text.insert(0, f"{plural(more, 'more column')} with --wide, and in the formats csv and json.")
     return Sheet(
         heading(board),
-        list(cells),
+        [heads[name] for name in cells],
         lines[:methods],
         lines[methods:],
         foot if any(c for c in foot if c != "chance") else [],
@@ -82,12 +82,18 @@ def _cells(board: Leaderboard, name: str, *, intervals: bool) -> list[str]:
     return [*(with_interval(*v, bounded=column.bounded) for v in zip(mean, low, high, strict=True)), band(*ends)]
 
 
-def _fit(board: Leaderboard, cells: Mapping[str, Sequence[str]], width: int) -> list[str]:
-    """The columns to leave out so that a table with these cells is at most ``width`` characters wide."""
-    widths = {name: max(map(len, (*split_head(name), *column))) + len(GAP) for name, column in cells.items()}
+def _columns_to_drop(
+    board: Leaderboard, heads: Mapping[str, str], cells: Mapping[str, Sequence[str]], width: int
+) -> list[str]:
+    """The columns to leave out of a table with these cells so that it is at most ``width`` characters wide.
+
+    Passes go first, then the main columns that may be dropped, the last of them first, then seconds.
+    """
+    widths = {name: max(map(len, (*split_head(heads[name]), *cells[name]))) + len(GAP) for name in cells}
     excess = sum(widths.values()) - len(GAP) - width
+    metrics = [c.name for c in reversed(board.columns) if c.narrow and c.gate is None and c != board.primary]
     dropped: list[str] = []
-    for name in _droppable(board):
+    for name in ("passes", *metrics, "seconds"):
         if excess > 0 and name in widths:
             dropped.append(name)
             excess -= widths[name]
@@ -106,23 +112,9 @@ def gate_text(column: Column, mean: float) -> str:
 
 def main_columns(board: Leaderboard) -> list[str]:
     """The primary column, the other main columns of the run, the gates, seconds and passes."""
-    names = [c.name for c in board.columns if main_stem(c.name) in MAIN_COLUMNS and c.gate is None]
-    if board.primary and board.primary.name not in names:
-        names.insert(0, board.primary.name)
+    shown = [c for c in board.columns if c.gate is None and (c.main is not None or c == board.primary)]
+    names = [c.name for c in sorted(shown, key=lambda c: c != board.primary)]
     return [*names, *(c.name for c in board.columns if c.gate is not None), *_COST]
-
-
-# Columns that a narrow terminal leaves out, in this order.
-_DISPENSABLE = (
-    *("fp-lift", "srg-thick", "srg-thin", "thin-gap-matched", "passes", "insertion", "auroc-thick", "lift-thick"),
-    *("deletion", "seconds"),
-)
-
-
-def _droppable(board: Leaderboard) -> list[str]:
-    """The main columns that a narrow table may leave out, the first to go first."""
-    primary = board.primary.name if board.primary else ""
-    return [c for n in _DISPENSABLE for c in main_columns(board) if main_stem(c) == n and c != primary]
 
 
 def all_columns(board: Leaderboard) -> list[str]:
