@@ -1,1 +1,1 @@
-"""A run as one page that can be opened anywhere, and its figures; loads no network library."""
+"""The report of a run: one self-contained page, and its figures; loads no network library."""

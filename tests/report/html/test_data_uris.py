@@ -8,7 +8,7 @@ from report.made_up_run import write_made_up_run
 from xaibench.leaderboard.run_results import read_results
 from xaibench.report.html.data_uris import jpeg, resized, smaller, stencil, webp
 from xaibench.report.overlay import THIN, heat
-from xaibench.report.sections.maps import CONTOUR_SIDE, MAPS_SIZE, Pictures, grid, side_for
+from xaibench.report.sections.map_grid import CONTOUR_SIDE, MAPS_SIZE, Pictures, grid, side_for
 from xaibench.report.selection import chosen_cases
 
 

@@ -13,6 +13,7 @@ from report.made_up_run import METHODS, NASTY, NASTY_CASE, write_made_up_run
 from xaibench.leaderboard.claims.judge import claims_on
 from xaibench.leaderboard.run_results import read_results
 from xaibench.record import Store
+from xaibench.record.manifest import Manifest
 from xaibench.report.html.page import Source, breakable, render
 from xaibench.report.sections.provenance import provenance
 
@@ -156,7 +157,7 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
 def test_without_pictures_the_maps_stand_alone_and_without_films_it_is_said_why(tmp_path: Path) -> None:
     store = write_made_up_run(tmp_path / "old", images=3, targets=("vessels",), pictures=False, films=False)
     text = Page(written(store, without_films="The run does not say where its images can be had.")).text
-    assert "This run keeps no pictures of its images, so the maps stand alone" in text
+    assert "This run keeps no pictures of its images, so the maps are shown alone" in text
     assert "No step-by-step pictures: The run does not say where its images can be had." in text
 
 
@@ -177,9 +178,9 @@ def test_what_may_be_shown_to_others_is_said(tmp_path: Path) -> None:
     from dataclasses import replace
 
     (result,) = read_results([write_made_up_run(tmp_path / "run", images=1, targets=("vessels",))])
-    for dataset, words in (("drive", "forbid redistribution"), ("chase", "CC BY"), ("mine", "terms of their source")):
+    for dataset, words in (("drive", "forbid redistribution"), ("chase", "CC BY"), ("mine", "the images' source")):
         changed = replace(result, board=replace(result.board, dataset=dataset))
-        assert any(words in term for term in provenance({}, [changed], tmp_path, "")["terms"])
+        assert any(words in term for term in provenance(Manifest(), [changed], tmp_path, "")["terms"])
 
 
 def test_a_name_may_be_broken_where_it_is_joined_and_is_escaped() -> None:

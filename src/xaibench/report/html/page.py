@@ -1,4 +1,4 @@
-"""A run as one page: what the leaderboards say, put into the templates."""
+"""The report page: the sections of a run, put into the templates."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from xaibench.leaderboard.claims.judge import Claim
 from xaibench.leaderboard.claims.verdict import AGAINST, SUPPORTED
 from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.run_results import Result, losses
-from xaibench.leaderboard.summary.best_methods import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
+from xaibench.leaderboard.summary.best_methods import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, Answer, answers, verdict
 from xaibench.leaderboard.tables.claims_table import claim_sheet
 from xaibench.leaderboard.tables.leaderboard_table import subject
 from xaibench.record import Store
 from xaibench.report.html.data_uris import webp
 from xaibench.report.overlay import PERCENTILE, colour_bar
-from xaibench.report.sections.figure_panels import PLATES, removal_plate, response_plate
-from xaibench.report.sections.maps import Pictures, grid, side_for
+from xaibench.report.sections.figure_panels import PANELS, removal_panel
+from xaibench.report.sections.map_grid import Pictures, grid, side_for
 from xaibench.report.sections.provenance import provenance
 from xaibench.report.sections.removal_frames import FILL, STEPS, films
 from xaibench.report.sections.table import table
 from xaibench.report.selection import CASES_RULE, FILM_METHODS, FILMS_RULE, chosen_cases
 
-# What a card says of a comparison, and the sign beside it, which no colour alone carries.
+# Per verdict, the sign and the words of a comparison; no colour alone carries it.
 _LEADS = {
     REAL: ("✓", "the lead is real"),
     UNTOLD: ("≈", "the lead could be chance"),
@@ -37,21 +37,22 @@ _CONTROLS = {
     BETTER: ("✓", "Better than"),
     WORSE: ("✗", "Worse than"),
     UNTOLD: ("≈", "Not told apart from"),
-    FEW: ("?", "On one image, nothing can be said against"),
+    FEW: ("?", "One image cannot tell it from"),
 }
+_CLAIM_SIGNS = {SUPPORTED: "✓", AGAINST: "✗", "better": "✓", "worse": "✗"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a report is made of.
+    """The content of a report.
 
     Attributes:
         store: the run's folder.
         results: its leaderboards with their records.
         claims: the founding paper's claims on each dataset, split and model.
         damaged: files that were left out, each with the reason.
-        without_films: why there are no films where there are none.
-        command: what was typed to make the report.
+        without_films: why removal frames are missing, if they are.
+        command: the command that made the report.
     """
 
     store: Store
@@ -63,7 +64,7 @@ class Source:
 
 
 def render(source: Source) -> str:
-    """The page, in one file that needs nothing else."""
+    """The page as HTML, in one file without links to others."""
     environment = Environment(
         loader=PackageLoader("xaibench.report.html"),
         autoescape=True,
@@ -76,16 +77,18 @@ def render(source: Source) -> str:
 
 
 def _content(source: Source) -> dict[str, Any]:
-    run = source.store.read_run()
     pictures = Pictures(source.store)
+    groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
+    for r in source.results:
+        groups[r.board.dataset, r.board.split, r.board.model, r.board.weights_digest].append(r)
     count = sum(len(chosen_cases(r.board)) * len(r.board.rows) for r in source.results)
-    panels = [_panel(r, i, source, pictures, count) for i, r in enumerate(source.results)]
+    panels = [_panel(i, source, pictures, count, several=len(groups) > 1) for i in range(len(source.results))]
     return {
         "title": source.store.shown.resolve().name,
-        "heads": _verdicts(source.results),
+        "heads": [_head(group) for group in groups.values()],
         "panels": panels,
-        "rules": Markup("\n".join(pictures.rules)),  # class names and base64 alone
-        "bars": [_bar(False), _bar(True)],
+        "rules": Markup("\n".join(pictures.rules)),  # holds class names and base64 alone
+        "bars": [webp(colour_bar(signed, 256)[None].repeat(12, 0)) for signed in (False, True)],
         "percentile": f"{PERCENTILE:g}",
         "side": side_for(count),
         "films_rule": FILMS_RULE.format(most=FILM_METHODS),
@@ -96,77 +99,63 @@ def _content(source: Source) -> dict[str, Any]:
         "losses": losses([r for result in source.results for r in result.records]),
         "damaged": source.damaged,
         "unreached": [(p["about"], p["unreached"]) for p in panels if p["unreached"]],
-        "provenance": provenance(run, source.results, source.store.shown, source.command),
+        "provenance": provenance(source.store.read_run(), source.results, source.store.shown, source.command),
     }
 
 
-def _panel(result: Result, i: int, source: Source, pictures: Pictures, count: int) -> dict[str, Any]:
+def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: bool) -> dict[str, Any]:
+    """All sections of one leaderboard; ``several``: the page has leaderboards of several datasets or networks."""
+    result = source.results[i]
     board = result.board
     cases = chosen_cases(board)
-    several = len({(r.board.dataset, r.board.split, r.board.model, r.board.weights_digest) for r in source.results}) > 1
-    plates = [make(board, f"p{i}{make.__name__.replace('_', '')}") for make in PLATES]
+    figures = [make(result, f"p{i}{make.__name__.replace('_', '')}") for make in PANELS]
+    missing = ((m, case, reason) for m, gaps in board.gaps.items() for case, reason in gaps)
     return {
         "name": f"{board.target} · {board.dataset} {board.split}, {board.model}" if several else board.target,
-        "target": board.target,
         "about": subject(board),
-        "rule": CASES_RULE.format(column=main_stem(board.primary.name)) if board.primary else "The first images.",
+        "rule": CASES_RULE.format(column=main_stem(board.primary.label)) if board.primary else "The first images.",
         "table": table(board),
         "grid": grid(result, source.store, cases, pictures, count),
-        "curves": _marked(removal_plate(result, f"p{i}removal")),
+        "curves": removal_panel(result, f"p{i}removal"),
         "films": films(result, source.store, cases, len(source.results)),
-        "plates": [_marked(p) for p in (response_plate(result, f"p{i}response"), *plates) if p],
-        "unreached": [
-            f"{m} on {case}" for m, gaps in board.gaps.items() for case, why in gaps if why == "not computed"
-        ],
+        "figures": [f for f in figures if f is not None],
+        "unreached": [f"{m} on {case}" for m, case, reason in missing if reason == "not computed"],
     }
 
 
-def _marked(plate: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The plate with its drawing marked as markup, whose texts matplotlib has escaped."""
-    return None if plate is None else plate | {"svg": Markup(plate["svg"])}
+def _head(group: Sequence[Result]) -> dict[str, Any]:
+    """The verdict on the leaderboards of one dataset, split and model."""
+    found = answers([r.board for r in group])
+    board = group[0].board
+    return {
+        "about": f"{board.dataset} {board.split} · network {board.model}",
+        "images": len(board.cases),
+        "methods": sum(not r.control for r in board.rows),
+        "sentences": verdict(found),
+        "cards": list(map(_card, found)),
+    }
 
 
-def _verdicts(results: Sequence[Result]) -> list[dict[str, Any]]:
-    groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
-    for r in results:
-        groups[r.board.dataset, r.board.split, r.board.model, r.board.weights_digest].append(r)
-    heads = []
-    for group in groups.values():
-        found = answers([r.board for r in group])
-        cards = []
-        for a in found:
-            against = [] if a.next is None else [(*_LEADS[a.lead], a.next, True)]
-            against += [(*_CONTROLS[c.verdict], c, False) for c in a.controls]
-            kind = {REAL: "yes", UNTOLD: "no"}.get(a.lead, "open")
-            head = f"{'Best' if a.lead in (REAL, ALONE) else 'First'} {'on' if a.is_overlap else 'for'}"
-            cards.append(
-                {"head": head, "column": main_stem(a.column.name), "kind": kind, "answer": a, "against": against}
-            )
-        board = group[0].board
-        heads.append(
-            {
-                "about": f"{board.dataset} {board.split} · network {board.model}",
-                "images": len(board.cases),
-                "methods": sum(not r.control for r in board.rows),
-                "sentences": verdict(found),
-                "cards": cards,
-            }
-        )
-    return heads
+def _card(a: Answer) -> dict[str, Any]:
+    """One question, its best method, and the comparisons with the next method and the controls."""
+    against = [(*_LEADS[a.next.verdict], a.next, True)] if a.next else []
+    against += [(*_CONTROLS[c.verdict], c, False) for c in a.controls]
+    return {
+        "head": f"{'Best' if a.lead in (REAL, ALONE) else 'First'} {'on' if a.is_overlap else 'for'} {a.question}",
+        "column": main_stem(a.column.label),
+        "kind": {REAL: "yes", UNTOLD: "no"}.get(a.lead, "open"),
+        "answer": a,
+        "against": against,
+    }
 
 
 def _claim(c: Claim) -> dict[str, str]:
-    """The claim, and what follows its verdict in the sentence on it."""
-    found = c.words.removeprefix(f"{c.statement}: {c.verdict}").lstrip(";, ")
-    sign = {SUPPORTED: "✓", AGAINST: "✗", "better": "✓", "worse": "✗"}.get(c.verdict, "?")
-    kept = {n: getattr(c, n) for n in ("name", "statement", "verdict", "command")}
-    return kept | {"found": found, "sign": sign}
+    """A claim with the part of its sentence that follows the verdict."""
+    rest = c.words.removeprefix(f"{c.statement}: {c.verdict}").lstrip(";, ")
+    fields = {n: getattr(c, n) for n in ("name", "statement", "verdict", "command")}
+    return fields | {"rest": rest, "sign": _CLAIM_SIGNS.get(c.verdict, "?")}
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken before its parameters and between them."""
+    """A name that browsers may break before its parameters and between them."""
     return Markup(str(escape(name)).replace("[", "<wbr>[").replace(",", ",<wbr>"))
-
-
-def _bar(signed: bool) -> str:
-    return webp(colour_bar(signed, 256)[None].repeat(12, 0))

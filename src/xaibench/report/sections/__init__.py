@@ -1,1 +1,1 @@
-"""The sections of the report page."""
+"""The sections of the report page, each as data for the template."""

@@ -1,8 +1,8 @@
-"""Where a report's numbers come from: digests, versions, machine, commands, and what may be done with the pictures."""
+"""The provenance section: digests, versions, machine, commands, and the terms of the images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from xaibench.leaderboard.run_results import Result
 from xaibench.record.manifest import Manifest
 
-# What a dataset's terms say of showing its images to others.
+# The terms of each dataset on showing its images to others.
 TERMS = {
     "drive": "DRIVE's terms forbid redistribution: this page holds images of it and must not be passed on or published "
     "as it is. Numbers may be.",
@@ -19,38 +19,39 @@ TERMS = {
     "hrf": "HRF is under CC BY 4.0: name it where these images are shown.",
     "phantom": "The images are synthetic phantoms and may be shown freely.",
 }
-_OTHER = "Whether these images may be shown to others is for the terms of their source to say."
+_UNKNOWN_TERMS = "The terms of the images' source decide whether they may be shown to others."
 
 
 def provenance(run: Manifest, results: Sequence[Result], root: Path, command: str) -> dict[str, Any]:
-    """What the template needs: ``terms``, and ``facts`` as pairs of a name and lines of text.
+    """The origin of the page's numbers for the template.
 
     Args:
         run: the run's manifest.
-        results: of the run.
-        root: its folder.
-        command: what was typed to make the report.
+        results: the leaderboards with their records.
+        root: the run's folder.
+        command: the command that made the report.
+
+    Returns:
+        ``terms``: sentences; ``facts``: pairs of a name and lines of text.
     """
     datasets = sorted({r.board.dataset for r in results})
+    records = [record for result in results for record in result.records]
     machine, versions = ([f"{k} {v}" for k, v in pairs.items()] for pairs in (run.machine, run.versions))
-    weights = sorted({(r.board.model, r.board.weights_digest) for r in results})
-    images = sorted({(record.case, record.case_digest) for r in results for record in r.records})
-    methods = sorted({(r.distribution, r.version) for result in results for r in result.records})
-    seeds = sorted({r.seed for result in results for r in result.records})
-    facts = [
-        ("last command of the run", [run.command or "not known"]),
-        ("command of this report", [command]),
-        ("folder", [f"{root.resolve().name} (maps, records and scores.csv lie there, with every number of this page)"]),
-        ("data", [run.note] if run.note else [", ".join(datasets)]),
-        ("images, with the digest of their content", [f"{case}: {digest}" for case, digest in images]),
-        ("network, with the digest of its weights", [f"{model}: {digest}" for model, digest in weights]),
-        ("methods come from", [f"{name} {v}" for name, v in methods]),
-        ("seeds", [", ".join(map(str, seeds))]),
-        ("versions", [", ".join(versions) or "not known"]),
-        ("report written by", [f"xaibench {version('xaibench')}"]),
-        (
-            "machine",
-            [", ".join([*machine, f"device {run.device or 'not known'}"])],
-        ),
-    ]
-    return {"facts": facts, "terms": [TERMS.get(d, _OTHER) for d in datasets]}
+    facts = {
+        "last command of the run": [run.command or "not known"],
+        "command of this report": [command],
+        "folder": [f"{root.resolve().name} (holds maps, records and scores.csv, with every number of this page)"],
+        "data": [run.note or ", ".join(datasets)],
+        "images, with the digest of their content": _pairs((r.case, r.case_digest) for r in records),
+        "network, with the digest of its weights": _pairs((r.board.model, r.board.weights_digest) for r in results),
+        "methods come from": [" ".join(pair) for pair in sorted({(r.distribution, r.version) for r in records})],
+        "seeds": [", ".join(map(str, sorted({r.seed for r in records})))],
+        "versions": [", ".join(versions) or "not known"],
+        "report written by": [f"xaibench {version('xaibench')}"],
+        "machine": [", ".join([*machine, f"device {run.device or 'not known'}"])],
+    }
+    return {"facts": list(facts.items()), "terms": [TERMS.get(d, _UNKNOWN_TERMS) for d in datasets]}
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{name}: {digest}" for name, digest in sorted(set(pairs))]

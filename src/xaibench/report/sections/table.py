@@ -1,4 +1,4 @@
-"""The table of a leaderboard as a page shows it: a few columns at first, each cell with what it is sorted by."""
+"""The table section: a leaderboard that can be sorted; main columns are shown first."""
 
 from __future__ import annotations
 
@@ -8,87 +8,56 @@ from typing import Any
 import numpy as np
 
 from xaibench.leaderboard.default_columns import main_stem
-from xaibench.leaderboard.leaderboard import Column, Leaderboard
-from xaibench.leaderboard.statistics.metric_quality import qualities
-from xaibench.leaderboard.tables.leaderboard_table import all_columns, condition, notes
-from xaibench.leaderboard.tables.numbers import EMPTY, band, number, with_interval
+from xaibench.leaderboard.leaderboard import Column, Leaderboard, Row
+from xaibench.leaderboard.statistics.metric_quality import Quality, qualities
+from xaibench.leaderboard.tables.leaderboard_table import all_columns, cost_text, gate_text, notes
+from xaibench.leaderboard.tables.numbers import EMPTY, band, with_interval
 
-FIRST = ("srg", "srg-thin", "srg-thick", "auroc-thin", "auroc-thick", "thin-gap")  # seen before "more columns"
-_BETTER = {
-    "higher": "higher is better",
-    "lower": "lower is better",
-    "zero": "nearest 0 is best",
-    "none": "describes; no end is better",
-}
-_MEANS = {
-    "srg": "Does the network really use what the map marks? Area under its answer while the least attributed pixels "
-    "are removed first, less that while the most attributed are; 0 is chance.",
-    "srg-thin": "The same for maps that explain the thin vessels alone.",
-    "srg-thick": "The same for maps that explain the thick vessels alone.",
-    "deletion": "What the network still finds while the most attributed pixels are removed first.",
-    "insertion": "What the network finds again while the most attributed pixels are put back first.",
-    "auroc-thin": "Does the map lie on thin vessels rather than on the background? .5 is chance.",
-    "auroc-thick": "Does the map lie on thick vessels rather than on the background? .5 is chance.",
-    "lift-thin": "How many times more attribution thin vessels hold than their area would by chance; 1 is chance.",
-    "lift-thick": "How many times more attribution thick vessels hold than their area would by chance; 1 is chance.",
-    "thin-gap": "Does it favour thick (+) or thin (−) vessels? +1 is twice as much on thick ones.",
-    "thin-gap-matched": "The same between thin and thick vessels of like contrast.",
-    "fp-lift": "Attribution on false positives ÷ that on others that look like vessels.",
+_DIRECTIONS = {
+    "higher": "Higher is better.",
+    "lower": "Lower is better.",
+    "zero": "Nearest 0 is best.",
+    "none": "Descriptive; no direction is better.",
 }
 
 
 def table(board: Leaderboard) -> dict[str, Any]:
-    """What the template needs: ``heads``, ``methods``, ``controls``, ``chance``, ``notes``, ``more``.
+    """The table for the template.
 
-    A head is a dictionary with ``name``, ``title``, ``first`` (shown at once), ``weak``, and ``word`` (sorted as text);
-    a row has ``method``, ``family`` and ``cells``; a cell ``text``, ``small`` (its interval) and ``value``.
+    Returns:
+        ``heads``: one per column with ``name``, ``title``, ``first`` (shown at once), ``weak`` (grey) and ``word``
+        (sorted as text). ``methods`` and ``controls``: rows with ``method``, ``family`` and ``cells``, each with
+        ``text``, ``small`` (the interval) and ``value`` (sorted by). ``chance``: texts of the last line, or empty.
+        ``notes``: sentences.
     """
     quality = qualities(board)
-    columns = [c for name in all_columns(board) if (c := board.column(name)) is not None]
-    columns.sort(key=lambda c: FIRST.index(main_stem(c.name)) if main_stem(c.name) in FIRST else len(FIRST))
-    primary = board.primary.name if board.primary else ""
+    primary = f"Place by the mean rank over images on {board.primary.name}." if board.primary else "No column ranks."
+    groups = any(r.group for r in board.rows)
     heads = [
-        _head("rank", "Place by the mean rank over images on " + primary if primary else "No column ranks."),
-        _head("group", "Methods that share a letter cannot be told apart.", word=True),
-    ]
-    grouped = any(r.group for r in board.rows)
-    heads = heads if grouped else heads[:1]
-    for c in columns:
-        stem = main_stem(c.name)
-        first = stem in FIRST or c.name == primary or c.gate is not None
-        about = [_MEANS.get(stem, ""), f"{_BETTER[c.better].capitalize()}.", f"Family: {c.family}."]
-        weak = c.name in quality and quality[c.name].weak
-        heads.append(_head(c.name, " ".join(filter(None, about)), first=first, weak=weak))
-    heads += [
-        _head("coverage", "Share of the images with a map."),
+        _head("rank", primary),
+        *([_head("group", "Methods that share a letter cannot be told apart.", word=True)] if groups else []),
+        *(_metric_head(board, c, quality.get(c.name)) for c in board.columns),
+        _head(
+            "coverage",
+            "Share of the images with a map.",
+            first=any(r.coverage < 1 for r in board.rows if not r.control),
+        ),
         _head("seconds", "Wall time per map, s. Lower is better."),
-        _head("passes", "Images that went through the network per map. Lower is better.", first=False),
+        _head("passes", "Network passes per map. Lower is better.", first=False),
     ]
-    cells = [[_metric_cell(board, c, i) for c in columns] for i in range(len(board.rows))]
     rows = []
-    for r, metrics in zip(board.rows, cells, strict=True):
-        place = [_cell(str(r.rank or ("" if r.control else EMPTY)), r.rank or math.inf)]
-        place += [_cell(r.group, r.group)] if grouped else []
-        cost = [_cell(f"{100 * r.coverage:.0f} %", r.coverage), _cell(number(r.seconds), r.seconds)]
-        passes = f"{r.passes:.0f}" if float(r.passes).is_integer() else number(r.passes)
-        rows.append(
-            {
-                "method": r.method,
-                "family": r.family,
-                "control": r.control,
-                "cells": [*place, *metrics, *cost, _cell(passes, r.passes)],
-            }
-        )
-    chance = ["" if c.gate is not None else band(*(board.chance(c) or (math.nan, math.nan))) for c in columns]
-    before = [""] * (2 if grouped else 1)
+    for i, r in enumerate(board.rows):
+        place = _cell(str(r.rank or ("" if r.control else EMPTY)), r.rank or math.inf)
+        cells = [place, *([_cell(r.group, r.group)] if groups else [])]
+        cells += [*(_metric_cell(board, c, i) for c in board.columns), *_cost_cells(r)]
+        rows.append({"method": r.method, "family": r.family, "control": r.control, "cells": cells})
+    chance = [band(*(board.chance(c) or (math.nan, math.nan))) if c.gate is None else "" for c in board.columns]
     return {
         "heads": heads,
         "methods": [r for r in rows if not r["control"]],
         "controls": [r for r in rows if r["control"]],
-        "chance": [*before, *chance, "", "", ""] if any(chance) else [],
+        "chance": [*[""] * (1 + groups), *chance, "", "", ""] if any(chance) else [],
         "notes": notes(board, all_columns(board), quality),
-        "more": sum(not h["first"] for h in heads),
-        "gates": [f"{c.name}: {condition(c)}" for c in columns if c.gate is not None],
     }
 
 
@@ -96,15 +65,28 @@ def _head(name: str, title: str, *, first: bool = True, weak: bool = False, word
     return {"name": name, "title": title, "first": first, "weak": weak, "word": word}
 
 
+def _metric_head(board: Leaderboard, column: Column, quality: Quality | None) -> dict[str, Any]:
+    sentences = [column.explanation, _DIRECTIONS[column.better], f"Family: {column.family}."]
+    declared = column.main is not None or column.gate is not None or column == board.primary
+    first = declared and bool(np.isfinite(board.mean(column)).any())
+    weak = quality is not None and quality.weak
+    return _head(main_stem(column.label), " ".join(filter(None, sentences)), first=first, weak=weak)
+
+
 def _cell(text: str, value: float | str, small: str = "") -> dict[str, str]:
     key = value if isinstance(value, str) else f"{value:.9g}" if math.isfinite(value) else ""
     return {"text": text, "small": small, "value": key}
 
 
-def _metric_cell(board: Leaderboard, column: Column, i: int) -> dict[str, str]:
-    mean = float(board.mean(column)[i])
+def _metric_cell(board: Leaderboard, column: Column, row: int) -> dict[str, str]:
+    mean = float(board.mean(column)[row])
     if column.gate is not None:
-        return _cell(EMPTY if np.isnan(mean) else "pass" if column.passes(mean) else "fail", mean)
-    low, high = (float(end[i]) for end in board.interval(column))
+        return _cell(gate_text(column, mean), mean)
+    low, high = (float(end[row]) for end in board.interval(column))
     text, _, interval = with_interval(mean, low, high, bounded=column.bounded).partition(" ")
     return _cell(text, mean, interval)
+
+
+def _cost_cells(r: Row) -> list[dict[str, str]]:
+    costs = (_cell(cost_text(name, value), value) for name, value in (("seconds", r.seconds), ("passes", r.passes)))
+    return [_cell(f"{100 * r.coverage:.0f} %", r.coverage), *costs]

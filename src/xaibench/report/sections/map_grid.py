@@ -1,8 +1,9 @@
-"""Maps over images: some cases by every method, in one colour norm."""
+"""The maps section: selected images by all methods, each map in one colour norm over its image."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,14 @@ from xaibench.report.html.data_uris import jpeg, resized, smaller, stencil, webp
 from xaibench.report.overlay import THICK, THIN, contour, heat, limit_of, red_free
 from xaibench.report.selection import Chosen, shown_methods
 
-BASE_SIDE, CONTOUR_SIDE = 512, 768
-# Side of a map by how many there are in all, so that a page stays small enough to be mailed.
+BASE_SIDE, CONTOUR_SIDE = 512, 768  # px, long side of images and of contours
+# Long side of a map, px, by the number of maps on the page, so that a page is small enough for an e-mail.
 SIDES = ((120, 320), (260, 256), (400, 192), (700, 160), (math.inf, 112))
-MAPS_SIZE = 7e6  # characters that all maps of a page should take together
+MAPS_SIZE = 7e6  # characters of all maps of a page
 
 
 def side_for(maps: int) -> int:
-    """Long side of a map in px where so many are shown.
+    """Long side of a map, px, on a page with so many maps.
 
     Example:
         >>> side_for(84), side_for(500)
@@ -34,23 +35,27 @@ def side_for(maps: int) -> int:
 
 
 class Pictures:
-    """The images of a page, each embedded once however often it is shown; their style rules are in ``rules``."""
+    """The images of a page, each embedded once.
+
+    Attributes:
+        rules: style rules with the images, one class per image.
+    """
 
     def __init__(self, store: Store) -> None:
         self.rules: list[str] = []
         self._store = store
-        self._known: dict[str, tuple[str, Picture | None]] = {}
+        self._pictures: dict[str, tuple[str, Picture | None]] = {}
 
     def of(self, record: Record) -> tuple[str, Picture | None]:
-        """The class that shows the record's image, and the picture; "" and None where the run keeps none."""
+        """The class that shows a record's image, and the picture; "" and None if the run keeps none."""
         key = picture_key(record.case_digest, record.weights_digest)
-        if key not in self._known:
+        if key not in self._pictures:
             picture = load_picture(self._store, key)
-            name = f"picture-{len(self._known)}" if picture is not None else ""
-            self._known[key] = (name, picture)
+            name = f"picture-{len(self._pictures)}" if picture is not None else ""
+            self._pictures[key] = (name, picture)
             if picture is not None:
                 self.rules += _rules(name, picture)
-        return self._known[key]
+        return self._pictures[key]
 
 
 def _rules(name: str, p: Picture) -> list[str]:
@@ -69,41 +74,49 @@ def _rules(name: str, p: Picture) -> list[str]:
 
 
 def _contour(mask: np.ndarray, vessels: np.ndarray) -> np.ndarray:
-    """The contour on a grid of its own, so that its line is equally fine over images of any size."""
+    """The contour at a fixed resolution, so that its line is equally fine over images of any size."""
     return contour(resized(mask, CONTOUR_SIDE) >= 0.5) & (resized(vessels, CONTOUR_SIDE) < 0.5)
 
 
-def grid(result: Result, store: Store, cases: list[Chosen], pictures: Pictures, count: int) -> dict[str, Any]:
-    """What the template needs: ``cases``, ``rows``, and whether there is ``any`` map and a picture is ``missing``.
+def grid(result: Result, store: Store, cases: Sequence[Chosen], pictures: Pictures, count: int) -> dict[str, Any]:
+    """The grid of maps for the template.
 
     Args:
-        result: whose records say which map is whose.
-        store: where the maps are.
-        cases: which are shown, in this order.
+        result: the leaderboard with its records.
+        store: the run's folder.
+        cases: the images, in this order.
         pictures: collects the images.
-        count: of the maps of the whole page, which decides how large each is.
+        count: the number of maps on the whole page, which decides the size of each.
+
+    Returns:
+        ``cases``, ``rows`` (one per method, with its ``maps``), ``any`` (whether there is a map) and ``missing``
+        (whether the run keeps no picture of an image).
     """
     board = result.board
-    rows: list[dict[str, Any]] = []
     shown = shown_methods(board)
-    for i, row in enumerate(board.rows):
-        maps = [_map(result, store, row.method, i, chosen, pictures, count) for chosen in cases]
-        about = {"method": row.method, "control": row.control, "rank": row.rank, "rest": row.method not in shown}
-        rows.append(about | {"maps": maps})
-    records = [r for r in result.records if r.status == "ok"]
+    rows: list[dict[str, Any]] = [
+        {
+            "method": row.method,
+            "control": row.control,
+            "rank": row.rank,
+            "rest": row.method not in shown,
+            "maps": [_map(result, store, i, chosen, pictures, count) for chosen in cases],
+        }
+        for i, row in enumerate(board.rows)
+    ]
+    images = {c.case for c in cases}
+    records = [r for r in result.records if r.status == "ok" and r.case in images]
     return {
         "cases": [{"case": c.case, "title": c.title, "value": _value(board, c.value)} for c in cases],
         "rows": rows,
         "any": any(m["source"] for row in rows for m in row["maps"]),
-        "missing": any(pictures.of(r)[1] is None for r in records if r.case in {c.case for c in cases}),
+        "missing": any(pictures.of(r)[1] is None for r in records),
     }
 
 
-def _map(
-    result: Result, store: Store, method: str, row: int, chosen: Chosen, pictures: Pictures, count: int
-) -> dict[str, Any]:
+def _map(result: Result, store: Store, row: int, chosen: Chosen, pictures: Pictures, count: int) -> dict[str, Any]:
     board = result.board
-    record = result.record(method, chosen.case)
+    record = result.record(board.rows[row].method, chosen.case)
     attribution = store.load_map(record) if record is not None and record.status == "ok" else None
     if record is None or attribution is None:
         reason = "not computed" if record is None else f"{record.status}: {record.reason}" if record.reason else "lost"
@@ -113,7 +126,7 @@ def _map(
         attribution = np.where(picture.fov, attribution, 0)
     small = smaller(attribution, side_for(count))
     height, width = small.shape
-    score = float("nan")
+    score = math.nan
     if board.primary is not None:
         score = float(board.scores(board.primary)[row][board.cases.index(chosen.case)])
     return {
@@ -129,4 +142,4 @@ def _map(
 def _value(board: Leaderboard, value: float) -> str:
     if board.primary is None or math.isnan(value):
         return ""
-    return f"{main_stem(board.primary.name)} {number(value, bounded=board.primary.bounded)}"
+    return f"{main_stem(board.primary.label)} {number(value, bounded=board.primary.bounded)}"
