@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
-from xaibench.errors import UserError
+from xaibench.models.network_interface import INTERFACE
 
 FIGURES = (
     "auc",
@@ -36,30 +35,15 @@ def predict(model: nn.Module, image: Tensor) -> Tensor:
         image: (3, H, W) in [0, 1], on any device.
 
     Raises:
-        UserError: if the network gives something else than one finite logit per pixel.
+        UserError: if the network does not give one finite logit per pixel.
     """
     place = next(iter(model.state_dict().values()), image).device
     with torch.inference_mode():
         logits: Tensor = model(image[None].to(place, memory_format=torch.channels_last))
-        check_logits(model, logits, image.shape[1:])
-        if not logits.isfinite().all():
-            raise UserError(
-                f"{type(model).__name__} gives logits that are no finite numbers for an image of "
-                f"{image.shape[1]} × {image.shape[2]} px.",
-                "Check its weights, and what it divides by.",
-            )
-        probability = logits.sigmoid()[0, 0]
+        INTERFACE.check_logits(model, logits, INTERFACE.size(image))
+        INTERFACE.check_finite(model, logits)
+        probability = INTERFACE.class_maps(logits.sigmoid())[0]
     return probability.cpu().clone()  # outside inference mode, so that callers may use it anywhere
-
-
-def check_logits(model: nn.Module, logits: Any, size: tuple[int, ...]) -> None:
-    """Whether a network's output is (N, 1, H, W) of pictures of that size; UserError if not."""
-    if not isinstance(logits, Tensor) or logits.ndim != 4 or (1, *size) != logits.shape[1:]:
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise UserError(
-            f"{type(model).__name__} gives {found} for an image of {size[0]} × {size[1]} px.",
-            "It must give (N, 1, H, W) logits; wrap it in a module that does.",
-        )
 
 
 def cldice(prediction: np.ndarray, vessels: np.ndarray) -> float:

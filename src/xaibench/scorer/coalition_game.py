@@ -1,8 +1,6 @@
-"""The cooperative game that regions of a picture play for a score."""
+"""The cooperative game of an image's regions: the score of the image with only some of them present."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,64 +11,71 @@ from xaibench.data.regions import superpixels
 from xaibench.scorer.local_forward import Box
 from xaibench.scorer.scorer import Scorer
 
-Game = Callable[[np.ndarray], np.ndarray]
 
+class CoalitionGame:
+    """A function from coalitions, (N, n) of 0 and 1, to scores, (N,) float64.
 
-def game(scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -> Game:
-    """The score of a picture in which only some regions are present, the others as in the reference.
-
-    Where the few that are absent, or present, lie in one place, it is scored by a crop around that place.
+    Absent regions are as in the reference. If the few absent, or the few present, regions lie close together, the score
+    comes from a crop around them. A coalition that was scored before costs no pass: most methods ask for the empty and
+    the full one many times.
 
     Args:
         scorer: network and target.
         image, reference: (3, H, W).
-        labels: (H, W), of :func:`~xaibench.data.regions.superpixels`.
-
-    Returns:
-        A function from coalitions, (N, n) of 0 and 1, to scores, (N,) float64. A coalition that it has seen costs no
-        pass again: most methods ask for the empty and the full one many times.
+        labels: (H, W) int, the region of each pixel, see :func:`~xaibench.data.regions.superpixels`.
     """
-    where = torch.from_numpy(labels).to(scorer.device)
-    near = {present: scorer.near(picture) for present, picture in ((True, image), (False, reference))}
-    image, reference = near[True].image, near[False].image
-    differs = (image != reference).any(0).cpu().numpy()
-    places = find_objects(np.where(differs, labels + 1, 0), max_label=int(labels.max()) + 1)
-    known: dict[bytes, float] = {}
-    place = torch.empty_like(image)
 
-    def value(coalitions: np.ndarray) -> np.ndarray:
+    def __init__(self, scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -> None:
+        self._scorer, self._labels = scorer, torch.from_numpy(labels).to(scorer.device)
+        self._full, self._empty = scorer.local_forward(image), scorer.local_forward(reference)
+        differs = (self._full.image != self._empty.image).any(0).cpu().numpy()
+        self._places = find_objects(np.where(differs, labels + 1, 0), max_label=int(labels.max()) + 1)
+        self._scores: dict[bytes, float] = {}
+        self._mixed = torch.empty_like(self._full.image)
+
+    def __call__(self, coalitions: np.ndarray) -> np.ndarray:
+        """(N,) float64 scores of (N, n) coalitions."""
         rows = np.asarray(coalitions, bool)
         keys = [row.tobytes() for row in rows]
-        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-        for base, picture in near.items():
-            local: dict[bytes, tuple[Box, Tensor]] = {}
-            for key, row in new.items():
-                if (row.sum() * 2 >= row.size) != base:
-                    continue
-                box = _around([places[i] for i in np.flatnonzero(row != base)])
-                if box is None:
-                    known[key] = scorer.unchanged(picture)
-                elif picture.helps(box):
-                    inside = (..., *box.slices)
-                    present = torch.from_numpy(row).to(scorer.device)[where[inside]]
-                    local[key] = box, torch.where(present, image[inside], reference[inside])
-            known.update(zip(local, scorer.together_near(picture, local.values()), strict=True))
-        rest = {key: row for key, row in new.items() if key not in known}
-        # A weight of 0 or 1 gives exactly the one or the other picture, several times faster than a choice does.
-        masks = (torch.from_numpy(row).to(image)[where] for row in rest.values())
-        pictures = (torch.lerp(reference, image, mask, out=place) for mask in masks)
-        known.update(zip(rest, scorer.together(pictures), strict=True))
-        return np.array([known[key] for key in keys])
+        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._scores}
+        shared, image, reference = self._scorer.shared, self._full.image, self._empty.image
+        for base in (self._full, self._empty):
+            local = self._local_changes(new, base is self._full)
+            if None in local.values():  # no pixel differs from the base
+                score = shared.base_score(base)
+                self._scores |= {key: score for key, change in local.items() if change is None}
+            changes = {key: change for key, change in local.items() if change is not None}
+            self._scores.update(zip(changes, shared.changed_scores(base, changes.values()), strict=True))
+        rest = {key: row for key, row in new.items() if key not in self._scores}
+        # lerp with a weight of exactly 0 or 1 copies one of the images, several times faster than torch.where.
+        masks = (torch.from_numpy(row).to(image)[self._labels] for row in rest.values())
+        images = (torch.lerp(reference, image, mask, out=self._mixed) for mask in masks)
+        self._scores.update(zip(rest, shared.scores(images), strict=True))
+        return np.array([self._scores[key] for key in keys])
 
-    return value
+    def _local_changes(self, rows: dict[bytes, np.ndarray], from_full: bool) -> dict[bytes, tuple[Box, Tensor] | None]:
+        """The coalitions that are a local change of the full, or of the empty, one; None where nothing changes."""
+        base = self._full if from_full else self._empty
+        changes: dict[bytes, tuple[Box, Tensor] | None] = {}
+        for key, row in rows.items():
+            if (row.sum() * 2 >= row.size) != from_full:
+                continue
+            box = _bounding_box([self._places[i] for i in np.flatnonzero(row != from_full)])
+            if box is None:
+                changes[key] = None
+            elif base.crops(box):
+                inside = (..., *box.slices)
+                present = torch.from_numpy(row).to(self._labels.device)[self._labels[inside]]
+                changes[key] = box, torch.where(present, self._full.image[inside], self._empty.image[inside])
+        return changes
 
 
-def _around(places: list[tuple[slice, slice] | None]) -> Box | None:
-    """The least box that holds all places there are; None of nothing."""
-    held = [place for place in places if place is not None]
-    if not held:
+def _bounding_box(places: list[tuple[slice, slice] | None]) -> Box | None:
+    """The smallest box that holds all places; None if there is none."""
+    given = [place for place in places if place is not None]
+    if not given:
         return None
-    rows, columns = zip(*held, strict=True)
+    rows, columns = zip(*given, strict=True)
     low = (min(s.start for s in axis) for axis in (rows, columns))
     high = (max(s.stop for s in axis) for axis in (rows, columns))
     return Box(*low, *high)
@@ -78,13 +83,12 @@ def _around(places: list[tuple[slice, slice] | None]) -> Box | None:
 
 def region_game(
     scorer: Scorer, image: Tensor, segments: int, regions: str, baseline: str
-) -> tuple[np.ndarray, int, Game]:
-    """The regions of a picture and their game: labels (H, W), how many they are, and the function of coalitions.
+) -> tuple[np.ndarray, int, CoalitionGame]:
+    """The regions of an image and their game: labels (H, W), number of regions, game.
 
     Raises:
         UserError: for unknown regions or baseline, or less than one segment.
     """
-    fov = scorer.target.fov
     reference = scorer.reference(baseline, image)
-    labels = superpixels(image, fov, segments, regions)
-    return labels, int(labels.max()) + 1, game(scorer, image, reference, labels)
+    labels = superpixels(image, scorer.target.fov, segments, regions)
+    return labels, int(labels.max()) + 1, CoalitionGame(scorer, image, reference, labels)

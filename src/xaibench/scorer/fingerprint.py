@@ -1,4 +1,4 @@
-"""A network as it was when something was found out about it, which holds as long as it is still that."""
+"""A per-network cache: a value per network, valid until a parameter, a buffer or a module changes."""
 
 from __future__ import annotations
 
@@ -13,44 +13,49 @@ from torch import Tensor, nn
 T = TypeVar("T")
 
 
-class Unchanged:
-    """The weights, modules and patched ``forward`` of a network as they are when this is made.
+class Fingerprint:
+    """The weights, modules and replaced ``forward`` methods of a network at one moment.
 
-    Weights are compared with copies: torch's counters miss what is done through ``tensor.data``. The network itself is
-    not kept, so that caches can let it go.
-
-    Args:
-        model: any network.
+    Weights are compared with copies, because torch's version counters miss changes through ``tensor.data``. There is
+    no reference to the network itself, so that a cache does not keep it alive.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._weights = [tensor.detach().clone() for tensor in weights(model)]
-        self._parts, self._patched = _parts(model), _patched(model)
+        self._modules, self._replaced = _submodules(model), _replaced_forwards(model)
 
-    def holds(self, model: nn.Module) -> bool:
-        """Whether the same network still is what it was."""
-        parts, now = _parts(model), list(weights(model))
+    def matches(self, model: nn.Module) -> bool:
+        """Whether the network is still as it was."""
+        modules, now = _submodules(model), list(weights(model))
         return (
-            len(parts) == len(self._parts)
-            and all(a is b for a, b in zip(parts, self._parts, strict=True))
-            and _patched(model) == self._patched
+            len(modules) == len(self._modules)
+            and all(a is b for a, b in zip(modules, self._modules, strict=True))
+            and _replaced_forwards(model) == self._replaced
             and len(now) == len(self._weights)
             and all(a.device == b.device and torch.equal(a, b) for a, b in zip(self._weights, now, strict=True))
         )
 
 
-class Remembered(Generic[T]):
-    """What was found out about networks, each as long as it is what it was."""
+class NetworkCache(Generic[T]):
+    """One value per network; the entry of a network that is no longer used goes away."""
 
     def __init__(self) -> None:
-        self._found: WeakKeyDictionary[nn.Module, tuple[Unchanged, T]] = WeakKeyDictionary()
+        self._entries: WeakKeyDictionary[nn.Module, tuple[Fingerprint, T]] = WeakKeyDictionary()
 
-    def of(self, model: nn.Module, find: Callable[[], T]) -> T:
-        """What is known of the network, found out now if nothing is, or if it is another by now."""
-        known = self._found.get(model)
-        if known is None or not known[0].holds(model):
-            known = self._found[model] = Unchanged(model), find()
-        return known[1]
+    def get(self, model: nn.Module, compute: Callable[[], T]) -> T:
+        """The network's value; computed on first use and again after a change of the network."""
+        entry = self._entries.get(model)
+        if entry is None or not entry[0].matches(model):
+            entry = self._entries[model] = Fingerprint(model), compute()
+        return entry[1]
+
+    def first(self, model: nn.Module, compute: Callable[[], T]) -> T | None:
+        """The value computed on first use; None as long as the network differs from what it was then."""
+        if model not in self._entries:
+            value = compute()
+            self._entries[model] = Fingerprint(model), value
+        fingerprint, value = self._entries[model]
+        return value if value is not None and fingerprint.matches(model) else None
 
 
 def weights(model: nn.Module) -> chain[Tensor]:
@@ -58,10 +63,10 @@ def weights(model: nn.Module) -> chain[Tensor]:
     return chain(model.parameters(), model.buffers())
 
 
-def _parts(model: nn.Module) -> list[nn.Module]:
+def _submodules(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if module is not model]
 
 
-def _patched(model: nn.Module) -> list[bool]:
-    """Whose ``forward`` is another than its class's."""
+def _replaced_forwards(model: nn.Module) -> list[bool]:
+    """Whether each module has a ``forward`` of its own instead of its class's."""
     return ["forward" in vars(module) for module in model.modules()]

@@ -1,4 +1,4 @@
-"""What a network makes of a picture when one of its layers gives something else."""
+"""The logits of a network when the output of one of its layers is changed, without computing what precedes the layer."""
 
 from __future__ import annotations
 
@@ -9,96 +9,98 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from xaibench.scorer.fusion import folded_but
+from xaibench.scorer.fusion import folded_around
 
-Change = Callable[[Tensor], Tensor]
-Tail = Callable[[Change], Tensor]
+Change = Callable[[Tensor], Tensor]  # of a layer's output, out of place
+PartialForward = Callable[[Change], Tensor]
 
 
-def tail(model: nn.Module, layer: nn.Module, picture: Tensor) -> Tail:
-    """A function from changes of a layer's output, made out of place, to the logits, (1, 1, H, W), without gradients.
+def partial_forward(model: nn.Module, layer: nn.Module, image: Tensor) -> PartialForward:
+    """A function from a change of a layer's output to the logits, (1, 1, H, W), without gradients.
 
-    What does not follow from the layer is computed once, where the network's steps can be followed; where not, each
-    change costs a whole pass. A layer that is reached several times is changed the last time.
+    Steps that do not depend on the layer are computed once, if torch.fx can trace the network; otherwise each change
+    costs a whole pass. Of a layer that is called several times the last output is changed.
 
     Args:
-        model: in evaluation mode, and to stay as it is.
+        model: in evaluation mode; it must not change while the function is used.
         layer: one of its modules.
-        picture: (1, 3, H, W).
+        image: (1, 3, H, W).
     """
     name = next((name for name, module in model.named_modules() if module is layer), "")
     with torch.inference_mode():
-        network = folded_but(model, name) if name else None
-        found = _continued(network, name, picture) if network is not None else None
-    return found or _hooked(model, layer, picture)
+        network = folded_around(model, name) if name else None
+        by_steps = _by_steps(network, name, image) if network is not None else None
+    return by_steps or _by_hook(model, layer, image)
 
 
-def _continued(network: fx.GraphModule, name: str, picture: Tensor) -> Tail | None:
+def _by_steps(network: fx.GraphModule, name: str, image: Tensor) -> PartialForward | None:
+    """None if the layer is no step of the network, or if repeating the steps does not give the same logits."""
     nodes = list(network.graph.nodes)
     layer = next((node for node in reversed(nodes) if node.op == "call_module" and node.target == name), None)
     if layer is None:
         return None
-    following: set[fx.Node] = set()
+    dependent: set[fx.Node] = set()
     for node in nodes:
-        if any(before is layer or before in following for before in node.all_input_nodes):
-            following.add(node)
-    if nodes[-1] not in following:  # the network's output does not follow from the layer
-        with torch.inference_mode():
-            whole = network(picture)
+        if any(source is layer or source in dependent for source in node.all_input_nodes):
+            dependent.add(node)
+    if nodes[-1] not in dependent:  # the logits do not depend on the layer
+        whole = network(image)
         return lambda change: whole.clone()
-    read = {before for node in following for before in node.all_input_nodes} - following - {layer}
-    first = _Once(network, layer, read)
-    whole = first.run(picture)
-    # What is not read by what is computed again need not be there.
-    kept = {node: first.read.get(node) for node in nodes if node not in following and node is not layer}
+    inputs = {source for node in dependent for source in node.all_input_nodes} - dependent - {layer}
+    recorder = _Recorder(network, layer, inputs)
+    whole = recorder.run(image)
+    # The interpreter needs an entry for every step that it skips, but only the inputs of the others are read.
+    skipped = {node: recorder.outputs.get(node) for node in nodes if node not in dependent and node is not layer}
 
     def logits(change: Change) -> Tensor:
-        # Copies, since a network may have steps that work in place.
-        given = {node: value.clone() if isinstance(value, Tensor) else value for node, value in kept.items()}
+        # Copies, because a step may work in place.
+        known = {node: value.clone() if isinstance(value, Tensor) else value for node, value in skipped.items()}
         with torch.inference_mode():
-            result: Tensor = fx.Interpreter(network).run(picture, initial_env={**given, layer: change(first.given)})
+            known[layer] = change(recorder.layer_output)
+            result: Tensor = fx.Interpreter(network).run(image, initial_env=known)
         return result.clone()
 
     return logits if torch.equal(logits(torch.clone), whole) else None
 
 
-class _Once(fx.Interpreter):
-    """Keeps what some steps give, and what the layer gives before later steps can overwrite it."""
+class _Recorder(fx.Interpreter):
+    """Runs a network and records the outputs of some steps, and the layer's before a later step can overwrite it."""
 
-    def __init__(self, network: fx.GraphModule, layer: fx.Node, wanted: set[fx.Node]) -> None:
+    def __init__(self, network: fx.GraphModule, layer: fx.Node, recorded: set[fx.Node]) -> None:
         super().__init__(network)
-        self._layer, self._wanted = layer, wanted
-        self.read: dict[fx.Node, Any] = {}
-        self.given: Tensor
+        self._layer, self._recorded = layer, recorded
+        self.outputs: dict[fx.Node, Any] = {}
+        self.layer_output: Tensor
 
     def run_node(self, n: fx.Node) -> Any:
         """One step."""
         result = super().run_node(n)
-        if n in self._wanted:
-            self.read[n] = result
+        if n in self._recorded:
+            self.outputs[n] = result
         if n is self._layer:
-            self.given = result.clone()
+            self.layer_output = result.clone()
         return result
 
 
-def _hooked(model: nn.Module, layer: nn.Module, picture: Tensor) -> Tail:
-    def changed(change: Change, call: int) -> Tensor:
+def _by_hook(model: nn.Module, layer: nn.Module, image: Tensor) -> PartialForward:
+    def run(change: Change, changed_call: int) -> tuple[Tensor, int]:
+        """The logits, and how often the layer was called."""
         calls = itertools.count()
 
         def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
-            reached.append(1)
-            return change(output) if next(calls) == call else None
+            return change(output) if next(calls) == changed_call else None
 
-        reached: list[int] = []
         handle = layer.register_forward_hook(hook)
         try:
             with torch.inference_mode():
-                result: Tensor = model(picture)
+                result: Tensor = model(image)
         finally:
             handle.remove()
-        count[:] = reached
-        return result.clone()
+        return result.clone(), next(calls)
 
-    count: list[int] = []
-    changed(lambda output: output, -1)
-    return lambda change: changed(change, len(count) - 1)
+    calls = run(torch.clone, -1)[1]
+
+    def logits(change: Change) -> Tensor:
+        return run(change, calls - 1)[0]
+
+    return logits

@@ -1,4 +1,4 @@
-"""Which pixels an explanation is about."""
+"""The target: the pixels whose mean logit is explained."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from xaibench.data.anatomy.caliber import caliber_map, fov_scale, is_thin
 from xaibench.data.case import Case
-from xaibench.errors import Skipped, UserError, first_line
+from xaibench.errors import Skipped, UserError
 from xaibench.models.evaluate import predict
+from xaibench.models.network_interface import INTERFACE
 from xaibench.scorer.batching import evaluating
 
-COMPARED = ("false-positives", "false-negatives")  # with the labels
+COMPARED = ("false-positives", "false-negatives")  # targets that compare the prediction with the labels
 TARGETS = ("vessels", "thin", "thick", *COMPARED)
-THRESHOLD = 0.5  # probability from which a pixel is predicted to be vessel
+THRESHOLD = 0.5  # probability from which on a pixel counts as vessel
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +28,9 @@ class Target:
         name: ``"vessels"``, ``"thin"`` …, or any name for a mask of one's own.
         mask: (H, W) bool, S.
         fov: (H, W) bool, the field of view.
-        prediction: (H, W) float32, the probabilities of the unperturbed image that S was taken from.
-        scale: size of a DRIVE pixel in this image's pixels; 0, as it is by default, means that the diameter of the
-            field of view tells it.
+        prediction: (H, W) float32, the probabilities of the unperturbed image, from which S was taken.
+        scale: size of a DRIVE pixel in this image's pixels; with 0, the default, it follows from the diameter of the
+            field of view.
     """
 
     name: str
@@ -54,18 +55,19 @@ class Target:
 def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None = None) -> Target:
     """The target of that name, computed once from the unperturbed prediction at threshold 0.5.
 
-    ``vessels`` is what the network calls vessel; ``thin`` and ``thick`` are its parts by the caliber of the
-    *predicted* vessels, so that no label is seen; ``false-positives`` and ``false-negatives`` compare with the labels.
+    ``vessels`` are the pixels that the network predicts as vessel; ``thin`` and ``thick`` are the parts of these by the
+    caliber of the *predicted* vessels, so that no label is used; ``false-positives`` and ``false-negatives`` compare
+    with the labels.
 
     Args:
         name: one of these.
         model: the network, which makes the prediction.
         case: the image.
-        prediction: (H, W) float32, the network's probabilities where they are known already, as from another target.
+        prediction: (H, W) float32, the network's probabilities, if another target has computed them already.
 
     Raises:
-        UserError: for an unknown name, one that needs the labels of a case without, or a model that cannot take the
-            image.
+        UserError: for an unknown name, for one that needs labels if the case has none, or for a model that cannot take
+            the image.
         Skipped: if there is no such pixel.
     """
     if name not in TARGETS:
@@ -78,7 +80,7 @@ def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None
         )
     if prediction is None:
         prediction = _predicted(model, case)
-        _refuse_probabilities(model, prediction)
+        INTERFACE.check_not_probabilities(model, prediction)
     found = (prediction >= THRESHOLD) & case.fov
     if name == "vessels":
         mask = found
@@ -92,26 +94,11 @@ def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None
     return Target(name, mask, case.fov, prediction, case.scale)
 
 
-def _refuse_probabilities(model: nn.Module, prediction: Tensor) -> None:
-    """Logits of a background are below 0; all in [0, 1], and many of them at its lower end, they are probabilities."""
-    logits = torch.logit(prediction.double())
-    low, high = map(float, logits.aminmax())
-    if low >= -1e-6 and 0.9 < high <= 1 + 1e-6 and float((logits < 0.05).double().mean()) > 0.1:
-        raise UserError(
-            f"{type(model).__name__} gives probabilities, all of them in [0, 1], where logits are meant.",
-            "Leave its last sigmoid out, or end with torch.logit.",
-        )
-
-
 def _predicted(model: nn.Module, case: Case) -> Tensor:
     try:
         with evaluating(model):
             return predict(model, case.image)
     except (UserError, Skipped):
         raise
-    except Exception as error:  # a network of the user's that cannot take the image may say so in any way
-        raise UserError(
-            f"The model cannot take an image of shape {tuple(case.image[None].shape)}: "
-            f"{type(error).__name__}: {first_line(error)}.",
-            "It must turn (N, 3, H, W) RGB in [0, 1] into (N, 1, H, W) logits.",
-        ) from error
+    except Exception as error:  # a user's network that cannot take the image may raise anything
+        raise INTERFACE.refusal(case.image, error) from error

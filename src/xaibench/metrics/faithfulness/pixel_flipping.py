@@ -1,17 +1,16 @@
-"""What a network still sees as pixels are taken away: the curves under deletion, insertion and their kin.
+"""Pixel flipping: the network's output as more and more pixels of an image are replaced by a fill.
 
-The target's mean probability s is followed while pixels of the field of view are replaced by a fill; the share removed
-takes the steps q_k = sin²(πk/2n), k = 0 … n, dense at both ends. Curves are normalised to (s − s_end) / (s_0 − s_end),
-where s_end has everything removed, and both endpoints are kept.
+The target's mean probability s is followed while pixels of the field of view are removed; the share removed takes the
+steps q_k = sin²(πk/2n), k = 0 … n, dense at both ends. Curves are normalised to (s − s_end) / (s_0 − s_end), where
+s_end has everything removed, and both endpoints are kept.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -23,20 +22,20 @@ from xaibench.errors import Skipped
 from xaibench.imputation.fills import Filler, prepare_fill
 from xaibench.parameter_checks import at_least
 from xaibench.scorer import Scorer
-from xaibench.scorer.local_forward import Near, box_of
+from xaibench.scorer.local_forward import LocalForward, box_of
 
 STEPS = 20
-AT_ONCE = 8_000_000  # px of pictures to be solved beside one another, each of which takes some 150 bytes
-LEAST_RANGE = 1e-4  # of probability: with less between the whole image and none of it, a curve is rounding noise
+AT_ONCE = 8_000_000  # px of images solved in parallel; each px takes about 150 bytes
+LEAST_RANGE = 1e-4  # of probability between the whole and the emptied image; below it a curve is rounding noise
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the network sees of pictures with more and more removed.
+class Response:
+    """The network's output for a series of images.
 
     Attributes:
         probability: (N,) the target's mean probability.
-        dice: (N,) soft Dice in the field of view between the probabilities of the picture and of the whole image.
+        dice: (N,) soft Dice in the field of view between the probabilities of each image and of the whole image.
     """
 
     probability: np.ndarray
@@ -49,9 +48,9 @@ class Curves:
 
     Attributes:
         fractions: the share removed.
-        most_first, least_first: the target's probability, as the most or the least attributed pixels go first.
-        dice: soft Dice with the original prediction, the most attributed first; None if even with everything removed
-            the prediction stays as it was.
+        most_first, least_first: the target's probability, with the most or the least attributed pixels removed first.
+        dice: soft Dice with the original prediction, most attributed first; None if the prediction stays the same even
+            with everything removed.
     """
 
     fractions: np.ndarray
@@ -76,6 +75,12 @@ def area(curve: np.ndarray, over: np.ndarray) -> float:
     return float(np.trapezoid(curve, over))
 
 
+def normalised(inner: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(v − v_end) / (v_0 − v_end) of a curve, (n,), with its two ends, (2,); returns (n + 2,)."""
+    whole, emptied = ends
+    return np.asarray((np.concatenate([[whole], inner, [emptied]]) - emptied) / (whole - emptied))
+
+
 def soft_dice(prediction: Tensor, original: Tensor) -> float:
     """2 Σpq / (Σp² + Σq²) of two probability maps [milletari2016], in [0, 1]; 1 for two equal ones."""
     overlap = 2 * float((prediction * original).sum(dtype=torch.float64))
@@ -86,7 +91,7 @@ def soft_dice(prediction: Tensor, original: Tensor) -> float:
 def removal_orders(attribution: np.ndarray, fov: np.ndarray, shuffle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Field-of-view pixels from most to least attributed, and from least to most, as flat indices.
 
-    Equal values stand in the same random order in both, so that a constant map gives twice the same order and its
+    Equal values stand in the same random order in both, so that a constant map gives the same order twice and its
     symmetric relevance gain is exactly 0.
 
     Args:
@@ -105,179 +110,169 @@ def tie_order(fov: np.ndarray, seed: int) -> np.ndarray:
 
 
 def seeded_fill(case: Case, fill: str, seed: int) -> Filler:
-    """The fill of that name, whose noise the seed decides; see :func:`~xaibench.imputation.fills.prepare_fill`."""
+    """The fill of that name with noise from a seed; see :func:`~xaibench.imputation.fills.prepare_fill`."""
     rng = np.random.default_rng([seed, 0])
     return prepare_fill(fill, case.image.numpy(), case.fov.numpy(), scale=case.scale, rng=rng)
 
 
-def removal_curves(
-    attribution: np.ndarray, case: Case, scorer: Scorer, fill: str, rng: np.random.Generator, steps: int = STEPS
-) -> Curves:
-    """The curves of a map; computed once for the metrics that read them.
+class WholeImage:
+    """The unperturbed image and its prediction, for all targets and fills.
 
-    Raises:
-        Skipped: if removing everything changes the score by less than 1e-4.
+    Attributes:
+        local: the image, for passes of images that differ from it in one place.
+        dice: soft Dice by the name of a perturbed image.
+        orders: removal orders of the last map, by seed and digest of the map, for its curves with another fill.
     """
-    attribution = np.asarray(attribution, np.float32)
-    seed = int(rng.integers(2**63))  # the same for each metric of this map, since each gets the same generator anew
 
-    def compute() -> Curves:
-        fov, over = case.fov.numpy(), fractions(steps)
-        ends = removal_ends(case, scorer, fill, seed)
-        bounds = [round(q * int(fov.sum())) for q in over[:-1]]
-        last: dict[tuple[int, bytes], tuple[np.ndarray, np.ndarray]] = scorer.common(("orders",), dict)
-        if (seed, name) not in last:  # of the map's curves with another fill
-            last.clear()
-            last[seed, name] = removal_orders(attribution, fov, tie_order(fov, seed))
-        most, least = (
-            removed_in_order([order[a:b] for a, b in pairwise(bounds)], case, scorer, fill, seed)
-            for order in last[seed, name]
-        )
-        return Curves(
+    def __init__(self, case: Case, scorer: Scorer) -> None:
+        self.local = scorer.local_forward(case.image)
+        self.dice: dict[bytes, float] = {}
+        self.orders: dict[tuple[int, bytes], tuple[np.ndarray, np.ndarray]] = {}
+        self._fov = torch.nonzero(case.fov.flatten()).squeeze(1).to(scorer.device)
+        self.prediction = self.local.logits.sigmoid()  # (1, 1, H, W)
+        self._inside = self.prediction.flatten()[self._fov]
+
+    def dice_with(self, prediction: Tensor) -> float:
+        """Soft Dice in the field of view between a prediction, (1, 1, H, W), and that of the whole image."""
+        return soft_dice(prediction.flatten()[self._fov], self._inside)
+
+
+def emptied_image(case: Case, scorer: Scorer, fill: str, seed: int) -> LocalForward:
+    """The image with everything removed, for passes of images that differ from it in one place."""
+    filler = scorer.shared.cache.get(seeded_fill, case, fill, seed)
+    return scorer.local_forward(torch.from_numpy(filler(case.fov.numpy())))
+
+
+class Removal:
+    """Images of one case with pixels replaced by a fill, and the network's response to them.
+
+    Args:
+        case: the image.
+        scorer: network and target.
+        fill: see :func:`~xaibench.imputation.fills.prepare_fill`.
+        seed: of the fill's noise and of the order of ties.
+    """
+
+    def __init__(self, case: Case, scorer: Scorer, fill: str, seed: int) -> None:
+        self._case, self._scorer, self._fill, self._seed = case, scorer, fill, seed
+        self._fov = case.fov.numpy()
+        shared = scorer.shared.cache
+        self._filler: Filler = shared.get(seeded_fill, case, fill, seed)
+        self._whole: WholeImage = shared.get(WholeImage, case, scorer.shared.first)
+        self._emptied: LocalForward = shared.get(emptied_image, case, scorer.shared.first, fill, seed)
+        self._curves: dict[tuple[int, bytes], Curves] = {}
+        self._ends: Response | None = None
+
+    def curves(self, attribution: np.ndarray, steps: int = STEPS) -> Curves:
+        """The curves of a map, (H, W); computed once for all metrics that read them.
+
+        Raises:
+            Skipped: if removing everything changes the score by less than 1e-4.
+        """
+        attribution = np.asarray(attribution, np.float32)
+        digest = hashlib.sha1(np.ascontiguousarray(attribution).data, usedforsecurity=False).digest()
+        if (steps, digest) in self._curves:
+            return self._curves[steps, digest]
+        over, ends, orders = fractions(steps), self.ends(), self._whole.orders
+        if (self._seed, digest) not in orders:
+            orders.clear()
+            orders[self._seed, digest] = removal_orders(attribution, self._fov, tie_order(self._fov, self._seed))
+        bounds = [round(q * int(self._fov.sum())) for q in over[:-1]]
+        most_first, least_first = orders[self._seed, digest]
+        most = self.in_order([most_first[a:b] for a, b in pairwise(bounds)])
+        least = self.in_order([least_first[a:b] for a, b in pairwise(bounds)])
+        curves = self._curves[steps, digest] = Curves(
             over,
             normalised(most.probability, ends.probability),
             normalised(least.probability, ends.probability),
             normalised(most.dice, ends.dice) if 1 - ends.dice[1] >= LEAST_RANGE else None,
         )
+        return curves
 
-    name = hashlib.sha1(np.ascontiguousarray(attribution).data, usedforsecurity=False).digest()
-    return scorer.shared(("curves", fill, seed, steps, name), compute)
+    def ends(self) -> Response:
+        """The response to the whole image and to the emptied one; computed once.
 
+        Raises:
+            Skipped: if their scores differ by less than 1e-4.
+        """
+        if self._ends is None:
+            emptied = self._response(f"emptied {self._fill} {self._seed}".encode(), lambda: self._emptied.logits)
+            whole = float(self._scorer.mean_over_target(self._whole.prediction)[0])
+            self._ends = Response(np.array((whole, emptied[0])), np.array((1.0, emptied[1])))
+        probability = self._ends.probability
+        if abs(probability[0] - probability[1]) < LEAST_RANGE:
+            raise Skipped(
+                f"removing everything ({self._fill}) changes the target's probability by less than {LEAST_RANGE}"
+            )
+        return self._ends
 
-def normalised(inner: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """(v − v_end) / (v_0 − v_end) of the curve with its two ends."""
-    whole, emptied = ends
-    return np.asarray((np.concatenate([[whole], inner, [emptied]]) - emptied) / (whole - emptied))
+    def in_order(self, groups: Sequence[np.ndarray]) -> Response:
+        """The response as one group of pixels after the other is removed; none is put back.
 
+        Args:
+            groups: (n,) flat pixel indices each.
+        """
+        steps = np.full(self._fov.shape, len(groups))  # the step at which each pixel is removed
+        for k in reversed(range(len(groups))):
+            steps.ravel()[groups[k]] = k
+        name = hashlib.sha1(f"removed {self._fill} {self._seed}".encode(), usedforsecurity=False)
+        image = self._images(steps, len(groups))
+        probability, dice = np.empty(len(groups)), np.empty(len(groups))
+        for k, group in enumerate(groups):
+            name.update(group.tobytes())
+            # The function is called at once, within this step of the loop.
+            probability[k], dice[k] = self._response(name.digest(), lambda k=k: self._logits(image(k), steps <= k))  # type: ignore[misc]
+        return Response(probability, dice)
 
-def removal_ends(case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
-    """What is seen of the whole image and of the emptied one; computed once per fill.
+    def _images(self, steps: np.ndarray, count: int) -> Callable[[int], np.ndarray]:
+        """A function that gives the image after step k, (3, H, W); to be called with increasing k.
 
-    Raises:
-        Skipped: if the score changes by less than 1e-4.
-    """
-    ends = scorer.shared(("ends", fill, seed), lambda: _ends(case, scorer, fill, seed))
-    if abs(ends.probability[0] - ends.probability[1]) < LEAST_RANGE:
-        raise Skipped(f"removing everything ({fill}) changes the target's probability by less than {LEAST_RANGE}")
-    return ends
+        Where each image is a linear system, the next ones are solved at the same time, in as many threads as the
+        network computes with, which is idle meanwhile.
 
+        Args:
+            steps: (H, W) int, the step at which each pixel is removed.
+            count: number of steps.
+        """
+        threads = 1 if self._filler.values is not None else torch.get_num_threads()
+        wide = max(1, min(threads, AT_ONCE // steps.size))
+        solved: dict[int, np.ndarray] = {}
 
-def _ends(case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
-    name = f"emptied {fill} {seed}".encode()
-    emptied = _see(name, lambda: _emptied(case, scorer, fill, seed).logits, case, scorer)
-    whole = float(scorer.reduce(_original(case, scorer))[0])
-    return Seen(*(np.array(pair) for pair in zip((whole, 1.0), emptied, strict=True)))
+        def image(k: int) -> np.ndarray:
+            if wide == 1:
+                return self._filler(steps <= k)
+            if k not in solved:
+                solved.clear()
+                coming = range(k, min(k + wide, count))
+                with ThreadPoolExecutor(wide) as pool:
+                    solved.update(zip(coming, pool.map(lambda i: self._filler(steps <= i), coming), strict=True))
+            return solved.pop(k)
 
+        return image
 
-def removed_in_order(groups: Sequence[np.ndarray], case: Case, scorer: Scorer, fill: str, seed: int) -> Seen:
-    """What is seen as one group of pixels after the other is removed, none put back.
+    def _response(self, name: bytes, logits: Callable[[], Tensor]) -> tuple[float, float]:
+        """The target's probability in an image of that name, and its Dice; one pass for all targets."""
+        whole = self._whole
 
-    Args:
-        groups: flat pixel indices each.
-        case: the image.
-        scorer: network and target.
-        fill: see :func:`~xaibench.imputation.fills.prepare_fill`.
-        seed: of the fill's noise.
-    """
-    filler, fov = _filler(case, scorer, fill, seed), case.fov.numpy()
-    steps = np.full(fov.shape, len(groups))  # at which a pixel goes
-    for k in reversed(range(len(groups))):
-        steps.ravel()[groups[k]] = k
-    picture = _filled(filler, steps, len(groups))
-    name, seen = hashlib.sha1(f"removed {fill} {seed}".encode(), usedforsecurity=False), []
-    for k, group in enumerate(groups):
-        name.update(group.tobytes())
-        see = partial(_logits, partial(picture, k), steps <= k, filler, case, scorer, fill, seed)
-        seen.append(_see(name.digest(), see, case, scorer))
-    return Seen(*(np.array(each) for each in zip(*seen, strict=True))) if seen else Seen(np.empty(0), np.empty(0))
+        def prediction() -> Tensor:
+            probability = logits().sigmoid()
+            whole.dice[name] = whole.dice_with(probability)
+            return probability
 
+        return self._scorer.shared.score_of(lambda: name, prediction), whole.dice[name]
 
-def _filled(filler: Filler, steps: np.ndarray, count: int) -> Callable[[int], np.ndarray]:
-    """A function that makes the picture after the k-th step, of (H, W) steps; to be asked in their order.
-
-    Where each picture is a system to be solved, those that come next are solved beside it, by as many threads as the
-    network computes with, which rests meanwhile.
-    """
-    threads = 1 if filler.values is not None else torch.get_num_threads()
-    wide = max(1, min(threads, AT_ONCE // steps.size))
-    made: dict[int, np.ndarray] = {}
-
-    def picture(k: int) -> np.ndarray:
-        if wide == 1:
-            return filler(steps <= k)
-        if k not in made:
-            made.clear()
-            coming = range(k, min(k + wide, count))
-            with ThreadPoolExecutor(wide) as pool:
-                made.update(zip(coming, pool.map(lambda i: filler(steps <= i), coming), strict=True))
-        return made.pop(k)
-
-    return picture
-
-
-def _logits(
-    picture: Callable[[], np.ndarray],
-    removed: np.ndarray,
-    filler: Filler,
-    case: Case,
-    scorer: Scorer,
-    fill: str,
-    seed: int,
-) -> Tensor:
-    """(1, 1, H, W), by a crop where all that was removed, or all that is left, lies in one place."""
-    changed = torch.from_numpy(picture())
-    box = box_of(torch.from_numpy(removed))
-    whole = _near(case, scorer)
-    if box is not None and whole.helps(box):
-        return whole.changed(box, changed[(..., *box.slices)].to(scorer.device))
-    if filler.values is not None:
-        left = box_of(case.fov & ~torch.from_numpy(removed))
-        emptied = _emptied(case, scorer, fill, seed)
-        if left is not None and emptied.helps(left):
-            return emptied.changed(left, changed[(..., *left.slices)].to(scorer.device))
-    return scorer.plain(changed[None])
+    def _logits(self, image: np.ndarray, removed: np.ndarray) -> Tensor:
+        """(1, 1, H, W), by a crop where all removed pixels, or all that are left, lie in one place."""
+        changed = torch.from_numpy(image)
+        places = [(self._whole.local, box_of(torch.from_numpy(removed)))]
+        if self._filler.values is not None:
+            places.append((self._emptied, box_of(self._case.fov & ~torch.from_numpy(removed))))
+        for local, box in places:
+            if box is not None and local.crops(box):
+                return local.changed(box, changed[(..., *box.slices)].to(self._scorer.device))
+        return self._scorer.batched_logits(changed[None])
 
 
-def _see(name: bytes, logits: Callable[[], Tensor], case: Case, scorer: Scorer) -> tuple[float, float]:
-    """The target's probability in a picture of that name, and its Dice; one pass for all targets that ask for it."""
-    dice = scorer.common(("dice",), dict[bytes, float])
-
-    def maps() -> Tensor:
-        found, (place, original) = logits().sigmoid(), _inside(case, scorer)
-        dice[name] = soft_dice(found.flatten()[place], original)
-        return found
-
-    return scorer.once(lambda: name, maps), dice[name]
-
-
-def _near(case: Case, scorer: Scorer) -> Near:
-    """The whole image, and the network's logits of it; one pass for all methods and metrics."""
-    return scorer.common(("near",), lambda: scorer.near(case.image))
-
-
-def _inside(case: Case, scorer: Scorer) -> tuple[Tensor, Tensor]:
-    """(n,) flat indices of the field of view, and the probabilities of the whole image there."""
-
-    def find() -> tuple[Tensor, Tensor]:
-        place = torch.nonzero(case.fov.flatten()).squeeze(1).to(scorer.device)
-        return place, _original(case, scorer).flatten()[place]
-
-    return scorer.common(("inside",), find)
-
-
-def _original(case: Case, scorer: Scorer) -> Tensor:
-    """(1, 1, H, W) probabilities of the whole image."""
-    return scorer.common(("prediction",), lambda: _near(case, scorer).logits.sigmoid())
-
-
-def _emptied(case: Case, scorer: Scorer, fill: str, seed: int) -> Near:
-    """The image with everything removed, and the network's logits of it."""
-
-    def empty() -> Near:
-        return scorer.near(torch.from_numpy(_filler(case, scorer, fill, seed)(case.fov.numpy())))
-
-    return scorer.common(("emptied", fill, seed), empty)
-
-
-def _filler(case: Case, scorer: Scorer, fill: str, seed: int) -> Filler:
-    return scorer.common(("fill", fill, seed), lambda: seeded_fill(case, fill, seed))
+def removal_of(case: Case, scorer: Scorer, fill: str, rng: np.random.Generator) -> Removal:
+    """The removal with this fill; the same object for all metrics, which draw the same seed from equal generators."""
+    return scorer.cache.get(Removal, case, scorer, fill, int(rng.integers(2**63)))

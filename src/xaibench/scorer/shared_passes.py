@@ -1,0 +1,127 @@
+"""Passes whose results serve several targets of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from xaibench.scorer.batching import FORMATS
+from xaibench.scorer.image_cache import ImageCache
+from xaibench.scorer.local_forward import Box, LocalForward, digest
+
+if TYPE_CHECKING:
+    from xaibench.scorer.scorer import Scorer
+
+
+class SharedPasses:
+    """Scores of images that methods ask for whatever the target is, such as the image with a patch hidden.
+
+    The scorers of one network and image for several targets are a family, see :meth:`Scorer.for_target
+    <xaibench.scorer.scorer.Scorer.for_target>`. The first of them that needs an image pays for the pass; the others
+    look their scores up. A family of one keeps nothing. The scores hold while the network does not change, which the
+    caller must ensure.
+
+    Attributes:
+        cache: values that depend on the network and the image and not on the target.
+
+    Args:
+        scorer: the scorer whose passes these are.
+        first: those of another scorer of the family.
+    """
+
+    def __init__(self, scorer: Scorer, first: SharedPasses | None = None) -> None:
+        self.cache: ImageCache = ImageCache() if first is None else first.cache
+        self._scorer = scorer
+        self._family: list[Scorer] = [] if first is None else first._family
+        self._scores: dict[bytes, list[float]] = {} if first is None else first._scores  # by image: one per target
+        self._place = len(self._family)
+        self._family.append(scorer)
+        self._batch: Tensor | None = None
+
+    def scores(self, images: Iterable[Tensor]) -> list[float]:
+        """The score of each (3, H, W) image.
+
+        An image is copied as soon as it comes, so that the caller may reuse its memory for the next one, and only one
+        micro-batch exists at a time.
+        """
+        scores = self._scores if self._is_shared else {}
+        keys: list[bytes] = []
+        waiting: list[bytes] = []
+        for i, image in enumerate(images):
+            self._scorer.check(image[None])
+            key = digest(image) if self._is_shared else b"%d" % i
+            keys.append(key)
+            if key in waiting or self._is_known(key, scores):
+                continue
+            batch = self._batch_like(image)
+            batch[len(waiting)] = image
+            waiting.append(key)
+            if len(waiting) == len(batch):
+                self._score(waiting, batch, scores)
+                waiting = []
+        if waiting and self._batch is not None:
+            self._score(waiting, self._batch[: len(waiting)], scores)
+        return [scores[key][self._place] for key in keys]
+
+    def changed_scores(self, local: LocalForward, changes: Iterable[tuple[Box, Tensor]]) -> list[float]:
+        """The score of an image with each change of the content of a box."""
+        scores: list[float] = []
+        if not self._is_shared:
+            for logits in local.changed_each(changes):
+                scores.append(float(self._scorer.mean_over_target(logits)[0]))
+            return scores
+        listed = list(changes)
+        keys = [local.digest + repr(box).encode() + digest(content) for box, content in listed]
+        new = {k: change for k, change in zip(keys, listed, strict=True) if not self._is_known(k, self._scores)}
+        for key, logits in zip(new, local.changed_each(new.values()), strict=True):
+            self._scores[key] = self._of_family(logits)
+        return [self._scores[key][self._place] for key in keys]
+
+    def base_score(self, local: LocalForward) -> float:
+        """The score of the unchanged image."""
+        return self.score_of(lambda: local.digest, lambda: local.logits)
+
+    def score_of(self, key: Callable[[], bytes], logits: Callable[[], Tensor]) -> float:
+        """The score of logits, (1, 1, H, W), which are computed once for the family.
+
+        Args:
+            key: gives what tells these logits from all others; called only if there are several targets.
+            logits: computes them.
+        """
+        if not self._is_shared:
+            return float(self._scorer.mean_over_target(logits())[0])
+        name = key()
+        if not self._is_known(name, self._scores):
+            self._scores[name] = self._of_family(logits())
+        return self._scores[name][self._place]
+
+    def forget(self) -> None:
+        """Remove the scores of the family, so that no method's cost depends on the methods before it."""
+        self._scores.clear()
+
+    @property
+    def _is_shared(self) -> bool:
+        return len(self._family) > 1
+
+    def _is_known(self, key: bytes, scores: dict[bytes, list[float]]) -> bool:
+        """Whether every scorer of the family has its score; one that joined later has not."""
+        return len(scores.get(key, ())) == len(self._family)
+
+    def _batch_like(self, image: Tensor) -> Tensor:
+        """(micro-batch, 3, H, W), in which images wait for their pass."""
+        if self._batch is None:
+            engine = self._scorer.measured_engine(image)
+            shape = (engine.micro_batch, *image.shape)
+            memory_format = FORMATS[engine.memory_format]
+            self._batch = torch.empty(shape, device=self._scorer.device, memory_format=memory_format)
+        return self._batch
+
+    def _score(self, keys: list[bytes], batch: Tensor, scores: dict[bytes, list[float]]) -> None:
+        for key, logits in zip(keys, self._scorer.batched_logits(batch), strict=True):
+            scores[key] = self._of_family(logits[None])
+
+    def _of_family(self, logits: Tensor) -> list[float]:
+        return [float(scorer.mean_over_target(logits)[0]) for scorer in self._family]
