@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from xaibench.errors import Skipped
 from xaibench.scorer import Scorer
 from xaibench.scorer.batching import evaluating
-from xaibench.scorer.fingerprint import Remembered
+from xaibench.scorer.fingerprint import NetworkCache
 
 Rule = Callable[..., Any]  # (function, *args, **kwargs) -> what the function would return
 
@@ -34,7 +34,7 @@ TOLERANCE = 0.05  # relative error that the sum of a map may have
 # bfloat16 (another order of operations rounds differently), tenths where an operation is not seen.
 _AGREE = 0.05
 _OPERATORS = frozenset(f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "pow"))
-_followed: Remembered[set[frozenset[str]]] = Remembered()  # names of the rules under which the logits agree
+_followed: NetworkCache[set[frozenset[str]]] = NetworkCache()  # names of the rules under which the logits agree
 
 
 def logits_by(rules: Rules, scorer: Scorer, images: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def logits_by(rules: Rules, scorer: Scorer, images: Tensor) -> Tensor:
         picture = images * 1  # not a leaf: leaves count as constants
         with rules:
             logits: Tensor = rules.now(scorer.logits(picture))
-    followed = _followed.of(scorer.model, set)
+    followed = _followed.get(scorer.model, set)
     if rules.names not in followed:
         with torch.inference_mode(), evaluating(scorer.model):  # not counted as a pass
             plain = scorer.model(images.detach())

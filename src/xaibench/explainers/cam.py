@@ -177,7 +177,7 @@ def scorecam(
                 varying.append(k)
                 yield torch.lerp(reference, image, (mask - low) / (high - low))
 
-    values = np.array(scorer.together(masked()))
+    values = np.array(scorer.shared.scores(masked()))
     weights = activation.new_zeros(len(activation))
     weights[varying] = torch.from_numpy(values[1:] - values[0]).to(weights)
     return _map(scorer, image, activation * weights[:, None, None])
@@ -196,11 +196,11 @@ def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, laye
     module = _layer(scorer, image, layer)
     activation = _activation(scorer, image, module, layer)
     name = f"{layer} ".encode() + digest(image)
-    whole = scorer.together([image])[0]
-    logits = scorer.tail(image, module)
+    whole = scorer.shared.scores([image])[0]
+    logits = scorer.partial_forward(image, module)
     weights = activation.new_zeros(len(activation))
     for k in activation.flatten(1).any(dim=1).nonzero().flatten().tolist():
-        without = scorer.once(partial(b"%d %b".__mod__, (k, name)), partial(logits, partial(_without, k)))
+        without = scorer.shared.score_of(partial(b"%d %b".__mod__, (k, name)), partial(logits, partial(_without, k)))
         weights[k] = whole - without
     return _map(scorer, image, activation * weights[:, None, None])
 

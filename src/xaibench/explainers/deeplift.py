@@ -92,7 +92,7 @@ def contributions(scorer: Scorer, image: Tensor, reference: Tensor) -> Tensor:
         "layer_norm": _layer_norm,
     }
     with torch.enable_grad():
-        scores = scorer.reduce(logits_by(Rules(rules), scorer, pair))
+        scores = scorer.mean_over_target(logits_by(Rules(rules), scorer, pair))
         (multipliers,) = torch.autograd.grad(scores[0], pair)
     map_ = ((pair[0] - pair[1]) * multipliers[0]).sum(0).detach()
     check_sum(map_, float((scores[0] - scores[1]).detach()), "the scores differ by")

@@ -268,7 +268,7 @@ def _with_relu(scorer: Scorer, image: Tensor, *, open_only: bool) -> Tensor:
     """(3, H, W) gradient of the score with the modified ReLU."""
     rules = Rules({"relu": lambda _function, x, **_: _PositiveGradient.apply(x, open_only)})
     leaf = _leaf(scorer, image)
-    score = scorer.reduce(logits_by(rules, scorer, leaf))
+    score = scorer.mean_over_target(logits_by(rules, scorer, leaf))
     if "relu" not in rules.met:
         raise Skipped("the network has no ReLU, the only activation for which the rule is defined")
     (gradient,) = torch.autograd.grad(score.sum(), leaf)

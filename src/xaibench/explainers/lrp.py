@@ -47,7 +47,7 @@ def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: flo
     leaf = image[None].detach().to(scorer.device).requires_grad_()
     with torch.enable_grad():
         logits = logits_by(Rules(rule.by_name()), scorer, leaf)
-        score = scorer.reduce(logits)
+        score = scorer.mean_over_target(logits)
         (share,) = torch.autograd.grad(score.sum(), logits, retain_graph=True)
         (relevance,) = torch.autograd.grad(logits, leaf, grad_outputs=share * logits.detach())
     map_ = relevance[0].sum(0)

@@ -58,15 +58,15 @@ def occlusion(
     if stride > patch:
         raise UserError(f"stride={stride} is larger than patch={patch} and leaves gaps.", f"Give at most {patch}.")
     fov, (height, width) = scorer.target.fov, image.shape[1:]
-    reference, near = scorer.reference(baseline, image).to(scorer.device), scorer.near(image)
+    reference, local = scorer.reference(baseline, image).to(scorer.device), scorer.local_forward(image)
     windows = [
         Box(top, left, min(top + patch, height), min(left + patch, width))
         for top in _steps(height, patch, stride)
         for left in _steps(width, patch, stride)
     ]
     hiding = [w for w in windows if fov[w.slices].any()]  # outside the field of view the reference equals the image
-    whole = scorer.unchanged(near)
-    values = scorer.together_near(near, ((w, reference[(..., *w.slices)]) for w in hiding))
+    whole = scorer.shared.base_score(local)
+    values = scorer.shared.changed_scores(local, ((w, reference[(..., *w.slices)]) for w in hiding))
     total, count = np.zeros((2, height, width))
     for w in windows:
         count[w.slices] += 1
@@ -166,7 +166,7 @@ def rise(
     image, reference = image.to(scorer.device), reference.to(scorer.device)
     place = torch.empty_like(image)
     kept = (mask.to(image) for mask in masks())
-    values = np.array(scorer.together(torch.lerp(reference, image, mask, out=place) for mask in kept))
+    values = np.array(scorer.shared.scores(torch.lerp(reference, image, mask, out=place) for mask in kept))
     total, coverage = torch.zeros((2, *fov.shape), dtype=torch.float64)
     for mask, value in zip(masks(), values - values.mean(), strict=True):
         total += value * mask
@@ -246,7 +246,7 @@ def extremal(
     inside = fov.flatten().nonzero().squeeze(1)
     image = image.to(scorer.device)
     reference = scorer.reference(baseline, image)
-    whole, hidden = scorer.together([image, reference])
+    whole, hidden = scorer.shared.scores([image, reference])
     gain = abs(whole - hidden)
     if gain < 1e-6 * max(1.0, abs(whole)):
         return torch.zeros(fov.shape)

@@ -21,7 +21,7 @@ from xaibench.errors import UserError
 from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
-from xaibench.scorer.coalition_game import game, region_game
+from xaibench.scorer.coalition_game import CoalitionGame, region_game
 
 LEAF = 64  # px, the area below which partition-shap does not divide a part
 
@@ -166,7 +166,7 @@ def partition_shap(
     at_least(4, "samples", samples)
     fov = scorer.target.fov
     labels, count = halvings(fov.numpy())
-    value = game(scorer, image, scorer.reference(baseline, image), labels)
+    value = CoalitionGame(scorer, image, scorer.reference(baseline, image), labels)
     if count == 1:
         return spread(np.diff(value(np.array([[0], [1]]))), labels, fov)
     with _quietly(), _fixed_global_seed():

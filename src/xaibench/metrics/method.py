@@ -58,7 +58,14 @@ class Method:
             Skipped: if that target is empty, or the method cannot work on it.
         """
         other = scorer_about(scorer, case, target)
-        return other, scorer.shared(("map", str(self.spec), target), lambda: self(other, case))
+        maps, key = scorer.cache.get(_Maps), (str(self.spec), target)
+        if key not in maps:
+            maps[key] = self(other, case)
+        return other, maps[key]
+
+
+class _Maps(dict[tuple[str, str], np.ndarray]):
+    """Further maps of one case by method and target."""
 
 
 def scorer_about(scorer: Scorer, case: Case, target: str) -> Scorer:
@@ -67,8 +74,8 @@ def scorer_about(scorer: Scorer, case: Case, target: str) -> Scorer:
     Raises:
         Skipped: if that target is empty.
     """
+    return scorer.cache.get(_scorer_for, scorer, case, target)
 
-    def other() -> Scorer:
-        return scorer.about(target_of(target, scorer.model, case, prediction=scorer.target.prediction))
 
-    return scorer.shared(("scorer", target), other)
+def _scorer_for(scorer: Scorer, case: Case, target: str) -> Scorer:
+    return scorer.for_target(target_of(target, scorer.model, case, prediction=scorer.target.prediction))

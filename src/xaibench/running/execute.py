@@ -202,7 +202,7 @@ def make_scorer(
         scorer = Scorer(model, target(setting.target, model, case), device=device, engine=engine)
         # What the first scored pass has to find out (micro-batch, memory format, how far the network sees) is not to be
         # charged to one method.
-        scorer.near(case.image)
+        scorer.local_forward(case.image)
         # Who will be asked about, too, shares the passes from the first map on.
         for other in sorted({t for metric in setting.metrics for t in metric.plugin.traits.targets}):
             with contextlib.suppress(Skipped):

@@ -78,7 +78,7 @@ def compute_cell(cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, 
     """
     record, trace = kept, ""
     if isinstance(context.scorer, Scorer):
-        context.scorer.forget()  # so that no method's cost depends on which came before it
+        context.scorer.shared.forget()  # so that no method's cost depends on which came before it
     if record is None or todo is None:
         record, todo = None, cell.scores
     # A run that asks only for what is read off further maps, such as the truth metrics, needs no map of the image.

@@ -1,4 +1,4 @@
-"""The logits of a network when the output of one of its layers is changed, without computing what precedes the layer."""
+"""The logits of a network when the output of one layer is changed, without computing the steps before the layer."""
 
 from __future__ import annotations
 

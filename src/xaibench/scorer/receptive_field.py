@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from xaibench.models.network_interface import INTERFACE
 from xaibench.scorer.fingerprint import NetworkCache

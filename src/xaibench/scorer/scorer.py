@@ -92,10 +92,7 @@ class Scorer:
         self.check(images)
         images = images.detach().to(self.device)
         engine, forward = self.measured_engine(images[0]), self._inference()
-        parts = []
-        for part in engine.batches(images):
-            parts.append(forward(part))
-        return torch.cat(parts)
+        return torch.cat(list(map(forward, engine.batches(images))))
 
     def mean_over_target(self, maps: Tensor) -> Tensor:
         """(N, 1, H, W) to (N,): the mean over the target's pixels, image by image so that no batch changes rounding."""

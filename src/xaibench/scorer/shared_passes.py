@@ -68,11 +68,8 @@ class SharedPasses:
 
     def changed_scores(self, local: LocalForward, changes: Iterable[tuple[Box, Tensor]]) -> list[float]:
         """The score of an image with each change of the content of a box."""
-        scores: list[float] = []
         if not self._is_shared:
-            for logits in local.changed_each(changes):
-                scores.append(float(self._scorer.mean_over_target(logits)[0]))
-            return scores
+            return [float(score) for score in map(self._scorer.mean_over_target, local.changed_each(changes))]
         listed = list(changes)
         keys = [local.digest + repr(box).encode() + digest(content) for box, content in listed]
         new = {k: change for k, change in zip(keys, listed, strict=True) if not self._is_known(k, self._scores)}
@@ -101,6 +98,11 @@ class SharedPasses:
     def forget(self) -> None:
         """Remove the scores of the family, so that no method's cost depends on the methods before it."""
         self._scores.clear()
+
+    @property
+    def first(self) -> Scorer:
+        """The scorer that the family began with, which pays for passes that :attr:`cache` keeps."""
+        return self._family[0]
 
     @property
     def _is_shared(self) -> bool:

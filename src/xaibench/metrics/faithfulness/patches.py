@@ -1,6 +1,6 @@
-"""Faithfulness by random patches: does what a map says of a patch agree with what its removal does to the score?
+"""Faithfulness metrics that compare the attribution of random patches with the effect of removing them.
 
-The patches, and what their removal does, are the same for all methods on one image.
+The patches and the effects of their removal are the same for all methods on one image.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Patches:
 def remove_patches(
     case: Case, scorer: Scorer, rng: np.random.Generator, *, count: int, side: int, fill: str
 ) -> Patches:
-    """Draw patches and measure what the removal of each does; once per image.
+    """Draw patches and measure the effect of removing each; once per image.
 
     Args:
         case: the image.
         scorer: network and target.
         rng: draws the places.
-        count: how many patches.
+        count: number of patches.
         side: of a patch, px at DRIVE's scale.
         fill: what a removed patch is replaced with, see :func:`~xaibench.imputation.fills.prepare_fill`.
 
@@ -63,28 +63,26 @@ def remove_patches(
     """
     at_least(2, "patches", count)
     at_least(1, "side", side)
-    seed = int(rng.integers(2**63))
+    return scorer.cache.get(_measure_drops, case, scorer, int(rng.integers(2**63)), count, side, fill)
 
-    def compute() -> Patches:
-        pixels, fov, draw = max(1, round(side * case.scale)), case.fov.numpy(), np.random.default_rng(seed)
-        places = _inside(fov, pixels)
-        if not len(places):
-            raise Skipped(f"no patch of {pixels} px fits into the field of view")
-        corners = places[draw.integers(len(places), size=count)]
-        filler = prepare_fill(fill, case.image.numpy(), fov, scale=case.scale, rng=draw)
 
-        near = scorer.near(case.image)
+def _measure_drops(case: Case, scorer: Scorer, seed: int, count: int, side: int, fill: str) -> Patches:
+    pixels, fov, rng = max(1, round(side * case.scale)), case.fov.numpy(), np.random.default_rng(seed)
+    places = _inside(fov, pixels)
+    if not len(places):
+        raise Skipped(f"no patch of {pixels} px fits into the field of view")
+    corners = places[rng.integers(len(places), size=count)]
+    filler = prepare_fill(fill, case.image.numpy(), fov, scale=case.scale, rng=rng)
+    local = scorer.local_forward(case.image)
 
-        def without(top: int, left: int) -> tuple[Box, torch.Tensor]:
-            place, removed = Box(top, left, top + pixels, left + pixels), np.zeros(fov.shape, bool)
-            removed[place.slices] = True
-            content = torch.from_numpy(np.ascontiguousarray(filler(removed)[(..., *place.slices)]))
-            return place, content.to(scorer.device)
+    def without(top: int, left: int) -> tuple[Box, torch.Tensor]:
+        place, removed = Box(top, left, top + pixels, left + pixels), np.zeros(fov.shape, bool)
+        removed[place.slices] = True
+        content = torch.from_numpy(np.ascontiguousarray(filler(removed)[(..., *place.slices)]))
+        return place, content.to(scorer.device)
 
-        values = scorer.together_near(near, (without(*corner) for corner in corners.tolist()))
-        return Patches(corners, pixels, scorer.unchanged(near) - np.array(values))
-
-    return scorer.shared(("patches", seed, count, side, fill), compute)
+    scores = scorer.shared.changed_scores(local, (without(*corner) for corner in corners.tolist()))
+    return Patches(corners, pixels, scorer.shared.base_score(local) - np.array(scores))
 
 
 def _inside(fov: np.ndarray, side: int) -> np.ndarray:
@@ -117,9 +115,9 @@ def infidelity(
     """Mean squared error with which a map predicts what the removal of a patch does to the score [yeh2019].
 
     E[(β Σ_patch a − (g(x) − g(x without the patch)))²] over random square patches, with the scaling β of the map that
-    makes it least; in squared logits. A map of zeros predicts nothing, and scores the mean square of the drops. It is
-    what captum's ``infidelity`` computes with ``normalize=True`` from these perturbations (tested), without a pass per
-    method: the drops do not depend on the map.
+    minimises it; in squared logits. A map of zeros predicts no drop and scores the mean square of the drops. captum's
+    ``infidelity`` gives the same with ``normalize=True`` and these perturbations (tested), at a pass per patch and
+    method; here the drops are measured once, because they do not depend on the map.
     """
     removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
     predicted = removed.sums(attribution)
@@ -151,10 +149,10 @@ def faithfulness_correlation(
 ) -> Score:
     """Pearson correlation of a patch's summed attribution and the drop in score without it [bhatt2020].
 
-    All patches are of one size, so that a constant map says the same of each: its correlation is 0.
+    All patches have one size, so that a constant map gives all of them the same sum: its correlation is 0.
 
     Raises:
-        Skipped: if the removal of any patch does the same to the score.
+        Skipped: if the removal of every patch has the same effect on the score.
     """
     removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
     if np.ptp(removed.drops) == 0:

@@ -8,9 +8,10 @@ s_end has everything removed, and both endpoints are kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -220,8 +221,7 @@ class Removal:
         probability, dice = np.empty(len(groups)), np.empty(len(groups))
         for k, group in enumerate(groups):
             name.update(group.tobytes())
-            # The function is called at once, within this step of the loop.
-            probability[k], dice[k] = self._response(name.digest(), lambda k=k: self._logits(image(k), steps <= k))  # type: ignore[misc]
+            probability[k], dice[k] = self._response(name.digest(), partial(self._logits, image, steps, k))
         return Response(probability, dice)
 
     def _images(self, steps: np.ndarray, count: int) -> Callable[[int], np.ndarray]:
@@ -261,9 +261,9 @@ class Removal:
 
         return self._scorer.shared.score_of(lambda: name, prediction), whole.dice[name]
 
-    def _logits(self, image: np.ndarray, removed: np.ndarray) -> Tensor:
-        """(1, 1, H, W), by a crop where all removed pixels, or all that are left, lie in one place."""
-        changed = torch.from_numpy(image)
+    def _logits(self, image: Callable[[int], np.ndarray], steps: np.ndarray, k: int) -> Tensor:
+        """(1, 1, H, W) after step k, by a crop where all removed pixels, or all that are left, lie in one place."""
+        changed, removed = torch.from_numpy(image(k)), steps <= k
         places = [(self._whole.local, box_of(torch.from_numpy(removed)))]
         if self._filler.values is not None:
             places.append((self._emptied, box_of(self._case.fov & ~torch.from_numpy(removed))))

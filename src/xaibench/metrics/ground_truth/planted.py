@@ -140,29 +140,29 @@ def _sums(values: np.ndarray, place: np.ndarray, side: int) -> np.ndarray:
 
 
 def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Planted:
-    baseline = method.baseline
-    box, shown, white = scorer.shared(
-        ("white box", case.digest, segmenter), lambda: _white_box_scorer(case, scorer, segmenter)
-    )
-
-    def truth() -> np.ndarray:
-        reference = white.reference(baseline, shown.image)
-        values: np.ndarray = box.exact(shown.image, reference, white.target.mask).numpy()
-        return np.asarray(values[shown.fov.numpy()])
-
-    def compute() -> Planted:
-        exact = scorer.shared(("exact", case.digest, segmenter, baseline), truth)
+    known, key = scorer.cache.get(_Explained), (segmenter, str(method.spec))
+    if key not in known:
+        box, shown, white = scorer.cache.get(_white_box_scorer, case, scorer, segmenter)
+        exact, fov = scorer.cache.get(_exact, box, shown, white, method.baseline), shown.fov.numpy()
         if not exact.any():
-            raise Skipped(f"the white box {segmenter!r} does not tell the image from its reference {baseline!r}")
+            raise Skipped(f"the white box {segmenter!r} does not tell the image from its reference {method.baseline!r}")
         try:
             map_ = method(white, shown)
         except UserError as error:  # the method may name a layer that the white box lacks
             raise Skipped(f"{method.spec} cannot explain the white box: {error.message}") from error
-        fov = shown.fov.numpy()
         signed, own = method.spec.plugin.traits.signed, _own_regions(method, shown)
-        return Planted(np.argwhere(fov).T, map_[fov], exact, signed, own)
+        known[key] = Planted(np.argwhere(fov).T, map_[fov], exact, signed, own)
+    return known[key]
 
-    return scorer.shared(("planted", case.digest, segmenter, str(method.spec)), compute)
+
+class _Explained(dict[tuple[str, str], Planted]):
+    """Maps of white boxes with their exact values, by white box and method."""
+
+
+def _exact(box: WhiteBox, shown: Case, white: Scorer, baseline: str) -> np.ndarray:
+    """(n,) exact values in the field of view."""
+    values: np.ndarray = box.exact(shown.image, white.reference(baseline, shown.image), white.target.mask).numpy()
+    return np.asarray(values[shown.fov.numpy()])
 
 
 def _own_regions(method: Method, shown: Case) -> np.ndarray | None:

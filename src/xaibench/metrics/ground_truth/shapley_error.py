@@ -17,7 +17,7 @@ from xaibench.metrics.score import Score
 from xaibench.parameter_checks import at_least
 from xaibench.registry import metric
 from xaibench.scorer import Scorer, target
-from xaibench.scorer.coalition_game import game
+from xaibench.scorer.coalition_game import CoalitionGame
 
 TILES = (3, 4)  # rows and columns; 2¹² coalitions
 PLAYERS = TILES[0] * TILES[1]
@@ -78,9 +78,9 @@ def shapley_error(
             explain the window.
     """
     at_least(max(TILES), "window", window)
-    view: Window = scorer.shared(("window", case.digest, window), lambda: _cut(case, scorer, window))
+    view = scorer.cache.get(_cut, case, scorer, window)
     baseline = method.baseline
-    exact = scorer.shared(("shapley", case.digest, window, baseline), lambda: _exact(view, baseline))
+    exact = scorer.cache.get(_exact, view, baseline)
     if np.linalg.norm(exact) < NOTHING:
         raise Skipped(f"hiding the tiles of the window ({baseline}) changes the score by nothing")
     truth = exact if method.spec.plugin.traits.signed else np.abs(exact)
@@ -180,8 +180,8 @@ def _cut(case: Case, scorer: Scorer, side: int) -> Window:
 def _exact(view: Window, baseline: str) -> np.ndarray:
     """(12,) Shapley values of the tiles."""
     reference = view.scorer.reference(baseline, view.case.image)
-    value = game(view.scorer, view.case.image, reference, view.labels)
-    return shapley_values(value(coalitions(PLAYERS)))
+    game = CoalitionGame(view.scorer, view.case.image, reference, view.labels)
+    return shapley_values(game(coalitions(PLAYERS)))
 
 
 def _measured(view: Window, method: Method, truth: np.ndarray, **parameters: Any) -> tuple[float, float]:

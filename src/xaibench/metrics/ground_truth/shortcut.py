@@ -81,7 +81,7 @@ def shortcut(
             cannot explain this network.
     """
     at_least(LEAST_WINDOW, "window", window)
-    planted = scorer.shared(("shortcut", case.digest, window), lambda: plant(case, window, scorer.device))
+    planted = scorer.cache.get(plant, case, window, scorer.device)
     map_, fov = method(planted.scorer, planted.case), planted.case.fov.numpy()
     positive = np.maximum(map_[fov], 0)
     if positive.min() == positive.max():  # a constant map scores exactly the chance level

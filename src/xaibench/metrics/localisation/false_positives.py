@@ -27,7 +27,7 @@ from xaibench.errors import Skipped
 from xaibench.metrics.localisation.width_response import relative
 from xaibench.metrics.score import Score
 from xaibench.registry import metric
-from xaibench.scorer import Scorer
+from xaibench.scorer import Scorer, Target
 from xaibench.scorer.target import THRESHOLD
 
 # Values between the distances and areas that occur on a pixel grid: DRIVE's fields of view are 535 to 541 px wide, and
@@ -184,14 +184,9 @@ def fp_lift(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.rand
         Skipped: if the case has no labels, there is no such component, less than half of their pixels have a
             counterpart, or nothing is attributed to the counterparts: the lift is infinite.
     """
-
-    def prepare() -> tuple[np.ndarray, np.ndarray]:
-        found = false_positives(case, scorer.target.prediction.numpy())
-        return matched_weights(found.vesselness, found.labels >= 0, found.negatives)
-
     if not case.labelled:
         raise Skipped(f"case {case.id} has no labels")
-    false, true = scorer.shared(("false-positives", case.digest), prepare)
+    false, true = scorer.cache.get(_matched_pixels, case, scorer.target)
     if not false.any():
         raise Skipped(f"the prediction on case {case.id} has no false-positive component that can be matched")
     density = relative(attribution, case.fov.numpy())
@@ -199,6 +194,11 @@ def fp_lift(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.rand
     if below == 0:
         raise Skipped("no positive attribution on true negatives that look like the false positives")
     return Score(above / below)
+
+
+def _matched_pixels(case: Case, target: Target) -> tuple[np.ndarray, np.ndarray]:
+    found = false_positives(case, target.prediction.numpy())
+    return matched_weights(found.vesselness, found.labels >= 0, found.negatives)
 
 
 def matched_weights(values: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -48,8 +48,12 @@ def _home(case: Case, radius: float, *parts: str) -> Position:
 
 def _elsewhere(case: Case, scorer: Scorer, radius: float) -> list[Position]:
     """The masks of the vessels in the seven other orientations."""
-    calibers = scorer.shared(("turned", case.digest), lambda: turned(case.caliber.numpy(), case.fov.numpy()))
+    calibers = scorer.cache.get(_turned_calibers, case)
     return [_parts(caliber, case.scale, radius) for caliber in calibers]
+
+
+def _turned_calibers(case: Case) -> list[np.ndarray]:
+    return list(turned(case.caliber.numpy(), case.fov.numpy()))
 
 
 def _parts(caliber: np.ndarray, scale: float, radius: float) -> Position:
@@ -145,9 +149,17 @@ def _top_share(attribution: np.ndarray, position: Position, part: str, case: Cas
     return _levels(attribution[fov], scorer).top_share(position[part][fov])
 
 
+class _LastLevels(dict[bytes, Levels]):
+    """The sorted values of the last map, by the map's digest."""
+
+
+class _Surroundings(dict[bytes, np.ndarray]):
+    """The pixels near a part of the vessels, by that part."""
+
+
 def _levels(values: np.ndarray, scorer: Scorer) -> Levels:
     """The sorted values of a map, computed once for all metrics; only the last map is cached."""
-    last: dict[bytes, Levels] = scorer.shared(("levels",), dict)
+    last = scorer.cache.get(_LastLevels)
     key = hashlib.blake2b(values.tobytes(), digest_size=16).digest()
     if key not in last:
         last.clear()
@@ -160,8 +172,10 @@ def _within(function: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> 
 
 
 def _pointing(attribution: np.ndarray, position: Position, part: str, case: Case, scorer: Scorer) -> float:
-    close = scorer.shared(("near", position[part].tobytes()), lambda: near(position[part]))
-    return pointing_hit(attribution, close, case.fov.numpy())
+    known, key = scorer.cache.get(_Surroundings), position[part].tobytes()
+    if key not in known:
+        known[key] = near(position[part])
+    return pointing_hit(attribution, known[key], case.fov.numpy())
 
 
 auroc_vessels, auroc_thin, auroc_thick = _for_parts(

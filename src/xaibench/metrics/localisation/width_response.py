@@ -23,7 +23,7 @@ from xaibench.metrics.score import Score
 from xaibench.metrics.similarity import turned
 from xaibench.parameter_checks import above_zero, open_unit
 from xaibench.registry import metric
-from xaibench.scorer import Scorer
+from xaibench.scorer import Scorer, Target
 
 WIDEST = 8  # px at DRIVE's scale; wider vessels are rare and count as this wide
 BINS = 10  # deciles of contrast
@@ -34,23 +34,22 @@ RADII = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 12
 
 def segments_of(case: Case, scorer: Scorer) -> Segments:
     """The vessel segments of a case, computed once for all maps."""
-    return scorer.shared(("segments", case.digest), lambda: vessel_segments(case))
+    return scorer.cache.get(vessel_segments, case)
 
 
 def _nulls(compute: Callable[[Segments], float], case: Case, scorer: Scorer) -> tuple[float, ...]:
     """Scores against the segments in the seven other orientations; none if one of them has no score."""
-    home = segments_of(case, scorer)
-    positions = scorer.shared(("turned segments", case.digest), lambda: _elsewhere(home, case.fov.numpy()))
+    positions = scorer.cache.get(_elsewhere, case, segments_of(case, scorer))
     try:
         return tuple(compute(segments) for segments in positions)
     except Skipped:
         return ()
 
 
-def _elsewhere(home: Segments, fov: np.ndarray) -> list[Segments]:
+def _elsewhere(case: Case, home: Segments) -> list[Segments]:
     """The segments in the seven other orientations, without those outside the field of view."""
     found = []
-    for labels in turned(home.labels, fov, -1):
+    for labels in turned(home.labels, case.fov.numpy(), -1):
         seen, numbers = np.unique(labels[labels >= 0], return_inverse=True)
         here = np.full_like(labels, -1)
         here[labels >= 0] = numbers
@@ -262,8 +261,7 @@ def context(
     """
     open_unit("share", share)
     fov = case.fov.numpy()
-    place = (scorer.target.mask & scorer.target.fov).numpy()
-    away = scorer.shared("distance from the target", lambda: distance_transform_edt(~place))[fov] / case.scale
+    away = scorer.cache.get(_distance_from, scorer.target)[fov] / case.scale
     amount = np.abs(np.asarray(attribution, np.float32)[fov]).astype(np.float64)
     if not amount.any():
         amount[:] = 1
@@ -272,6 +270,12 @@ def context(
     radius = away[min(np.searchsorted(held, share * held[-1]), away.size - 1)]
     within = np.searchsorted(away, RADII, side="right")
     return Score(float(radius), _curve(np.array(RADII), np.concatenate([[0], held])[within] / held[-1]))
+
+
+def _distance_from(target: Target) -> np.ndarray:
+    """(H, W) distance from the target's pixels, px."""
+    distance: np.ndarray = distance_transform_edt(~(target.mask & target.fov).numpy())
+    return distance
 
 
 def _mean_by(group: np.ndarray, segments: Segments, density: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ def mprt(
     def smooth(asked: Scorer) -> np.ndarray:
         return np.asarray(np.mean([method(asked, case, image=image)[fov] for image in noise], axis=0))
 
-    networks = scorer.shared(("randomised", seed, stages), lambda: randomised(scorer.model, case.image, stages, seed))
+    networks = scorer.cache.get(randomised, scorer.model, case.image, stages, seed)
     original = smooth(scorer)
     similar = [
         spearman(original, smooth(Scorer(network, scorer.target, device=scorer.device, engine=scorer.engine)))

@@ -55,8 +55,8 @@ def film_of(
         removed = np.zeros(fov.shape, bool)
         removed.ravel()[order[: round(share * order.size)]] = True
         picture = torch.from_numpy(np.ascontiguousarray(filler(removed), np.float32))[None]
-        found = scorer.plain(picture).sigmoid()
-        probability.append(float(scorer.reduce(found)[0]))
+        found = scorer.batched_logits(picture).sigmoid()
+        probability.append(float(scorer.mean_over_target(found)[0]))
         pictures.append(_small(picture)[0].transpose(1, 2, 0))
         predictions.append(_small(found * case.fov.to(found.device))[0, 0])  # what lies outside counts for nothing
     return Film(shares, np.stack(pictures), np.stack(predictions), np.array(probability))

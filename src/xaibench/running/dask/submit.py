@@ -35,7 +35,7 @@ from xaibench.running.sandbox.timeout import too_long
 from xaibench.running.task import lost_cell
 from xaibench.running.threads import Threads
 from xaibench.scorer.batching import Engine
-from xaibench.scorer.scorer import engine_for
+from xaibench.scorer.inference import engine_for
 
 if TYPE_CHECKING:
     from distributed import Future

@@ -45,7 +45,7 @@ def guarded(scorer: Scorer, case: Case, chance: int, *, trusted: bool = False) -
         OutOfTime: if the time of the cell was up.
         KeyboardInterrupt: if the user interrupted, be it that the block took no notice.
     """
-    state: State = scorer.shared(("state",), lambda: State(scorer, case))
+    state = scorer.cache.get(State, scorer, case)
     settings, ended = Settings(), None
     with _interrupts() as pressed, seeded_globally(chance):
         try:
