@@ -37,7 +37,7 @@ def test_metric(once: Callable[..., Any], subject: Subject, metric: Plugin) -> N
     """Of saliency's map. What methods share on an image is made by the first metric that needs it, as in a run."""
     case, scorer = subject.case, subject.scorer
     spec = registry.parse("explainer", "saliency")
-    map_ = scorer.shared("map for the metrics", lambda: explain(scorer, case.image, method=spec).numpy())
+    map_ = scorer.cache.get(explain, scorer, case.image, method=str(spec)).numpy()
     given = {"method": Method(spec, partial(_map, 0))} if takes_method(Spec(metric)) else {}
     try:
         score = once(

@@ -79,7 +79,7 @@ def test_captum_occlusion(once: Callable[..., Any], benchmark: BenchmarkFixture,
             )
 
     theirs = once(peer, kind="peer", pair="occlusion, 16-px windows", name=f"captum Occlusion, {batch} a call")
-    ours = subject.scorer.shared("occlusion", lambda: xb.explain(subject.scorer, image, method=OCCLUSION))
+    ours = subject.scorer.cache.get(xb.explain, subject.scorer, image, method=OCCLUSION)
     benchmark.extra_info["difference"] = difference(ours[fov], theirs[0, 0][fov])
     assert benchmark.extra_info["difference"] <= 1e-5  # logits
 

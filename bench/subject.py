@@ -117,7 +117,7 @@ class Subject:
         begin = time.perf_counter()
         if with_gradient:
             picture = picture.clone().requires_grad_()
-            torch.autograd.grad(self.scorer.reduce(self.network(picture)).sum(), picture)
+            torch.autograd.grad(self.scorer.mean_over_target(self.network(picture)).sum(), picture)
             found.gradients.append(time.perf_counter() - begin)
         else:
             with torch.inference_mode():

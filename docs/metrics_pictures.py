@@ -17,7 +17,7 @@ import xaibench as xb
 from xaibench import registry
 from xaibench.data.regions import superpixels
 from xaibench.imputation.fills import FILLS, prepare_fill
-from xaibench.metrics.faithfulness.pixel_flipping import removal_curves, removal_orders, tie_order
+from xaibench.metrics.faithfulness.pixel_flipping import removal_of, removal_orders, tie_order
 from xaibench.metrics.ground_truth.shapley_error import TILES, best_window
 from xaibench.metrics.localisation.width_response import relative, segments_of
 from xaibench.metrics.method import Method
@@ -87,7 +87,7 @@ def removal(scene: Scene) -> None:
         gone.ravel()[order[: round(share * len(order))]] = True
         ax.imshow(fill(gone).transpose(1, 2, 0))
         plain(ax, f"{share:.0%} most attributed removed")
-    curves = removal_curves(scene.map, scene.case, scene.scorer, "inpaint", np.random.default_rng(0))
+    curves = removal_of(scene.case, scene.scorer, "inpaint", np.random.default_rng(0)).curves(scene.map)
     axes[4].plot(curves.fractions, curves.least_first, color=TEAL, label="least first")
     axes[4].plot(curves.fractions, curves.most_first, color=ORANGE, label="most first")
     axes[4].fill_between(curves.fractions, curves.most_first, curves.least_first, color=GREY, alpha=0.25, label="srg")

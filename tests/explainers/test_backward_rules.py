@@ -78,7 +78,7 @@ def test_a_view_does_not_matter_to_rules_on_something_else(eye: Case) -> None:
     scorer = Scorer(OnAView().eval(), target_on(eye))
     rules = Rules({"tanh": lambda function, x: function(x)})
     logits = logits_by(rules, scorer, eye.image[None].clone().requires_grad_())
-    torch.testing.assert_close(logits, scorer.plain(eye.image[None]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(logits, scorer.batched_logits(eye.image[None]), rtol=0, atol=1e-5)
 
 
 def test_an_overwritten_tensor_is_replaced_in_lists_and_dictionaries() -> None:

@@ -15,7 +15,7 @@ from xaibench.explainers import lime as room
 from xaibench.explainers.explain import explain
 from xaibench.explainers.lime import lime
 from xaibench.scorer import Scorer
-from xaibench.scorer.coalition_game import Game, region_game
+from xaibench.scorer.coalition_game import CoalitionGame, region_game
 
 
 def ridge(present: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray]
     """The coalitions that lime asked for, with their scores."""
     kept = []
 
-    def watched(*arguments: object) -> tuple[np.ndarray, int, Game]:
+    def watched(*arguments: object) -> tuple[np.ndarray, int, CoalitionGame]:
         labels, count, value = region_game(*arguments)  # type: ignore[arg-type]
 
         def keeping(coalitions: np.ndarray) -> np.ndarray:

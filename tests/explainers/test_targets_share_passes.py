@@ -37,7 +37,7 @@ def test_maps_are_bit_for_bit_those_of_scorers_that_share_nothing(name: str, eye
     engine = Engine(micro_batch=2)
     alone = [Scorer(network, t, engine=engine) for t in halves(eye)]
     first = Scorer(network, halves(eye)[0], engine=engine)
-    shared = [first, first.about(halves(eye)[1])]
+    shared = [first, first.for_target(halves(eye)[1])]
     maps = [[explain(s, eye.image, method=spec, seed=3, case=eye) for s in pair] for pair in (alone, shared)]
     for a, b in zip(*maps, strict=True):
         assert torch.equal(a, b)
@@ -51,7 +51,7 @@ def test_where_crops_are_taken_too(name: str) -> None:
     case, network = draw_phantom(1, (300, 320)), registry.get("model", "unet-phantom")()
     alone = Scorer(network, halves(case)[1])
     first = Scorer(network, halves(case)[0])
-    second = first.about(halves(case)[1])
+    second = first.for_target(halves(case)[1])
     maps = [explain(s, case.image, method=name, seed=3, case=case) for s in (alone, first, second)]
     assert torch.equal(maps[0], maps[2]) and not torch.equal(maps[0], maps[1])
     assert second.passes < alone.passes
@@ -60,22 +60,22 @@ def test_where_crops_are_taken_too(name: str) -> None:
 def test_a_change_of_the_network_is_seen_once_what_was_kept_is_forgotten(eye: Case) -> None:
     network = make_network().eval()
     first = Scorer(network, halves(eye)[0], engine=Engine())
-    second = first.about(halves(eye)[1])
-    before = first.together([eye.image]), second.together([eye.image])
+    second = first.for_target(halves(eye)[1])
+    before = first.shared.scores([eye.image]), second.shared.scores([eye.image])
     with torch.no_grad():
         next(iter(network.parameters())).mul_(0.5)
-    assert second.together([eye.image]) == before[1] and second.passes == 0
-    second.forget()
-    assert first.together([eye.image]) != before[0] and second.together([eye.image]) != before[1]
+    assert second.shared.scores([eye.image]) == before[1] and second.passes == 0
+    second.shared.forget()
+    assert first.shared.scores([eye.image]) != before[0] and second.shared.scores([eye.image]) != before[1]
 
 
 def test_a_later_member_finds_nothing_that_was_kept_without_it(eye: Case) -> None:
     network = make_network().eval()
     first = Scorer(network, halves(eye)[0], engine=Engine())
-    second = first.about(halves(eye)[1])
-    first.together([eye.image])
-    third = first.about(halves(eye)[1])
-    assert third.together([eye.image]) == second.together([eye.image])
+    second = first.for_target(halves(eye)[1])
+    first.shared.scores([eye.image])
+    third = first.for_target(halves(eye)[1])
+    assert third.shared.scores([eye.image]) == second.shared.scores([eye.image])
     assert (first.passes, second.passes, third.passes) == (1, 0, 1)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xaibench.models.networks.unet import VesselUNet
 from xaibench.scorer import batching as room
-from xaibench.scorer.batching import FORMATS, Engine, evaluating, tune
+from xaibench.scorer.batching import FORMATS, Engine, evaluating, fastest_engine
 
 IMAGE = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(0))
 
@@ -17,13 +17,13 @@ IMAGE = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(room, "_known", {})
+    monkeypatch.setattr(room, "_engines", {})
     return tmp_path / "cache"
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """As another process would find it."""
-    monkeypatch.setattr(room, "_known", {})
+    monkeypatch.setattr(room, "_engines", {})
 
 
 def kept(cache: Path) -> list[Path]:
@@ -42,11 +42,11 @@ def test_batches_are_the_batch_in_parts(micro_batch: int, memory_format: str) ->
 def test_the_choice_is_measured_once_and_remembered(
     network: VesselUNet, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = tune(network, IMAGE, "net")
+    first = fastest_engine(network, IMAGE, "net")
     monkeypatch.setattr(room, "_measure", lambda *a: pytest.fail("measured twice"))
-    assert tune(network, IMAGE, "net") is first
+    assert fastest_engine(network, IMAGE, "net") is first
     forget(monkeypatch)
-    assert tune(network, IMAGE, "net") == first
+    assert fastest_engine(network, IMAGE, "net") == first
     assert len(kept(cache)) == 1  # nothing temporary is left
 
 
@@ -58,12 +58,12 @@ def test_the_choice_is_measured_once_and_remembered(
 def test_a_damaged_memory_is_measured_anew(
     network: VesselUNet, cache: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    tune(network, IMAGE, "net")
+    fastest_engine(network, IMAGE, "net")
     (file,) = kept(cache)
     file.write_bytes(content)
     forget(monkeypatch)
     monkeypatch.setattr(room, "_measure", lambda *a: Engine(4, "contiguous"))
-    assert tune(network, IMAGE, "net") == Engine(4, "contiguous")
+    assert fastest_engine(network, IMAGE, "net") == Engine(4, "contiguous")
     assert json.loads(file.read_text()) == {"micro_batch": 4, "memory_format": "contiguous"}
 
 
@@ -72,9 +72,9 @@ def test_a_home_that_cannot_be_written_to_is_no_error(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # a folder cannot be made inside a file
-    first = tune(network, IMAGE, "net")
+    first = fastest_engine(network, IMAGE, "net")
     monkeypatch.setattr(room, "_measure", lambda *a: pytest.fail("measured twice in one process"))
-    assert tune(network, IMAGE, "net") is first
+    assert fastest_engine(network, IMAGE, "net") is first
 
 
 def test_no_home_at_all_is_no_error(network: VesselUNet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,13 +83,13 @@ def test_no_home_at_all_is_no_error(network: VesselUNet, monkeypatch: pytest.Mon
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
-    assert tune(network, IMAGE, "net").micro_batch >= 1
+    assert fastest_engine(network, IMAGE, "net").micro_batch >= 1
 
 
 def test_another_network_or_size_is_measured_for_itself(network: VesselUNet, cache: Path) -> None:
-    tune(network, IMAGE, "net")
-    tune(network, IMAGE, "other net")
-    tune(network, IMAGE[:, :16], "net")
+    fastest_engine(network, IMAGE, "net")
+    fastest_engine(network, IMAGE, "other net")
+    fastest_engine(network, IMAGE[:, :16], "net")
     assert len(kept(cache)) == 3
 
 
@@ -116,8 +116,8 @@ def test_a_larger_batch_is_taken_where_it_is_faster(
     network: VesselUNet, monkeypatch: pytest.MonkeyPatch, seconds_per_batch: dict[int, float], expected: int
 ) -> None:
     pretend(monkeypatch, seconds_per_batch)
-    monkeypatch.setattr(room, "_through", lambda model, engine, images: images)
-    assert tune(network, IMAGE, "net") == Engine(expected, "channels_last")
+    monkeypatch.setattr(room, "_run", lambda model, engine, images: images)
+    assert fastest_engine(network, IMAGE, "net") == Engine(expected, "channels_last")
 
 
 def test_a_batch_that_rounds_differently_is_not_taken_however_fast(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_a_batch_that_rounds_differently_is_not_taken_however_fast(monkeypatch: 
             return images[:, :1] + 1e-6 * (len(images) > 2)
 
     pretend(monkeypatch, {1: 1.0, 2: 1.0, 4: 1.0, 8: 1.0, 16: 1.0, 32: 1.0})
-    assert tune(Rounding(), IMAGE, "net").micro_batch == 2
+    assert fastest_engine(Rounding(), IMAGE, "net").micro_batch == 2
 
 
 def test_evaluating_keeps_each_modules_own_mode() -> None:

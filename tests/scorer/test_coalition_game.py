@@ -8,7 +8,7 @@ from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.data.regions import superpixels
 from xaibench.scorer import Scorer, Target
-from xaibench.scorer.coalition_game import game, region_game
+from xaibench.scorer.coalition_game import CoalitionGame, region_game
 
 
 def test_the_game_is_the_score_of_the_picture_put_together(scorer: Scorer, eye: Case) -> None:
@@ -16,7 +16,7 @@ def test_the_game_is_the_score_of_the_picture_put_together(scorer: Scorer, eye: 
     reference = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(1))
     coalitions = np.random.default_rng(0).integers(0, 2, (20, labels.max() + 1))
     coalitions[0], coalitions[1] = 0, 1
-    values = game(scorer, eye.image, reference, labels)(coalitions)
+    values = CoalitionGame(scorer, eye.image, reference, labels)(coalitions)
     assert values.dtype == np.float64
     for row, value in zip(coalitions, values, strict=True):
         picture = reference.clone()
@@ -42,5 +42,7 @@ def test_the_outside_is_never_hidden(eye: Case) -> None:
     image = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(2))
     labels = superpixels(image, eye.fov, 5)
     reference = reference_image("zero", image, eye.fov, eye.scale)
-    values = game(scorer, image, reference, labels)(np.array([np.zeros(labels.max() + 1), np.ones(labels.max() + 1)]))
+    values = CoalitionGame(scorer, image, reference, labels)(
+        np.array([np.zeros(labels.max() + 1), np.ones(labels.max() + 1)])
+    )
     assert values[0] == values[1]

@@ -175,12 +175,12 @@ def test_a_scorer_uses_it_for_large_pictures(eye: Case, monkeypatch: pytest.Monk
     def asked(model: nn.Module) -> nn.Module:
         return lambda images: torch.full_like(images[:, :1], 7.0)
 
-    monkeypatch.setattr("xaibench.scorer.scorer.folded", asked)
+    monkeypatch.setattr("xaibench.scorer.inference.folded", asked)
     network, large = make_network(), draw_phantom(0, (256, 260))
     assert float(Scorer(network, target_on(eye), engine=Engine())(eye.image[None])) != 7
     scorer = Scorer(network, target_on(large), engine=Engine())
-    assert scorer(large.image[None]).tolist() == scorer.together([large.image]) == [7.0]
-    assert float(scorer.near(large.image).logits.mean()) == 7
+    assert scorer(large.image[None]).tolist() == scorer.shared.scores([large.image]) == [7.0]
+    assert float(scorer.local_forward(large.image).logits.mean()) == 7
     assert scorer(large.image[None].clone().requires_grad_()).tolist() == [7]
 
 

@@ -1,4 +1,4 @@
-"""Pictures that differ from one picture in a place: by crops they are scored as by full passes."""
+"""Images that differ from one image in a box: crops give what full passes give."""
 
 from __future__ import annotations
 
@@ -12,14 +12,34 @@ from torch import Tensor, nn
 
 from xaibench.models.model_loader import load_model
 from xaibench.models.networks.shortcut_network import load_shortcut
-from xaibench.scorer.local_forward import Box, Near, Through, alike_together, box_of, crop_for, trusted_reach
-from xaibench.scorer.receptive_field import Reach, reach_of
+from xaibench.scorer.batching import Engine
+from xaibench.scorer.inference import Inference, batch_is_exact
+from xaibench.scorer.local_forward import Box, LocalForward, box_of, crop_for, verified_field
+from xaibench.scorer.receptive_field import ReceptiveField, receptive_field
 
 SIZE = (300, 331)  # no multiple of any stride
 
 
 def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).random((3, *size), np.float32))
+
+
+class Recorded(nn.Module):
+    """A network that records the shape of each batch."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.shapes = network, []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.shapes.append(tuple(images.shape))
+        return self.network(images)
+
+
+def local_forward(network: nn.Module, image: Tensor, field: ReceptiveField | None) -> LocalForward:
+    """Without folding, which small images do not get."""
+    inference = Inference(network, (1, 1), Engine(), lambda images: None)
+    return LocalForward(image, lambda: inference, field)
 
 
 def full(network: nn.Module, image: Tensor, box: Box, content: Tensor) -> Tensor:
@@ -37,39 +57,34 @@ NETWORKS = {name: (lambda name=name: make(name)) for name in ("own", "plain", "p
 @pytest.mark.parametrize("name", NETWORKS)
 def test_crops_agree_with_the_whole_wherever_the_place_is(name: str) -> None:
     network, image = NETWORKS[name](), picture(size=(300, 332) if name == "pooling" else SIZE)
-    reach = trusted_reach(network, image)
+    reach = verified_field(network, image)
     assert reach is not None
-    passes: list[tuple[int, ...]] = []
-
-    def forward(pictures: Tensor) -> Tensor:
-        passes.append(tuple(pictures.shape[2:]))
-        with torch.inference_mode():
-            return network(pictures)
-
-    near = Near(image, lambda: Through(forward), reach)
-    whole = near.logits
+    recorded = Recorded(network)
+    local = local_forward(recorded, image, reach)
+    whole = local.logits
     boxes = [Box(0, 0, 9, 7), Box(291, 300, 300, 331), Box(140, 151, 156, 167), Box(0, 320, 3, 331), Box(33, 5, 34, 6)]
     for i, box in enumerate(boxes):
         content = picture(1 + i, tuple(image.shape[1:]))[(..., *box.slices)]
-        assert near.helps(box)
-        changed = near.changed(box, content)
+        assert local.crops(box)
+        changed = local.changed(box, content)
         wanted = full(network, image, box, content)
         assert (changed - wanted).abs().max() <= 1e-5 * max(1, wanted.abs().max())
         assert (changed - whole).abs().max() > 1e-3
-    assert len(passes) == 1 + len(boxes) and all(h * w < 0.6 * 300 * 331 for h, w in passes[1:])
-    assert torch.equal(near.image, image) and torch.equal(near.logits, whole)
+    shapes = recorded.shapes
+    assert len(shapes) == 1 + len(boxes) and all(h * w < 0.6 * 300 * 331 for _, _, h, w in shapes[1:])
+    assert torch.equal(local.image, image) and torch.equal(local.logits, whole)
 
 
 @pytest.mark.parametrize("name", ["smooth", "attention-unet", "segresnet"])
 def test_networks_that_see_the_whole_picture_are_given_it(name: str) -> None:
     network, image, box = make(name), picture(), Box(100, 100, 110, 120)
-    assert trusted_reach(network, image) is None
+    assert verified_field(network, image) is None
     with torch.inference_mode():
-        near = Near(image, lambda: Through(network), None)
+        local = local_forward(network, image, None)
         for seed in (1, 2):  # the second picture holds nothing of the first
             content = picture(seed)[(..., *box.slices)]
-            torch.testing.assert_close(near.changed(box, content), full(network, image, box, content))
-    assert not near.helps(box)
+            torch.testing.assert_close(local.changed(box, content), full(network, image, box, content))
+    assert not local.crops(box)
 
 
 def test_a_network_that_is_not_what_it_seemed_on_small_pictures_is_not_trusted() -> None:
@@ -81,18 +96,18 @@ def test_a_network_that_is_not_what_it_seemed_on_small_pictures_is_not_trusted()
             return logits - images.mean() if images.shape[-1] > 330 else logits
 
     network = Changing()
-    assert reach_of(network, torch.device("cpu")) is not None
-    assert trusted_reach(network, picture()) is None
+    assert receptive_field(network, torch.device("cpu")) is not None
+    assert verified_field(network, picture()) is None
 
 
 def test_enlarging_by_no_whole_number_is_not_local() -> None:
     """Of 331 columns 165 are left by pooling: enlarged again, no place is a whole number of steps from another."""
-    assert trusted_reach(make("pooling"), picture()) is None
+    assert verified_field(make("pooling"), picture()) is None
 
 
 def test_small_pictures_and_wide_reaches_are_not_cropped() -> None:
-    assert trusted_reach(load_model("unet-phantom"), picture(size=(255, 400))) is None
-    assert trusted_reach(load_shortcut(), picture()) is None
+    assert verified_field(load_model("unet-phantom"), picture(size=(255, 400))) is None
+    assert verified_field(load_shortcut(), picture()) is None
 
 
 @settings(max_examples=200, deadline=None)
@@ -106,7 +121,7 @@ def test_the_crop_holds_all_that_is_felt_and_all_that_it_depends_on(
     y0: int, y1: int, x0: int, x1: int, before: int, after: int, step: int
 ) -> None:
     box = Box(min(y0, y1), min(x0, x1), max(y0, y1) + 1, max(x0, x1) + 1)
-    found = crop_for(box, Reach(before, after, step), (300, 300))
+    found = crop_for(box, ReceptiveField(before, after, step), (300, 300))
     if found is None:
         grown = [(b - a + 2 * (before + after) + 2 * step) for a, b in ((box.top, box.bottom), (box.left, box.right))]
         assert min(grown[0], 300) * min(grown[1], 300) > 0.6 * 300 * 300
@@ -138,16 +153,14 @@ class Company(nn.Module):
 
 @pytest.mark.parametrize(("network", "together"), [(Company(), False), (nn.AvgPool3d((3, 1, 1)), True)])
 def test_crops_go_together_only_where_that_changes_no_bit(network: nn.Module, together: bool) -> None:
-    image, sizes = picture(), []
-
-    def forward(pictures: Tensor) -> Tensor:
-        sizes.append(len(pictures))
-        return network(pictures)
-
+    image, recorded = picture(), Recorded(network)
     changes = [(Box(y, 40, y + 8, 48), picture(y, (8, 8))) for y in (40, 80, 120, 160)]
-    through = Through(forward, lambda parts: alike_together(network, parts))
-    near = Near(image, lambda: through, Reach(1, 1, 1))
-    found = list(near.changed_each(changes))
-    assert sorted(sizes) == ([1, 4] if together else [1] * 5)  # one is the picture's own
+    local = local_forward(recorded, image, ReceptiveField(1, 1, 1))
+    batch = torch.stack([content for _, content in changes])
+    assert batch_is_exact(recorded, batch) is together
+    list(local.changed_each(changes))  # the trial of a new batch size comes first
+    recorded.shapes.clear()
+    found = list(local.changed_each(changes))
+    assert [shape[0] for shape in recorded.shapes] == ([4] if together else [1] * 4)
     for (box, content), logits in zip(changes, found, strict=True):
-        assert torch.equal(logits, near.changed(box, content))
+        assert torch.equal(logits, local.changed(box, content))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from nets import MAKERS, make
+from made_up import unsettle
+from monai.networks.nets.attentionunet import AttentionUnet
+from monai.networks.nets.segresnet import SegResNet
+from nets import MAKERS, Padded, make
 from torch import Tensor, nn
 
-from xaibench.scorer import partial_forward as room
-from xaibench.scorer.partial_forward import tail
+from xaibench.models.networks.unet import VesselUNet
+from xaibench.scorer import fusion
+from xaibench.scorer.partial_forward import partial_forward
 
 
 def picture(*size: int) -> Tensor:
@@ -33,14 +39,27 @@ def expected(model: nn.Module, layer: nn.Module, image: Tensor, last: int = 0) -
     return logits
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_every_convolution_and_its_container_can_be_changed(name: str) -> None:
-    model, image = make(name).eval(), picture(72, 88)
+# Of two resolutions, which have every kind of layer, skip connection and container that the deeper ones have.
+SHALLOW: dict[str, Callable[[], nn.Module]] = {
+    "own": lambda: VesselUNet(channels=(4, 8), strides=(2,)),
+    "plain": MAKERS["plain"],
+    "pooling": MAKERS["pooling"],
+    "smooth": MAKERS["smooth"],
+    "attention-unet": lambda: Padded(AttentionUnet(2, 3, 1, (4, 8), (2,))),
+    "segresnet": lambda: Padded(SegResNet(2, 8, 3, 1, blocks_down=(1, 1), blocks_up=(1,))),
+}
+
+
+@pytest.mark.parametrize("name", SHALLOW)
+def test_every_convolution_and_its_container_can_be_changed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion, "SIZES", ((40, 56),))  # each layer's folded network is verified on smaller images
+    torch.manual_seed(1)
+    model, image = unsettle(SHALLOW[name](), 1).eval(), picture(40, 56)
     layers = [m for n, m in model.named_modules() if n and any(isinstance(c, nn.Conv2d) for c in m.modules())]
     for layer in layers:
         if not isinstance(layer, nn.ModuleList):
             wanted = expected(model, layer, image)
-            logits = tail(model, layer, image)
+            logits = partial_forward(model, layer, image)
             for _ in range(2):  # nothing that was kept has changed
                 torch.testing.assert_close(logits(halved), wanted, rtol=1e-5, atol=1e-5 * float(wanted.abs().max()))
 
@@ -78,7 +97,7 @@ class Wayward(InPlace):
 def test_in_place_steps_layers_reached_twice_and_unknown_ways(kind: type[InPlace], calls: int) -> None:
     torch.manual_seed(1)
     model, image = kind().eval(), picture(32, 40)
-    wanted, logits = expected(model, model.layer, image, calls - 1), tail(model, model.layer, image)
+    wanted, logits = expected(model, model.layer, image, calls - 1), partial_forward(model, model.layer, image)
     for _ in range(3):
         torch.testing.assert_close(logits(halved), wanted, rtol=1e-5, atol=1e-6)
     assert not model.layer._forward_hooks
@@ -101,9 +120,9 @@ def test_what_comes_before_the_layer_is_computed_once(monkeypatch: pytest.Monkey
             logits: Tensor = self.layer(self.early(images))
             return logits
 
-    monkeypatch.setattr(room.fx.Tracer, "is_leaf_module", lambda self, m, name: isinstance(m, nn.Conv2d))
+    monkeypatch.setattr(fusion.fx.Tracer, "is_leaf_module", lambda self, m, name: isinstance(m, nn.Conv2d))
     model, image = Known().eval(), picture(16, 16)
-    logits = tail(model, model.layer, image)
+    logits = partial_forward(model, model.layer, image)
     before = len(ran)
     for _ in range(5):
         logits(halved)
@@ -115,7 +134,7 @@ def test_where_someone_listens_in_the_network_itself_is_asked() -> None:
     layer = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
     heard: list[int] = []
     handle = model.register_forward_hook(lambda *_: heard.append(1))
-    found = tail(model, layer, image)(halved)
+    found = partial_forward(model, layer, image)(halved)
     assert len(heard) == 2
     handle.remove()
     torch.testing.assert_close(found, expected(model, layer, image), rtol=0, atol=0)

@@ -8,7 +8,7 @@ from nets import make
 from torch import nn
 
 from xaibench.models.model_loader import load_model
-from xaibench.scorer.receptive_field import Reach, reach_of
+from xaibench.scorer.receptive_field import ReceptiveField, receptive_field
 
 CPU = torch.device("cpu")
 
@@ -49,28 +49,31 @@ class Convolutions(nn.Module):
 @pytest.mark.parametrize(
     ("network", "reach"),
     [
-        (nn.Conv2d(3, 1, 1), Reach(0, 0, 1)),
-        (nn.Conv2d(3, 1, 7, padding=3), Reach(3, 3, 1)),
-        (nn.Conv2d(3, 1, 3, padding=4, dilation=4), Reach(4, 4, 1)),
-        (nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 1, 5, padding=2)), Reach(3, 3, 1)),
-        (Shifted(), Reach(1, 5, 1)),
-        (Convolutions(1), Reach(3, 3, 1)),
+        (nn.Conv2d(3, 1, 1), ReceptiveField(0, 0, 1)),
+        (nn.Conv2d(3, 1, 7, padding=3), ReceptiveField(3, 3, 1)),
+        (nn.Conv2d(3, 1, 3, padding=4, dilation=4), ReceptiveField(4, 4, 1)),
+        (
+            nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 1, 5, padding=2)),
+            ReceptiveField(3, 3, 1),
+        ),
+        (Shifted(), ReceptiveField(1, 5, 1)),
+        (Convolutions(1), ReceptiveField(3, 3, 1)),
         # A node of the middle layer sees 2 px before it and after it, its neighbours add 2, and it fills two pixels.
-        (Convolutions(2), Reach(4, 5, 2)),
+        (Convolutions(2), ReceptiveField(4, 5, 2)),
     ],
     ids=["pointwise", "seven", "dilated", "two", "shifted", "plain", "strided"],
 )
-def test_known_reaches(network: nn.Module, reach: Reach) -> None:
-    assert reach_of(network.eval(), CPU) == reach
+def test_known_reaches(network: nn.Module, reach: ReceptiveField) -> None:
+    assert receptive_field(network.eval(), CPU) == reach
 
 
 @pytest.mark.parametrize("name", ["smooth", "attention-unet", "segresnet"])
 def test_normalisation_over_the_picture_is_recognised(name: str) -> None:
-    assert reach_of(make(name), CPU) is None
+    assert receptive_field(make(name), CPU) is None
 
 
 def test_a_network_that_mends_nan_is_found_out() -> None:
-    assert reach_of(Mended(), CPU) is None
+    assert receptive_field(Mended(), CPU) is None
 
 
 def test_networks_that_take_no_picture_of_the_size_or_give_another_have_none() -> None:
@@ -79,12 +82,12 @@ def test_networks_that_take_no_picture_of_the_size_or_give_another_have_none() -
             return images[:, :1].reshape(-1, 1, 96, 96)
 
     for network in (Fixed(), nn.Conv2d(3, 1, 3), nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.MaxPool2d(2))):
-        assert reach_of(network, CPU) is None
+        assert receptive_field(network, CPU) is None
 
 
 @pytest.mark.parametrize("name", ["unet-drive", "unet-phantom"])
 def test_the_bundled_networks_are_local(name: str) -> None:
-    reach = reach_of(load_model(name), CPU)
+    reach = receptive_field(load_model(name), CPU)
     assert reach is not None and reach.step == 8 and reach.before == reach.after == 55
 
 
@@ -94,9 +97,9 @@ def test_it_is_found_out_again_when_the_weights_are_others() -> None:
     with torch.no_grad():
         for weight in network.parameters():
             weight.zero_()
-    blind = reach_of(network, CPU)
+    blind = receptive_field(network, CPU)
     network.load_state_dict(kept)
-    assert reach_of(network, CPU) == reach_of(make("own"), CPU) != blind
+    assert receptive_field(network, CPU) == receptive_field(make("own"), CPU) != blind
 
 
 def test_the_training_state_and_the_generator_are_left_alone() -> None:
@@ -105,6 +108,6 @@ def test_the_training_state_and_the_generator_are_left_alone() -> None:
     state = torch.get_rng_state()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     network.eval()
-    reach_of(network, CPU)
+    receptive_field(network, CPU)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())

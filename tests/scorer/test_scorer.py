@@ -61,8 +61,8 @@ def test_any_engine_gives_the_same_up_to_rounding(
 def test_with_the_measured_engine_a_batch_is_its_images_one_by_one_bit_for_bit(
     network: VesselUNet, eye: Case, method: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_known", {})
-    monkeypatch.setattr(room, "_recall", lambda key: None)
+    monkeypatch.setattr(room, "_engines", {})
+    monkeypatch.setattr(room, "_stored", lambda key: None)
     monkeypatch.setattr(room, "_seconds", lambda model, engine, images: 1.0)  # the larger the better
     scorer, images = Scorer(network, target_on(eye)), images_like(eye, count)
     together = getattr(scorer, method)(images)
@@ -172,16 +172,6 @@ def test_images_of_another_shape_are_refused(scorer: Scorer, shape: tuple[int, .
     assert scorer.passes == 0
 
 
-def test_what_is_shared_is_computed_once(scorer: Scorer) -> None:
-    calls: list[int] = []
-
-    def compute() -> int:
-        calls.append(1)
-        return len(calls)
-
-    assert [scorer.shared("a", compute), scorer.shared("a", compute), scorer.shared("b", compute)] == [1, 1, 2]
-
-
 def test_pictures_to_be_scored_together_are_made_as_many_as_go_through_the_network(eye: Case) -> None:
     model = Watched()
     scorer = Scorer(model, target_on(eye), engine=Engine(2))
@@ -192,25 +182,25 @@ def test_pictures_to_be_scored_together_are_made_as_many_as_go_through_the_netwo
             made.append((i, scorer.passes))
             yield torch.mul(eye.image, 1 - i / 20, out=place)  # always in the same place
 
-    values = scorer.together(pictures())
+    values = scorer.shared.scores(pictures())
     assert made == [(i, i - i % 2) for i in range(5)] and model.sizes == [2, 2, 1]
     green = eye.image[1][eye.vessels].double().numpy()
     np.testing.assert_allclose(values, [20 * (0.4 - green.mean() * (1 - i / 20)) for i in range(5)], rtol=1e-5)
-    assert scorer.together([]) == []
+    assert scorer.shared.scores([]) == []
 
 
 def test_a_picture_that_comes_twice_is_scored_once_where_it_is_kept(eye: Case) -> None:
     first = Scorer(GreenFilter(), target_on(eye), engine=Engine(2))
-    second = first.about(target_on(eye, ~eye.vessels))
+    second = first.for_target(target_on(eye, ~eye.vessels))
     images = [eye.image, eye.image * 0.5, eye.image, eye.image * 0.25]
-    assert first.together(images) == [float(first(image[None])) for image in images]
-    assert second.together(images[::-1]) == [float(second(image[None])) for image in images[::-1]]
+    assert first.shared.scores(images) == [float(first(image[None])) for image in images]
+    assert second.shared.scores(images[::-1]) == [float(second(image[None])) for image in images[::-1]]
     assert (first.passes, second.passes) == (3 + 4, 4)
 
 
 def test_a_picture_of_another_size_is_refused(eye: Case, scorer: Scorer) -> None:
     with pytest.raises(UserError, match="got images of shape"):
-        scorer.together([eye.image[:, :1]])
+        scorer.shared.scores([eye.image[:, :1]])
 
 
 class Watched(nn.Module):

@@ -21,12 +21,12 @@ from xaibench.metrics.faithfulness.curve_metrics import (
     deletion,
     dice_deletion,
     insertion,
-    irof,
     srg,
     srg_thick,
     srg_thin,
 )
-from xaibench.metrics.faithfulness.pixel_flipping import area, fractions, removal_curves, removal_orders, soft_dice
+from xaibench.metrics.faithfulness.irof import irof
+from xaibench.metrics.faithfulness.pixel_flipping import area, fractions, removal_of, removal_orders, soft_dice
 from xaibench.metrics.method import scorer_about
 from xaibench.registry import Plugin
 from xaibench.scorer import Scorer, target
@@ -106,7 +106,7 @@ def test_the_gain_of_a_small_target_that_alone_is_read_is_near_one() -> None:
 def test_curves_are_those_counted_pixel_by_pixel(eye: Case, fill: str) -> None:
     map_ = np.random.default_rng(0).random(eye.fov.shape).astype(np.float32) + 0.5 * eye.vessels.numpy()
     map_ = map_.astype(np.float32)
-    curves = removal_curves(map_, eye, scorer_of(eye), fill, rng())
+    curves = removal_of(eye, scorer_of(eye), fill, rng()).curves(map_)
     n = int(eye.fov.sum())
     steps = np.round(FRACTIONS * n).astype(int)
     pixels = np.flatnonzero(eye.fov.numpy())
@@ -133,7 +133,7 @@ def test_more_or_fewer_steps_give_the_same_area(eye: Case, steps: int) -> None:
 def test_what_the_three_metrics_have_to_do_with_each_other(eye: Case, fill: str) -> None:
     map_ = (np.random.default_rng(0).random(eye.fov.shape) + 0.2 * eye.vessels.numpy()).astype(np.float32)
     scorer = scorer_of(eye)
-    curves = removal_curves(map_, eye, scorer, fill, rng())
+    curves = removal_of(eye, scorer, fill, rng()).curves(map_)
     values = {m.name: m(map_, eye, scorer, rng=rng(), fill=fill) for m in (deletion, insertion, srg)}
     assert values["insertion"].curve is not None and values["deletion"].curve is not None
     assert values["insertion"].curve[1] == tuple(curves.least_first[::-1])  # read backwards
@@ -165,7 +165,7 @@ def test_a_constant_map_is_chance_on_average() -> None:
 def test_massive_ties_do_not_collapse_the_curve() -> None:
     """A map that is zero but for a tenth of the target: what is tied goes step by step, not all at once."""
     few = TARGET & (np.random.default_rng(0).random(TARGET.shape) < 0.1)
-    curves = removal_curves(few.astype(np.float32), FLAT, scorer_of(FLAT), "zero", rng())
+    curves = removal_of(FLAT, scorer_of(FLAT), "zero", rng()).curves(few.astype(np.float32))
     share = few.sum() / TARGET.sum()
     expected = (1 - share) * np.clip((1 - FRACTIONS) / (1 - few.sum() / PIXELS), 0, 1)
     np.testing.assert_allclose(curves.most_first[3:], expected[3:], atol=0.03)
@@ -235,7 +235,7 @@ def test_an_unknown_fill_is_told_with_the_known_ones(eye: Case) -> None:
 def test_removal_that_makes_the_network_surer_has_a_curve_too(eye: Case) -> None:
     """s_end above s_0: the curve still goes from 1 to 0, and the order of good and bad maps is the same."""
     scorer, oracle = scorer_of(eye), eye.vessels.float().numpy()  # black pixels look like vessels to it
-    curves = removal_curves(oracle, eye, scorer, "zero", rng())
+    curves = removal_of(eye, scorer, "zero", rng()).curves(oracle)
     assert curves.most_first[0] == 1 and curves.most_first[-1] == 0
     assert srg(oracle, eye, scorer, rng=rng(), fill="zero").value > 0.8
 
@@ -300,19 +300,19 @@ def test_one_map_for_several_targets_is_removed_once(eye: Case, fill: str) -> No
     left = torch.arange(eye.fov.shape[1]) < eye.fov.shape[1] // 2
     map_ = np.random.default_rng(5).random(tuple(eye.fov.shape)).astype(np.float32)
     masks = eye.vessels & left, eye.vessels & ~left
-    alone = [removal_curves(map_, eye, scorer_of(eye, mask), fill, rng(), 10) for mask in masks]
+    alone = [removal_of(eye, scorer_of(eye, mask), fill, rng()).curves(map_, 10) for mask in masks]
     first = scorer_of(eye, masks[0])
-    second = first.about(scorer_of(eye, masks[1]).target)
-    removal_curves(map_, eye, first, fill, rng(), 20)
+    second = first.for_target(scorer_of(eye, masks[1]).target)
+    removal_of(eye, first, fill, rng()).curves(map_, 20)
     paid = first.passes
-    found = removal_curves(map_, eye, second, fill, rng(), 10), removal_curves(map_, eye, first, fill, rng(), 10)
+    found = removal_of(eye, second, fill, rng()).curves(map_, 10), removal_of(eye, first, fill, rng()).curves(map_, 10)
     assert second.passes == 0 and first.passes == paid and paid >= 39
     for ours, theirs in zip(found, (alone[1], alone[0]), strict=True):
         assert np.array_equal(ours.most_first, theirs.most_first)
         assert np.array_equal(ours.least_first, theirs.least_first)
         assert ours.dice is not None and theirs.dice is not None and np.array_equal(ours.dice, theirs.dice)
     assert not np.array_equal(found[0].most_first, found[1].most_first)
-    other = removal_curves(map_[::-1].copy(), eye, second, fill, rng(), 10)
+    other = removal_of(eye, second, fill, rng()).curves(map_[::-1].copy(), 10)
     assert second.passes == 18 and not np.array_equal(other.most_first, found[0].most_first)
 
 

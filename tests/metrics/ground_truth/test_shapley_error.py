@@ -38,7 +38,7 @@ from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
 from xaibench.registry import ExplainerTraits, Plugin, Spec
 from xaibench.scorer import Scorer
-from xaibench.scorer.coalition_game import game
+from xaibench.scorer.coalition_game import CoalitionGame
 
 CASE = draw_phantom(1, (140, 150))
 WINDOW = 48
@@ -156,7 +156,7 @@ def test_exact_values_of_a_real_network_agree_with_another_formula() -> None:
     def exact(s: Scorer, image: Tensor, case: Case) -> Tensor:
         y, x = np.indices((24, 24))
         labels = y * 3 // 24 * 4 + x * 4 // 24
-        value = game(s, image, reference_image("blur", image, case.fov, case.scale), labels)
+        value = CoalitionGame(s, image, reference_image("blur", image, case.fov, case.scale), labels)
         present = coalitions(12)
         values, size = value(present), present.sum(1)
         nodes, weights = np.polynomial.legendre.leggauss(8)  # exact for polynomials of degree 11

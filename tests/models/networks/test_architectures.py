@@ -15,7 +15,7 @@ from xaibench.models.networks.architectures import NETWORKS, network_of
 from xaibench.models.networks.vessel_network import VesselNetwork
 from xaibench.models.weights_file import load_weights, save_weights, weights_digest
 from xaibench.scorer.fusion import folded
-from xaibench.scorer.local_forward import trusted_reach
+from xaibench.scorer.local_forward import verified_field
 
 SMALL = {
     "unet": {"channels": [4, 8, 8, 8], "strides": [1, 2, 2]},
@@ -58,7 +58,7 @@ def test_no_statistic_of_the_picture_enters(kind: str) -> None:
 
 @every
 def test_how_far_it_sees_is_found(kind: str) -> None:
-    reach = trusted_reach(made(kind), noise(320, 320)[0])
+    reach = verified_field(made(kind), noise(320, 320)[0])
     assert reach is not None and 5 < reach.before < 160
 
 

@@ -128,7 +128,8 @@ def dice_deletion(curves: Curves) -> np.ndarray | None:
 
 
 def _gain(curves: Curves) -> np.ndarray:
-    return np.subtract(curves.least_first, curves.most_first)
+    gain: np.ndarray = curves.least_first - curves.most_first
+    return gain
 
 
 def _srg_for(target: str, main: int) -> Plugin[MetricTraits]:

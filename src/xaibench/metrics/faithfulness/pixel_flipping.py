@@ -116,6 +116,34 @@ def seeded_fill(case: Case, fill: str, seed: int) -> Filler:
     return prepare_fill(fill, case.image.numpy(), case.fov.numpy(), scale=case.scale, rng=rng)
 
 
+def images_in_order(filler: Filler, steps: np.ndarray, count: int) -> Callable[[int], np.ndarray]:
+    """A function that gives the image after step k, (3, H, W); to be called with increasing k.
+
+    Where each image is a linear system, the next ones are solved at the same time, in as many threads as the network
+    computes with, which is idle meanwhile.
+
+    Args:
+        filler: replaces the removed pixels.
+        steps: (H, W) int, the step at which each pixel is removed.
+        count: number of steps.
+    """
+    threads = 1 if filler.values is not None else torch.get_num_threads()
+    wide = max(1, min(threads, AT_ONCE // steps.size))
+    solved: dict[int, np.ndarray] = {}
+
+    def image(k: int) -> np.ndarray:
+        if wide == 1:
+            return filler(steps <= k)
+        if k not in solved:
+            solved.clear()
+            coming = range(k, min(k + wide, count))
+            with ThreadPoolExecutor(wide) as pool:
+                solved.update(zip(coming, pool.map(lambda i: filler(steps <= i), coming), strict=True))
+        return solved.pop(k)
+
+    return image
+
+
 class WholeImage:
     """The unperturbed image and its prediction, for all targets and fills.
 
@@ -217,38 +245,12 @@ class Removal:
         for k in reversed(range(len(groups))):
             steps.ravel()[groups[k]] = k
         name = hashlib.sha1(f"removed {self._fill} {self._seed}".encode(), usedforsecurity=False)
-        image = self._images(steps, len(groups))
+        image = images_in_order(self._filler, steps, len(groups))
         probability, dice = np.empty(len(groups)), np.empty(len(groups))
         for k, group in enumerate(groups):
             name.update(group.tobytes())
             probability[k], dice[k] = self._response(name.digest(), partial(self._logits, image, steps, k))
         return Response(probability, dice)
-
-    def _images(self, steps: np.ndarray, count: int) -> Callable[[int], np.ndarray]:
-        """A function that gives the image after step k, (3, H, W); to be called with increasing k.
-
-        Where each image is a linear system, the next ones are solved at the same time, in as many threads as the
-        network computes with, which is idle meanwhile.
-
-        Args:
-            steps: (H, W) int, the step at which each pixel is removed.
-            count: number of steps.
-        """
-        threads = 1 if self._filler.values is not None else torch.get_num_threads()
-        wide = max(1, min(threads, AT_ONCE // steps.size))
-        solved: dict[int, np.ndarray] = {}
-
-        def image(k: int) -> np.ndarray:
-            if wide == 1:
-                return self._filler(steps <= k)
-            if k not in solved:
-                solved.clear()
-                coming = range(k, min(k + wide, count))
-                with ThreadPoolExecutor(wide) as pool:
-                    solved.update(zip(coming, pool.map(lambda i: self._filler(steps <= i), coming), strict=True))
-            return solved.pop(k)
-
-        return image
 
     def _response(self, name: bytes, logits: Callable[[], Tensor]) -> tuple[float, float]:
         """The target's probability in an image of that name, and its Dice; one pass for all targets."""
