@@ -34,7 +34,7 @@ class Method:
         given = str(self.spec.parameters.get("baseline", "blur"))
         return given if given in REFERENCES else "blur"
 
-    def __call__(self, scorer: Scorer, case: Case, *, image: Tensor | None = None, **parameters: Any) -> np.ndarray:
+    def __call__(self, scorer: Scorer, case: Case, image: Tensor | None = None, **parameters: Any) -> np.ndarray:
         """(H, W) float32 map of another network, target or picture; its chance comes from the same seed.
 
         Args:

@@ -69,7 +69,8 @@ class SharedPasses:
     def changed_scores(self, local: LocalForward, changes: Iterable[tuple[Box, Tensor]]) -> list[float]:
         """The score of an image with each change of the content of a box."""
         if not self._is_shared:
-            return [float(score) for score in map(self._scorer.mean_over_target, local.changed_each(changes))]
+            own = list(map(self._scorer.mean_over_target, local.changed_each(changes)))
+            return [float(score) for score in own]
         listed = list(changes)
         keys = [local.digest + repr(box).encode() + digest(content) for box, content in listed]
         new = {k: change for k, change in zip(keys, listed, strict=True) if not self._is_known(k, self._scores)}
@@ -79,6 +80,8 @@ class SharedPasses:
 
     def base_score(self, local: LocalForward) -> float:
         """The score of the unchanged image."""
+        if not self._is_shared:
+            return float(self._scorer.mean_over_target(local.logits)[0])
         return self.score_of(lambda: local.digest, lambda: local.logits)
 
     def score_of(self, key: Callable[[], bytes], logits: Callable[[], Tensor]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
@@ -58,15 +59,14 @@ def mprt(
     seed, fov = int(rng.integers(2**31)), case.fov.numpy()
     noise = [_noisy(case, np.random.default_rng([seed, i])) for i in range(draws)] if draws > 1 else [case.image]
 
-    def smooth(asked: Scorer) -> np.ndarray:
-        return np.asarray(np.mean([method(asked, case, image=image)[fov] for image in noise], axis=0))
+    def smooth(explained: Scorer) -> np.ndarray:
+        maps = list(map(partial(method, explained, case), noise))
+        return np.asarray(np.mean([map_[fov] for map_ in maps], axis=0))
 
-    networks = scorer.cache.get(randomised, scorer.model, case.image, stages, seed)
-    original = smooth(scorer)
-    similar = [
-        spearman(original, smooth(Scorer(network, scorer.target, device=scorer.device, engine=scorer.engine)))
-        for network in networks
-    ]
+    original, similar = smooth(scorer), []
+    for network in scorer.cache.get(randomised, scorer.model, case.image, stages, seed):
+        changed = Scorer(network, scorer.target, device=scorer.device, engine=scorer.engine)
+        similar.append(spearman(original, smooth(changed)))
     return Score(float(np.mean(similar)), (tuple(np.arange(1.0, len(similar) + 1).tolist()), tuple(similar)))
 
 

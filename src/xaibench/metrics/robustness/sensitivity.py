@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -71,8 +72,8 @@ def max_sensitivity(
 
     def explained(images: Tensor | tuple[Tensor, ...]) -> Tensor:
         (noisy_images,) = images if isinstance(images, tuple) else (images,)
-        maps = [method(scorer, case, image=image)[None] for image in noisy_images]
-        return torch.from_numpy(np.where(case.fov.numpy(), np.stack(maps), 0))
+        maps = list(map(partial(method, scorer, case), noisy_images))
+        return torch.from_numpy(np.where(case.fov.numpy(), np.stack(maps)[:, None], 0))
 
     largest = sensitivity_max(
         explained,
