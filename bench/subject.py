@@ -70,7 +70,7 @@ class Subject:
     @cached_property
     def scorer(self) -> xb.Scorer:
         scorer = xb.Scorer(self.model, xb.target("vessels", self.model, self.case))
-        scorer.near(self.case.image)  # finds the micro-batch, the memory format and how far the network sees
+        scorer.local_forward(self.case.image)  # finds the micro-batch, the memory format and how far the network sees
         return scorer
 
     @cached_property
