@@ -27,12 +27,6 @@ METRICS = ("auroc-thin", "auroc-thick", "lift-thin", "lift-thick", "srg")
 CLOSE = {"rel": 2e-3, "abs": 2e-3}
 
 
-@pytest.fixture
-def data(monkeypatch: pytest.MonkeyPatch) -> None:
-    if CHASE.is_dir():
-        monkeypatch.setenv("XAIBENCH_CHASE", str(CHASE))
-
-
 def cheapest(records: list[Record]) -> Record:
     """The cell with the fewest passes."""
     methods = [r for r in records if r.status == "ok" and not r.control]
@@ -40,35 +34,36 @@ def cheapest(records: list[Record]) -> Record:
     return min(computed, key=lambda r: (r.passes, r.spec, r.case))
 
 
-@pytest.mark.usefixtures("data")
 @pytest.mark.parametrize(
     ("table", "target"),
     [(t, target) for t, store in STORES.items() for target in sorted({r.target for r in store.records()})],
 )
-def test_a_recomputed_cell_equals_the_published_one(table: str, target: str, tmp_path: Path) -> None:
+def test_a_recomputed_cell_equals_the_published_one(
+    table: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if CHASE.is_dir():
+        monkeypatch.setenv("XAIBENCH_CHASE", str(CHASE))
     store = STORES[table]
     first = min(r.case for r in store.records())
     record = cheapest([r for r in store.records() if (r.target, r.case) == (target, first)])
     published = {s.metric: s.value for s in record.scores if s.status == "ok"}
     wanted = [m for m in METRICS if m in published] or [next(m for m in published if m.startswith(("planted", "mprt")))]
-    name = str(store.read_run().data)
+    data = str(store.read_run().data)
     try:
-        case = xb.load_cases(name, split=record.split, count=1)[0]
+        case = xb.load_cases(data, split=record.split, count=1)[0]
     except UserError as absent:
         pytest.skip(f"{record.dataset} is not here: {absent}")
-    assert (case.id, case.digest) == (record.case, record.case_digest), "another copy of the data"
-    asked = Request(
-        [record.spec],
-        data=name,
-        cases=1,
-        split=record.split,
-        model=record.model,
-        target=target,
-        metrics=wanted,
-        seed=record.seed,
-        out=tmp_path / "run",
+    partial = (
+        data == "drive" and case.observer2 is None
+    )  # without test/2nd_manual: another digest, which seeds the noise
+    wanted = [m for m in wanted if not partial or m.startswith(("auroc", "lift"))]
+    if not wanted:
+        pytest.skip("DRIVE is here without test/2nd_manual, and its noise has another seed")
+    assert case.id == record.case and (partial or case.digest == record.case_digest), "another copy of the data"
+    published_run = {name: getattr(record, name) for name in ("split", "model", "target", "seed")}
+    prepared = prepare(
+        Request([record.spec], data=data, cases=1, metrics=wanted, out=tmp_path / "run", **published_run)
     )
-    prepared = prepare(asked)
     only = replace(prepared, methods=[m for m in prepared.methods if str(m) == record.spec])  # without the controls
     assert run_prepared(only, "a test", lambda event: None) == 0
     (again,) = Store.open(tmp_path / "run").records()
