@@ -63,7 +63,7 @@ def test_a_good_stochastic_method_passes() -> None:
 
 
 @pytest.mark.parametrize("method", HARMLESS, ids=lambda v: v.__name__)
-def test_gradients_may_be_left_behind(method: Method) -> None:
+def test_what_a_run_puts_back_may_be_left_behind(method: Method) -> None:
     assert by_status(check_explainer(declared(method), quick=True), "failed") == {}
 
 

@@ -6,12 +6,12 @@ import io
 import random
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -112,7 +112,7 @@ class Trial:
         seen = self.seen = Seen()
         gradients = torch.is_grad_enabled()
         try:
-            with _heard() as words:
+            with _heard(self.spec.plugin.function) as words:
                 map_ = explain(scorer, case.image, method=self.spec, seed=seed, case=case, watch=seen.watch)
         except Skipped:
             raise
@@ -146,14 +146,21 @@ class Trial:
 
 
 @contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Collects what is printed, and warnings that Python shows by default; nothing of it comes through."""
+def _heard(function: Callable[..., Any]) -> Iterator[list[str]]:
+    """Collects what is printed, and warnings that Python shows by default; nothing of it comes through.
+
+    A warning that an installed library raises in its own code, as captum does, is not the method's.
+    """
+    package = (getattr(function, "__module__", None) or type(function).__module__).partition(".")[0]
     printed, words = io.StringIO(), list[str]()
     with redirect_stdout(printed), redirect_stderr(printed), warnings.catch_warnings(record=True) as warned:
         yield words
     hidden = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
     words += [line.strip() for line in printed.getvalue().splitlines() if line.strip()]
-    words += [f"{w.category.__name__}: {w.message}" for w in warned if not issubclass(w.category, hidden)]
+    for w in warned:
+        parts = Path(w.filename).parts
+        if not issubclass(w.category, hidden) and ("site-packages" not in parts or package in parts):
+            words.append(f"{w.category.__name__}: {w.message}")
 
 
 def _chance() -> dict[str, int]:

@@ -16,6 +16,7 @@ from xaibench.data.case import Case
 from xaibench.errors import UserError
 from xaibench.registry import ExplainerTraits, Plugin, Spec, parse
 from xaibench.scorer import Scorer
+from xaibench.scorer.batching import evaluating
 
 Method = str | Spec[ExplainerTraits] | Plugin[ExplainerTraits] | Callable[..., Any]
 
@@ -52,7 +53,8 @@ def explain(
     labels = {"case": case} if spec.plugin.traits.sees_labels else {}
     rng = map_rng(seed, spec, image)
     copy = image.detach().clone()  # a method may work in place, or ask for gradients there
-    with seeded_globally(int(rng.spawn(1)[0].integers(2**32))), _gradients(), watch(copy):
+    chance = int(rng.spawn(1)[0].integers(2**32))
+    with seeded_globally(chance), _gradients(), evaluating(scorer.model), watch(copy):
         result = spec(scorer=scorer, image=copy, rng=rng, **labels)
     try:
         return as_map(result, (image.shape[1], image.shape[2]))
