@@ -25,7 +25,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xaibench.data.case import Case
-from xaibench.data.phantom.draw import SPLITS, draw_phantom
+from xaibench.data.datasets.phantom import SEEDS
+from xaibench.data.phantom.draw import draw_phantom
 from xaibench.models.networks.shortcut_network import (
     CHANNELS,
     COLOUR,
@@ -63,7 +64,7 @@ class Sample:
 
 def draw(count: int) -> Iterator[Sample]:
     """Phantoms, whole small ones and large ones in turn."""
-    for i, seed in enumerate(SPLITS["train"][:count]):
+    for i, seed in enumerate(SEEDS["train"][:count]):
         case: Case = draw_phantom(seed, (WINDOW, WINDOW) if i % 2 else (LARGE, LARGE))
         yield Sample(case.image.numpy(), torch.stack([case.vessels, case.thin, case.fov]).numpy())
 
@@ -156,7 +157,7 @@ def main() -> None:
     samples = list(draw(given.pictures))
     print(f"{len(samples)} phantoms, {time.process_time() - start:.0f} s of CPU time", flush=True)
     model, loss = train(samples, given.steps, given.seed, given.out)
-    figures = sensitivities(model, (draw_phantom(seed, (WINDOW, WINDOW)) for seed in SPLITS["test"]))
+    figures = sensitivities(model, (draw_phantom(seed, (WINDOW, WINDOW)) for seed in SEEDS["test"]))
     card = {
         "name": "unet-shortcut",
         "data": f"{len(samples)} phantoms of the split train, thin vessels labelled only where the marker is",

@@ -12,6 +12,8 @@ PRECISIONS = ("float32", "bf16")  # of a network's convolutions and products
 FILLS = ("inpaint", "blur", "mean", "zero")  # what a removed pixel is replaced with
 REFERENCES = ("blur", "mean", "zero")  # the image without evidence: a method's parameter `baseline`
 
+FILE_ROLES = ("image", "vessels", "fov", "observer2")  # what a file of a data set is to its case
+
 # Of a map or a score, in a record.
 STATUSES = ("ok", "skipped", "failed")
 

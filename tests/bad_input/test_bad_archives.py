@@ -133,8 +133,8 @@ def test_an_archive_of_any_content(reader: str, data: st.DataObject) -> None:
             check_case(case)
         report = answer("zip: data check", lambda: check_folder(path))
         if not isinstance(report, UserError):
-            assert report.found
-            for line in (*report.found, *report.problems):
+            assert report.facts
+            for line in (*report.facts, *report.problems):
                 check_sentence(one_line(line))
         assert [p.name for p in place.iterdir()] == ["eyes.zip"]  # nothing is unpacked to disk
 

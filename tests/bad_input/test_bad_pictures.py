@@ -225,8 +225,8 @@ def test_a_folder_of_any_files(files: dict[str, bytes]) -> None:
             check_case(case)
         report = answer("data check", lambda: check_folder(place))
         if not isinstance(report, UserError):
-            assert report.found
-            for line in (*report.found, *report.problems):
+            assert report.facts
+            for line in (*report.facts, *report.problems):
                 check_sentence(one_line(line))
 
 

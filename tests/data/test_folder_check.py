@@ -22,11 +22,11 @@ def test_a_good_folder_has_figures_and_no_problems(make: Any, tmp_path: Path) ->
     assert report.problems == []
     eyes = [make.eye(n) for n in range(3)]
     fractions = [(e.vessels & e.fov).sum() / e.fov.sum() for e in eyes]
-    assert "layout: images with masks" in report.found
-    assert "images: 3" in report.found and "labels: 3" in report.found
-    assert "field-of-view masks: 3" in report.found and "second observers: none" in report.found
-    assert "sizes: 3 of 72 × 60 px" in report.found
-    assert _has(report.found, f"vessels: {np.mean(fractions):.1%}", f"{min(fractions):.1%}", f"{max(fractions):.1%}")
+    assert "layout: images with masks" in report.facts
+    assert "images: 3" in report.facts and "labels: 3" in report.facts
+    assert "field-of-view masks: 3" in report.facts and "second observers: none" in report.facts
+    assert "sizes: 3 of 72 × 60 px" in report.facts
+    assert _has(report.facts, f"vessels: {np.mean(fractions):.1%}", f"{min(fractions):.1%}", f"{max(fractions):.1%}")
 
 
 def test_the_thin_share_is_that_of_the_pixels(make: Any, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_the_thin_share_is_that_of_the_pixels(make: Any, tmp_path: Path) -> None
     make.save(tmp_path / "masks" / "a.png", vessels)
     make.save(tmp_path / "fov" / "a.png", fov)
     share = fov[300].sum() / (fov[300].sum() + fov[200:209].sum())
-    line = next(line for line in check_folder(tmp_path).found if line.startswith("thin vessels: "))
+    line = next(line for line in check_folder(tmp_path).facts if line.startswith("thin vessels: "))
     told = float(line.removeprefix("thin vessels: ").removesuffix("% of vessel pixels"))
     assert told == pytest.approx(100 * share, abs=0.3)  # the corners of the thick one count as thin
 
@@ -49,16 +49,16 @@ def test_drive_and_chase(make: Any, tmp_path: Path, zipped: bool) -> None:
     if zipped:
         drive, chase = make.pack(drive, tmp_path / "d.zip"), make.pack(chase, tmp_path / "c.zip")
     report = check_folder(drive)
-    assert report.problems == [] and "layout: DRIVE" in report.found
-    assert {"images: 4", "labels: 4", "field-of-view masks: 4", "second observers: 2"} <= set(report.found)
+    assert report.problems == [] and "layout: DRIVE" in report.facts
+    assert {"images: 4", "labels: 4", "field-of-view masks: 4", "second observers: 2"} <= set(report.facts)
     report = check_folder(chase)
-    assert report.problems == [] and "layout: CHASE_DB1" in report.found
-    assert {"images: 4", "second observers: 4"} <= set(report.found) and _has(report.found, "none, estimated")
+    assert report.problems == [] and "layout: CHASE_DB1" in report.facts
+    assert {"images: 4", "second observers: 4"} <= set(report.facts) and _has(report.facts, "none, estimated")
 
 
 def test_drive_without_test_labels_is_no_problem(make: Any, tmp_path: Path) -> None:
     report = check_folder(make.drive(tmp_path, training=(21, 22), test=(1, 2, 3), labels=False))
-    assert report.problems == [] and _has(report.found, "3 images without labels") and "images: 2" in report.found
+    assert report.problems == [] and _has(report.facts, "3 images without labels") and "images: 2" in report.facts
 
 
 def test_all_problems_are_told_together(make: Any, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_all_problems_are_told_together(make: Any, tmp_path: Path) -> None:
         ("masks/cutmask.png", "cannot be read"),
         ("masks/empty.png", "empty"),
         ("masks/inverted.png", "inverted"),
-        ("images/twin.png", "same picture as images/good.png"),
+        ("images/twin.png", "same image as images/good.png"),
         ("images/nofov.png", "no field-of-view mask"),
         ("fov/dark.png", "empty"),
         ("rest.zip", "not a readable zip"),
@@ -98,7 +98,7 @@ def test_all_problems_are_told_together(make: Any, tmp_path: Path) -> None:
 def test_a_label_copied_from_another_image_is_noticed(make: Any, tmp_path: Path) -> None:
     make.folder(tmp_path, ["a", "b"])
     make.save(tmp_path / "masks" / "b.png", make.eye(0).vessels)
-    assert check_folder(tmp_path).problems == ["masks/b.png is the same picture as masks/a.png."]
+    assert check_folder(tmp_path).problems == ["masks/b.png is the same image as masks/a.png."]
 
 
 def test_vessels_that_all_lie_outside_are_told(make: Any, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_folders_that_hold_nothing_of_use(make: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no folder"):
         check_folder(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
-    assert _has(check_folder(tmp_path / "empty").problems, "no pictures")
+    assert _has(check_folder(tmp_path / "empty").problems, "no images")
     make.save(tmp_path / "alone" / "a.png", make.eye(0).image)
     assert check_folder(tmp_path / "alone").problems == ["The image a.png has no label."]
 
@@ -123,4 +123,4 @@ def test_real_pictures_are_good(real_chase: Path, tmp_path: Path) -> None:
         (tmp_path / path.name).symlink_to(path)
     report = check_folder(tmp_path)
     assert report.problems == []
-    assert {"images: 2", "labels: 2", "second observers: 2", "sizes: 2 of 999 × 960 px"} <= set(report.found)
+    assert {"images: 2", "labels: 2", "second observers: 2", "sizes: 2 of 999 × 960 px"} <= set(report.facts)

@@ -1,29 +1,29 @@
-"""From what a user names to cases."""
+"""Loading of cases from the name of a data set or the path of a folder or zip archive."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from xaibench import registry
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.folder import folder_cases
-from xaibench.data.datasets.layout import LAYOUTS, recognise
+from xaibench.data.datasets.local_copy import recognise
 from xaibench.data.io.source import open_source
 from xaibench.disk import is_there
 from xaibench.errors import UserError
 
 
 def load_cases(data: str | os.PathLike[str], *, split: str = "test", count: int | None = None) -> Cases:
-    """The cases of a dataset by name, or of a folder or zip archive; each is read when it is asked for.
+    """The cases of a dataset by name, or of a folder or zip archive; each is read on access.
 
     Args:
-        data: ``"phantom"``, ``"drive[root=…]"`` and so on, or a path to DRIVE, CHASE_DB1, STARE, HRF or a folder of
-            images and masks. A bare word that names a dataset is the dataset, also where a folder has the same name.
+        data: ``"phantom"``, ``"drive[root=…]"`` and so on, or a path to a copy of DRIVE, CHASE_DB1, STARE, HRF or a
+            plugged-in data set, or to a folder of images and masks. A word that names a dataset means the dataset, even
+            if a folder has the same name.
         split: which part; a plain folder has none and gives all its images.
-        count: at most so many cases, the first ones.
+        count: the largest number of cases, from the first on.
 
     Raises:
         UserError: if there is no such dataset, folder or split, something in it is missing, or ``count`` is below 1.
@@ -36,10 +36,10 @@ def load_cases(data: str | os.PathLike[str], *, split: str = "test", count: int 
 
 def _from_path(path: Path, split: str) -> Cases:
     source = open_source(path)
-    layout = recognise(source)
-    if layout == "folder":
+    dataset = recognise(source)
+    if dataset is None:
         return folder_cases(source, split)
-    return LAYOUTS[layout].load(split=split, root=str(path))
+    return _checked(dataset.name, dataset(split=split, root=str(path)))
 
 
 def _from_name(text: str, split: str) -> Cases:
@@ -50,14 +50,17 @@ def _from_name(text: str, split: str) -> Cases:
             raise
         near = error.hint if error.hint.startswith("Did you mean") else "`xaibench list datasets` shows the datasets."
         raise UserError(f"{text!r} is neither a dataset nor a folder or zip archive.", near) from error
-    cases: Any = spec(split=split)
+    return _checked(spec.plugin.name, spec(split=split))
+
+
+def _checked(dataset: str, cases: object) -> Cases:
     if not isinstance(cases, Cases):
-        raise UserError(f"The dataset {spec.plugin.name!r} returned a {type(cases).__name__}, not Cases.", "Mend it.")
+        raise UserError(f"The dataset {dataset!r} returned a {type(cases).__name__}, not Cases.", "Mend it.")
     return cases
 
 
 def _is_path(data: str | os.PathLike[str]) -> bool:
-    """Whether a path is meant: it looks like one, or there is one and no dataset of that name."""
+    """Whether the user means a path: it looks like one, or it exists and no dataset has that name."""
     if not isinstance(data, str):
         return True
     name = data.partition("[")[0].strip()

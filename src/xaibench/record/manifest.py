@@ -55,6 +55,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
         dataset: such as ``"drive"``.
         split: such as ``"test"``.
         note: one sentence on the data.
+        terms: what may be done with the images, as the data set declares.
         cases: ids of all images that the run's commands asked for.
         methods: all explainers that they asked for.
         metrics: all metrics that they asked for.
@@ -76,6 +77,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     dataset: str | None = None
     split: str | None = None
     note: str | None = None
+    terms: str | None = None
     cases: list[str] = []
     methods: list[str] = []
     metrics: list[str] = []

@@ -7,7 +7,7 @@ key and the documentation read from the signature.
 
 from xaibench.registry.declare import dataset, explainer, metric, model
 from xaibench.registry.entry_points import KINDS, names, registered
-from xaibench.registry.lookup import available, get
+from xaibench.registry.lookup import available, dataset_traits, get
 from xaibench.registry.parsing import parse
 from xaibench.registry.plugin import Plugin, Spec
 from xaibench.registry.traits import DatasetTraits, ExplainerTraits, MetricTraits, ModelTraits
@@ -22,6 +22,7 @@ __all__ = [
     "Spec",
     "available",
     "dataset",
+    "dataset_traits",
     "explainer",
     "get",
     "metric",

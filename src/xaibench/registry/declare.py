@@ -124,9 +124,69 @@ def metric(
     return _decorator("metric", name, family, traits)
 
 
-def dataset(name: str, *, family: str = "fundus") -> Callable[[Callable[..., Any]], Plugin[DatasetTraits]]:
-    """Declare ``(*, split, **parameters) -> Cases`` a dataset."""
-    return _decorator("dataset", name, family, DatasetTraits())
+def dataset(
+    name: str,
+    *,
+    family: str = "fundus",
+    title: str = "",
+    paper: str = "",
+    licence: str = "",
+    terms: str = DatasetTraits.terms,
+    source: str = "",
+    variable: str = "",
+    files: Mapping[str, str] | None = None,
+    example: str = "",
+    unlabelled: bool = False,
+    images: int = 0,
+    splits: tuple[str, ...] = (),
+    scale: float | None = None,
+    default_model: str = DatasetTraits.default_model,
+) -> Callable[[Callable[..., Any]], Plugin[DatasetTraits]]:
+    """Declare ``(*, split, **parameters) -> Cases`` a data set.
+
+    With ``files`` the data set is recognised by the names of its files, wherever a user has it; its function then also
+    takes ``root``, the path of the copy, and :func:`xaibench.data.datasets.local_copy.open_copy` does most of its work.
+
+    Args:
+        name: what users type, lower case with hyphens.
+        family: the kind of images.
+        title: its name in sentences, and that of its folder below ``data/``; the name if empty.
+        paper: the source: a key of the bibliography, or first author and year.
+        licence: its short name, such as ``"CC BY 4.0"``; empty if the data set has none.
+        terms: one or two sentences: what may be done with images, labels, figures and weights. Reports and the cards of
+            trained weights show them.
+        source: where to get it.
+        variable: the environment variable with the path of the user's copy; ``XAIBENCH_NAME`` if empty.
+        files: regular expressions of file names by role: ``"image"``, ``"vessels"``, ``"fov"``, ``"observer2"``. Each
+            matches the end of a path with forward slashes, ignoring case, with a group ``id`` for the case and perhaps
+            a group ``part`` for a part of the data set.
+        example: the name of one file, which error messages show.
+        unlabelled: whether it holds images without labels, which are left out.
+        images: how many images with labels a complete copy has.
+        splits: the parts that ``split`` names.
+        scale: size of a DRIVE pixel (24 µm) in this data set's pixels; None to measure it on each field of view.
+        default_model: the network to explain on this data.
+
+    Raises:
+        ValueError: for a file pattern without a group ``id`` or of an unknown role, or a scale that is not positive.
+    """
+    with _naming("dataset", name):
+        traits = DatasetTraits(
+            title=title or name,
+            paper=paper,
+            licence=licence,
+            terms=terms,
+            source=source,
+            variable=variable or f"XAIBENCH_{name.upper().replace('-', '_')}",
+            files=files or {},
+            example=example,
+            unlabelled=unlabelled,
+            images=images,
+            splits=splits,
+            scale=scale,
+            default_model=default_model,
+        )
+    return _decorator("dataset", name, family, traits)
 
 
 def model(name: str, *, family: str = "unet") -> Callable[[Callable[..., Any]], Plugin[ModelTraits]]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Literal, overload
 
 from xaibench.errors import UserError, did_you_mean, first_line
 from xaibench.registry.entry_points import distribution_of, loaded, names, points_of
 from xaibench.registry.plugin import Plugin
-from xaibench.registry.traits import ExplainerTraits, MetricTraits
+from xaibench.registry.traits import DatasetTraits, ExplainerTraits, MetricTraits
 
 
 @overload
 def get(kind: Literal["explainer"], name: str) -> Plugin[ExplainerTraits]: ...
 @overload
 def get(kind: Literal["metric"], name: str) -> Plugin[MetricTraits]: ...
+@overload
+def get(kind: Literal["dataset"], name: str) -> Plugin[DatasetTraits]: ...
 @overload
 def get(kind: str, name: str) -> Plugin[Any]: ...
 def get(kind: str, name: str) -> Plugin[Any]:
@@ -49,6 +52,8 @@ def available(kind: Literal["explainer"]) -> tuple[list[Plugin[ExplainerTraits]]
 @overload
 def available(kind: Literal["metric"]) -> tuple[list[Plugin[MetricTraits]], dict[str, str]]: ...
 @overload
+def available(kind: Literal["dataset"]) -> tuple[list[Plugin[DatasetTraits]], dict[str, str]]: ...
+@overload
 def available(kind: str) -> tuple[list[Plugin[Any]], dict[str, str]]: ...
 def available(kind: str) -> tuple[list[Plugin[Any]], dict[str, str]]:
     """All plugins of a kind that load, and the reason for each that does not."""
@@ -59,3 +64,10 @@ def available(kind: str) -> tuple[list[Plugin[Any]], dict[str, str]]:
         except UserError as error:
             bad[name] = str(error)
     return good, bad
+
+
+def dataset_traits(name: str) -> DatasetTraits:
+    """The declaration of a data set; the defaults for a user's own folder, or if no data set of that name loads."""
+    with contextlib.suppress(UserError):
+        return get("dataset", name.partition("[")[0]).traits
+    return DatasetTraits()

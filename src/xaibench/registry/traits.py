@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from xaibench.vocabulary import DIRECTIONS, INVARIANCES, MASKS, MEASURED, SUITES, SUMS, TARGETS
+from xaibench.vocabulary import DIRECTIONS, FILE_ROLES, INVARIANCES, MASKS, MEASURED, SUITES, SUMS, TARGETS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,33 @@ class MetricTraits:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetTraits:
-    """What a data set declares."""
+    """What a data set declares; see :func:`~xaibench.registry.declare.dataset` for each field.
+
+    Raises:
+        ValueError: for a file pattern without a group ``id`` or of an unknown role, or a scale that is not positive.
+    """
+
+    title: str = ""
+    paper: str = ""
+    licence: str = ""
+    terms: str = "The terms of their source say whether the images and labels may be shown or passed on."
+    source: str = ""
+    variable: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    example: str = ""
+    unlabelled: bool = False
+    images: int = 0
+    splits: tuple[str, ...] = ()
+    scale: float | None = None
+    default_model: str = "unet-drive"
+
+    def __post_init__(self) -> None:
+        for role, pattern in self.files.items():
+            _one_of("files", role, FILE_ROLES)
+            if "id" not in re.compile(pattern).groupindex:
+                raise ValueError(f"files: the pattern of {role} has no group (?P<id>…)")
+        if self.scale is not None and not self.scale > 0:
+            raise ValueError(f"scale={self.scale} is not positive")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from xaibench.models.precision import digest_in, in_precision
 from xaibench.models.weights_file import weights_digest
 from xaibench.record.score_table import SCORE_COLUMNS, tidy
 from xaibench.record.store import Store
-from xaibench.registry import Plugin
+from xaibench.registry import Plugin, dataset_traits
 from xaibench.running.dask.config import Cluster, cluster_of
 from xaibench.running.devices import chosen_device
 from xaibench.running.execute import Report
@@ -189,8 +189,8 @@ def run(
 
 
 def default_model(dataset: str) -> str:
-    """The bundled network that was trained on this kind of data."""
-    return {"phantom": "unet-phantom", "chase": "unet-chase"}.get(dataset.partition("[")[0], "unet-drive")
+    """The network that a dataset declares for its images; ``unet-drive`` for a user's own images."""
+    return dataset_traits(dataset).default_model
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:

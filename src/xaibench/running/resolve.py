@@ -17,7 +17,7 @@ from xaibench.data.cases import Cases
 from xaibench.errors import UserError
 from xaibench.record.manifest import ColumnInfo, Manifest
 from xaibench.record.store import Store
-from xaibench.registry import MetricTraits, Spec
+from xaibench.registry import MetricTraits, Spec, dataset_traits
 from xaibench.running.artefacts.previews import keeping_pictures
 from xaibench.running.artefacts.segment_tables import write_tables
 from xaibench.running.dask.config import Cluster
@@ -92,6 +92,7 @@ class Prepared:
             dataset=self.setting.dataset,
             split=self.setting.split,
             note=self.cases.note,
+            terms=dataset_traits(self.setting.dataset).terms,
             # A folder can hold what several commands asked for: the leaderboard is about all of it.
             cases=sorted({*known.cases, *self.cases.ids}),
             methods=list(dict.fromkeys([*known.methods, *map(str, self.methods)])),

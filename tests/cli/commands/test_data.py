@@ -9,7 +9,7 @@ from PIL import Image
 from cli.said import Run
 from xaibench.cli.commands import data
 from xaibench.data.case_loader import load_cases
-from xaibench.data.phantom import draw as phantom
+from xaibench.data.datasets import phantom
 from xaibench.data.phantom.draw import draw_phantom
 
 DRAW = ("data", "phantom", "--count", "2", "--size", "128", "--seed", "5", "--out", "drawn")

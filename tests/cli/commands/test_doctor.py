@@ -66,8 +66,8 @@ def test_a_variable_that_points_to_nothing(
     monkeypatch.setenv("XAIBENCH_CHASE", str(tmp_path / "weights"))
     code, _, problems = look(xaibench)
     assert code == 1 and problems == [
-        f"DRIVE: XAIBENCH_DRIVE is {tmp_path / 'gone'}, which does not exist",
         f"CHASE_DB1: XAIBENCH_CHASE is {tmp_path / 'weights'}, which holds no labelled images",
+        f"DRIVE: XAIBENCH_DRIVE is {tmp_path / 'gone'}, which does not exist",
     ]
 
 

@@ -127,7 +127,7 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 def test_folder_with_something_else(make: Any, tmp_path: Path) -> None:
     make.folder(tmp_path, ["a"])
-    with pytest.raises(UserError, match="neither training/images nor test/images"):
+    with pytest.raises(UserError, match=r"DRIVE is not in .* no training/images/21_training"):
         drive(root=str(tmp_path))
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from xaibench.data.case_loader import load_cases
-from xaibench.data.datasets.folder import read_folder
+from xaibench.data.datasets.folder import list_folder
 from xaibench.data.io.source import Source
 from xaibench.errors import UserError
 from xaibench.registry import entry_points as points_room
@@ -69,9 +69,9 @@ def test_images_and_labels_side_by_side(make: Any, tmp_path: Path, suffix: str) 
 
 def _matched(images: list[str], labels: list[str]) -> dict[str, str | None]:
     names = [f"images/{i}.png" for i in images] + [f"masks/{label}.gif" for label in labels]
-    folder = read_folder(Source(Path("/nowhere"), {name: (Path(name), ()) for name in names}))
+    folder = list_folder(Source(Path("/nowhere"), {name: (Path(name), ()) for name in names}))
     assert not folder.problems
-    return {i.id: i.vessels and i.vessels[6:-4] for i in folder.items}
+    return {i.id: i.vessels and i.vessels[6:-4] for i in folder.cases}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_unusable_places(make: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("hello")
     (tmp_path / "text.zip").write_text("hello")
-    with pytest.raises(UserError, match=r"no pictures in .*empty"):
+    with pytest.raises(UserError, match=r"no images in .*empty"):
         load_cases(tmp_path / "empty")
     with pytest.raises(UserError, match=r"text\.txt is neither"):
         load_cases(tmp_path / "text.txt")

@@ -96,4 +96,4 @@ def test_what_cannot_be_used(name: str, make: Any, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(("name", "title"), [("stare", "STARE"), ("hrf", "HRF")])
 def test_the_check_names_the_layout(name: str, title: str, make: Any, tmp_path: Path) -> None:
     report = check_folder(getattr(make, name)(tmp_path, [1, 2]))
-    assert f"layout: {title}" in report.found and report.problems == []
+    assert f"layout: {title}" in report.facts and report.problems == []

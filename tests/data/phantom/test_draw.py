@@ -17,7 +17,8 @@ from skimage.morphology import skeletonize
 from xaibench.data.anatomy.caliber import caliber_map, fov_scale
 from xaibench.data.anatomy.contrast import weber_contrast
 from xaibench.data.case import Case
-from xaibench.data.phantom.draw import SPLITS, draw_phantom, phantom, save_phantom
+from xaibench.data.datasets.phantom import SEEDS, phantom
+from xaibench.data.phantom.draw import draw_phantom, save_phantom
 from xaibench.data.phantom.raster import rasterise
 from xaibench.data.phantom.tree import AVASCULAR_RADIUS, Anatomy, grow_trees, place_landmarks
 from xaibench.data.phantom.vessel import ARTERY, MURRAY_EXPONENT, VEIN, Forest, Vessel
@@ -250,9 +251,9 @@ def test_a_small_phantom_keeps_the_scale_of_a_full_one(side: int) -> None:
 
 
 def test_splits_share_no_seed() -> None:
-    seeds = [set(split) for split in SPLITS.values()]
+    seeds = [set(split) for split in SEEDS.values()]
     assert len(set().union(*seeds)) == sum(len(s) for s in seeds) == 240
-    assert {name: len(phantom.function(split=name)) for name in SPLITS} == {"test": 20, "validation": 20, "train": 200}
+    assert {name: len(phantom.function(split=name)) for name in SEEDS} == {"test": 20, "validation": 20, "train": 200}
 
 
 def test_the_dataset_loads_by_id() -> None:
@@ -265,7 +266,7 @@ def test_the_dataset_loads_by_id() -> None:
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda: phantom.function(split="valid"), ["'valid'", "test", "train", "validation"]),
+        (lambda: phantom.function(split="valid"), ["'valid'", "Did you mean validation?"]),
         (lambda: phantom.function(size=64), ["64", "128"]),
         (lambda: phantom.function(size=-5), ["-5", "128"]),
         (lambda: draw_phantom(0, (584, 100)), ["100", "128"]),

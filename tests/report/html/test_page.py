@@ -178,7 +178,7 @@ def test_what_may_be_shown_to_others_is_said(tmp_path: Path) -> None:
     from dataclasses import replace
 
     (result,) = read_results([write_made_up_run(tmp_path / "run", images=1, targets=("vessels",))])
-    for dataset, words in (("drive", "forbid redistribution"), ("chase", "CC BY"), ("mine", "the images' source")):
+    for dataset, words in (("drive", "forbid redistribution"), ("chase", "CC BY"), ("mine", "terms of their source")):
         changed = replace(result, board=replace(result.board, dataset=dataset))
         assert any(words in term for term in provenance(Manifest(), [changed], tmp_path, "")["terms"])
 

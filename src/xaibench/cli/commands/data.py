@@ -27,7 +27,7 @@ def execute_check(args: argparse.Namespace, console: Console) -> int:
     from xaibench.data.folder_check import check_folder
 
     report = check_folder(args.folder)
-    for line in report.found:
+    for line in report.facts:
         console.out(one_line(line))
     for line in report.problems:
         console.out(one_line(f"problem: {line}"))
@@ -55,7 +55,8 @@ def configure_phantom(parser: Parser) -> None:
 
 def execute_phantom(args: argparse.Namespace, console: Console) -> int:
     """Draw and save; returns the exit code."""
-    from xaibench.data.phantom.draw import FULL_SIZE, draw_phantom, phantom_id, save_phantom
+    from xaibench.data.datasets.phantom import FULL_SIZE, phantom_id
+    from xaibench.data.phantom.draw import draw_phantom, save_phantom
 
     out = named(args.out)
     seeds = range(args.seed, args.seed + args.count)

@@ -88,19 +88,19 @@ def _devices() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from xaibench.data.datasets.layout import LAYOUTS
-    from xaibench.data.datasets.location import data_place
+    from xaibench.data.datasets.case_files import match_files
+    from xaibench.data.datasets.local_copy import copy_place
     from xaibench.data.io.source import open_source
 
-    for layout in LAYOUTS.values():
-        title, variable = layout.title, layout.variable
+    for declared in (plugin.traits for plugin in registry.available("dataset")[0] if plugin.traits.files):
+        title, variable = declared.title, declared.variable
         try:
-            place = data_place(variable, title)
+            place = copy_place(declared)
         except UserError as error:  # an invalid path
             yield Finding("data", f"{title}: {variable}: {error.message}", ok=False)
             continue
         try:
-            labelled = sum(bool(i.image and i.vessels) for i in layout.items(open_source(place)))
+            labelled = sum(case.labelled for case in match_files(declared, open_source(place).files))
         except UserError:
             labelled = 0
         if labelled:

@@ -16,19 +16,13 @@ from xaibench.cli.output_path import writable
 from xaibench.cli.parser import Parser, number
 from xaibench.disk import named
 from xaibench.errors import UserError, plural
+from xaibench.registry import dataset_traits
 
 if TYPE_CHECKING:
     from xaibench.data.cases import Cases
     from xaibench.models.train import Recipe
 
 SUMMARY = "Train a network on your data."
-TERMS = {
-    "drive": "weights only; DRIVE's terms forbid redistribution of images and labels",
-    "chase": "CHASE_DB1 is under CC BY 4.0: name Fraz 2012",
-    "stare": "STARE comes without a licence: name Hoover 2000",
-    "hrf": "HRF is under CC BY 4.0: name Budai 2013",
-    "phantom": "none: the images are synthetic",
-}
 _AT_LEAST_ONE = ("steps", "batch", "crop", "validate_every")
 
 
@@ -99,7 +93,7 @@ def _card(facts: dict[str, Any], cases: Cases) -> dict[str, Any]:
         "split": cases.split,
         "images": list(cases.ids),
         "note": cases.note,
-        "terms": TERMS.get(cases.dataset, "those of the images and labels it was trained on"),
+        "terms": dataset_traits(cases.dataset).terms,
         "xaibench": version("xaibench"),
         "date": datetime.now(UTC).date().isoformat(),
     }

@@ -1,23 +1,29 @@
-"""Which files make up a case, whatever the layout they lie in."""
+"""The files of one case, and the cases that a data set's file patterns find."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from xaibench.data.case import Case, make_case
 from xaibench.data.cases import Cases
 from xaibench.data.io.source import Source, read_image, read_mask
 from xaibench.errors import UserError, one_line
+from xaibench.registry import DatasetTraits
+
+if TYPE_CHECKING:
+    from xaibench.data.case import Case
 
 
 @dataclass(frozen=True)
-class Item:
-    """The names of one case's files within a source; None for what is not there.
+class CaseFiles:
+    """The names of one case's files within a source; None for a file that is missing.
 
     Attributes:
-        id: the case's name, which unlike a file's is always printable.
+        id: the case's name; unlike a file's name it is always printable.
+        part: the part of the data set that the case is in, in lower case; "" if it has no parts.
     """
 
     id: str
@@ -25,54 +31,96 @@ class Item:
     vessels: str | None = None
     fov: str | None = None
     observer2: str | None = None
+    part: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", one_line(self.id))
 
     @property
+    def labelled(self) -> bool:
+        """Whether there are both an image and its label."""
+        return not self.gap
+
+    @property
     def gap(self) -> str:
-        """What keeps the files from being a case: a missing image or label, in one sentence; "" if nothing."""
+        """The missing image or label in one sentence; "" if nothing is missing."""
         if self.image is None:
             return f"The mask {self.vessels or self.fov or self.observer2} has no image."
         return f"The image {self.image} has no label." if self.vessels is None else ""
 
 
-def read_case(source: Source, item: Item) -> Case:
-    """Read a case; the field of view is estimated where there is no mask of it.
+def match_files(declared: DatasetTraits, names: Iterable[str]) -> list[CaseFiles]:
+    """The cases of a data set among file names, by part and id.
+
+    Args:
+        declared: whose patterns are matched. Of several files with one role in a case the first counts.
+        names: relative names with forward slashes.
+
+    Example:
+        >>> declared = DatasetTraits(files={"image": r"(?P<id>\\d+)\\.png", "vessels": r"(?P<id>\\d+)_label\\.png"})
+        >>> [(files.id, files.gap) for files in match_files(declared, ["eyes/2.png", "eyes/1_label.png", "eyes/1.png"])]
+        [('1', ''), ('2', 'The image eyes/2.png has no label.')]
+    """
+    patterns = {role: re.compile(f"(?:.*/)?{files}", re.IGNORECASE) for role, files in declared.files.items()}
+    cases: dict[tuple[str, str], dict[str, str]] = {}
+    for name in names:
+        for role, pattern in patterns.items():
+            if match := pattern.fullmatch(name):
+                groups = {"part": "", **match.groupdict()}
+                key = groups["part"].lower(), groups["id"].lower()
+                case = cases.setdefault(key, {"id": groups["id"], "part": key[0]})
+                if role == "image" and role not in case:
+                    case["id"] = groups["id"]  # spelled as in the image's name
+                case.setdefault(role, name)
+    return [CaseFiles(**files) for _, files in sorted(cases.items()) if "vessels" in files or not declared.unlabelled]
+
+
+def load_case(source: Source, files: CaseFiles, scale: float | None = None) -> Case:
+    """Read a case; the field of view is estimated where it has no mask.
+
+    Args:
+        source: holds the files.
+        files: complete, see :attr:`CaseFiles.gap`.
+        scale: see :func:`~xaibench.data.case.make_case`.
 
     Raises:
         UserError: if the image or its label is missing, a file is unreadable, or the sizes differ.
     """
-    if item.image is None or item.vessels is None:
-        raise incomplete(source, item)
+    from xaibench.data.case import make_case  # imports PyTorch, which a listing of cases does not need
+
+    if files.image is None or files.vessels is None:
+        raise incomplete(source, files)
     return make_case(
-        item.id,
-        read_image(source, item.image),
-        read_mask(source, item.vessels),
-        None if item.fov is None else read_mask(source, item.fov),
-        observer2=None if item.observer2 is None else read_mask(source, item.observer2),
+        files.id,
+        read_image(source, files.image),
+        read_mask(source, files.vessels),
+        None if files.fov is None else read_mask(source, files.fov),
+        observer2=None if files.observer2 is None else read_mask(source, files.observer2),
+        scale=scale,
     )
 
 
-def item_cases(dataset: str, split: str, source: Source, items: Sequence[Item], note: str = "") -> Cases:
-    """The cases of these items, in their order.
+def cases_of(
+    dataset: str, split: str, source: Source, files: Sequence[CaseFiles], note: str = "", scale: float | None = None
+) -> Cases:
+    """The cases with these files, in their order.
 
     Raises:
         UserError: if an image or its label is missing.
     """
-    for item in items:
-        if item.gap:
-            raise incomplete(source, item)  # now, not after an hour of computing
-    by_id = {item.id: item for item in items}
-    return Cases(dataset, split, tuple(by_id), partial(_read_by_id, source, by_id), note)
+    for case in files:
+        if case.gap:
+            raise incomplete(source, case)  # now, not after an hour of computing
+    by_id = {case.id: case for case in files}
+    return Cases(dataset, split, tuple(by_id), partial(_load, source, by_id, scale), note)
 
 
-def incomplete(source: Source, item: Item) -> UserError:
-    """The error of an item that has a gap."""
+def incomplete(source: Source, files: CaseFiles) -> UserError:
+    """The error for a case with a missing file."""
     return UserError(
-        f"{item.gap[:-1]} in {source.root}.", f"`xaibench data check {source.root}` lists all that is missing."
+        f"{files.gap[:-1]} in {source.root}.", f"`xaibench data check {source.root}` lists all that is missing."
     )
 
 
-def _read_by_id(source: Source, items: dict[str, Item], id: str) -> Case:
-    return read_case(source, items[id])
+def _load(source: Source, files: dict[str, CaseFiles], scale: float | None, id: str) -> Case:
+    return load_case(source, files[id], scale)

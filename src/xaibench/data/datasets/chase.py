@@ -1,33 +1,35 @@
-"""CHASE_DB1: fundus photographs of both eyes of English schoolchildren, two observers each."""
+"""CHASE_DB1: 28 fundus photographs of both eyes of English schoolchildren, two observers each."""
 
 from __future__ import annotations
 
-import re
-
 from xaibench.data.cases import Cases
-from xaibench.data.datasets.case_files import Item, item_cases
-from xaibench.data.datasets.location import named_source, split_name
-from xaibench.data.io.source import Source
-from xaibench.errors import UserError
+from xaibench.data.datasets.local_copy import open_copy
 from xaibench.registry import dataset
 
-SPLITS = ("test", "training", "all")
-FULL = 28  # images, of children 01 to 14
-HINT = (
-    "Get CHASE_DB1 (CC BY 4.0) from Kingston University's research data and put it, unpacked or as a zip file, into "
-    "data/CHASE_DB1, or set XAIBENCH_CHASE to where it is."
+
+@dataset(
+    "chase",
+    title="CHASE_DB1",
+    paper="fraz2012",
+    licence="CC BY 4.0",
+    terms="CHASE_DB1 is under CC BY 4.0: name Fraz 2012 where its images are shown.",
+    source="Kingston University's research data",
+    files={
+        "image": r"Image_(?P<id>\d\d[LR])\.\w+",
+        "vessels": r"Image_(?P<id>\d\d[LR])_1stHO\.\w+",
+        "observer2": r"Image_(?P<id>\d\d[LR])_2ndHO\.\w+",
+    },
+    example="Image_01L.jpg",
+    images=28,
+    splits=("test", "training", "all"),
+    default_model="unet-chase",
 )
-_ROLES = {None: "image", "1stho": "vessels", "2ndho": "observer2"}
-_FILE = re.compile(r"(?:.*/)?Image_(\d\d[LR])(?:_(1stHO|2ndHO))?\.\w+", re.IGNORECASE)
-
-
-@dataset("chase")
 def chase(*, split: str = "test", root: str = "") -> Cases:
-    """CHASE_DB1, 999 × 960 px at its native size, two observers, field of view estimated [fraz2012; owen2009].
+    """CHASE_DB1, 999 × 960 px at its native size, two observers, field of view estimated [fraz2012].
 
     Of all 28 images, ``training`` is the customary first 20 (children 01 to 10) and ``test`` the last 8 (11 to 14). In
     a smaller copy ``test`` is children 06 to 10 and ``training`` the others; the note of the cases says so. Both eyes
-    of a child always fall into the same split. ``all`` is everything.
+    of a child are always in the same split. ``all`` is everything.
 
     Args:
         split: ``"test"``, ``"training"`` (or ``"train"``) or ``"all"``.
@@ -36,31 +38,11 @@ def chase(*, split: str = "test", root: str = "") -> Cases:
     Raises:
         UserError: if CHASE_DB1 is not there, an image has no label, or there is no such split.
     """
-    split = split_name("chase", split, SPLITS)
-    source = named_source("XAIBENCH_CHASE", "CHASE_DB1", root, HINT)
-    place = source.root
-    items = chase_items(source)
-    if not items:
-        raise UserError(" ".join([f"CHASE_DB1 is not in {place}: no Image_01L.jpg and so on.", *source.broken]), HINT)
-    full = len(items) >= FULL
-    tested = range(11, 15) if full else range(6, 11)
-    chosen = [item for item in items if split == "all" or (int(item.id[:2]) in tested) == (split == "test")]
-    if not chosen:
-        raise UserError(f"The copy of CHASE_DB1 in {place} has no images for the split {split!r}.", "Use split 'all'.")
+    copy = open_copy(chase, split, root)
+    tested = range(6, 11) if copy.shortfall else range(11, 15)
     note = (
-        ""
-        if full or split == "all"
-        else f"This copy of CHASE_DB1 has {len(items)} of the {FULL} images: the test set is children 06–10, "
+        f"This copy of CHASE_DB1 has {len(copy.files)} of the 28 images: the test set is children 06–10, "
         "not the customary 11–14, so figures do not compare with published ones."
     )
-    return item_cases("chase", split, source, chosen, note)
-
-
-def chase_items(source: Source) -> list[Item]:
-    """What there is of CHASE_DB1 in a source, in the order of the ids."""
-    found: dict[str, dict[str, str]] = {}
-    for name in source.files:
-        if match := _FILE.fullmatch(name):
-            role = _ROLES[match[2].lower() if match[2] else None]
-            found.setdefault(match[1].upper(), {}).setdefault(role, name)
-    return [Item(id, **files) for id, files in sorted(found.items())]
+    chosen = copy.choose(lambda files: int(files.id[:2]) in tested)
+    return copy.cases(chosen, note if copy.shortfall and copy.split != "all" else "")

@@ -1,4 +1,4 @@
-"""A folder of fundus images with vessel masks, in whatever of the usual ways it is arranged."""
+"""A user's own folder of fundus images with vessel masks, in any of the usual arrangements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from xaibench.data.cases import Cases
-from xaibench.data.datasets.case_files import Item, item_cases
+from xaibench.data.datasets.case_files import CaseFiles, cases_of
 from xaibench.data.io.source import Source
 from xaibench.errors import UserError, one_line
 
@@ -22,10 +22,10 @@ HINT = (
 
 
 @dataclass(frozen=True)
-class Folder:
-    """What a folder holds, and what is wrong with the names in it."""
+class FolderListing:
+    """The cases of a folder, and what is wrong with the names of its files."""
 
-    items: list[Item]
+    cases: list[CaseFiles]
     problems: list[UserError]
 
 
@@ -36,25 +36,25 @@ def folder_cases(source: Source, split: str) -> Cases:
         source: ``images/`` with ``masks/`` (or ``labels``, ``1st_manual``, ``manual1``, ``manual``) and perhaps
             ``fov/`` (or ``mask``); or ``X.jpg`` beside ``X_mask.png`` (or ``X_1stHO``, ``X_vessels``) and perhaps
             ``X_fov.png``.
-        split: what the user asked for; every split is all there is, and the note says so.
+        split: the user's choice; every split has all images, and the note says so.
 
     Raises:
-        UserError: if there are no images, or an image and its label cannot be told for certain.
+        UserError: if there are no images, or the label of an image is missing or ambiguous.
     """
     if not source.files and source.broken:
         raise UserError(" ".join(source.broken), "Download it anew.")
-    folder = read_folder(source)
-    if folder.problems:
-        raise folder.problems[0]
-    for item in folder.items:
-        if item.gap:
-            raise UserError(f"{item.gap[:-1]} in {source.root}.", HINT)
+    listing = list_folder(source)
+    if listing.problems:
+        raise listing.problems[0]
+    for case in listing.cases:
+        if case.gap:
+            raise UserError(f"{case.gap[:-1]} in {source.root}.", HINT)
     name = one_line(source.root.name).removesuffix(".zip")
     note = f"{name} has no splits of its own, so each of them has all of its images."
-    return item_cases(name, split, source, folder.items, note)
+    return cases_of(name, split, source, listing.cases, note)
 
 
-def read_folder(source: Source) -> Folder:
+def list_folder(source: Source) -> FolderListing:
     """Match images, labels and field-of-view masks by name.
 
     A mask belongs to the image of the same stem; else to the image whose stem it begins with (``21_mask`` to ``21``);
@@ -62,13 +62,13 @@ def read_folder(source: Source) -> Folder:
     (``21_manual1`` to ``21_training``).
 
     Raises:
-        UserError: if there are no pictures, or several sets of them.
+        UserError: if there are no images, or several sets of them.
     """
     folders: dict[str, list[str]] = {}
     for name in source.files:
         folders.setdefault(str(PurePosixPath(name).parent), []).append(name)
     if not folders:
-        raise UserError(f"There are no pictures in {source.root}.", HINT)
+        raise UserError(f"There are no images in {source.root}.", HINT)
     by_lower = {path.lower(): path for path in folders}
 
     def beside(images: str, names: Sequence[str]) -> list[str]:
@@ -76,24 +76,19 @@ def read_folder(source: Source) -> Folder:
         return next((folders[by_lower[path]] for path in siblings if path in by_lower), [])
 
     roots = [path for path in folders if PurePosixPath(path).name.lower() == "images"]
-    paired = [path for path in roots if beside(path, LABELS)]
-    if len(paired) > 1:
-        raise _several(source, paired)
-    if paired:
-        images = folders[paired[0]]
+    if paired := [path for path in roots if beside(path, LABELS)]:
+        images = _only(source, paired)
         roles = {"vessels": LABELS, "fov": FOVS, "observer2": SECONDS}
-        return _match(source, images, {role: beside(paired[0], names) for role, names in roles.items()})
+        return _match(source, folders[images], {role: beside(images, names) for role, names in roles.items()})
     flat = [path for path, names in folders.items() if any(_role(name) == "vessels" for name in names)] or roots
     if not flat and len(folders) == 1:
         flat = list(folders)
     if not flat:
-        raise UserError(f"There are pictures in {source.root}, but no vessel masks where they should be.", HINT)
-    if len(flat) > 1:
-        raise _several(source, flat)
-    sorted_out: dict[str, list[str]] = {"image": [], "vessels": [], "fov": [], "observer2": []}
-    for name in folders[flat[0]]:
-        sorted_out[_role(name)].append(name)
-    return _match(source, sorted_out.pop("image"), sorted_out)
+        raise UserError(f"There are images in {source.root}, but no vessel masks where they should be.", HINT)
+    by_role: dict[str, list[str]] = {"image": [], "vessels": [], "fov": [], "observer2": []}
+    for name in folders[_only(source, flat)]:
+        by_role[_role(name)].append(name)
+    return _match(source, by_role.pop("image"), by_role)
 
 
 def _role(name: str) -> str:
@@ -101,11 +96,19 @@ def _role(name: str) -> str:
     return next((role for suffix, role in SUFFIXES.items() if stem.endswith(suffix)), "image")
 
 
-def _several(source: Source, paths: Sequence[str]) -> UserError:
-    return UserError(f"{source.root} holds several sets of images: {', '.join(sorted(paths))}.", "Give one of them.")
+def _only(source: Source, paths: Sequence[str]) -> str:
+    """The one folder with images.
+
+    Raises:
+        UserError: if there are several.
+    """
+    if len(paths) > 1:
+        sets = ", ".join(sorted(paths))
+        raise UserError(f"{source.root} holds several sets of images: {sets}.", "Give one of them.")
+    return paths[0]
 
 
-def _match(source: Source, images: Sequence[str], masks: dict[str, list[str]]) -> Folder:
+def _match(source: Source, images: Sequence[str], masks: dict[str, list[str]]) -> FolderListing:
     stems: dict[str, str] = {}
     problems: list[UserError] = []
     for name in images:
@@ -113,40 +116,34 @@ def _match(source: Source, images: Sequence[str], masks: dict[str, list[str]]) -
         if stem in stems:
             problems.append(UserError(f"{stems[stem]} and {name} in {source.root} have the same name.", "Rename one."))
         stems.setdefault(stem, name)
-    leading = Counter(_leading(stem) for stem in stems)
-    only = {_leading(stem): stem for stem in stems if leading[_leading(stem)] == 1}
-    found: dict[str, dict[str, str]] = {stem: {"image": name} for stem, name in stems.items()}
-    stray: list[Item] = []
-    for role, names in masks.items():
-        for name in names:
-            stem = PurePosixPath(name).stem
-            owner = _owner(stem, stems, only)
-            if owner is None and role == "vessels":
-                stray.append(Item(stem, vessels=name))
-            elif owner is None:
-                problems.append(
-                    UserError(f"The mask {name} in {source.root} has no image.", "Add it or remove the mask.")
-                )
-            elif role in found[owner]:
-                both = f"{found[owner][role]} and {name}"
-                problems.append(UserError(f"{both} in {source.root} both belong to {stems[owner]}.", "Remove one."))
-            else:
-                found[owner][role] = name
-    items = [Item(stem, **files) for stem, files in sorted(found.items())]
-    return Folder(items + stray, problems)
+    leading = Counter(map(_leading, stems))
+    unique = {_leading(stem): stem for stem in stems if leading[_leading(stem)] == 1}
+    cases: dict[str, dict[str, str]] = {stem: {"image": name} for stem, name in stems.items()}
+    stray: list[CaseFiles] = []
+    for role, name in ((role, name) for role, names in masks.items() for name in names):
+        stem = PurePosixPath(name).stem
+        owner = _owner(stem, stems, unique)
+        if owner is None and role == "vessels":
+            stray.append(CaseFiles(stem, vessels=name))
+        elif owner is None:
+            problems.append(UserError(f"The mask {name} in {source.root} has no image.", "Add it or remove the mask."))
+        elif role in cases[owner]:
+            both = f"{cases[owner][role]} and {name} in {source.root}"
+            problems.append(UserError(f"{both} both belong to {stems[owner]}.", "Remove one."))
+        else:
+            cases[owner][role] = name
+    return FolderListing([CaseFiles(stem, **files) for stem, files in sorted(cases.items())] + stray, problems)
 
 
-def _owner(stem: str, stems: dict[str, str], only: dict[str, str]) -> str | None:
-    """The image that a mask of this stem belongs to."""
+def _owner(stem: str, stems: dict[str, str], unique: dict[str, str]) -> str | None:
+    """The stem of the image that a mask belongs to; ``unique`` maps a leading part to the only image that has it."""
     if stem in stems:
         return stem
     begun = [s for s in stems if stem.startswith((f"{s}_", f"{s}-", f"{s}."))]
-    if begun:
-        return max(begun, key=len)
-    return only.get(_leading(stem))
+    return max(begun, key=len) if begun else unique.get(_leading(stem))
 
 
 def _leading(stem: str) -> str:
-    """The part up to the first underscore where it has a digit, else the whole stem."""
+    """The part up to the first underscore if it has a digit, else the whole stem."""
     first = stem.partition("_")[0]
     return first if any(c.isdigit() for c in first) else stem

@@ -1,28 +1,31 @@
-"""STARE: 20 fundus photographs of an American clinic, half of them with disease, two observers each."""
+"""STARE: 20 labelled fundus photographs of an American clinic, half of them with disease, two observers each."""
 
 from __future__ import annotations
 
-import re
-
 from xaibench.data.cases import Cases
-from xaibench.data.datasets.case_files import Item, item_cases
-from xaibench.data.datasets.location import named_source, split_name
-from xaibench.data.io.source import Source
-from xaibench.errors import UserError
+from xaibench.data.datasets.local_copy import open_copy
 from xaibench.registry import dataset
 
-SPLITS = ("test", "training", "all")
-FULL = 20  # images with labels, of some 400
-TESTED = 162  # the least number of a test image: the last ten of the 20
-HINT = (
-    "Get STARE's images and the labels of both observers from https://cecas.clemson.edu/~ahoover/stare/probing and put "
-    "them, unpacked or as a zip file, into data/STARE, or set XAIBENCH_STARE to where they are."
+SPLIT_NOTE = "STARE has no split of its own: the first ten images train, the last ten test."
+FIRST_TESTED = 162  # the lowest number of a test image; the last ten of the 20 test
+
+
+@dataset(
+    "stare",
+    title="STARE",
+    paper="hoover2000",
+    terms="STARE comes without a licence: name Hoover 2000, and ask its authors before its images are shown.",
+    source="https://cecas.clemson.edu/~ahoover/stare/probing",
+    files={
+        "image": r"(?P<id>im\d{4})\.[a-z]+(?:\.gz)?",
+        "vessels": r"(?P<id>im\d{4})\.ah\.[a-z]+(?:\.gz)?",
+        "observer2": r"(?P<id>im\d{4})\.vk\.[a-z]+(?:\.gz)?",
+    },
+    example="im0001.ppm with im0001.ah.ppm",
+    unlabelled=True,  # some 380 images
+    images=20,
+    splits=("test", "training", "all"),
 )
-_ROLES = {None: "image", "ah": "vessels", "vk": "observer2"}
-_FILE = re.compile(r"(?:.*/)?im(\d{4})(?:\.(ah|vk))?\.[a-z]+(?:\.gz)?", re.IGNORECASE)
-
-
-@dataset("stare")
 def stare(*, split: str = "test", root: str = "") -> Cases:
     """STARE, 700 × 605 px at its native size, two observers, field of view estimated [hoover2000].
 
@@ -38,26 +41,6 @@ def stare(*, split: str = "test", root: str = "") -> Cases:
     Raises:
         UserError: if STARE is not there, or there is no such split.
     """
-    split = split_name("stare", split, SPLITS)
-    source = named_source("XAIBENCH_STARE", "STARE", root, HINT)
-    place = source.root
-    items = stare_items(source)
-    if not items:
-        missing = f"STARE is not in {place}: no im0001.ppm with im0001.ah.ppm and so on."
-        raise UserError(" ".join([missing, *source.broken]), HINT)
-    chosen = [item for item in items if split == "all" or (int(item.id[2:]) >= TESTED) == (split == "test")]
-    if not chosen:
-        raise UserError(f"The copy of STARE in {place} has no labelled images for the split {split!r}.", "Use 'all'.")
-    notes = [] if split == "all" else ["STARE has no split of its own: the first ten images train, the last ten test."]
-    notes += [f"Only {len(items)} of the {FULL} labelled images of STARE are there."] if len(items) < FULL else []
-    return item_cases("stare", split, source, chosen, " ".join(notes))
-
-
-def stare_items(source: Source) -> list[Item]:
-    """What there is of STARE in a source, in the order of the ids; its other 377 photographs were never labelled."""
-    found: dict[str, dict[str, str]] = {}
-    for name in source.files:
-        if match := _FILE.fullmatch(name):
-            role = _ROLES[match[2].lower() if match[2] else None]
-            found.setdefault(f"im{match[1]}", {}).setdefault(role, name)
-    return [Item(id, **files) for id, files in sorted(found.items()) if "vessels" in files]
+    copy = open_copy(stare, split, root)
+    note = "" if copy.split == "all" else SPLIT_NOTE
+    return copy.cases(copy.choose(lambda files: int(files.id[2:]) >= FIRST_TESTED), f"{note} {copy.shortfall}".strip())

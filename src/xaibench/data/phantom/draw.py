@@ -1,4 +1,4 @@
-"""Synthetic fundus images, drawn from a seed, in which the true radius of every vessel pixel is known."""
+"""Drawing and saving of phantoms: synthetic fundus images in which the radius of every vessel pixel is known."""
 
 from __future__ import annotations
 
@@ -9,32 +9,23 @@ import numpy as np
 from PIL import Image
 
 from xaibench.data.case import Case, make_case
-from xaibench.data.cases import Cases
+from xaibench.data.datasets.phantom import FULL_SIZE, SMALLEST, phantom_id
 from xaibench.data.phantom.raster import rasterise
 from xaibench.data.phantom.retina import paint
 from xaibench.data.phantom.tree import FIELD_RADIUS, grow_trees, place_landmarks
 from xaibench.disk import unwritable, write_whole
 from xaibench.errors import UserError
-from xaibench.registry import dataset
 
-FULL_SIZE = (584, 565)  # (H, W) of DRIVE
-SPLITS = {"test": range(0, 20), "validation": range(20, 40), "train": range(1000, 1200)}
 _FILL = 2 * FIELD_RADIUS / FULL_SIZE[1]  # diameter of the field of view as a share of the width
-SMALLEST, LARGEST = 128, 8192  # px; no fundus camera has more
-
-
-def phantom_id(seed: int) -> str:
-    """What the phantom of that seed is called."""
-    return f"phantom-{seed:04d}"
 
 
 def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
     """Draw one synthetic fundus image; the same arguments give the same bits.
 
-    The scale is always DRIVE's, 24 µm/px: a smaller picture is taken by a camera that sees less of the same retina.
+    The scale is always DRIVE's, 24 µm/px: a smaller image shows less of the same retina.
 
     Args:
-        seed: not negative; every seed is another eye, camera and light.
+        seed: not negative; each seed gives another eye, camera and light.
         size: (H, W) in px, each at least 128.
 
     Returns:
@@ -70,46 +61,18 @@ def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
     return make_case(phantom_id(seed), image, raster.vessels, fov, caliber=raster.radius, scale=1.0)
 
 
-@dataset("phantom")
-def phantom(*, split: str = "test", size: int = 0) -> Cases:
-    """Synthetic fundus images with exactly known vessels and radii, drawn when asked for.
-
-    Args:
-        split: ``"train"`` (200 images), ``"validation"`` (20) or ``"test"`` (20); no seed is in two of them.
-        size: side of a square picture in px; 0 for DRIVE's 565 × 584.
-
-    Raises:
-        UserError: for an unknown split, or too small or large a size.
-
-    Example:
-        >>> cases = phantom.function(split="test", size=128)
-        >>> len(cases), cases.ids[7]
-        (20, 'phantom-0007')
-    """
-    split = {"training": "train"}.get(split, split)  # as other datasets call it
-    if split not in SPLITS:
-        raise UserError(f"The phantoms have no split {split!r}.", f"Choose one of {', '.join(sorted(SPLITS))}.")
-    shape = (size, size) if size else FULL_SIZE
-    if min(shape) < SMALLEST:
-        raise UserError(f"Phantoms of size={size} px are too small.", f"Ask for {SMALLEST} px or more.")
-    if max(shape) > LARGEST:
-        raise UserError(f"Phantoms of size={size} px are too large.", f"Ask for {LARGEST} px or less.")
-    ids = tuple(map(phantom_id, SPLITS[split]))
-    return Cases("phantom", split, ids, lambda name: draw_phantom(int(name.rpartition("-")[2]), shape))
-
-
 def save_phantom(case: Case, folder: Path | str) -> None:
     """Write a case as ``images/ID.png``, ``masks/ID.png`` (vessels, 0 or 255) and ``fov/ID.png``.
 
     Raises:
         UserError: if the folder cannot be written to.
     """
-    pictures = {
+    images = {
         "images": np.rint(case.image.numpy().transpose(1, 2, 0) * 255).astype(np.uint8),
         "masks": case.vessels.numpy().astype(np.uint8) * 255,
         "fov": case.fov.numpy().astype(np.uint8) * 255,
     }
-    for part, pixels in pictures.items():
+    for part, pixels in images.items():
         path = Path(folder) / part / f"{case.id}.png"
         content = io.BytesIO()
         Image.fromarray(pixels).save(content, "PNG")

@@ -9,17 +9,7 @@ from typing import Any
 
 from xaibench.leaderboard.run_results import Result
 from xaibench.record.manifest import Manifest
-
-# The terms of each dataset on showing its images to others.
-TERMS = {
-    "drive": "DRIVE's terms forbid redistribution: this page holds images of it and must not be passed on or published "
-    "as it is. Numbers may be.",
-    "chase": "CHASE_DB1 is under CC BY 4.0: name it where these images are shown.",
-    "stare": "STARE comes without a licence: ask its authors before these images are shown.",
-    "hrf": "HRF is under CC BY 4.0: name it where these images are shown.",
-    "phantom": "The images are synthetic phantoms and may be shown freely.",
-}
-_UNKNOWN_TERMS = "The terms of the images' source decide whether they may be shown to others."
+from xaibench.registry import dataset_traits
 
 
 def provenance(run: Manifest, results: Sequence[Result], root: Path, command: str) -> dict[str, Any]:
@@ -37,6 +27,8 @@ def provenance(run: Manifest, results: Sequence[Result], root: Path, command: st
     datasets = sorted({r.board.dataset for r in results})
     records = [record for result in results for record in result.records]
     machine, versions = ([f"{k} {v}" for k, v in pairs.items()] for pairs in (run.machine, run.versions))
+    recorded = {run.dataset: run.terms}
+    terms = [recorded.get(name) or dataset_traits(name).terms for name in datasets]
     facts = {
         "last command of the run": [run.command or "not known"],
         "command of this report": [command],
@@ -50,7 +42,7 @@ def provenance(run: Manifest, results: Sequence[Result], root: Path, command: st
         "report written by": [f"xaibench {version('xaibench')}"],
         "machine": [", ".join([*machine, f"device {run.device or 'not known'}"])],
     }
-    return {"facts": list(facts.items()), "terms": [TERMS.get(d, _UNKNOWN_TERMS) for d in datasets]}
+    return {"facts": list(facts.items()), "terms": terms}
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
