@@ -139,7 +139,7 @@ def test_few_cycles_do_whatever_is_removed(kind: str, monkeypatch: pytest.Monkey
     solve_inpaint(image, removal(kind, domain, rng), domain)
 
 
-@pytest.mark.parametrize("limit", [("_MAX_CYCLES", 1), ("_SLOW", 0.001), ("_SHREDS", -1)])
+@pytest.mark.parametrize("limit", [("_MAX_CYCLES", 1), ("_SLOW", 0.001), ("_FRAGMENTED", -1)])
 def test_what_the_cycles_do_not_solve_is_solved_directly(
     limit: tuple[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +211,7 @@ def test_without_a_folder_to_cache_in_kernels_are_compiled_in_memory(monkeypatch
             raise RuntimeError("cannot cache function 'twice': no locator available for file '<string>'")
         return numba.njit(**options)
 
-    monkeypatch.setattr(inpaint_kernels, "njit", njit)
+    monkeypatch.setattr(inpaint_kernels, "_njit", njit)
     assert inpaint_kernels.compiled(twice)(3.0) == 6.0
 
 

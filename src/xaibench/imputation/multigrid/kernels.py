@@ -1,16 +1,16 @@
-"""Compiled sweeps over the picture and the grids below it, for :mod:`xaibench.imputation.multigrid.grids`.
+"""Compiled sweeps over the image and the grids below it, for :mod:`xaibench.imputation.multigrid.grids`.
 
-The picture is flattened to (rows × cols, 3), the channels of a pixel side by side, and a kernel walks a list of each
-row's unknowns, so that few unknowns cost little. What is unknown on a coarse grid has no gaps worth skipping: there,
-kernels go over whole rows, sixteen points at a time, for which the even and the odd columns of a row are kept apart and
-relaxed one after the other. A kernel does all it can with a row while it is in the cache.
+The finest grid is the image, flattened to (rows × cols, 3) with the channels of a pixel side by side. A kernel walks a
+list of the unknowns of each row, so that few unknowns cost little. The unknowns of a coarse grid have no gaps worth
+skipping. Kernels go over whole rows of it, sixteen points at a time; for that the even and the odd columns of a row are
+stored apart and relaxed one after the other. A kernel does all its work on a row while the row is in the cache.
 
-Layout of a coarse grid of cols = 2 half + 1 columns, border included: values (3, rows, 2, half + 1), column 2 j at
-[..., 0, j] and 2 j + 1 at [..., 1, j]; everything else without the border, (…, rows, 2, half), column 2 j + 2 at
-[..., 0, j] and 2 j + 1 at [..., 1, j].
+Layout of a coarse grid of cols = 2 half + 1 columns, border included. Values: (3, rows, 2, half + 1), column 2 j at
+[..., 0, j] and 2 j + 1 at [..., 1, j]. Everything else has no border, (…, rows, 2, half): column 2 j + 2 at [..., 0, j]
+and 2 j + 1 at [..., 1, j].
 
-All grids have a border of zeros. Everything is single-threaded and added up in a fixed order: the same input gives the
-same bits. Positions are unsigned where that spares a test for negative ones.
+All grids have a border of zeros. Kernels are single-threaded and add in a fixed order: the same input gives the same
+bits. Positions are unsigned where that avoids a test for negative ones.
 
 Importing this module imports numba, which takes about half a second.
 """
@@ -18,55 +18,64 @@ Importing this module imports numba, which takes about half a second.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from functools import partial, wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-_OPTIONS: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "nogil": True, "error_model": "numpy"}
+P = ParamSpec("P")
+T = TypeVar("T")
+Bool = NDArray[np.bool_]
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+UInt32 = NDArray[np.uint32]
+
+_njit = partial(njit, fastmath={"contract", "nsz"}, nogil=True, error_model="numpy")
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on the first call and keep the result beside the source, or else in the user's cache.
+def compiled(function: Callable[P, T]) -> Callable[P, T]:
+    """Compile on the first call and cache the result beside the source, or else in the user's cache.
 
-    A folder that can't be written to, or is full, is no error: then every process compiles for itself.
+    If the folder cannot be written to, or the disk is full, each process compiles for itself.
     """
     try:
-        kernel = njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # there is no folder for it
-        uncached: Callable[..., Any] = njit(**_OPTIONS)(function)
-        return uncached
+        kernel: Callable[P, T] = _njit(cache=True)(function)
+    except RuntimeError:  # there is no folder for the cache
+        kernel = _njit()(function)
+        return kernel
 
     @wraps(function)
-    def call(*arguments: Any) -> Any:
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return kernel(*arguments)
-        except OSError:  # compiled, but not saved: a second call finds it in memory
-            return kernel(*arguments)
+            return kernel(*args, **kwargs)
+        except OSError:  # compiled but not saved: a second call finds the kernel in memory
+            return kernel(*args, **kwargs)
 
     return call
 
 
-def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A part of compiled functions, cached with them; it must stand in their file, whose changes outdate the cache."""
-    part: Callable[..., Any] = njit(inline="always", **_OPTIONS)(function)
+def inlined(function: Callable[P, T]) -> Callable[P, T]:
+    """Compile into the callers; it must be in their file, because a change of the file outdates their cache."""
+    part: Callable[P, T] = _njit(inline="always")(function)
     return part
 
 
 @inlined
-def _from_picture(x: Any, i: Any, cols: Any, c: int) -> Any:
+def _neighbour_sum(x: Float32, i: np.uint64, cols: np.uint64, c: int) -> np.float32:
     """The weighted sum of the eight neighbours, edge 2 and corner 1."""
     one = np.uint64(1)
     north, south = i - cols, i + cols
     edges = (x[north, c] + x[south, c]) + (x[i + one, c] + x[i - one, c])
     corners = (x[north - one, c] + x[north + one, c]) + (x[south - one, c] + x[south + one, c])
-    return np.float32(2) * edges + corners
+    total: np.float32 = np.float32(2) * edges + corners
+    return total
 
 
 @inlined
-def _row(x: Any, y: int, parity: int) -> tuple[Any, Any, Any]:
-    """What lies left of, at, and right of one channel's even (0) or odd (1) columns, border apart; views."""
+def _row(x: Float32, y: int, parity: int) -> tuple[Float32, Float32, Float32]:
+    """Views of the columns left of, at and right of a channel's even (0) or odd (1) columns, without the border."""
     half = x.shape[2] - 1
     even, odd = x[y, 0], x[y, 1]
     if parity == 0:
@@ -75,7 +84,7 @@ def _row(x: Any, y: int, parity: int) -> tuple[Any, Any, Any]:
 
 
 @inlined
-def _relax_row(x: Any, f: Any, coupling: Any, inverse: Any, y: int, total: Any) -> None:
+def _relax_row(x: Float32, f: Float32, coupling: Float32, inverse: Float32, y: int, total: Float32) -> None:
     """Relax the even, then the odd columns of one channel's row; ``total`` (half,) is scratch."""
     for parity in range(2):
         a, b, c = _row(x, y - 1, parity)
@@ -88,12 +97,14 @@ def _relax_row(x: Any, f: Any, coupling: Any, inverse: Any, y: int, total: Any) 
             above = k0[j] * a[j] + k1[j] * b[j] + k2[j] * c[j]
             below = k5[j] * g[j] + k6[j] * h[j] + k7[j] * i[j]
             total[j] = weight[j] * (right[j] + above + (k3[j] * d[j] + k4[j] * e[j]) + below)
-        for j in range(total.size):  # by way of scratch, so that the compiler need not fear an overlap
+        for j in range(total.size):  # through scratch, so that the compiler can rule out an overlap
             own[j] = total[j]
 
 
 @inlined
-def _residual_row(x: Any, f: Any, coupling: Any, diagonal: Any, y: int, even: Any, odd: Any) -> None:
+def _residual_row(
+    x: Float32, f: Float32, coupling: Float32, diagonal: Float32, y: int, even: Float32, odd: Float32
+) -> None:
     """Residual of one channel's row to ``even`` (half + 1,), border included, and ``odd`` (half,)."""
     for parity in range(2):
         out = even[1:] if parity == 0 else odd
@@ -110,7 +121,7 @@ def _residual_row(x: Any, f: Any, coupling: Any, diagonal: Any, y: int, even: An
 
 
 @inlined
-def _restrict_coarse(even: Any, odd: Any, row: int, f: Any, line: Any) -> None:
+def _restrict_coarse(even: Float32, odd: Float32, row: int, f: Float32, line: Float32) -> None:
     """One channel's row of Pᵀ r; ``even`` (3, half + 1) and ``odd`` (3, half) hold fine row y at y modulo 3."""
     quarter, half = np.float32(0.25), np.float32(0.5)
     u, m, d = (2 * row - 2) % 3, (2 * row - 1) % 3, 2 * row % 3
@@ -128,7 +139,7 @@ def _restrict_coarse(even: Any, odd: Any, row: int, f: Any, line: Any) -> None:
 
 
 @inlined
-def _prolong_coarse(coarse: Any, y: int, x: Any, line: Any) -> None:
+def _prolong_coarse(coarse: Float32, y: int, x: Float32, line: Float32) -> None:
     """Add one channel's fine row of P times ``coarse`` to x."""
     half = np.float32(0.5)
     above, below = coarse[(y + 1) // 2], coarse[y // 2 + 1]
@@ -144,14 +155,14 @@ def _prolong_coarse(coarse: Any, y: int, x: Any, line: Any) -> None:
 
 
 @inlined
-def _restrict_picture(residuals: Any, row: int, f: Any, line: Any) -> None:
-    """One row of Pᵀ r; ``residuals`` (3, cols, 3) holds picture row y at y modulo 3."""
+def _restrict_finest(residuals: Float32, row: int, f: Float32, line: Float32) -> None:
+    """One row of Pᵀ r; ``residuals`` (3, cols, 3) holds image row y at y modulo 3."""
     half = np.float32(0.5)
     u, m, d = residuals[(2 * row - 2) % 3], residuals[(2 * row - 1) % 3], residuals[2 * row % 3]
     for j in range(u.shape[0]):
         for c in range(3):
             line[j, c] = m[j, c] + half * (u[j, c] + d[j, c])
-    last = u.shape[0] // 2  # coarse column within the picture
+    last = u.shape[0] // 2  # coarse column within the image
     for j in range((last + 1) // 2):
         for c in range(3):
             f[c, row, 1, j] = line[4 * j + 1, c] + half * (line[4 * j, c] + line[4 * j + 2, c])
@@ -161,7 +172,9 @@ def _restrict_picture(residuals: Any, row: int, f: Any, line: Any) -> None:
 
 
 @inlined
-def _prolong_picture(coarse: Any, y: int, starts: Any, index: Any, cols: int, x: Any, line: Any) -> None:
+def _prolong_finest(
+    coarse: Float32, y: int, starts: Int64, index: UInt32, cols: int, x: Float32, line: Float32
+) -> None:
     """Add one row of P times ``coarse`` to the unknowns of x."""
     half, one = np.float32(0.5), np.uint64(1)
     if starts[y] == starts[y + 1]:
@@ -180,15 +193,17 @@ def _prolong_picture(coarse: Any, y: int, starts: Any, index: Any, cols: int, x:
 
 
 @compiled
-def down_picture(x: Any, starts: Any, index: Any, diagonal: Any, inverse: Any, cols: int, below_f: Any) -> None:
-    """Relax each unknown pixel once, then restrict the residual.
+def down_finest(
+    x: Float32, starts: Int64, index: UInt32, diagonal: Float32, inverse: Float32, cols: int, below_f: Float32
+) -> None:
+    """Relax each unknown pixel once, then restrict the residual to the grid below.
 
     Args:
-        x: (rows × cols, 3) float32, the picture, known pixels included; changed in place.
-        starts, index, diagonal: see :func:`xaibench.imputation.multigrid.setup.list_picture`.
+        x: (rows × cols, 3), the image, known pixels included; changed in place.
+        starts, index, diagonal: see :func:`xaibench.imputation.multigrid.setup.list_unknowns`.
         inverse: 1 / diagonal.
         cols: columns of the grid.
-        below_f: the right-hand side of the coarse grid, out.
+        below_f: output, the right-hand side of the coarse grid.
     """
     rows, width = starts.size - 1, np.uint64(cols)
     residuals = np.zeros((3, cols, 3), np.float32)
@@ -198,7 +213,7 @@ def down_picture(x: Any, starts: Any, index: Any, diagonal: Any, inverse: Any, c
             for k in range(starts[y], starts[y + 1]):
                 i, w = np.uint64(index[k]), inverse[k]
                 for c in range(3):
-                    x[i, c] = w * _from_picture(x, i, width, c)
+                    x[i, c] = w * _neighbour_sum(x, i, width, c)
         done = y - 1
         residual = residuals[done % 3]
         residual[:] = 0
@@ -206,32 +221,34 @@ def down_picture(x: Any, starts: Any, index: Any, diagonal: Any, inverse: Any, c
             i, a = np.uint64(index[k]), diagonal[k]
             j = i - np.uint64(done * cols)
             for c in range(3):
-                residual[j, c] = _from_picture(x, i, width, c) - a * x[i, c]
+                residual[j, c] = _neighbour_sum(x, i, width, c) - a * x[i, c]
         if done % 2 == 0 and done > 0:
-            _restrict_picture(residuals, done // 2, below_f, line)
+            _restrict_finest(residuals, done // 2, below_f, line)
 
 
 @compiled
-def up_picture(below_x: Any, x: Any, previous: Any, starts: Any, index: Any, inverse: Any, cols: int) -> np.float32:
+def up_finest(
+    below_x: Float32, x: Float32, previous: Float32, starts: Int64, index: UInt32, inverse: Float32, cols: int
+) -> np.float32:
     """Add the coarse correction, relax once more, and compare with the end of the previous cycle.
 
     Args:
-        previous: (unknowns, 3) float32, in the order of the list; changed in place.
+        previous: (unknowns, 3), the values after the previous cycle in the order of the list; changed in place.
 
     Returns:
-        The greatest change of a value since.
+        The greatest change of a value since the previous cycle.
     """
     rows, width = starts.size - 1, np.uint64(cols)
     line = np.empty((2 * below_x.shape[3], 3), np.float32)
     red = green = blue = np.float32(0)
     for y in range(1, rows + 1):
         if y < rows:
-            _prolong_picture(below_x, y, starts, index, cols, x, line)
+            _prolong_finest(below_x, y, starts, index, cols, x, line)
         for k in range(starts[y - 1], starts[y]):
             i, w = np.uint64(index[k]), inverse[k]
-            r = w * _from_picture(x, i, width, 0)
-            g = w * _from_picture(x, i, width, 1)
-            b = w * _from_picture(x, i, width, 2)
+            r = w * _neighbour_sum(x, i, width, 0)
+            g = w * _neighbour_sum(x, i, width, 1)
+            b = w * _neighbour_sum(x, i, width, 2)
             red = max(red, abs(r - previous[k, 0]))
             green = max(green, abs(g - previous[k, 1]))
             blue = max(blue, abs(b - previous[k, 2]))
@@ -241,14 +258,16 @@ def up_picture(below_x: Any, x: Any, previous: Any, starts: Any, index: Any, inv
 
 
 @compiled
-def down_coarse(x: Any, f: Any, coupling: Any, diagonal: Any, inverse: Any, used: Any, below_f: Any) -> None:
-    """Relax each unknown of a coarse grid once, then restrict the residual.
+def down_coarse(
+    x: Float32, f: Float32, coupling: Float32, diagonal: Float32, inverse: Float32, used: Bool, below_f: Float32
+) -> None:
+    """Relax each unknown of a coarse grid once, then restrict the residual to the grid below.
 
     Args:
         x: the values, changed in place.
         f: the right-hand side.
         coupling, diagonal, inverse, used: see :func:`xaibench.imputation.multigrid.setup.sort_coarse`.
-        below_f: the right-hand side of the next coarser grid, out.
+        below_f: output, the right-hand side of the next coarser grid.
     """
     _, rows, _, half = f.shape
     total = np.empty(half, np.float32)
@@ -273,7 +292,7 @@ def down_coarse(x: Any, f: Any, coupling: Any, diagonal: Any, inverse: Any, used
 
 
 @compiled
-def up_coarse(below_x: Any, x: Any, f: Any, coupling: Any, inverse: Any, used: Any) -> None:
+def up_coarse(below_x: Float32, x: Float32, f: Float32, coupling: Float32, inverse: Float32, used: Bool) -> None:
     """Add the correction of the next coarser grid and relax once more."""
     _, rows, _, half = f.shape
     total = np.empty(half, np.float32)

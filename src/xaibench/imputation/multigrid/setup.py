@@ -1,24 +1,24 @@
-"""Compiled set-up of the grids: loading the image before the first sweep, and storing it after the last."""
+"""Compiled set-up of the grids: operators, lists of unknowns, and copies from and to the image."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from xaibench.imputation.multigrid.kernels import compiled, inlined
+from xaibench.imputation.multigrid.kernels import Bool, Float32, Int64, UInt32, compiled, inlined
 
 
 @compiled
-def list_picture(unknown: Any, domain: Any, starts: Any, index: Any, diagonal: Any, active: Any) -> None:
-    """List the unknown pixels of each row, even columns first: neighbours in the list need not wait for each other.
+def list_unknowns(
+    unknown: Bool, domain: Bool, starts: Int64, index: UInt32, diagonal: Float32, active: Float32
+) -> None:
+    """List the unknown pixels of each row, even columns first, so that neighbours in the list are independent.
 
     Args:
         unknown, domain: (height, width) bool.
-        starts: (rows + 1,) int64 out, where each row's unknowns begin in the list; rows and columns count the border.
-        index: (n + 1,) uint32 out, positions in the flattened grid; the last entry is scratch, here and below.
-        diagonal: (n + 1,) float32 out, the sum of the weights of the neighbours in the domain, edge 2 and corner 1.
-        active: (rows, cols) float32 out, 1 at unknowns; zeros before.
+        starts: (rows + 1,) output, where each row's unknowns begin in the list; rows and columns include the border.
+        index: (n + 1,) output, positions in the flattened grid; the last entry is scratch, here and below.
+        diagonal: (n + 1,) output, the sum of the weights of the neighbours in the domain, edge 2 and corner 1.
+        active: (rows, cols) output, 1 at unknowns; must be zero before.
     """
     rows, cols = active.shape
     height, width = domain.shape
@@ -36,7 +36,7 @@ def list_picture(unknown: Any, domain: Any, starts: Any, index: Any, diagonal: A
             for x in range(first, width + 1, 2):
                 edges = above[x] + ahead[x] + here[x - 1] + here[x + 1]
                 corners = above[x - 1] + above[x + 1] + ahead[x - 1] + ahead[x + 1]
-                # Without a branch, which would often be guessed wrong: what is not unknown is overwritten.
+                # No branch, which the processor would often mispredict: entries of known pixels are overwritten.
                 index[n] = y * cols + x
                 diagonal[n] = 2 * edges + corners
                 active[y, x] = unknown[y - 1, x - 1]
@@ -45,17 +45,19 @@ def list_picture(unknown: Any, domain: Any, starts: Any, index: Any, diagonal: A
 
 
 @compiled
-def sort_coarse(stencil: Any, least: float, coupling: Any, diagonal: Any, inverse: Any, used: Any) -> None:
-    """Lay a coarse operator out for the sweeps, see :mod:`xaibench.imputation.multigrid.kernels`.
+def sort_coarse(
+    stencil: Float32, least: np.float32, coupling: Float32, diagonal: Float32, inverse: Float32, used: Bool
+) -> None:
+    """Arrange a coarse operator for the sweeps, see :mod:`xaibench.imputation.multigrid.kernels`.
 
     Args:
-        stencil: (5, rows, cols) float32, see :func:`galerkin_coarse`.
-        least: a point of a smaller diagonal is no unknown.
-        coupling: (8, rows, 2, half) float32 out, minus the coefficients of the neighbours in reading order; zeros
-            before, as all others.
-        diagonal: (rows, 2, half) float32 out.
-        inverse: 1 / diagonal, or 0 where nothing is unknown.
-        used: (rows,) bool out, whether anything is unknown in a row.
+        stencil: (5, rows, cols), see :func:`galerkin_coarse`.
+        least: a point with a smaller diagonal is not an unknown.
+        coupling: (8, rows, 2, half) output, minus the coefficients of the neighbours in reading order. All outputs must
+            be zero before.
+        diagonal: (rows, 2, half) output.
+        inverse: output, 1 / diagonal, or 0 where nothing is unknown.
+        used: (rows,) output, whether a row has an unknown.
     """
     _, rows, cols = stencil.shape
     for y in range(1, rows - 1):
@@ -90,7 +92,7 @@ def sort_coarse(stencil: Any, least: float, coupling: Any, diagonal: Any, invers
 
 
 @inlined
-def _over_columns(c: Any, e: Any, sw: Any, s: Any, se: Any, out: Any) -> None:
+def _over_columns(c: Float32, e: Float32, sw: Float32, s: Float32, se: Float32, out: Float32) -> None:
     """Stencils of one fine row (the point, right, below left, below, below right) in terms of coarse columns.
 
     ``out`` (5, coarse cols): the coarse column and the one to the right within the row; then the columns to the left,
@@ -107,7 +109,7 @@ def _over_columns(c: Any, e: Any, sw: Any, s: Any, se: Any, out: Any) -> None:
 
 
 @inlined
-def _over_rows(rows: Any, row: int, stencil: Any) -> None:
+def _over_rows(rows: Float32, row: int, stencil: Float32) -> None:
     """One row of the coarse stencils from the three fine rows it spans; ``rows`` holds fine row y at y modulo 3."""
     half, quarter = np.float32(0.5), np.float32(0.25)
     u, m, d = rows[(2 * row - 2) % 3], rows[(2 * row - 1) % 3], rows[2 * row % 3]
@@ -122,10 +124,10 @@ def _over_rows(rows: Any, row: int, stencil: Any) -> None:
 
 
 @compiled
-def galerkin_picture(active: Any, starts: Any, index: Any, diagonal: Any, stencil: Any) -> None:
-    """The coarse operator of the picture; the arguments are those of :func:`list_picture` and :func:`galerkin_coarse`.
+def galerkin_finest(active: Float32, starts: Int64, index: UInt32, diagonal: Float32, stencil: Float32) -> None:
+    """The first coarse operator; the arguments are those of :func:`list_unknowns` and :func:`galerkin_coarse`.
 
-    ``stencil`` has at least as many columns as half the picture's, and columns beyond are left alone.
+    ``stencil`` has at least half as many columns as the image; columns beyond are not changed.
     """
     rows, cols = active.shape
     fine = np.zeros((5, cols), np.float32)
@@ -149,13 +151,13 @@ def galerkin_picture(active: Any, starts: Any, index: Any, diagonal: Any, stenci
 
 
 @compiled
-def galerkin_coarse(fine: Any, stencil: Any) -> None:
+def galerkin_coarse(fine: Float32, stencil: Float32) -> None:
     """Pᵀ A P; P is bilinear interpolation, coarse point i lies on fine point 2 i − 1.
 
     Args:
-        fine: (5, rows, cols) float32, A: the coefficients of a point itself and of its neighbours to the right, below
+        fine: (5, rows, cols), A: the coefficients of a point itself and of its neighbours to the right, below
             to the left, below, and below to the right; symmetry gives the others.
-        stencil: (5, coarse rows, coarse cols) float32 out, the same of the coarse grid; zeros before.
+        stencil: (5, coarse rows, coarse cols) output, the same of the coarse grid; must be zero before.
     """
     _, rows, cols = fine.shape
     coarse = np.zeros((3, 5, cols // 2 + 2), np.float32)
@@ -166,14 +168,14 @@ def galerkin_coarse(fine: Any, stencil: Any) -> None:
 
 
 @compiled
-def load_picture(image: Any, top: int, left: int, known: Any, x: Any, cols: int) -> Any:
-    """Write the known pixels, less their mean, to a grid of zeros; returns the mean, (3,) float32.
+def load_image(image: Float32, top: int, left: int, known: Bool, x: Float32, cols: int) -> Float32:
+    """Write the known pixels, less their mean, to a grid of zeros; returns the mean, (3,).
 
     Args:
-        image: (3, H, W) float32.
+        image: (3, H, W).
         top, left: where the part to load begins.
         known: (height, width) bool, at least one of them.
-        x: (rows × cols, 3) float32 out, the grid with its border.
+        x: (rows × cols, 3) output, the grid with its border.
     """
     height, width = known.shape
     total = np.zeros((3, width), np.float64)
@@ -196,8 +198,8 @@ def load_picture(image: Any, top: int, left: int, known: Any, x: Any, cols: int)
 
 
 @compiled
-def store_picture(x: Any, cols: int, mean: Any, unknown: Any, image: Any, top: int, left: int) -> None:
-    """Write the unknown pixels of a grid, plus the mean, to the image: the way back of :func:`load_picture`."""
+def store_image(x: Float32, cols: int, mean: Float32, unknown: Bool, image: Float32, top: int, left: int) -> None:
+    """Write the unknown pixels of a grid, plus the mean, to the image; the inverse of :func:`load_image`."""
     height, width = unknown.shape
     for y in range(height):
         for column in range(width):

@@ -1,11 +1,9 @@
-"""Linear imputation: removed pixels as the weighted mean of their eight neighbours, one sparse system over the grid.
+"""Linear imputation: each removed pixel is the weighted mean of its eight neighbours, one sparse system per image.
 
 The system is a Laplace equation with weights 1/6 (edge) and 1/12 (diagonal), solved by the compiled multigrid cycles of
-:mod:`xaibench.imputation.multigrid.grids`. Each cycle makes the error some twenty times smaller, whether the removed
-pixels are scattered, thin, one blob, or all but one. Where the domain itself is fragmented the cycles converge more
-slowly, and a sparse factorisation takes over.
-
-The result does not depend on thread counts.
+:mod:`xaibench.imputation.multigrid.grids`. Each cycle reduces the error about twentyfold, whether the removed pixels
+are scattered, thin, one blob, or all but one. In a fragmented domain the cycles converge more slowly, and a sparse
+factorisation replaces them. The result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -20,9 +18,9 @@ if TYPE_CHECKING:
     from xaibench.imputation.multigrid.grids import Grids
 
 _MAX_CYCLES = 20
-_SLOW = 0.3  # what a cycle leaves of the error, from which on a direct solution is the better choice
-_SAFETY = 1.25  # how much further off than a geometric series of changes the values may be
-_SHREDS = 0.1  # share of unknown pixels with a neighbour outside the domain from which on it counts as one in shreds
+_SLOW = 0.3  # share of the error left by a cycle from which on a direct solution is faster
+_SAFETY = 1.25  # factor by which the error may exceed that of a geometric series of changes
+_FRAGMENTED = 0.1  # share of unknown pixels with a neighbour outside the domain from which on it counts as fragmented
 
 
 def solve_inpaint(
@@ -35,25 +33,25 @@ def solve_inpaint(
 ) -> np.ndarray:
     """Replace removed pixels by the weighted mean of their neighbours, all at once.
 
-    Each removed pixel equals the mean of its neighbours inside the domain, with weights 1/6 for those that share an
-    edge and 1/12 for those that share a corner, renormalised where some lie outside. This is the linear imputation of
+    Each removed pixel equals the mean of its neighbours inside the domain, with weights 1/6 for those at an edge and
+    1/12 for those at a corner, renormalised where some lie outside. This is the linear imputation of
     ROAD [rong2022] without its noise. Imputed values lie between the least and the greatest known value.
 
-    Where a connected part of the domain is removed entirely nothing is known of it: it becomes the mean of the
-    original image over the domain, per channel.
+    A connected part of the domain that is removed entirely becomes the mean of the original image over the domain, per
+    channel.
 
     Args:
-        image: (3, H, W) float32, the original picture.
+        image: (3, H, W) float32, the original image.
         removed: (H, W) bool; pixels outside the domain are never changed.
-        domain: (H, W) bool, the pixels that are part of the picture.
-        tolerance: the greatest error, in image units, that may be left; the rounding of float32 comes on top.
-        parts: :func:`connected_parts` of the domain, for who solves several times.
+        domain: (H, W) bool, the pixels that belong to the image.
+        tolerance: the largest error allowed, in image units, apart from the rounding of float32.
+        parts: :func:`connected_parts` of the domain, if they are known from an earlier call.
 
     Returns:
         (3, H, W) float32, equal to the image outside ``removed & domain``.
 
     Raises:
-        ArithmeticError: if a known pixel next to removed ones, or near them, is no finite number.
+        ArithmeticError: if a known pixel near removed ones is infinite or NaN.
 
     Example:
         >>> ramp = np.broadcast_to(np.linspace(0, 1, 9, dtype=np.float32), (3, 9, 9)).copy()
@@ -81,12 +79,12 @@ def solve_inpaint(
             return result
     box = _bounding_box(unknown)
     here, known = np.ascontiguousarray(unknown[box]), np.ascontiguousarray(known[box])
-    from xaibench.imputation.multigrid.grids import Grids  # compiles, or reads what was compiled
+    from xaibench.imputation.multigrid.grids import Grids  # here, because it compiles or loads compiled code
 
     grids = Grids(result, here, known, (box[0].start, box[1].start))
     if not np.isfinite(grids.mean).all():
         raise ArithmeticError("the imputation rests on values that are no numbers")
-    if grids.cut <= _SHREDS and _converges(grids, tolerance):
+    if grids.cut <= _FRAGMENTED and _converges(grids, tolerance):
         grids.store(result)
     else:
         result[:, unknown] = _solve_directly(result[:, *box], here, known)
@@ -94,17 +92,18 @@ def solve_inpaint(
 
 
 def connected_parts(domain: np.ndarray) -> np.ndarray:
-    """(H, W) int, 0 outside the domain and 1, 2, … in its parts, each of which hangs together by edges or corners."""
+    """(H, W) int, 0 outside the domain and 1, 2, … in its parts, each connected by edges or corners."""
     parts: np.ndarray = ndimage.label(domain, np.ones((3, 3)))[0]
     return parts
 
 
 def _converges(grids: Grids, tolerance: float) -> bool:
-    """Cycle until the error that is left is within the tolerance; False if that is slow.
+    """Cycle until the remaining error is within the tolerance; False if convergence is slow.
 
-    Changes make a geometric series, whose remainder follows from the last change and the greater of the last two rates.
+    The changes form a geometric series. Its remainder follows from the last change and the larger of the last two
+    rates.
     """
-    before, rates = 0.0, [_SLOW]  # the first change is as great as it happens to be
+    before, rates = 0.0, [_SLOW]  # the first change says nothing about the rate
     for _ in range(_MAX_CYCLES):
         change = grids.cycle()
         if before > 0:
@@ -119,7 +118,7 @@ def _converges(grids: Grids, tolerance: float) -> bool:
 
 
 def _solve_directly(image: np.ndarray, unknown: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(3, n) float64, the values of the unknown pixels by factorisation of the sparse matrix."""
+    """(3, n) float64, the values of the unknown pixels from a factorisation of the sparse matrix."""
     number = np.full(np.add(unknown.shape, 2), -1)
     number[1:-1, 1:-1][unknown] = np.arange(np.count_nonzero(unknown))
     exists = np.pad(known, 1)
