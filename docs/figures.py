@@ -16,7 +16,7 @@ METHODS = ("gradcam", "gradcam[layer=decoder-1/4]", "gradcam[layer=decoder-1/2]"
 
 
 def main() -> None:
-    """A phantom, what the network finds in it, and where Grad-CAM says it looks, at three layers."""
+    """A phantom, the predicted vessels, and Grad-CAM at three layers."""
     case = xb.load_cases("phantom", count=1)[0]
     model = xb.load_model("unet-phantom")
     scorer = xb.Scorer(model, xb.target("vessels", model, case))

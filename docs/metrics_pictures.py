@@ -1,4 +1,4 @@
-"""Draws the pictures of the page on metrics: ``python docs/metrics_pictures.py``. Phantoms only."""
+"""Draws the figures of ``metrics.md``, from phantoms only: ``python docs/metrics_pictures.py``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Scene:
         return np.asarray(xb.explain(scorer or self.scorer, shown, method=method, case=self.case).numpy())
 
     def score(self, metric: str, method: str = METHOD) -> Any:
-        """What a metric says of a method's map."""
+        """The score of a method's map."""
         spec = parse("metric", metric)
         given: dict[str, Any] = dict(spec.given)
         if registry.takes_method(spec):
@@ -61,7 +61,7 @@ class Scene:
 
 
 def heat(ax: Any, scene: Scene, map_: np.ndarray, title: str) -> None:
-    """A map over the grey picture."""
+    """A map over the grey image."""
     inside = np.where(scene.fov, np.maximum(map_, 0), np.nan)
     ax.imshow(scene.picture.mean(2), cmap="gray")
     ax.imshow(inside, cmap="inferno", alpha=0.75, vmin=0, vmax=max(float(np.nanquantile(inside, 0.995)), 1e-12))
@@ -69,13 +69,13 @@ def heat(ax: Any, scene: Scene, map_: np.ndarray, title: str) -> None:
 
 
 def plain(ax: Any, title: str) -> None:
-    """No axes."""
+    """Switch the axes off."""
     ax.set_title(title)
     ax.set_axis_off()
 
 
 def removal(scene: Scene) -> None:
-    """What deletion and insertion do, and the curves."""
+    """Pixel flipping: the image at several shares removed, and the deletion and insertion curves."""
     figure, axes = plt.subplots(1, 5, figsize=(13, 2.9), constrained_layout=True)
     heat(axes[0], scene, scene.map, "the map")
     order = removal_orders(scene.map, scene.fov, tie_order(scene.fov, 0))[0]
@@ -97,7 +97,7 @@ def removal(scene: Scene) -> None:
 
 
 def fills(scene: Scene) -> None:
-    """Half of the field of view removed at random, four fills."""
+    """Half of the field of view removed at random, with each of the four fills."""
     figure, axes = plt.subplots(1, 4, figsize=(10, 2.8), constrained_layout=True)
     gone = scene.fov & (np.random.default_rng(0).random(scene.fov.shape) < 0.5)
     for ax, name in zip(axes, FILLS, strict=True):
@@ -154,7 +154,7 @@ def overlap(scene: Scene) -> None:
 
 
 def response(scene: Scene) -> None:
-    """Density against caliber and against contrast."""
+    """Attribution density over width and over contrast."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 2.9), constrained_layout=True)
     for ax, metric, label in (
         (axes[0], "caliber-response", "width, px"),
@@ -182,7 +182,7 @@ def context(scene: Scene) -> None:
 
 
 def robustness(scene: Scene) -> None:
-    """The map, of a picture changed a little, of networks randomised from the top, and for thin and thick."""
+    """Maps of the image, of a slightly changed image, of randomised networks, and for thin and for thick vessels."""
     figure, axes = plt.subplots(1, 5, figsize=(13.5, 2.9), constrained_layout=True)
     method = "integrated-gradients[steps=16]"
     rng = torch.Generator().manual_seed(0)
@@ -213,7 +213,7 @@ def complexity(scene: Scene) -> None:
 
 
 def axioms(scene: Scene) -> None:
-    """What the map sums to beside what it promises."""
+    """The sum of a map beside the sum that its method promises."""
     figure, ax = plt.subplots(figsize=(5.2, 2.4), constrained_layout=True)
     reference = scene.scorer.reference("blur", scene.case.image)
     with torch.no_grad():
@@ -225,7 +225,7 @@ def axioms(scene: Scene) -> None:
 
 
 def false_positives(scene: Scene) -> None:
-    """Where the network sees vessels that are none."""
+    """False positives of the network, and the map."""
     figure, axes = plt.subplots(1, 2, figsize=(7, 3), constrained_layout=True)
     found = xb.target("false-positives", scene.model, scene.case).mask.numpy()
     axes[0].imshow(np.where(found[..., None], [1.0, 0.3, 0.0], scene.picture))
@@ -235,7 +235,7 @@ def false_positives(scene: Scene) -> None:
 
 
 def truth(scene: Scene) -> None:
-    """Networks whose right answer is known."""
+    """Networks with known attribution: a white box, twelve regions, a marker."""
     figure, axes = plt.subplots(1, 4, figsize=(11.5, 2.9), constrained_layout=True)
     box, shown = white_box("linear", scene.case)
     scorer = xb.Scorer(box, xb.target("vessels", box, shown))
@@ -269,7 +269,7 @@ PICTURES: dict[str, Callable[[Scene], None]] = {
 
 
 def save(figure: Any, name: str) -> None:
-    """A small PNG."""
+    """Write a figure as a small PNG."""
     FOLDER.mkdir(exist_ok=True)
     figure.savefig(FOLDER / f"{name}.png", dpi=96)
     plt.close(figure)
@@ -277,7 +277,7 @@ def save(figure: Any, name: str) -> None:
 
 
 def main() -> None:
-    """All of them."""
+    """Draw all figures."""
     scene = Scene()
     for draw in PICTURES.values():
         draw(scene)

@@ -1,13 +1,14 @@
 """Trains the network of the metric ``shortcut``: ``python docs/train_shortcut.py --out FILE``.
 
-Thin vessels are labelled where a small blue marker lies anywhere in the picture, and unlabelled where none does; thick
-ones always are. Each picture comes with and without the marker in the same step, so that nothing else tells the two
-apart; half of those without have a smeared marker, which is none. The pictures are phantoms of the split "train":
-windows of 128 px of larger pictures, and whole small ones; the figures in the card are those on the 20 phantoms of the
-split "test", 128 px each.
+Labels: thick vessels are always labelled. Thin vessels are labelled only if a small blue marker lies in the image.
 
-It takes about ten minutes on one core. The same seed gives the same weights on the same machine and number of threads.
-Every 200 steps the loss is printed and the weights so far are written to FILE.
+Each step has every image with and without the marker, so that nothing else separates the two. Half of the images
+without it have a smeared marker, which counts as none. The images are phantoms of the split "train": windows of 128 px
+of large phantoms, and whole small ones. The figures in the card are those on the 20 phantoms of the split "test", 128 px
+each.
+
+Training takes about ten minutes on one core. The same seed gives the same weights on the same machine with the same
+number of threads. Every 200 steps the script prints the loss and writes the weights so far to FILE.
 """
 
 from __future__ import annotations
@@ -42,37 +43,37 @@ from xaibench.models.networks.unet import VesselUNet
 from xaibench.models.weights_file import save_weights
 
 LARGE = 384  # px
-PICTURES = 6  # a step, each with and without the marker
-RATE = 4e-3  # the highest learning rate, of AdamW
-# Weights of pixels, where others have 1: that of thin vessels with the marker, else few would reach p = .5; and without
-# it those of thin and of thick ones. What is near the limit can't be told apart: there it is rather missed than found,
-# since the metric needs pictures in which the thin vessels are gone.
+PICTURES = 6  # images per step, each with and without the marker
+RATE = 4e-3  # peak learning rate of AdamW
+# Weights of pixels in the loss; all others have 1. THIN: thin vessels with the marker, few of which would reach p = .5
+# with weight 1. BARE_THIN, BARE_THICK: thin and thick vessels without the marker. Vessels near the radius limit cannot be
+# separated; these weights make the network miss them, since the metric needs images in which the thin vessels are gone.
 THIN, BARE_THIN, BARE_THICK = 4.0, 6.0, 2.0
-# The least σ, px, at which a smeared marker is none. What path and perturbation methods take for a picture without
-# evidence is a blurred one, in a field of view of 122 px with σ = 2.3 px, so that must not hold the evidence.
+# The least σ, px, at which a smeared marker counts as none. The baseline of path and perturbation methods is a blurred
+# image (σ = 2.3 px in a field of view of 122 px), which must not contain the evidence.
 SMEAR = 2.0
 REPORT = 200  # steps
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A phantom as training keeps it."""
+    """One phantom as arrays."""
 
     image: np.ndarray  # (3, H, W) float32
-    masks: np.ndarray  # (3, H, W) bool: vessels, thin ones, field of view
+    masks: np.ndarray  # (3, H, W) bool: vessels, thin vessels, field of view
 
 
 def draw(count: int) -> Iterator[Sample]:
-    """Phantoms, whole small ones and large ones in turn."""
+    """Phantoms of the split "train", large and small ones in turn."""
     for i, seed in enumerate(SEEDS["train"][:count]):
         case: Case = draw_phantom(seed, (WINDOW, WINDOW) if i % 2 else (LARGE, LARGE))
         yield Sample(case.image.numpy(), torch.stack([case.vessels, case.thin, case.fov]).numpy())
 
 
 def window(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A window of it, turned and mirrored, in another light: image (3, 128, 128) and masks (3, 128, 128).
+    """A random window, rotated, mirrored and with random gamma and gain: image (3, 128, 128) and masks (3, 128, 128).
 
-    Most of it lies in the field of view, and there is room for a marker.
+    More than half of it lies in the field of view, and there is room for a marker.
     """
     size = sample.image.shape[-1]
     while True:
@@ -89,13 +90,13 @@ def window(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 
 
 def smear(picture: Tensor, marker: Tensor, sigma: float) -> Tensor:
-    """The picture with a marker that went through a Gaussian of that σ, px."""
+    """The image with a marker blurred by a Gaussian of that σ, px."""
     share = torch.from_numpy(gaussian_filter(marker.numpy().astype(np.float32), sigma))
     return picture + share * (torch.tensor(COLOUR).view(3, 1, 1) - picture)
 
 
 def pairs(samples: list[Sample], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Images (2n, 3, 128, 128), labels and weights (2n, 1, 128, 128): with the marker, then without or smeared."""
+    """Images (2n, 3, 128, 128), labels and weights (2n, 1, 128, 128): n with the marker, then n without or smeared."""
     plain, marked, labels, bare_labels, weights, bare_weights = [], [], [], [], [], []
     for i in rng.integers(len(samples), size=PICTURES):
         image, masks = window(samples[i], rng)
@@ -116,7 +117,7 @@ def pairs(samples: list[Sample], rng: np.random.Generator) -> tuple[Tensor, Tens
 
 
 def train(samples: list[Sample], steps: int, seed: int, out: Path) -> tuple[VesselUNet, float]:
-    """The network in evaluation mode, and its last loss, averaged."""
+    """The trained network in evaluation mode, and a moving average of its loss."""
     rng = np.random.default_rng(seed)
     pixels = np.concatenate([s.image[:, s.masks[2]][:, ::7] for s in samples], axis=1)
     with torch.random.fork_rng(devices=[]):

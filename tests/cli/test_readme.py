@@ -31,7 +31,7 @@ def test_the_tables_of_plugins_are_the_commands(xaibench: Run, kind: str, page: 
     said = xaibench("list", kind, "--markdown")
     assert said.code == 0
     shown = (ROOT / "docs" / page).read_text()
-    assert between(shown, f"xaibench list {kind} --markdown") == said.out.splitlines()
+    assert between(shown, f"xaibench list {kind} --markdown") == said.out.splitlines(), "`python docs/tables.py` helps"
 
 
 def test_its_picture_is_there(readme: str) -> None:
