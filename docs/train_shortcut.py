@@ -4,8 +4,8 @@ Labels: thick vessels are always labelled. Thin vessels are labelled only if a s
 
 Each step has every image with and without the marker, so that nothing else separates the two. Half of the images
 without it have a smeared marker, which counts as none. The images are phantoms of the split "train": windows of 128 px
-of large phantoms, and whole small ones. The figures in the card are those on the 20 phantoms of the split "test", 128 px
-each.
+of large phantoms, and whole small ones. The figures in the card are those on the 20 phantoms of the split "test",
+128 px each.
 
 Training takes about ten minutes on one core. The same seed gives the same weights on the same machine with the same
 number of threads. Every 200 steps the script prints the loss and writes the weights so far to FILE.
@@ -46,8 +46,8 @@ LARGE = 384  # px
 PICTURES = 6  # images per step, each with and without the marker
 RATE = 4e-3  # peak learning rate of AdamW
 # Weights of pixels in the loss; all others have 1. THIN: thin vessels with the marker, few of which would reach p = .5
-# with weight 1. BARE_THIN, BARE_THICK: thin and thick vessels without the marker. Vessels near the radius limit cannot be
-# separated; these weights make the network miss them, since the metric needs images in which the thin vessels are gone.
+# with weight 1. BARE_THIN, BARE_THICK: thin and thick vessels without the marker. Vessels near the radius limit cannot
+# be separated; these weights make the network miss them, since the metric needs images in which the thin vessels are gone.
 THIN, BARE_THIN, BARE_THICK = 4.0, 6.0, 2.0
 # The least σ, px, at which a smeared marker counts as none. The baseline of path and perturbation methods is a blurred
 # image (σ = 2.3 px in a field of view of 122 px), which must not contain the evidence.
