@@ -14,7 +14,6 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 import xaibench as xb
-from xaibench import registry
 from xaibench.data.regions import superpixels
 from xaibench.imputation.fills import FILLS, prepare_fill
 from xaibench.metrics.faithfulness.pixel_flipping import removal_of, removal_orders, tie_order
@@ -51,13 +50,14 @@ class Scene:
 
     def score(self, metric: str, method: str = METHOD) -> Any:
         """The score of a method's map."""
-        spec = parse("metric", metric)
-        given: dict[str, Any] = dict(spec.given)
-        if registry.takes_method(spec):
-            how = parse("explainer", method)
-            given["method"] = Method(how, lambda s, i, h, c: xb.explain(s, i, method=h, case=c))
-        map_ = self.map if method == METHOD else self.explained(method)
-        return spec.plugin(map_, self.case, self.scorer, rng=np.random.default_rng(0), **given)
+        how = parse("explainer", method)
+        return parse("metric", metric)(
+            attribution=self.map if method == METHOD else self.explained(method),
+            case=self.case,
+            scorer=self.scorer,
+            rng=np.random.default_rng(0),
+            method=Method(how, lambda s, i, h, c: xb.explain(s, i, method=h, case=c)),
+        )
 
 
 def heat(ax: Any, scene: Scene, map_: np.ndarray, title: str) -> None:

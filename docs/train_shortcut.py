@@ -47,7 +47,7 @@ PICTURES = 6  # images per step, each with and without the marker
 RATE = 4e-3  # peak learning rate of AdamW
 # Weights of pixels in the loss; all others have 1. THIN: thin vessels with the marker, few of which would reach p = .5
 # with weight 1. BARE_THIN, BARE_THICK: thin and thick vessels without the marker. Vessels near the radius limit cannot
-# be separated; these weights make the network miss them, since the metric needs images in which the thin vessels are gone.
+# be separated; these weights make the network miss them, since the metric needs images without detected thin vessels.
 THIN, BARE_THIN, BARE_THICK = 4.0, 6.0, 2.0
 # The least σ, px, at which a smeared marker counts as none. The baseline of path and perturbation methods is a blurred
 # image (σ = 2.3 px in a field of view of 122 px), which must not contain the evidence.
