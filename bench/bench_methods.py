@@ -15,7 +15,7 @@ import xaibench as xb
 from xaibench import registry
 from xaibench.explainers.explain import explain
 from xaibench.metrics.method import Method
-from xaibench.registry import Plugin, Spec, takes_method
+from xaibench.registry import Plugin, Spec
 
 METRICS = [m for m in registry.available("metric")[0] if m.traits.measures != "cost"]
 
@@ -38,11 +38,9 @@ def test_metric(once: Callable[..., Any], subject: Subject, metric: Plugin) -> N
     case, scorer = subject.case, subject.scorer
     spec = registry.parse("explainer", "saliency")
     map_ = scorer.cache.get(explain, scorer, case.image, method=str(spec)).numpy()
-    given = {"method": Method(spec, partial(_map, 0))} if takes_method(Spec(metric)) else {}
+    arguments = {"attribution": map_, "case": case, "scorer": scorer, "method": Method(spec, partial(_map, 0))}
     try:
-        score = once(
-            lambda: metric(map_, case, scorer, rng=np.random.default_rng(0), **given), kind="metric", name=metric.name
-        )
+        score = once(lambda: Spec(metric)(**arguments, rng=np.random.default_rng(0)), kind="metric", name=metric.name)
     except xb.Skipped as reason:
         pytest.skip(str(reason))
     assert np.isfinite(score.value)
