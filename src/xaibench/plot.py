@@ -1,13 +1,13 @@
 """The figures of a run as matplotlib axes, for papers and notebooks; loads no network library.
 
-Each function takes a run (its folder, or what was read from it) and draws on ``ax`` or on a new figure:
+Each function takes a run (its folder, or the result of :func:`read`) and draws on ``ax`` or on a new figure:
 
     from xaibench import plot
 
     ax = plot.curves("runs/drive", "deletion")
     plot.save(ax, "deletion.pdf")
 
-The report's pictures are these. Text in saved PDF and SVG files stays text, which an editor can change.
+The report has the same figures. Text in saved PDF and SVG files stays text, which an editor can change.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ __all__ = [
 
 
 def read(run: Run, target: str | None = None) -> Result:
-    """A run's leaderboard with its records; reading once and drawing several figures from it is quicker.
+    """A run's leaderboard with its records; to draw several figures, read once.
 
     Args:
         run: its folder.
-        target: what was explained; ``vessels`` where there are several and it is None.
+        target: the explained target; None: ``vessels``, or the only one.
 
     Raises:
         UserError: if there is no such run, no such target, or the run holds several leaderboards for it.
@@ -61,7 +61,7 @@ def read(run: Run, target: str | None = None) -> Result:
     if len(results) > 1:
         about = "; ".join(f"{r.board.dataset} {r.board.split}, {r.board.model}" for r in results)
         raise UserError(
-            f"{store.shown} holds {len(results)} leaderboards: {about}.", "Draw them from runs of their own."
+            f"{store.shown} holds {len(results)} leaderboards: {about}.", "Draw each from a run of its own."
         )
     return results[0]
 
@@ -74,14 +74,14 @@ def curves(
     methods: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Mean over images with the band of their middle 80 %, one line per method.
+    """Mean curve over images with the band of the middle 80 % of the images, one line per method.
 
     Args:
         run: see :func:`read`.
         metric: one of :data:`CURVES`.
         target: see :func:`read`.
-        methods: whose; by default the first five of the table and the controls prediction, frangi and random.
-        ax: where; a new figure if None.
+        methods: the lines; by default the first five of the table and the controls prediction, frangi and random.
+        ax: the axes to draw on; a new figure if None.
 
     Raises:
         UserError: for another metric, one that was not measured, or a method that the run does not have.
@@ -117,7 +117,7 @@ def thin_against_thick(run: Run, *, target: str | None = None, ax: Axes | None =
 
 
 def cost_against_faithfulness(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
-    """Seconds per map against the primary column, with the methods that no other beats at no more cost.
+    """Seconds per map against the primary column, with the Pareto front of the methods.
 
     Raises:
         UserError: if no method has both.
@@ -130,7 +130,7 @@ def cost_against_faithfulness(run: Run, *, target: str | None = None, ax: Axes |
 
 
 def critical_difference(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
-    """The methods on a line by their mean ranks; bars join those that Nemenyi's test cannot tell apart [demsar2006].
+    """The methods on a line by their mean ranks; bars join those without a significant difference [demsar2006].
 
     Raises:
         UserError: if no method is ranked.
@@ -151,8 +151,8 @@ def agreement(
     Args:
         run: see :func:`read`.
         target: see :func:`read`.
-        columns: of the leaderboard; by default those that rank most methods.
-        ax: where; a new figure if None.
+        columns: of the leaderboard; by default those that rank at least half of the methods.
+        ax: the axes to draw on; a new figure if None.
 
     Raises:
         UserError: with fewer than two metrics.
@@ -170,14 +170,14 @@ def overlay(run: Run, method: str, case: str, *, target: str | None = None, ax: 
     """A method's map over an image of the run, with contours of thin (pink) and thick (white) vessels.
 
     Args:
-        run: see :func:`read`; a folder or store, since the map lies there.
-        method: as the leaderboard calls it.
+        run: its folder or store, which holds the maps.
+        method: its name in the leaderboard.
         case: the image's id.
         target: see :func:`read`.
-        ax: where; a new figure if None.
+        ax: the axes to draw on; a new figure if None.
 
     Raises:
-        UserError: if the run has no such map, or keeps no pictures.
+        UserError: if the run has no such map, or no picture of the image.
     """
     from xaibench.record.artefact_files import load_picture, picture_key
     from xaibench.report.overlay import outlined
@@ -204,7 +204,14 @@ def overlay(run: Run, method: str, case: str, *, target: str | None = None, ax: 
 
 
 def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
-    """Write the figure of some axes as PDF, SVG or whatever else the name ends in; returns the path.
+    """Write the figure of some axes.
+
+    Args:
+        ax: any axes of the figure.
+        path: its ending chooses the format, such as PDF or SVG.
+
+    Returns:
+        The path.
 
     Raises:
         UserError: if it cannot be written.

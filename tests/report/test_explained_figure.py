@@ -43,7 +43,7 @@ def test_one_method_is_the_overlay_with_outlines() -> None:
     inside = np.where(about.fov, panel.attribution, 0)
     plain = overlay(about.image, inside, signed=True, limit=limit_of(inside[about.fov], True))
     changed = (drawn != plain).any(-1)
-    assert changed.any() and not changed[about.found].any()  # outlines lie around the vessels
+    assert changed.any() and not changed[about.predicted].any()  # outlines lie around the vessels
     assert {tuple(c) for c in drawn[changed]} <= {EXPLAINED, OTHER}
     assert (drawn == EXPLAINED).all(-1).any() and (drawn == OTHER).all(-1).any()
 

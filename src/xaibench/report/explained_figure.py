@@ -1,4 +1,4 @@
-"""One image and what methods say of it, as a figure that can go into a paper; draws with matplotlib, without torch."""
+"""One image with the maps of some methods, as a figure for a paper; drawn with matplotlib, without PyTorch."""
 
 from __future__ import annotations
 
@@ -18,16 +18,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXPLAINED, OTHER = THIN, THICK  # outlines of the target and of the other predicted vessels
-_SIDE, _ALONE = 3.0, 5.0  # inches, longer side of a picture among others and of one alone
-_DPI = (200, 600)  # at least and at most; in between, a pixel of the image is a pixel of the file
+_SIDE, _SINGLE_SIDE = 3.0, 5.0  # inches, longer side of a picture among others and of a single one
+_DPI = (200, 600)  # least and most; in between, a pixel of the image is a pixel of the file
 _COLUMNS = 4
-_PAGE = 1000  # px of an image for each of which an outline is one pixel wide
+_PAGE = 1000  # an outline is one pixel wide per this many pixels of the image's longer side
 _GREY = "0.35"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What one method says: its name, its (H, W) map, and whether negative values mean "speaks against"."""
+    """The map of one method.
+
+    Attributes:
+        name: of the method.
+        attribution: (H, W) float.
+        signed: whether negative values are evidence against.
+    """
 
     name: str
     attribution: np.ndarray
@@ -36,48 +42,48 @@ class Panel:
 
 @dataclass(frozen=True)
 class Explained:
-    """An image, what the network finds in it, and which part of that was explained.
+    """An image, its predicted vessels, and the part of them that was explained.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        fov: (H, W) bool; what a map says outside is not drawn.
-        found: (H, W) bool, the predicted vessels.
-        target: (H, W) bool, what was explained.
+        fov: (H, W) bool; maps are not drawn outside.
+        predicted: (H, W) bool, the predicted vessels.
+        target: (H, W) bool, the explained pixels.
         target_name: such as ``"thin vessels"``.
     """
 
     image: np.ndarray
     fov: np.ndarray
-    found: np.ndarray
+    predicted: np.ndarray
     target: np.ndarray
     target_name: str
 
 
 def draw(explained: Explained, panels: Sequence[Panel], caption: str) -> Figure:
-    """One map alone with the outline of the prediction; several beside the image and the prediction.
+    """A single map with the outline of the prediction, or several maps beside the image and the prediction.
 
     Each map has its own limit, at which the colour is full: the 99.5th percentile of its absolute values inside the
-    field of view. One colour bar holds for all.
+    field of view. All maps share one colour bar.
 
     Args:
-        explained: what the maps are of.
+        explained: the image and its explained pixels.
         panels: one or more.
-        caption: one line below, on where this comes from.
+        caption: one line below, on the origin of the figure.
     """
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
 
     height, width = explained.fov.shape
-    alone = len(panels) == 1
-    count = 1 if alone else len(panels) + 2
-    # As even rows as there can be: 3 + 3 rather than 4 + 2.
+    single = len(panels) == 1
+    count = 1 if single else len(panels) + 2
+    # Rows of equal length: 3 + 3 instead of 4 + 2.
     rows = math.ceil(count / _COLUMNS)
     columns = math.ceil(count / rows)
-    side = _ALONE if alone else _SIDE
+    side = _SINGLE_SIDE if single else _SIDE
     across, down = (max(side * n / max(height, width), side / 4) for n in (width, height))
     titles = [_wrapped(p.name, across) for p in panels]
-    head = 0.16 * (max(t.count("\n") for t in titles) + 1) + (0.1 if alone else 0.24)
-    left, right, foot, gap = 0.1, 0.95 if alone else 0.75, 0.55, 0.12
+    head = 0.16 * (max(t.count("\n") for t in titles) + 1) + (0.1 if single else 0.24)
+    left, right, foot, gap = 0.1, 0.95 if single else 0.75, 0.55, 0.12
     size = (left + columns * across + (columns - 1) * gap + right, rows * (down + head) + foot)
     dpi = min(max(_DPI[0], math.ceil(width / across)), _DPI[1])
     figure = Figure(figsize=size, dpi=dpi)
@@ -93,7 +99,7 @@ def draw(explained: Explained, panels: Sequence[Panel], caption: str) -> Figure:
         hspace=head / down,
     )
     places = [figure.add_subplot(grid[i // columns, i % columns]) for i in range(count)]
-    if not alone:
+    if not single:
         _show(places[0], explained.image, "image")
         _show(places[1], _outlined(red_free(explained.image), explained), "prediction")
     limit = 1.0
@@ -101,11 +107,11 @@ def draw(explained: Explained, panels: Sequence[Panel], caption: str) -> Figure:
         inside = np.where(explained.fov, panel.attribution, 0)
         limit = limit_of(inside[explained.fov], panel.signed)
         drawn = overlay(explained.image, inside, signed=panel.signed, limit=limit)
-        if alone:
+        if single:
             _show(ax, _outlined(drawn, explained), title, pad=5)
         else:
             _show(ax, drawn, title, f"full at {_plain(limit)}")
-    full = _plain(limit) if alone else "full"
+    full = _plain(limit) if single else "full"
     _colour_bar(places[columns - 1], any(p.signed for p in panels), full, across)
     _foot(figure, explained, caption, left, foot)
     return figure
@@ -117,7 +123,7 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
     Args:
         figure: see :func:`draw`.
         path: ending in one of :data:`~xaibench.vocabulary.FIGURE_FORMATS`.
-        about: ``title`` and ``description``, kept in the file where its format has a place for them.
+        about: ``title`` and ``description``, written into the file if its format has a place for them.
 
     Raises:
         OSError: if it cannot be written.
@@ -131,13 +137,13 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
         "pdf": {"Title": title, "Subject": text, "Creator": "xaibench", "CreationDate": None},
         "svg": {"Title": title, "Description": text, "Creator": "xaibench", "Date": None},
     }
-    if form in ("pdf", "svg"):  # pixels as they are: whoever prints it decides on the resolution
+    if form in ("pdf", "svg"):  # original pixels; the printer chooses the resolution
         for ax in figure.axes:
             for picture in ax.images:
                 picture.set_interpolation("none")
     options: dict[str, Any] = {"pil_kwargs": {"quality": 95}} if form in ("jpg", "jpeg") else {"metadata": kept[form]}
     with mpl.rc_context({"svg.hashsalt": "xaibench", "pdf.fonttype": 42}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font has not
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in a script that the font lacks
         figure.savefig(path, format=form, **options)
 
 
@@ -158,14 +164,14 @@ def _show(ax: Axes, picture: np.ndarray, title: str, subtitle: str = "", *, pad:
 def _outlined(picture: np.ndarray, explained: Explained) -> np.ndarray:
     """The picture with the outlines of the target and of the other predicted vessels."""
     drawn = picture.copy()
-    other = explained.found & ~explained.target
+    other = explained.predicted & ~explained.target
     drawn[_outline(other) & ~explained.target] = OTHER
     drawn[_outline(explained.target) & ~other] = EXPLAINED
     return drawn
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
-    """The contour of an (H, W) mask, as wide as is seen at the size of a page: a pixel per thousand."""
+    """The contour of an (H, W) mask, wide enough to be visible on a page: see :data:`_PAGE`."""
     grown: np.ndarray = mask
     for _ in range(max(1, round(max(mask.shape) / _PAGE))):
         grown = grown | contour(grown)
@@ -174,7 +180,7 @@ def _outline(mask: np.ndarray) -> np.ndarray:
 
 
 def _colour_bar(beside: Axes, signed: bool, full: str, across: float) -> None:
-    """The norm at the right of a picture, as high as it is."""
+    """The colour norm at the right of a picture, of the same height."""
     bar = beside.inset_axes((1 + 0.1 / across, 0.02, 0.11 / across, 0.96))
     bar.imshow(colour_bar(signed, 256)[::-1, None], aspect="auto", extent=(0, 1, -1 if signed else 0, 1))
     bar.set_xticks([])
@@ -184,7 +190,7 @@ def _colour_bar(beside: Axes, signed: bool, full: str, across: float) -> None:
 
 
 def _foot(figure: Figure, explained: Explained, caption: str, left: float, foot: float) -> None:
-    """What outlines and colours mean, and where the figure comes from; ``left`` and ``foot`` are margins, inches."""
+    """The legend of outlines and colours, and the caption; ``left`` and ``foot`` are margins, inches."""
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches()
@@ -193,7 +199,7 @@ def _foot(figure: Figure, explained: Explained, caption: str, left: float, foot:
         return Line2D([], [], color=f"#{bytes(colour).hex()}", linewidth=2, label=label)
 
     handles = [line(EXPLAINED, f"explained: {explained.target_name}")]
-    if (explained.found & ~explained.target).any():
+    if (explained.predicted & ~explained.target).any():
         handles.append(line(OTHER, "other predicted vessels"))
     figure.legend(
         handles=handles,
@@ -205,19 +211,19 @@ def _foot(figure: Figure, explained: Explained, caption: str, left: float, foot:
         borderpad=0.3,
         handlelength=1.2,
         columnspacing=1.2,
-        facecolor="0.25",  # pink and white are to be seen on it
+        facecolor="0.25",  # pink and white are visible on it
         edgecolor="none",
         labelcolor="white",
         framealpha=1,
     )
     lines = [f"Colour is full at the {PERCENTILE:g}th percentile of |attribution| in the field of view.", caption]
-    # A file's name may have dollar signs, which would begin a formula.
+    # Dollar signs in a file's name would start a formula.
     place: dict[str, Any] = {"parse_math": False, "ha": "left", "va": "top", "fontsize": 6.5, "color": _GREY}
     figure.text(left / width, (foot - 0.28) / height, "\n".join(lines), **place)
 
 
 def _wrapped(name: str, inches: float) -> str:
-    """A method's name in lines that fit above its picture, broken after commas and before brackets."""
+    """A method's name in lines that fit above its picture, with breaks after commas and before brackets."""
     width = max(int(inches / 0.075), 12)
     lines, line = [], ""
     for piece in name.replace(",", ", ").replace("[", " [").split(" "):

@@ -1,7 +1,7 @@
-"""The figures of a run, each drawn on axes that are given; matplotlib is imported only when one is drawn.
+"""The figures of a run, each drawn on given axes; a module that loads no matplotlib until something is drawn.
 
-Methods have the colours of Okabe and Ito [okabe2008], told apart with any kind of colour vision, and markers of
-their own; controls are grey.
+Methods have the colours of Okabe and Ito [okabe2008], which people with any kind of colour vision can distinguish, and
+a marker each. Controls are grey.
 """
 
 from __future__ import annotations
@@ -25,53 +25,59 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#9
 MARKERS = "osD^vPX*"
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
 CURVE_LABELS = {
-    "deletion": ("share of the field of view removed, most attributed first", "what is left of the target"),
-    "insertion": ("share of the field of view put back, most attributed first", "what is back of the target"),
+    "deletion": ("share of the field of view removed, most attributed first", "target score, 1: whole image"),
+    "insertion": ("share of the field of view put back, most attributed first", "target score, 1: whole image"),
     "caliber-response": ("vessel width, px at DRIVE's scale", "attribution ÷ chance"),
     "contrast-response": ("local contrast of the vessel", "attribution ÷ chance"),
 }
 
 
 def style(ink: str = "black") -> dict[Any, Any]:
-    """What rcParams a figure is drawn and saved with: text stays text, and names of others are no formulas."""
-    return {
-        **{f"{part}.color": ink for part in ("text", "xtick", "ytick")},
-        **{"axes.edgecolor": ink, "axes.labelcolor": ink, "axes.facecolor": "none", "figure.facecolor": "none"},
-        **{"svg.fonttype": "none", "pdf.fonttype": 42, "text.parse_math": False, "axes.formatter.use_mathtext": False},
-        **{"axes.spines.top": False, "axes.spines.right": False, "font.size": 9.5, "axes.titlesize": 10.5},
-        **{
-            "axes.titleweight": "bold",
-            "axes.titlelocation": "left",
-            "legend.frameon": False,
-            "axes.unicode_minus": True,
-        },
-        **{"axes.linewidth": 0.7, "lines.linewidth": 1.7, "lines.markersize": 4.5, "axes.axisbelow": True},
+    """Matplotlib's settings for drawing and saving: text stays text, and dollar signs in names start no formula."""
+    coloured = ("text.color", "xtick.color", "ytick.color", "axes.edgecolor", "axes.labelcolor")
+    return dict.fromkeys(coloured, ink) | {
+        "svg.fonttype": "none",
+        "pdf.fonttype": 42,
+        "text.parse_math": False,
+        "font.size": 9.5,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "axes.formatter.use_mathtext": False,
+        "axes.unicode_minus": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 10.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.linewidth": 0.7,
+        "axes.axisbelow": True,
+        "lines.linewidth": 1.7,
+        "lines.markersize": 4.5,
+        "legend.frameon": False,
     }
 
 
 def looks(board: Leaderboard, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour, line and marker of each of some methods; those of methods follow the order of the table."""
-    control = {r.method: r.control for r in board.rows}
+    """Colour, line and marker of some methods and controls, in the order of the table.
+
+    The controls that every figure shows come first, so that their lines always differ.
+    """
     plain = [r.method for r in board.rows if not r.control]
-    greys = sorted((m for m in control if control[m]), key=lambda m: m not in CONTROLS)  # those of every figure first
-    found: dict[str, dict[str, Any]] = {}
-    for m in methods:
-        i = (greys if control[m] else plain).index(m)
-        if control[m]:
-            found[m] = {"color": GREY, "linestyle": DASHES[i % len(DASHES)], "marker": ""}
-        else:
-            found[m] = {"color": COLOURS[i % len(COLOURS)], "linestyle": "-", "marker": MARKERS[i % len(MARKERS)]}
-    return found
+    controls = sorted((r.method for r in board.rows if r.control), key=lambda m: m not in CONTROLS)
+    styles = {m: {"color": GREY, "linestyle": DASHES[i % len(DASHES)], "marker": ""} for i, m in enumerate(controls)}
+    for i, m in enumerate(plain):
+        styles[m] = {"color": COLOURS[i % len(COLOURS)], "linestyle": "-", "marker": MARKERS[i % len(MARKERS)]}
+    return {m: styles[m] for m in methods}
 
 
 def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = None) -> Axes:
-    """Mean over images with the band that holds the middle 80 % of them, one line per method.
+    """Mean curve over images with the band of the middle 80 % of the images, one line per method.
 
     Args:
-        ax: where.
-        result: of which run.
+        ax: the axes to draw on.
+        result: the leaderboard with its records.
         stem: ``"deletion"``, ``"insertion"``, ``"caliber-response"`` or ``"contrast-response"``.
-        methods: whose; the first of the table and some controls if None.
+        methods: the lines; None: the first methods of the table and some controls.
     """
     board = result.board
     column = column_of(board, stem)
@@ -81,10 +87,10 @@ def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = 
         curve = result.curve(column.name, m) if column is not None else None
         if curve is not None:
             ax.plot(curve.x, curve.mean(), label=m, markevery=max(1, curve.x.size // 6), **look[m])
-            if look[m]["marker"]:  # bands of controls would cover each other
+            if look[m]["marker"]:  # no bands of controls, which would cover each other
                 ax.fill_between(curve.x, *curve.band(), color=look[m]["color"], alpha=0.13, linewidth=0)
     along, up = CURVE_LABELS[stem]
-    ax.set(xlabel=along, ylabel=up, title=main_stem(column.name) if column is not None else stem)
+    ax.set(xlabel=along, ylabel=up, title=main_stem(column.label) if column is not None else stem)
     if stem in ("deletion", "insertion"):
         ax.set(xlim=(0, 1))
         ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.0f} %")
@@ -96,7 +102,7 @@ def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = 
 
 
 def thin_against_thick(ax: Axes, board: Leaderboard) -> Axes:
-    """Each method's mean on thin and on thick vessels; above the diagonal it is better on thick ones."""
+    """Each method's mean on thin and on thick vessels; methods above the diagonal are better on thick vessels."""
     pair = thin_and_thick(board)
     if pair is None:
         return ax
@@ -108,13 +114,13 @@ def thin_against_thick(ax: Axes, board: Leaderboard) -> Axes:
         ends = (float(both.min()) - pad, float(both.max()) + pad)
         ax.plot(ends, ends, color=GREY, linewidth=0.7, zorder=0)
         ax.set(xlim=ends, ylim=ends)
-    ax.set(xlabel=main_stem(pair[0].name), ylabel=main_stem(pair[1].name))
+    ax.set(xlabel=main_stem(pair[0].label), ylabel=main_stem(pair[1].label))
     _points(ax, board, thin, thick, shown_methods(board))
     return ax
 
 
 def thin_and_thick(board: Leaderboard) -> tuple[Column, Column] | None:
-    """The two columns that say how good a method is on thin and on thick vessels, if some method has both."""
+    """The columns of one metric on thin and on thick vessels; None if no method has both."""
     for stem in ("srg", "auroc", "lift"):
         thin, thick = column_of(board, f"{stem}-thin"), column_of(board, f"{stem}-thick")
         if thin and thick and np.isfinite(board.mean(thin) + board.mean(thick)).any():
@@ -123,7 +129,7 @@ def thin_and_thick(board: Leaderboard) -> tuple[Column, Column] | None:
 
 
 def cost_against_faithfulness(ax: Axes, board: Leaderboard) -> Axes:
-    """Mean seconds per map against the primary column, with the methods that no other beats at no more cost."""
+    """Mean seconds per map against the primary column, with the Pareto front of the methods."""
     if board.primary is None:
         return ax
     seconds = np.array([r.seconds for r in board.rows])
@@ -132,14 +138,14 @@ def cost_against_faithfulness(ax: Axes, board: Leaderboard) -> Axes:
     x, y = [seconds[i] for i in front], [level[i] for i in front]
     ax.plot(x, y, color=GREY, linewidth=1, drawstyle="steps-post", zorder=0)
     named = [*shown_methods(board), *(board.rows[i].method for i in front)]
-    ax.set(xscale="log", xlabel="seconds per map", ylabel=main_stem(board.primary.name))
+    ax.set(xscale="log", xlabel="seconds per map", ylabel=main_stem(board.primary.label))
     ax.xaxis.set_major_formatter(lambda v, _: number(v, bounded=False))
     _points(ax, board, np.where(seconds > 0, seconds, np.nan), level, named)
     return ax
 
 
 def pareto(board: Leaderboard) -> list[int]:
-    """The rows of methods, controls aside, that none beats on the primary column at no more seconds; by seconds."""
+    """The Pareto front: rows of methods that no quicker method equals or beats on the primary column, by seconds."""
     if board.primary is None:
         return []
     level = board.primary.orient(board.mean(board.primary))
@@ -152,7 +158,7 @@ def pareto(board: Leaderboard) -> list[int]:
 
 
 def critical_difference(ax: Axes, board: Leaderboard) -> Axes:
-    """Mean ranks on a line, the best left; a bar joins methods that Nemenyi's test cannot tell apart [demsar2006]."""
+    """Mean ranks on a line, the best left; a bar joins methods without a significant difference [demsar2006]."""
     names, ranks, difference = board.critical_difference()
     k = len(names)
     if not k:
@@ -186,17 +192,17 @@ def critical_difference(ax: Axes, board: Leaderboard) -> Axes:
 
 
 def _cliques(ranks: np.ndarray, difference: float) -> list[list[int]]:
-    """The longest runs of methods, in the order of ranks, that lie within the difference."""
-    found: list[list[int]] = []
+    """The maximal runs of methods, in the order of ranks, that lie within the difference."""
+    cliques: list[list[int]] = []
     for i in range(len(ranks)):
         run = [j for j in range(i, len(ranks)) if ranks[j] - ranks[i] <= difference]
-        if len(run) > 1 and not (found and run[-1] <= found[-1][-1]):
-            found.append(run)
-    return found
+        if len(run) > 1 and not (cliques and run[-1] <= cliques[-1][-1]):
+            cliques.append(run)
+    return cliques
 
 
 def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column] | None = None) -> Axes:
-    """Kendall's τ between each two metrics' rankings of the methods, the better end up: 1 the same, −1 the reverse."""
+    """Kendall's τ between each two metrics' rankings of the methods: 1 is the same ranking, −1 the reverse."""
     chosen = agreeing(board) if columns is None else list(columns)
     taus = board.agreement(chosen)
     n = len(chosen)
@@ -207,7 +213,7 @@ def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column] | None = N
             grid[i, j] = grid[j, i] = np.nan if tau is None else tau
     picture = ax.imshow(grid, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="nearest")
     size = 8.5 if n <= 16 else 7.5
-    names = [main_stem(c.name) for c in chosen]
+    names = [main_stem(c.label) for c in chosen]
     ax.set_xticks(range(n), names, rotation=55, ha="right", rotation_mode="anchor", fontsize=size)
     ax.set_yticks(range(n), names, fontsize=size)
     ax.spines[:].set_visible(False)
@@ -221,8 +227,7 @@ def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column] | None = N
 
 
 def agreeing(board: Leaderboard) -> list[Column]:
-    """The metrics with a better end that rank at least half of the methods and three of them; gates, costs and variants
-    of one metric aside."""
+    """The metrics that rank at least half of the methods, and three or more; without gates, costs and variants."""
     methods = np.array([not r.control for r in board.rows], bool)
     least = max(3, -(-int(methods.sum()) // 2))
     return [
@@ -235,18 +240,18 @@ def agreeing(board: Leaderboard) -> list[Column]:
 
 
 def _points(ax: Axes, board: Leaderboard, x: np.ndarray, y: np.ndarray, labelled: Sequence[str]) -> None:
-    """One point per row, with names beside those that are labelled."""
+    """One point per row, with names beside the labelled ones."""
     look = looks(board, [r.method for r in board.rows])
-    there = [i for i in range(len(board.rows)) if np.isfinite(x[i]) and np.isfinite(y[i])]
-    for i in there:
-        r, named = board.rows[i], board.rows[i].method in labelled
+    points = []
+    for i, r in enumerate(board.rows):
+        if not (np.isfinite(x[i]) and np.isfinite(y[i])):
+            continue
+        named = r.method in labelled
+        points.append((float(x[i]), float(y[i]), r.method if named else ""))
         if r.control:
             ax.plot(x[i], y[i], "o", markerfacecolor="none", color=GREY, markersize=6, zorder=2)
         elif named:
             ax.plot(x[i], y[i], look[r.method]["marker"], color=look[r.method]["color"], markersize=7, zorder=3)
         else:
             ax.plot(x[i], y[i], "o", color=FAINT, markersize=5, zorder=1)
-    place_names(
-        ax,
-        [(float(x[i]), float(y[i]), board.rows[i].method if board.rows[i].method in labelled else "") for i in there],
-    )
+    place_names(ax, points)

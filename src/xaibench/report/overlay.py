@@ -1,10 +1,10 @@
-"""A map in colour, over the image it explains: pure functions on arrays.
+"""A map in colour over the image that it explains: pure functions on arrays.
 
-The norm is one for all maps. Zero is in the middle and clear, and the colour is full at ±limit and beyond, by default
-the 99.5th percentile of the absolute values. Unsigned maps use the half above zero, orange to pale yellow; signed maps
-both, blue to pale blue for what speaks against. Orange and blue are told apart with any kind of colour vision, and both
-grow lighter with strength, so that a grey print can be read, too. The image underneath is its green channel in grey
-(the red-free image, in which vessels show best): whatever has a colour is attribution.
+All maps have one colour norm. Zero is transparent, and the colour is full at ±limit and beyond; the limit is by default
+the 99.5th percentile of the absolute values. Unsigned maps use orange to pale yellow. Signed maps also use blue to pale
+blue for evidence against. People with any kind of colour vision can tell orange from blue, and both grow lighter with
+strength, so that a grey print is readable. The image underneath is its green channel in grey (the red-free image, in
+which vessels show best), so that every colour is attribution.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-PERCENTILE = 99.5  # of |a|, at which the colour is full: a few extreme pixels do not dim all the others
+PERCENTILE = 99.5  # of |a|, at which the colour is full, so that a few extreme pixels do not dim the others
 OPACITY = 0.6
 THIN, THICK = (255, 122, 217), (255, 255, 255)  # contours; neither is a colour of the norm
 
@@ -23,14 +23,14 @@ _AGAINST = ((20, 80, 214), (60, 150, 250), (190, 232, 255))
 
 
 def limit_of(attributions: np.ndarray | Iterable[np.ndarray], signed: bool) -> float:
-    """The value at which the colour is full: the 99.5th percentile of |a|, or of the positive part if not ``signed``.
+    """The value at which the colour is full: the 99.5th percentile of |a|, or of the positive part if unsigned.
 
     Args:
-        attributions: one array of any shape, or several that shall share one limit; what is not finite counts as 0.
-        signed: whether values below 0 mean something.
+        attributions: one array of any shape, or several that share one limit; values that are not finite count as 0.
+        signed: whether values below 0 are evidence against.
 
     Returns:
-        A positive number: of a map whose percentile is 0 its maximum, and 1 if that is 0, too.
+        A positive number: the maximum if the percentile is 0, and 1 if the maximum is 0.
 
     Example:
         >>> limit_of(np.arange(1001.0), signed=False)
@@ -47,12 +47,12 @@ def limit_of(attributions: np.ndarray | Iterable[np.ndarray], signed: bool) -> f
 
 
 def heat(attribution: np.ndarray, *, signed: bool, limit: float | None = None) -> np.ndarray:
-    """The map in colour, as clear as it is weak.
+    """The map in colour, more transparent where it is weaker.
 
     Args:
-        attribution: (H, W) float; what is not finite counts as 0.
+        attribution: (H, W) float; values that are not finite count as 0.
         signed: see :func:`limit_of`; if False, values below 0 count as 0.
-        limit: at which the colour is full; :func:`limit_of` the map if None.
+        limit: the value at which the colour is full; :func:`limit_of` the map if None.
 
     Returns:
         (H, W, 4) uint8, RGBA with straight alpha 255 · min(1, |a| ÷ limit).
@@ -86,13 +86,13 @@ def overlay(
         attribution: (H, W) float.
         signed: see :func:`limit_of`.
         limit: see :func:`heat`.
-        opacity: from 0, the image alone, to 1, where the strongest attribution hides the image.
+        opacity: of the strongest attribution, from 0 (the image alone) to 1 (hides the image).
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: if image and map do not fit together, or the opacity is not in [0, 1].
+        ValueError: if image and map differ in shape, or the opacity is not in [0, 1].
     """
     if image.shape != (*attribution.shape, 3):
         raise ValueError(f"an image of shape {image.shape} does not go with a map of shape {attribution.shape}")
@@ -109,9 +109,9 @@ def red_free(image: np.ndarray) -> np.ndarray:
 
 
 def contour(mask: np.ndarray) -> np.ndarray:
-    """The pixels around an (H, W) bool mask, (H, W) bool: those outside that touch it along an edge.
+    """The pixels outside an (H, W) bool mask that share an edge with it, (H, W) bool.
 
-    None of the mask itself is covered, so that a vessel of one pixel stays visible inside its contour.
+    The contour covers no pixel of the mask, so that a vessel of one pixel stays visible inside it.
 
     Example:
         >>> contour(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], bool)).astype(int).tolist()
@@ -126,7 +126,7 @@ def contour(mask: np.ndarray) -> np.ndarray:
 
 
 def outlined(picture: np.ndarray, thin: np.ndarray, thick: np.ndarray) -> np.ndarray:
-    """The picture with contours of thin (pink) and thick (white) vessels; where they meet, no contour is between them.
+    """The picture with contours of thin (pink) and thick (white) vessels, without a contour where they meet.
 
     Args:
         picture: (H, W, 3) uint8 RGB.
@@ -140,7 +140,7 @@ def outlined(picture: np.ndarray, thin: np.ndarray, thick: np.ndarray) -> np.nda
 
 
 def colour_bar(signed: bool, length: int) -> np.ndarray:
-    """The norm from −limit (0 if not ``signed``) to limit, on black: (length, 3) uint8."""
+    """The colours from −limit (from 0 if unsigned) to limit, on black: (length, 3) uint8."""
     values = np.linspace(-1 if signed else 0, 1, length)[None]
     rgba = heat(values, signed=signed, limit=1.0)[0].astype(float)
     return _bytes(rgba[:, :3] * rgba[:, 3:] / 255)

@@ -1,4 +1,4 @@
-"""What of a run a report shows where it cannot show all of it, by rules that it states."""
+"""The images and methods that a report shows where it cannot show all, and the rules by which they are chosen."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CONTROLS = ("prediction", "frangi", "random")
 FILM_METHODS, FILM_CONTROLS = 3, ("prediction",)
 
 CASES_RULE = (
-    "Best, median and worst image by the mean over methods, controls aside, of {column}, among the images of which "
-    "most methods have it; of two in the middle the better one."
+    "Best, median and worst image by the mean of {column} over methods without controls, among the images that most "
+    "methods have it on; of two median images the better one."
 )
 METHODS_RULE = "The first {most} methods of the table, and the controls " + ", ".join(CONTROLS) + "."
 FILMS_RULE = "The first {most} methods of the table, and the control " + ", ".join(FILM_CONTROLS) + "."
@@ -25,12 +25,12 @@ FILMS_RULE = "The first {most} methods of the table, and the control " + ", ".jo
 
 @dataclass(frozen=True)
 class Chosen:
-    """An image that is shown.
+    """An image of the report.
 
     Attributes:
         case: its id.
-        title: ``"best"``, ``"median"`` or ``"worst"``.
-        value: the mean over methods by which it was chosen; NaN where nothing could be compared.
+        title: ``"best"``, ``"median"``, ``"worst"`` or ``"the only one"``; empty if no column ranks.
+        value: the mean over methods by which it was chosen; NaN if no column ranks.
     """
 
     case: str
@@ -47,10 +47,10 @@ def chosen_cases(board: Leaderboard) -> list[Chosen]:
     scores = scores[methods] if methods.any() else scores
     there = np.isfinite(scores)
     counts = there.sum(0)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where no method has a score is the NaN that is meant
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN for an image without any score, as intended
         mean = np.where(there, scores, 0).sum(0) / counts
     order = np.argsort(-np.nan_to_num(board.primary.orient(mean), nan=-np.inf), kind="stable")
-    # Means over other methods do not compare: of a run that has not ended, the images that have all of them.
+    # Means over different methods are not comparable: in an unfinished run, only the most complete images compete.
     order = order[counts[order] == counts.max()].tolist()
     places = list(dict.fromkeys([order[0], order[(len(order) - 1) // 2], order[-1]]))
     return [Chosen(board.cases[i], title, float(mean[i])) for i, title in zip(places, _titles(len(order)), strict=True)]
@@ -61,19 +61,22 @@ def _titles(images: int) -> tuple[str, ...]:
 
 
 def shown_methods(board: Leaderboard, most: int = MOST, controls: Sequence[str] = CONTROLS) -> list[str]:
-    """The first rows of the table that are methods, then these controls in their order."""
+    """The first methods of the table, then the controls that the run has, in the given order."""
     methods = [r.method for r in board.rows if not r.control][:most]
     there = {r.method for r in board.rows if r.control}
     return [*methods, *(c for c in controls if c in there)]
 
 
 def film_methods(board: Leaderboard) -> list[str]:
-    """Whose films are shown, see :data:`FILMS_RULE`."""
+    """The methods and controls with removal frames, see :data:`FILMS_RULE`."""
     return shown_methods(board, FILM_METHODS, FILM_CONTROLS)
 
 
 def column_of(board: Leaderboard, *stems: str) -> Column | None:
-    """The first of these columns that was measured, whatever its number of steps; else one with other parameters."""
+    """The column of the first of these metrics that was measured.
+
+    A column with default parameters (but for the number of steps) is preferred to one with other parameters.
+    """
     for stem in stems:
         variants = [c for c in board.columns if main_stem(c.name) == stem or c.name.startswith(f"{stem}[")]
         if variants:

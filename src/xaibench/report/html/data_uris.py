@@ -1,4 +1,4 @@
-"""Arrays as small pictures inside a page: data URIs."""
+"""Pictures inside a page: arrays as data URIs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 QUALITY = 70
-LESS = (45, 25, 10)  # qualities for what does not compress: noise
+LOWER_QUALITIES = (45, 25, 10)  # for noise, which does not compress
 
 
 def fit(shape: Sequence[int], side: int) -> tuple[int, int]:
-    """Height and width with a long side of at most ``side``, never larger than they are.
+    """Height and width scaled down to a long side of at most ``side``.
 
     Example:
         >>> fit((584, 565), 320), fit((100, 50), 320)
@@ -27,11 +27,14 @@ def fit(shape: Sequence[int], side: int) -> tuple[int, int]:
 
 
 def smaller(array: np.ndarray, side: int) -> np.ndarray:
-    """The array with a long side of at most ``side``, each value a mean over the area it stands for.
+    """The array scaled down to a long side of at most ``side`` by means over areas.
 
     Args:
-        array: (H, W) or (H, W, 3); uint8 stays uint8, bool becomes the share that is True, all else float32.
+        array: (H, W) or (H, W, 3).
         side: px.
+
+    Returns:
+        uint8 for uint8, else float32; for bool the share that is True.
     """
     size = fit(array.shape[:2], side)
     if array.dtype != np.uint8:
@@ -42,7 +45,7 @@ def smaller(array: np.ndarray, side: int) -> np.ndarray:
 
 
 def resized(mask: np.ndarray, side: int) -> np.ndarray:
-    """An (H, W) bool mask with a long side of exactly ``side``: (h, w) float32, the share of it that is True."""
+    """An (H, W) bool mask scaled to a long side of ``side`` px: (h, w) float32, the share that is True."""
     height, width = mask.shape
     size = (max(1, round(width * side / max(mask.shape))), max(1, round(height * side / max(mask.shape))))
     return np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
@@ -58,10 +61,10 @@ def webp(picture: np.ndarray, most: float = math.inf) -> str:
 
     Args:
         picture: RGBA or RGB.
-        most: characters that it should take; the quality is lowered down to the least one until it does.
+        most: characters of the URI; the quality is lowered until it fits, or down to the lowest one.
     """
     uri = ""
-    for quality in (QUALITY, *LESS):
+    for quality in (QUALITY, *LOWER_QUALITIES):
         uri = _uri(Image.fromarray(picture), "webp", quality=quality, alpha_quality=quality, method=4)
         if len(uri) <= most:
             break
@@ -69,7 +72,7 @@ def webp(picture: np.ndarray, most: float = math.inf) -> str:
 
 
 def stencil(mask: np.ndarray, colour: tuple[int, int, int]) -> str:
-    """An (H, W) bool mask in one colour on nothing, as the data URI of a PNG."""
+    """An (H, W) bool mask in one colour on a transparent ground, as the data URI of a PNG."""
     image = Image.fromarray(mask.astype(np.uint8), mode="P")
     image.putpalette([0, 0, 0, *colour])
     return _uri(image, "png", transparency=0, bits=1, optimize=True)

@@ -1,4 +1,4 @@
-"""Figures as SVG inside a page: its text stays text, and its ink takes the colour of the page's."""
+"""Figures as SVG inside a page: text stays text, and its colour follows the page's."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from xaibench.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_INK = "#010203"  # stands for the page's colour of text, which its style sheet gives
+_INK = "#010203"  # placeholder for the text colour of the page's style sheet
 
 
 def drawn(draw: Callable[[Figure], object], size: tuple[float, float], name: str) -> str:
-    """What is drawn on a figure of that size, in inches, as an ``<svg>`` element.
+    """A figure as an ``<svg>`` element.
 
     Args:
-        draw: puts axes on the figure and draws on them.
-        size: width and height.
-        name: unlike that of any other figure of the page, letters and digits: what its identifiers begin with.
+        draw: adds axes to the figure and draws on them.
+        size: width and height, inches.
+        name: unique on the page, letters and digits; the prefix of the element's identifiers.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def drawn(draw: Callable[[Figure], object], size: tuple[float, float], name: str
 
 
 def _tag(tag: str, name: str) -> str:
-    """One tag, with its identifiers made the figure's own; what stands between tags, the text, is left alone."""
+    """One tag with prefixed identifiers; text between tags is not passed to this function."""
     tag = tag.replace(_INK, "var(--ink)")
     tag = re.sub(r'\bid="', f'id="{name}-', tag)
     tag = re.sub(r'href="#', f'href="#{name}-', tag)
