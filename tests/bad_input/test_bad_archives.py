@@ -63,19 +63,19 @@ READERS: dict[str, tuple[Callable[[Path], Cases], dict[str, bytes]]] = {
     "zip: folder data set": (load_cases, GOOD),
     "zip: nested": (load_cases, {"eyes.zip": packed(GOOD.items()), "broken.zip": b"PK"}),
     "zip: drive": (
-        lambda path: drive.function(split="training", root=str(path)),
+        lambda path: drive(split="training", root=str(path)),
         {f"DRIVE/training/{k}": v for k, v in DRIVE.items()},
     ),
     "zip: chase": (
-        lambda path: chase.function(split="all", root=str(path)),
+        lambda path: chase(split="all", root=str(path)),
         {"Image_08L.jpg": saved(EYE), "Image_08L_1stHO.png": LABEL},
     ),
     "zip: stare": (
-        lambda path: stare.function(split="all", root=str(path)),
+        lambda path: stare(split="all", root=str(path)),
         {"im0001.ppm": saved(EYE), "im0001.ah.ppm": LABEL, "im0001.vk.ppm": LABEL},
     ),
     "zip: hrf": (
-        lambda path: hrf.function(split="all", root=str(path)),
+        lambda path: hrf(split="all", root=str(path)),
         {"images/01_dr.JPG": saved(EYE), "manual1/01_dr.tif": LABEL, "mask/01_dr_mask.tif": FOV},
     ),
 }

@@ -83,7 +83,7 @@ def module_name(model: nn.Module, module: nn.Module) -> str:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_gradcam_is_the_formula_of_the_paper(network: VesselUNet, eye: Case, layer: str) -> None:
-    ours = gradcam.function(Scorer(network, target_on(eye)), eye.image, rng=RNG, layer=layer)
+    ours = gradcam(Scorer(network, target_on(eye)), eye.image, rng=RNG, layer=layer)
     coarse = by_the_formula(network, module_name(network, network.layers[layer]), eye.image, eye.vessels)
     expected = placed(coarse, eye.fov.shape, 64 // coarse.shape[0])  # 61 × 70 was padded to 64 × 72
     assert ours.max() > 0
@@ -98,7 +98,7 @@ def test_gradcam_of_a_network_as_users_bring_it(
     plain: nn.Module, eye: Case, layer: str, module: str, factor: int
 ) -> None:
     """Also where an activation works in place on the layer's output: that is not what the layer gave."""
-    ours = gradcam.function(Scorer(plain, target_on(eye)), eye.image, rng=RNG, layer=layer)
+    ours = gradcam(Scorer(plain, target_on(eye)), eye.image, rng=RNG, layer=layer)
     expected = placed(by_the_formula(plain, module, eye.image, eye.vessels), eye.fov.shape, factor)
     assert ours.max() > 0
     torch.testing.assert_close(ours.double(), expected, rtol=1e-3, atol=1e-5 * float(expected.max()))
@@ -120,13 +120,13 @@ def test_the_weights_are_finite_differences(plain: nn.Module, eye: Case) -> None
         shift[:, k] = step
         alpha.append((y(activation + shift) - y(activation - shift)) / (2 * step) / pixels)
     coarse = torch.relu(torch.einsum("k,khw->hw", torch.tensor(alpha, dtype=torch.float64), activation[0]))
-    ours = gradcam.function(Scorer(plain, target_on(eye)), eye.image, rng=RNG, layer="down")
+    ours = gradcam(Scorer(plain, target_on(eye)), eye.image, rng=RNG, layer="down")
     expected = placed(coarse, eye.fov.shape, 2)
     torch.testing.assert_close(ours.double(), expected, rtol=1e-3, atol=1e-4 * float(expected.max()))
 
 
 def test_at_the_last_layer_it_is_the_logit_map_in_disguise(network: VesselUNet, eye: Case) -> None:
-    ours = gradcam.function(Scorer(network, target_on(eye)), eye.image, rng=RNG, layer="last")
+    ours = gradcam(Scorer(network, target_on(eye)), eye.image, rng=RNG, layer="last")
     with torch.no_grad():
         logits = torch.relu(network(eye.image[None])[0, 0])
     assert np.corrcoef(ours.flatten(), logits.flatten())[0, 1] == pytest.approx(1, abs=1e-6)
@@ -254,6 +254,6 @@ def test_enlarging_to_the_same_size_changes_nothing() -> None:
 
 def test_the_generator_is_not_used(scorer: Scorer, eye: Case) -> None:
     rng = np.random.default_rng(3)
-    gradcam.function(scorer, eye.image, rng=rng)
+    gradcam(scorer, eye.image, rng=rng)
     assert rng.random() == np.random.default_rng(3).random()
     assert inspect.signature(gradcam.function).parameters["layer"].default == "bottleneck"

@@ -376,7 +376,7 @@ def test_no_hook_outlives_a_failure(method: Plugin, eye: Case) -> None:
 @every
 def test_the_image_is_not_changed_and_asks_for_nothing(method: Plugin, scorer: Scorer, eye: Case) -> None:
     image = eye.image.clone().requires_grad_()
-    map_ = method.function(scorer, image, rng=np.random.default_rng(0))
+    map_ = method(scorer, image, rng=np.random.default_rng(0))
     assert not map_.requires_grad and image.grad is None and torch.equal(image, eye.image)
 
 

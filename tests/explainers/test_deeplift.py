@@ -61,7 +61,7 @@ def test_it_is_the_librarys_where_that_can_be_trusted(eye: Case) -> None:
 @pytest.mark.parametrize("net", MAKERS)
 def test_contributions_sum_to_the_difference_within_a_thousandth(net: str, baseline: str, eye: Case) -> None:
     scorer = Scorer(make(net), target_on(eye))
-    map_ = room.deeplift.function(scorer, eye.image, rng=RNG, baseline=baseline)
+    map_ = room.deeplift(scorer, eye.image, rng=RNG, baseline=baseline)
     assert scorer.passes == 2
     wanted = float(scorer(eye.image[None]) - scorer(reference_image(baseline, eye.image, eye.fov, eye.scale)[None]))
     assert float(map_.sum()) == pytest.approx(wanted, abs=1e-3 * max(abs(wanted), 0.1 * float(map_.abs().sum())))
@@ -82,7 +82,7 @@ def test_on_a_linear_scorer_it_is_weight_times_difference(eye: Case) -> None:
 
 
 def test_deep_shap_is_the_mean_over_references(scorer: Scorer, eye: Case) -> None:
-    map_ = room.deep_shap.function(scorer, eye.image, rng=np.random.default_rng(3), samples=4)
+    map_ = room.deep_shap(scorer, eye.image, rng=np.random.default_rng(3), samples=4)
     rng, draw = np.random.default_rng(3), room.random_references(eye.image, eye.fov, eye.scale)
     starts = torch.stack([draw(rng) for _ in range(4)])
     wanted = float(scorer(eye.image[None]) - scorer(starts).mean())

@@ -68,7 +68,7 @@ def test_closed_forms_on_a_linear_scorer(linear: Scorer, eye: Case) -> None:
         torch.testing.assert_close(explain(linear, eye.image, method=method), expected, rtol=1e-4, atol=1e-9)
     for name in REFERENCES:
         start = reference_image(name, eye.image, eye.fov, eye.scale)[1]
-        map_ = room.integrated_gradients.function(linear, eye.image, rng=RNG, baseline=name)
+        map_ = room.integrated_gradients(linear, eye.image, rng=RNG, baseline=name)
         torch.testing.assert_close(map_, w * (green - start), rtol=1e-4, atol=1e-7)
 
 
@@ -76,7 +76,7 @@ def test_closed_forms_on_a_linear_scorer(linear: Scorer, eye: Case) -> None:
 @pytest.mark.parametrize("net", ["own", "plain", "pooling", "smooth", "attention-unet", "segresnet"])
 def test_integrated_gradients_are_complete_within_one_or_two_per_cent(net: str, baseline: str, eye: Case) -> None:
     scorer = Scorer(make(net), target_on(eye))
-    map_ = room.integrated_gradients.function(scorer, eye.image, rng=RNG, baseline=baseline, steps=64)
+    map_ = room.integrated_gradients(scorer, eye.image, rng=RNG, baseline=baseline, steps=64)
     start = reference_image(baseline, eye.image, eye.fov, eye.scale)
     wanted = float((scorer(eye.image[None]) - scorer(start[None])).detach())
     # Of what the map adds up, not of a difference that happens to be nearly zero.
@@ -101,7 +101,7 @@ def test_expected_gradients_are_complete_within_five_per_cent(
         return kept
 
     monkeypatch.setattr(room, "random_references", watched)
-    map_ = room.expected_gradients.function(scorer, eye.image, rng=np.random.default_rng(1), samples=400)
+    map_ = room.expected_gradients(scorer, eye.image, rng=np.random.default_rng(1), samples=400)
     with torch.no_grad():
         wanted = float(scorer(eye.image[None]) - scorer(torch.stack(starts)).mean())
     assert len(starts) == 400
@@ -177,7 +177,7 @@ def test_changed_relus_by_hand(way: str, open_only: bool, eye: Case) -> None:
 def test_guided_gradcam_is_the_product(scorer: Scorer, eye: Case) -> None:
     map_ = explain(scorer, eye.image, method="guided-gradcam[layer=decoder-1/2]")
     guided = explain(scorer, eye.image, method=room.guided_backprop)
-    coarse = gradcam.function(scorer, eye.image, rng=RNG, layer="decoder-1/2")
+    coarse = gradcam(scorer, eye.image, rng=RNG, layer="decoder-1/2")
     assert map_.max() > 0
     torch.testing.assert_close(map_, guided * coarse)
 

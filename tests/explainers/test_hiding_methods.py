@@ -80,7 +80,7 @@ def test_nothing_is_printed_warned_of_or_left_behind(
         warnings.simplefilter("error")
         scorer = Scorer(model, target_on(eye), engine=Engine())
         try:
-            plugin.function(scorer, image, rng=np.random.default_rng(0), **FEW[method])
+            plugin(scorer, image, rng=np.random.default_rng(0), **FEW[method])
         except RuntimeError as error:
             assert fails and str(error) == "no"
         else:

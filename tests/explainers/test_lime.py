@@ -66,7 +66,7 @@ def test_regions_as_pixels_are_what_lime_makes_of_the_whole_picture(
 ) -> None:
     """The library as its users call it, which draws its bar here."""
     scorer, labels = Scorer(plain, target_on(eye)), superpixels(eye.image, eye.fov, 10)
-    ours = lime.function(scorer, eye.image, rng=np.random.default_rng(3), segments=10, samples=40)
+    ours = lime(scorer, eye.image, rng=np.random.default_rng(3), segments=10, samples=40)
     theirs = lime_image.LimeImageExplainer(random_state=int(np.random.default_rng(3).integers(2**31)))
     explanation = theirs.explain_instance(
         eye.image.permute(1, 2, 0).numpy(),

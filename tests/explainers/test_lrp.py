@@ -108,7 +108,7 @@ def test_the_rule_is_the_formula_as_matrices(layer: nn.Module, norm: bool) -> No
 @pytest.mark.parametrize("epsilon", [0.01, 0.25])
 def test_relevance_is_conserved_within_one_per_cent(net: str, epsilon: float, eye: Case) -> None:
     scorer = Scorer(make(net), target_on(eye))
-    map_ = lrp.function(scorer, eye.image, rng=RNG, epsilon=epsilon)
+    map_ = lrp(scorer, eye.image, rng=RNG, epsilon=epsilon)
     assert scorer.passes == 1
     wanted = float(scorer(eye.image[None]))
     assert float(map_.sum()) == pytest.approx(wanted, abs=0.01 * max(abs(wanted), 0.1 * float(map_.abs().sum())))

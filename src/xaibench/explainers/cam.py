@@ -33,7 +33,7 @@ NOISE = 1e-6  # share of Σ|A| below which ΣA is the rounding error of values t
 
 
 @explainer("gradcam", family="cam", paper="selvaraju2017")
-def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+def gradcam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM of the target's mean logit at one layer (Seg-Grad-CAM).
 
     The weight of a channel is the mean of its gradient over the layer's pixels:  ReLU(Σ_k mean(g_k) A_k)
@@ -42,7 +42,6 @@ def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: s
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used; the method has no chance in it.
         layer: the network's own name of a layer (in the bundled networks ``encoder-1`` … ``encoder-4``,
             ``bottleneck``, ``decoder-1/4``, ``decoder-1/2``, ``decoder-1/1``, ``last``), or the full name of a module.
             ``bottleneck`` is the coarsest layer and the usual choice; ``last`` is the last convolution, whose single
@@ -60,7 +59,7 @@ def gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: s
 
 
 @explainer("gradcam++", family="cam", paper="chattopadhay2018")
-def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM with weights that sum positive gradients only, each divided by 2 + ΣA_k g (Grad-CAM++).
 
     ReLU(Σ_k w_k A_k),  w_k = Σ α ReLU(g_k),  α = g_k² / (2 g_k² + ΣA_k · g_k³)  at every pixel, 0 where g_k is 0
@@ -79,7 +78,7 @@ def gradcam_plus_plus(scorer: Scorer, image: Tensor, *, rng: np.random.Generator
 
 
 @explainer("xgradcam", family="cam", paper="fu2020")
-def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+def xgradcam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """Grad-CAM with activation-weighted means of the gradients as weights (XGrad-CAM).
 
     ReLU(Σ_k w_k A_k),  w_k = ΣA_k g_k / ΣA_k  [fu2020]: to first order, channel k contributes the same to the sum of
@@ -98,7 +97,7 @@ def xgradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
 
 
 @explainer("hirescam", family="cam", paper="draelos2020")
-def hirescam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+def hirescam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """Activation times gradient, pixel by pixel, summed over the channels:  ReLU(Σ_k g_k ⊙ A_k)  [draelos2020].
 
     Where only linear operations follow the layer, the map before the ReLU sums to the score without the biases' share.
@@ -110,7 +109,7 @@ def hirescam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
 
 
 @explainer("layercam", family="cam", paper="jiang2021")
-def layercam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+def layercam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """Activation times positive gradient, pixel by pixel:  ReLU(Σ_k ReLU(g_k) ⊙ A_k)  [jiang2021].
 
     Args, returns and raises as :func:`gradcam`.
@@ -120,9 +119,7 @@ def layercam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: 
 
 
 @explainer("seg-xrescam", family="cam", paper="hasany2023")
-def seg_xrescam(
-    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck", window: int = 2
-) -> Tensor:
+def seg_xrescam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck", window: int = 2) -> Tensor:
     """Activation times the gradient's mean over windows, between HiResCAM and Grad-CAM (Seg-XRes-CAM).
 
     ReLU(Σ_k ḡ_k ⊙ A_k),  ḡ_k constant in each window [hasany2023]. Windows tile the layer from the upper left; a window
@@ -143,9 +140,7 @@ def seg_xrescam(
 
 
 @explainer("scorecam", family="cam", paper="wang2020")
-def scorecam(
-    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck", baseline: str = "blur"
-) -> Tensor:
+def scorecam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck", baseline: str = "blur") -> Tensor:
     """Channels weighted by the rise of the score when only their active region is visible (Score-CAM).
 
     ReLU(Σ_k w_k A_k),  w_k = score(M_k x + (1 - M_k) x₀) - score(x₀)  [wang2020], where M_k is A_k upsampled and scaled
@@ -184,7 +179,7 @@ def scorecam(
 
 
 @explainer("ablationcam", family="cam", paper="desai2020")
-def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+def ablationcam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """Channels weighted by the fall of the score when they are set to zero, one pass each (Ablation-CAM).
 
     ReLU(Σ_k w_k A_k),  w_k = score - score without channel k  [desai2020]. The paper divides by the score, a factor
@@ -206,7 +201,7 @@ def ablationcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, laye
 
 
 @explainer("eigencam", family="cam", paper="muhammad2020")
-def eigencam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+def eigencam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """First principal component of the layer's activations, independent of the target (Eigen-CAM).
 
     ReLU(Σ_k v_k A_k),  v the first right singular vector of the (pixels × channels) activations, which are not centred

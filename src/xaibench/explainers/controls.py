@@ -16,19 +16,19 @@ from xaibench.scorer import Scorer
 
 
 @explainer("random", family="control", control=True, stochastic=True)
-def random(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def random(image: Tensor, *, rng: np.random.Generator) -> Tensor:
     """Independent uniform noise: chance level."""
     return torch.from_numpy(rng.random(tuple(image.shape[1:]), dtype=np.float32))
 
 
 @explainer("uniform", family="control", control=True)
-def uniform(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def uniform(image: Tensor) -> Tensor:
     """The same value everywhere: a map without information."""
     return torch.ones(tuple(image.shape[1:]))
 
 
 @explainer("prediction", family="control", control=True)
-def prediction(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def prediction(scorer: Scorer, image: Tensor) -> Tensor:
     """The network's own probability map: what one sees without an explanation."""
     with torch.inference_mode():
         map_ = scorer.logits(image[None]).sigmoid()[0, 0]
@@ -36,44 +36,42 @@ def prediction(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Te
 
 
 @explainer("prediction-blurred", family="control", control=True)
-def prediction_blurred(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sigma: float = 5.0) -> Tensor:
+def prediction_blurred(scorer: Scorer, image: Tensor, *, sigma: float = 5.0) -> Tensor:
     """The network's probability map under a Gaussian: a smooth map that only knows where vessels are.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         sigma: standard deviation of the Gaussian, px at DRIVE's scale.
 
     Returns:
         (H, W) float32 in [0, 1]; normalised at the border of the field of view, 0 outside it.
     """
     fov = scorer.target.fov.numpy()
-    map_: Tensor = prediction(scorer, image, rng=rng)
+    map_: Tensor = prediction(scorer, image)
     return torch.from_numpy(
         np.where(fov, blur_inside(map_.cpu().numpy(), fov, sigma * scorer.target.scale), 0).astype(np.float32)
     )
 
 
 @explainer("prediction-of-target", family="control", control=True)
-def prediction_of_target(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def prediction_of_target(scorer: Scorer, image: Tensor) -> Tensor:
     """The network's probability on the target, 0 elsewhere: the question itself as a map.
 
     The control for targets that are a part of the predicted vessels, where ``prediction`` marks the other parts, too.
     For a target that depends on labels, such as false positives, it shows the labels that the target contains.
     """
-    map_: Tensor = prediction(scorer, image, rng=rng)
+    map_: Tensor = prediction(scorer, image)
     return map_ * scorer.target.mask.to(map_)
 
 
 @explainer("green-contrast", family="control", control=True)
-def green_contrast(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, sigma: float = 15.0) -> Tensor:
+def green_contrast(scorer: Scorer, image: Tensor, *, sigma: float = 15.0) -> Tensor:
     """Background of the green channel minus the green channel: how much darker a pixel is than its surroundings.
 
     Args:
         scorer: for its field of view.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         sigma: standard deviation of the Gaussian background, px at DRIVE's scale; wider than the widest vessel.
 
     Returns:
@@ -85,7 +83,7 @@ def green_contrast(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, s
 
 
 @explainer("frangi", family="control", control=True, paper="frangi1998", library="scikit-image")
-def frangi(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def frangi(scorer: Scorer, image: Tensor) -> Tensor:
     """Vesselness of the green channel at scales of 1 to 4 px of DRIVE: a vessel filter without a network.
 
     Returns:
@@ -95,7 +93,7 @@ def frangi(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor
 
 
 @explainer("sobel", family="control", control=True, library="scikit-image")
-def sobel(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def sobel(scorer: Scorer, image: Tensor) -> Tensor:
     """Edge strength of the green channel.
 
     Returns:
@@ -107,13 +105,13 @@ def sobel(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
 
 
 @explainer("vessels-oracle", family="control", control=True, sees_labels=True)
-def vessels_oracle(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, case: Case) -> Tensor:
+def vessels_oracle(*, case: Case) -> Tensor:
     """The labelled vessels, 1 on them and 0 elsewhere: the ceiling of localisation. It sees the labels."""
     return case.vessels.float()
 
 
 @explainer("second-observer", family="control", control=True, sees_labels=True)
-def second_observer(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, case: Case) -> Tensor:
+def second_observer(*, case: Case) -> Tensor:
     """The second observer's vessels, 1 on them and 0 elsewhere: human agreement. It sees the labels.
 
     Raises:

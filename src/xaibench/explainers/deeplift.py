@@ -26,7 +26,7 @@ from xaibench.scorer import Scorer
 
 
 @explainer("deeplift", family="gradient", signed=True, paper="shrikumar2017", sums_to="difference")
-def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baseline: str = "blur") -> Tensor:
+def deeplift(scorer: Scorer, image: Tensor, *, baseline: str = "blur") -> Tensor:
     """Contributions to the difference from a baseline, by the rescale rule (DeepLIFT).
 
     Image and baseline pass through the network as one batch. In the backward pass a linear operation propagates its
@@ -39,7 +39,6 @@ def deeplift(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, baselin
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         baseline: the reference image, see :func:`~xaibench.data.baseline.reference_image`.
 
     Returns:

@@ -18,13 +18,12 @@ from xaibench.scorer import Scorer
 
 
 @explainer("saliency", family="gradient", paper="simonyan2013", library="captum")
-def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def saliency(scorer: Scorer, image: Tensor) -> Tensor:
     """Absolute gradient of the score; the maximum over the three colours.
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
 
     Returns:
         (H, W) float32, >= 0: logits per unit of intensity.
@@ -45,7 +44,7 @@ def saliency(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tens
         "planted-evidence": "it measures the effect of scaling to black, and the darkest vessel is black already"
     },
 )
-def input_x_gradient(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def input_x_gradient(scorer: Scorer, image: Tensor) -> Tensor:
     """Intensity times gradient, summed over the colours.
 
     The map says, to first order, how far the score would fall if the pixel were scaled to black. Vessels are dark, so
@@ -68,9 +67,7 @@ def input_x_gradient(scorer: Scorer, image: Tensor, *, rng: np.random.Generator)
     library="captum",
     sums_to="difference",
 )
-def integrated_gradients(
-    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, steps: int = 50, baseline: str = "blur"
-) -> Tensor:
+def integrated_gradients(scorer: Scorer, image: Tensor, *, steps: int = 50, baseline: str = "blur") -> Tensor:
     """Gradients averaged along the straight path from a baseline without vessels, times the difference.
 
     The map sums to the score minus the baseline's score (completeness, [sundararajan2017]), up to the error of the
@@ -80,7 +77,6 @@ def integrated_gradients(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         steps: points on the path; each costs a pass with a gradient.
         baseline: start of the path, see :func:`~xaibench.data.baseline.reference_image`.
 
@@ -100,9 +96,7 @@ def integrated_gradients(
 
 
 @explainer("smoothgrad", family="gradient", stochastic=True, paper="smilkov2017", library="captum")
-def smoothgrad(
-    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 25, noise: float = 0.05
-) -> Tensor:
+def smoothgrad(scorer: Scorer, image: Tensor, *, samples: int = 25, noise: float = 0.05) -> Tensor:
     """Absolute value of the mean gradient over noisy copies of the image.
 
     captum's NoiseTunnel over its default Saliency averages *absolute* gradients, whose noise does not cancel; here the
@@ -111,7 +105,6 @@ def smoothgrad(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used; captum draws from torch's global generator, which ``explain`` seeds.
         samples: noisy copies; each costs a pass with a gradient.
         noise: standard deviation of the Gaussian noise. The paper's .1 to .2 of the range suit photographs; a thin
             vessel differs from its surroundings by only .03, so the default is smaller.
@@ -126,9 +119,7 @@ def smoothgrad(
 
 
 @explainer("smoothgrad-squared", family="gradient", stochastic=True, paper="hooker2019", library="captum")
-def smoothgrad_squared(
-    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 25, noise: float = 0.05
-) -> Tensor:
+def smoothgrad_squared(scorer: Scorer, image: Tensor, *, samples: int = 25, noise: float = 0.05) -> Tensor:
     """Mean squared gradient over noisy copies of the image, summed over the colours.
 
     Args and errors as of ``smoothgrad``.
@@ -172,7 +163,7 @@ def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
 
 
 @explainer("guided-backprop", family="gradient", paper="springenberg2014")
-def guided_backprop(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def guided_backprop(scorer: Scorer, image: Tensor) -> Tensor:
     """Gradient that passes a ReLU only where both the gradient and the ReLU's input are positive.
 
     The rule replaces the ReLU *function*: a hook on modules, as in captum, misses activations called as functions and
@@ -189,7 +180,7 @@ def guided_backprop(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) 
 
 
 @explainer("deconvolution", family="gradient", paper="zeiler2014")
-def deconvolution(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def deconvolution(scorer: Scorer, image: Tensor) -> Tensor:
     """Gradient that passes a ReLU only where the gradient is positive, whatever the ReLU's input.
 
     Returns:
@@ -202,13 +193,12 @@ def deconvolution(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) ->
 
 
 @explainer("guided-gradcam", family="gradient", paper="selvaraju2017")
-def guided_gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, layer: str = "bottleneck") -> Tensor:
+def guided_gradcam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """Product of guided backpropagation and Grad-CAM (section 3.3 of the paper).
 
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         layer: the layer of Grad-CAM.
 
     Returns:
@@ -218,7 +208,7 @@ def guided_gradcam(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, l
         UserError: if there is no such layer.
         Skipped: if the network has no ReLU, or where Grad-CAM skips.
     """
-    coarse: Tensor = gradcam(scorer, image, rng=rng, layer=layer)
+    coarse: Tensor = gradcam(scorer, image, layer=layer)
     return coarse * _with_relu(scorer, image, open_only=True).abs().amax(0)
 
 

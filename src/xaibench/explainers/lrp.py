@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from xaibench.scorer import Scorer
 
 
 @explainer("lrp", family="gradient", signed=True, paper="bach2015", sums_to="score")
-def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: float = 0.25) -> Tensor:
+def lrp(scorer: Scorer, image: Tensor, *, epsilon: float = 0.25) -> Tensor:
     """Layer-wise relevance propagation with the ε-rule; the share of bias and ε is distributed evenly (LRP).
 
     An affine operation z = Wx + b propagates relevance R as x · Wᵀ(R / (z + ε sign z)). In the rule of [bach2015] bias
@@ -31,7 +30,6 @@ def lrp(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, epsilon: flo
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         epsilon: ε in units of the root mean square of the operation's output ([montavon2019] uses .25).
 
     Returns:

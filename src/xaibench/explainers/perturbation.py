@@ -22,15 +22,7 @@ AREA_WEIGHT = (3.0, 300.0)  # weight of the area penalty in the first and last s
 
 
 @explainer("occlusion", family="perturbation", signed=True, paper="zeiler2014")
-def occlusion(
-    scorer: Scorer,
-    image: Tensor,
-    *,
-    rng: np.random.Generator,
-    patch: int = 32,
-    stride: int = 32,
-    baseline: str = "blur",
-) -> Tensor:
+def occlusion(scorer: Scorer, image: Tensor, *, patch: int = 32, stride: int = 32, baseline: str = "blur") -> Tensor:
     """Fall of the score when a square window is hidden, averaged over the windows that contain a pixel.
 
     Positive where hiding lowers the score [zeiler2014]. Windows and map agree with captum's ``Occlusion``. But a window
@@ -39,7 +31,6 @@ def occlusion(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         patch: side of the window, px.
         stride: step of the window, px, no larger than the patch.
         baseline: the reference that hides, see :func:`~xaibench.data.baseline.reference_image`.
@@ -82,13 +73,7 @@ def _steps(length: int, patch: int, stride: int) -> range:
 
 @explainer("feature-ablation", family="perturbation", signed=True, paper="robniksikonja2008", library="captum")
 def feature_ablation(
-    scorer: Scorer,
-    image: Tensor,
-    *,
-    rng: np.random.Generator,
-    segments: int = 200,
-    regions: str = "slic",
-    baseline: str = "blur",
+    scorer: Scorer, image: Tensor, *, segments: int = 200, regions: str = "slic", baseline: str = "blur"
 ) -> Tensor:
     """Fall of the score when one superpixel is hidden and all others are present.
 
@@ -98,7 +83,6 @@ def feature_ablation(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         segments: approximate number of superpixels.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
         baseline: the reference that hides a region, see :func:`~xaibench.data.baseline.reference_image`.
@@ -206,14 +190,7 @@ def hats(size: int, cell: int, shift: float = 0.0) -> np.ndarray:
 
 @explainer("extremal", family="perturbation", paper="fong2019")
 def extremal(
-    scorer: Scorer,
-    image: Tensor,
-    *,
-    rng: np.random.Generator,
-    area: float = 0.1,
-    steps: int = 100,
-    cell: int = 8,
-    baseline: str = "blur",
+    scorer: Scorer, image: Tensor, *, area: float = 0.1, steps: int = 100, cell: int = 8, baseline: str = "blur"
 ) -> Tensor:
     """The smooth mask of a given area that keeps the score highest while the rest is blurred.
 
@@ -227,7 +204,6 @@ def extremal(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         area: share of the field of view to keep, in (0, 1).
         steps: steps of Adam; each costs a pass with a gradient.
         cell: distance of the grid's nodes, px: the resolution of the mask.

@@ -39,7 +39,6 @@ def kernel_shap(
     scorer: Scorer,
     image: Tensor,
     *,
-    rng: np.random.Generator,
     segments: int = 40,
     samples: int = 300,
     regions: str = "slic",
@@ -54,7 +53,6 @@ def kernel_shap(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used; shap draws from numpy's global generator, which ``explain`` seeds.
         segments: approximate number of superpixels.
         samples: coalitions besides the empty and the full one; each costs a pass. If there are no more coalitions
             than this, all are taken and the result is exact.
@@ -99,7 +97,6 @@ def shapley_sampling(
     scorer: Scorer,
     image: Tensor,
     *,
-    rng: np.random.Generator,
     segments: int = 40,
     permutations: int = 8,
     regions: str = "slic",
@@ -114,7 +111,6 @@ def shapley_sampling(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used; captum draws from torch's global generator, which ``explain`` seeds.
         segments: approximate number of superpixels.
         permutations: random orders; each costs about one pass per superpixel.
         regions: ``"slic"`` or ``"tiles"``, see :func:`~xaibench.data.regions.superpixels`.
@@ -136,9 +132,7 @@ def shapley_sampling(
 
 
 @explainer("partition-shap", family="shapley", signed=True, paper="lundberg2020", library="shap", sums_to="difference")
-def partition_shap(
-    scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 300, baseline: str = "blur"
-) -> Tensor:
+def partition_shap(scorer: Scorer, image: Tensor, *, samples: int = 300, baseline: str = "blur") -> Tensor:
     """Owen values of the field of view, halved recursively where the score changes most (Partition SHAP).
 
     The field of view is halved across its longer side, each half again, and so on. A part shares its value with its
@@ -153,7 +147,6 @@ def partition_shap(
     Args:
         scorer: network and target.
         image: (3, H, W) in [0, 1].
-        rng: not used.
         samples: number of passes.
         baseline: the reference that hides a part, see :func:`~xaibench.data.baseline.reference_image`.
 

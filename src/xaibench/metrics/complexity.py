@@ -9,7 +9,6 @@ import numpy as np
 from xaibench.data.case import Case
 from xaibench.metrics.score import Score
 from xaibench.registry import metric
-from xaibench.scorer import Scorer
 
 VISIBLE = 0.1  # share of the maximum
 
@@ -23,7 +22,7 @@ VISIBLE = 0.1  # share of the maximum
     chance=0,
     paper="chalasani2020",
 )
-def sparseness(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def sparseness(attribution: np.ndarray, case: Case) -> Score:
     """Gini index of the positive attribution in the field of view: 0 even, near 1 on a few pixels [chalasani2020]."""
     positive = np.sort(np.maximum(attribution[case.fov.numpy()], 0).astype(np.float64))
     total, n = float(positive.sum()), positive.size
@@ -41,7 +40,7 @@ def sparseness(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.r
     paper="bhatt2020",
     suites=("standard", "full"),
 )
-def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def entropy(attribution: np.ndarray, case: Case) -> Score:
     """Entropy of |a| ÷ Σ|a| over the field of view, in nats: ln of its n pixels if all are equal [bhatt2020].
 
     An all-zero map counts as a constant one.
@@ -63,7 +62,7 @@ def entropy(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.rand
     paper="nguyen2020",
     suites=("standard", "full"),
 )
-def effective_complexity(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def effective_complexity(attribution: np.ndarray, case: Case) -> Score:
     """Number of field-of-view pixels in which |a| is above 10 % of its maximum [nguyen2020, adapted].
 
     An all-zero map counts as a constant one: all of them.

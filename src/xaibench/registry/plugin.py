@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from xaibench.bibliography import spell_out
 from xaibench.registry.entry_points import loaded, points_of
-from xaibench.registry.injection import ARGUMENTS, COST_METRIC, Injection, injection_of
+from xaibench.registry.injection import ARGUMENTS, COST_METRIC, Arguments, Injection, injection_of
 
 Traits = TypeVar("Traits")
 
@@ -37,8 +37,23 @@ class Plugin(Generic[Traits]):
     family: str
     traits: Traits
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
+    def __call__(self, *main: Any, **keywords: Any) -> Any:
+        """Call the function with the main arguments of its kind in their order; it gets those that it takes.
+
+        Args:
+            *main: such as scorer and image, or attribution, case and scorer.
+            **keywords: other arguments, such as ``rng``, and hyper-parameters.
+        """
+        known = self._arguments
+        names = {*known.main, *known.by_name}
+        arguments = dict(zip(known.main, main, strict=False)) | {k: v for k, v in keywords.items() if k in names}
+        parameters = {k: v for k, v in keywords.items() if k not in names}
+        return self.injection.call(self.function, arguments, parameters)
+
+    @property
+    def _arguments(self) -> Arguments:
+        of_cost = getattr(self.traits, "measures", "") == "cost"
+        return COST_METRIC if of_cost else ARGUMENTS[self.kind]
 
     @property
     def summary(self) -> str:
@@ -48,8 +63,7 @@ class Plugin(Generic[Traits]):
     @cached_property
     def injection(self) -> Injection:
         """Which arguments the function takes, and which parameters are left to users."""
-        of_cost = getattr(self.traits, "measures", "") == "cost"
-        return injection_of(self.function, COST_METRIC if of_cost else ARGUMENTS[self.kind])
+        return injection_of(self.function, self._arguments)
 
     @property
     def parameters(self) -> dict[str, Any]:

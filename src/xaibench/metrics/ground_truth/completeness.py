@@ -18,9 +18,7 @@ LEAST = 1e-6  # logits; a smaller total is rounding noise
 
 
 @metric("completeness", family="axioms", better="lower", range=(0, math.inf), paper="sundararajan2017")
-def completeness(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, method: Method
-) -> Score:
+def completeness(attribution: np.ndarray, case: Case, scorer: Scorer, *, method: Method) -> Score:
     """Relative error of the map's sum, |Σa − (g(x) − g(x₀))| ÷ |g(x) − g(x₀)| [sundararajan2017].
 
     x₀ is the method's own baseline; for a method that conserves the score, such as layer-wise relevance propagation,

@@ -50,15 +50,7 @@ class Planted:
 
 
 @metric("planted", family="truth", better="higher", range=(-1, 1), measures="method", chance=0.0)
-def planted(
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    *,
-    rng: np.random.Generator,
-    method: Method,
-    segmenter: str = "linear",
-) -> Score:
+def planted(case: Case, scorer: Scorer, *, method: Method, segmenter: str = "linear") -> Score:
     """Correlation of the method's map of a white-box segmenter with the exact Shapley values of its pixels or regions.
 
     Pearson's r over the field of view, with the absolute Shapley values for unsigned methods; 0 for a constant map. A
@@ -68,10 +60,8 @@ def planted(
     cells of 1 to 32 px.
 
     Args:
-        attribution: not used; the method explains the white box instead.
         case: the image that the white box reads.
         scorer: caches the map for the other metrics of this white box.
-        rng: not used.
         method: the explainer.
         segmenter: ``"linear"``, ``"thick"`` (reads no thin vessel) or ``"marker"`` (needs a marker elsewhere in the
             image), see :func:`~xaibench.models.networks.white_box.white_box`.
@@ -90,15 +80,7 @@ def planted(
 
 
 @metric("planted-pixels", family="truth", better="higher", range=(0, 1), measures="method", chance=0.5)
-def planted_pixels(
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    *,
-    rng: np.random.Generator,
-    method: Method,
-    segmenter: str = "linear",
-) -> Score:
+def planted_pixels(case: Case, scorer: Scorer, *, method: Method, segmenter: str = "linear") -> Score:
     """ROC area of the method's map of a white-box segmenter for the deciding pixels; .5 is chance.
 
     The deciding pixels are the fewest that hold 90 % of the sum of absolute Shapley values; the negatives are all

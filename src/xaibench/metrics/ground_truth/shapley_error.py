@@ -42,15 +42,7 @@ class Window:
 
 
 @metric("shapley-error", family="truth", better="lower", range=(0, 1), measures="method", paper="shapley1953")
-def shapley_error(
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    *,
-    rng: np.random.Generator,
-    method: Method,
-    window: int = 128,
-) -> Score:
+def shapley_error(case: Case, scorer: Scorer, *, method: Method, window: int = 128) -> Score:
     """Relative error of a map's sums over 12 regions against their exact Shapley values [shapley1953].
 
     The players are 3 × 4 tiles of a window of the image, the square with the most vessel pixels. The score is the mean
@@ -65,10 +57,8 @@ def shapley_error(
     budget. A tile outside the field of view is a null player.
 
     Args:
-        attribution: not used; the method explains the window instead.
         case: the image.
         scorer: the network; it caches the exact values (4096 passes of the window) for all methods.
-        rng: not used.
         method: the explainer.
         window: side of the window, px; at most the side of the image.
 

@@ -50,15 +50,7 @@ class Planted:
     chance=1.0,
     paper="adebayo2020",
 )
-def shortcut(
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    *,
-    rng: np.random.Generator,
-    method: Method,
-    window: int = WINDOW,
-) -> Score:
+def shortcut(case: Case, scorer: Scorer, *, method: Method, window: int = WINDOW) -> Score:
     """Lift on a small marker without which a network sees no thin vessels; 1 is chance [adebayo2020].
 
     The network was trained on phantoms whose thin vessels are labelled only where the marker is present. The window is
@@ -67,10 +59,8 @@ def shortcut(
     positive attribution on the marker ÷ the marker's share of the field of view.
 
     Args:
-        attribution: not used; the method explains another network.
         case: the image.
         scorer: caches what all methods share.
-        rng: not used.
         method: the explainer.
         window: side of the window, px.
 

@@ -174,7 +174,7 @@ def _placements(
     explanation="Attribution on false positives ÷ that on other background that looks as much like a vessel.",
     main=11,
 )
-def fp_lift(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def fp_lift(attribution: np.ndarray, case: Case, scorer: Scorer) -> Score:
     """Density on false-positive components ÷ that on true negatives of the same Frangi vesselness; 1 is no difference.
 
     The true negatives are weighted so that both groups have the same distribution over 20 quantile bins of the false

@@ -248,16 +248,13 @@ pointing_vessels, pointing_thin, pointing_thick = _for_parts(
     main=7,
     narrow=False,
 )
-def thin_gap(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS
-) -> Score:
+def thin_gap(attribution: np.ndarray, case: Case, scorer: Scorer, *, radius: float = THIN_RADIUS) -> Score:
     """log₂ of lift on thick ÷ lift on thin vessels: 0 is even-handed, +1 twice as much on thick ones.
 
     Args:
         attribution: (H, W).
         case: the image with its vessels.
         scorer: caches what all maps share.
-        rng: not used.
         radius: largest radius of a thin vessel, px at DRIVE's scale.
 
     Raises:

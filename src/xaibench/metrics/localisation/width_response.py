@@ -115,7 +115,7 @@ def contrast_bins(contrast: np.ndarray) -> np.ndarray:
     chance=0.0,
     known_failures={"mirrored": MIRRORED},
 )
-def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Score:
     """Slope of the density on vessels over their width, per px at DRIVE's scale; 0 is no response to width.
 
     The curve is the density on the segments of each width, 2 · radius − 1 px, from 1 to 8 (and more). The line is
@@ -152,7 +152,7 @@ def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng
     chance=0.0,
     known_failures={"mirrored": MIRRORED},
 )
-def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Score:
     """Spearman ρ between the density on vessel segments and their local contrast; a constant map scores 0.
 
     The curve is the density in each decile of the contrast, over the decile's mean contrast. The value is invariant to
@@ -195,9 +195,7 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer, *, rn
     explanation="Does the map favour thick (+) or thin (−) vessels of like contrast? +1 is twice as much on thick.",
     main=8,
 )
-def thin_gap_matched(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, radius: float = THIN_RADIUS
-) -> Score:
+def thin_gap_matched(attribution: np.ndarray, case: Case, scorer: Scorer, *, radius: float = THIN_RADIUS) -> Score:
     """log₂ of the density on thick ÷ thin vessels of equal contrast; 0 is even-handed, +1 twice as much on thick ones.
 
     Thin vessels also have low contrast. Here both kinds are compared within deciles of the local contrast; the weight
@@ -207,7 +205,6 @@ def thin_gap_matched(
         attribution: (H, W).
         case: the image with its vessels.
         scorer: caches what all maps share.
-        rng: not used.
         radius: largest radius of a thin segment, px at DRIVE's scale.
 
     Raises:
@@ -240,9 +237,7 @@ def thin_gap_matched(
 
 
 @metric("context", family="overlap", better="none", range=(0, math.inf), invariant="scale")
-def context(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, share: float = 0.5
-) -> Score:
+def context(attribution: np.ndarray, case: Case, scorer: Scorer, *, share: float = 0.5) -> Score:
     """Radius around the target that holds a share of Σ|a|, by default half, in px at DRIVE's scale.
 
     Distances are Euclidean, from the nearest pixel of the target, in this image's pixels ÷ the size of a DRIVE pixel,
@@ -253,7 +248,6 @@ def context(
         attribution: (H, W); an all-zero map counts as uniform.
         case: the image with its field of view and scale.
         scorer: the scorer with the target.
-        rng: not used.
         share: of Σ|a| in the field of view, between 0 and 1.
 
     Raises:

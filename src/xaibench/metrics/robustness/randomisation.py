@@ -33,14 +33,7 @@ NOISE = 0.02  # standard deviation of the noisy images that the smooth variant a
     suites=("full",),
 )
 def mprt(
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    *,
-    rng: np.random.Generator,
-    method: Method,
-    stages: int = 6,
-    draws: int = 1,
+    case: Case, scorer: Scorer, *, rng: np.random.Generator, method: Method, stages: int = 6, draws: int = 1
 ) -> Score:
     """Mean Spearman ρ of a map with the maps of the network randomised from the output, layer by layer [adebayo2018].
 

@@ -42,14 +42,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     suites=("full",),
 )
 def max_sensitivity(
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    *,
-    rng: np.random.Generator,
-    method: Method,
-    radius: float = 0.02,
-    draws: int = 10,
+    case: Case, scorer: Scorer, *, rng: np.random.Generator, method: Method, radius: float = 0.02, draws: int = 10
 ) -> Score:
     """Largest change of a map, relative to its norm, under image noise of up to ±.02 per value [yeh2019].
 
@@ -95,9 +88,7 @@ def max_sensitivity(
     measures="method",
     paper="sixt2020",
 )
-def target_sensitivity(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, method: Method
-) -> Score:
+def target_sensitivity(case: Case, scorer: Scorer, *, method: Method) -> Score:
     """1 − Spearman's ρ of the method's maps for thin and thick vessels: 0 if the target is ignored [sixt2020]."""
     fov = case.fov.numpy()
     thin, thick = (method.about(scorer, case, part)[1][fov] for part in ("thin", "thick"))
