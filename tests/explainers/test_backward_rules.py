@@ -70,7 +70,7 @@ def test_parameters_are_no_pictures(pair: tuple[nn.Module, nn.Module], eye: Case
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_rules_do_not_see_is_told(method: str, eye: Case) -> None:
-    with pytest.raises(Skipped, match="something else when its operations are followed"):
+    with pytest.raises(Skipped, match="logits change when its operations are replaced"):
         explain(Scorer(OnAView().eval(), target_on(eye)), eye.image, method=method)
 
 
