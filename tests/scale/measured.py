@@ -53,9 +53,10 @@ def table(simulation: Simulation, store: Store) -> list[int]:
 
 def csv(simulation: Simulation, store: Store) -> int:
     """What the end of a run does: every column with its interval, and the quality of the metrics."""
+    from xaibench.leaderboard.aggregate import read_leaderboards
     from xaibench.leaderboard.tables.render import write_leaderboard
 
-    return sum(path.stat().st_size for path in write_leaderboard(store))
+    return sum(path.stat().st_size for path in write_leaderboard(store, read_leaderboards([store])))
 
 
 def scores(simulation: Simulation, store: Store) -> int:

@@ -7,6 +7,7 @@ a marker each. Controls are grey.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,28 +34,12 @@ CURVE_LABELS = {
 
 
 def style(ink: str = "black") -> dict[Any, Any]:
-    """Matplotlib's settings for drawing and saving: text stays text, and dollar signs in names start no formula."""
+    """Matplotlib's settings for drawing and saving a figure, with text and axes in a colour."""
+    import matplotlib as mpl
+
+    settings = mpl.rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False)
     coloured = ("text.color", "xtick.color", "ytick.color", "axes.edgecolor", "axes.labelcolor")
-    return dict.fromkeys(coloured, ink) | {
-        "svg.fonttype": "none",
-        "pdf.fonttype": 42,
-        "text.parse_math": False,
-        "font.size": 9.5,
-        "figure.facecolor": "none",
-        "axes.facecolor": "none",
-        "axes.formatter.use_mathtext": False,
-        "axes.unicode_minus": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlesize": 10.5,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.linewidth": 0.7,
-        "axes.axisbelow": True,
-        "lines.linewidth": 1.7,
-        "lines.markersize": 4.5,
-        "legend.frameon": False,
-    }
+    return settings | dict.fromkeys(coloured, ink)
 
 
 def looks(board: Leaderboard, methods: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ import pytest
 
 from leaderboard.synthetic import record, records
 from xaibench.errors import UserError
-from xaibench.leaderboard.aggregate import aggregate, leaderboards
+from xaibench.leaderboard.aggregate import aggregate, leaderboards, read_leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.summary.sentences import summarise
 from xaibench.leaderboard.tables.numbers import number, with_interval
@@ -208,7 +208,7 @@ def test_a_run_writes_its_leaderboard(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for r in records({"a": [0.1, 0.2], "b": [0.3, None]}):
         store.write(r)
-    first, second, third = write_leaderboard(store)
+    first, second, third = write_leaderboard(store, read_leaderboards([store]))
     assert (first.name, second.name, third.name) == ("leaderboard.csv", "leaderboard.md", "metrics.csv")
     assert first.read_text().splitlines()[1].startswith("1,a,cam,False,1.0,0.15,")
     assert second.read_text().startswith("## drive test")

@@ -132,14 +132,14 @@ def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> 
             # The table of the finished cells, unless there are none or Ctrl-C was pressed twice.
             with contextlib.suppress(UserError, KeyboardInterrupt):
                 if watch.stop.presses < 2:
-                    write_leaderboard(prepared.store, seed=args.seed)
+                    write_leaderboard(prepared.store, read_leaderboards([prepared.store], seed=args.seed))
             console.warn(f"xaibench: Interrupted after {_resumable(watch, root, console)}")
             return 130
         except ClusterLost as gone:
             console.warn(f"xaibench: {gone.message} It was after {_resumable(watch, root, console)}")
             return 1
-    paths = write_leaderboard(prepared.store, seed=args.seed)
     found = read_leaderboards([prepared.store], seed=args.seed, report=prepared.store.damaged)
+    paths = write_leaderboard(prepared.store, found)
     boards = [b for b in found if _is_of(b, prepared)]
     lost = _lost(prepared)
     counts = {status: watch.statuses[status] for status in ("ok", "kept", "skipped", "failed")}

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,6 +20,8 @@ WEAK_ALPHA = 0.1
 # Metrics of these families describe how a method reacts to noise or to another network, not which pixels a map marks.
 # Two controls whose maps never change score alike there, which is no fault of the metric.
 _ABOUT_METHODS = ("robustness", "randomisation")
+
+_COMPUTED: WeakKeyDictionary[Leaderboard, dict[str, Quality]] = WeakKeyDictionary()
 
 YES, NO, WRONG, FEW, UNKNOWN = "yes", "no", "wrong way", "too few images to tell", "not measured"
 
@@ -60,10 +63,12 @@ class Quality:
 
 
 def qualities(board: Leaderboard) -> dict[str, Quality]:
-    """The quality of each column by name, without columns of cost, which are not about maps."""
-    columns = [c for c in board.columns if c.family != "cost"]
-    tau_fills = _lowest_agreement_of_fills(board, columns)
-    return {c.name: _quality(board, c, tau_fills.get(c.name, math.nan)) for c in columns}
+    """The quality of each column by name, without columns of cost, which are not about maps; computed once."""
+    if board not in _COMPUTED:
+        columns = [c for c in board.columns if c.family != "cost"]
+        tau_fills = _lowest_agreement_of_fills(board, columns)
+        _COMPUTED[board] = {c.name: _quality(board, c, tau_fills.get(c.name, math.nan)) for c in columns}
+    return _COMPUTED[board]
 
 
 def _quality(board: Leaderboard, column: Column, tau_fills: float) -> Quality:

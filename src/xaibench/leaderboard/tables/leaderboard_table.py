@@ -8,17 +8,8 @@ import numpy as np
 
 from xaibench.errors import plural
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
-from xaibench.leaderboard.statistics.metric_quality import (
-    FEW,
-    NO,
-    NOISE,
-    TRUTH,
-    WEAK_ALPHA,
-    WRONG,
-    Quality,
-    qualities,
-    without_fill,
-)
+from xaibench.leaderboard.statistics import metric_quality
+from xaibench.leaderboard.statistics.metric_quality import NOISE, TRUTH, Quality
 from xaibench.leaderboard.tables.formats import GAP, split_head
 from xaibench.leaderboard.tables.numbers import EMPTY, band, number, with_interval
 from xaibench.leaderboard.tables.sheet import Sheet
@@ -51,7 +42,7 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
 
     *lines, foot = [list(line) for line in zip(*cells.values(), strict=True)]
     methods = sum(not r.control for r in board.rows)
-    quality = {name: q for name, q in qualities(board).items() if name in cells}
+    quality = {name: q for name, q in metric_quality.qualities(board).items() if name in cells}
     text = notes(board, cells, quality)
     if width is not None and (more := len(all_columns(board)) - len(names) + len(dropped)):
         text.insert(0, f"{plural(more, 'more column')} with --wide, and in the formats csv and json.")
@@ -163,7 +154,7 @@ def notes(board: Leaderboard, columns: Collection[str], quality: Mapping[str, Qu
         )
     gates = [c for c in board.columns if c.gate is not None and c.name in columns]
     lines += [f"{c.name} is a gate: a method passes with a mean {condition(c)}." for c in gates]
-    fills = [c for c in board.columns if without_fill(c.name) == "srg"]
+    fills = [c for c in board.columns if metric_quality.without_fill(c.name) == "srg"]
     agreement = {pair: tau for pair, tau in board.agreement(fills).items() if tau is not None}
     if agreement:
         pairs = ", ".join(f"{a} and {b} {number(tau)}" for (a, b), tau in agreement.items())
@@ -188,12 +179,12 @@ def _weak_columns(quality: Mapping[str, Quality]) -> list[str]:
     """The columns printed grey, with the reason."""
     weak = [q for q in quality.values() if q.weak]
     lines = []
-    if unstable := [q.metric for q in weak if q.alpha < WEAK_ALPHA]:
+    if unstable := [q.metric for q in weak if q.alpha < metric_quality.WEAK_ALPHA]:
         lines.append(f"Ranks differ from image to image (Krippendorff α below .1): {', '.join(unstable)}.")
-    if blind := [q.metric for q in weak if q.tells == NO]:
+    if blind := [q.metric for q in weak if q.tells == metric_quality.NO]:
         lines.append(f"Does not tell {NOISE} from {TRUTH} (Wilcoxon p > .05): {', '.join(blind)}.")
-    if wrong := [q.metric for q in weak if q.tells == WRONG]:
+    if wrong := [q.metric for q in weak if q.tells == metric_quality.WRONG]:
         lines.append(f"Prefers {NOISE} to {TRUTH}: {', '.join(wrong)}.")
-    if any(q.tells == FEW for q in quality.values()):
+    if any(q.tells == metric_quality.FEW for q in quality.values()):
         lines.append(f"Too few images to tell whether a metric knows {NOISE} from {TRUTH}.")
     return lines

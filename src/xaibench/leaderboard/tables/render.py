@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xaibench.leaderboard.aggregate import read_leaderboards
 from xaibench.leaderboard.export import about, csv_text, json_text, plain
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.tables.formats import TERMINAL_WIDTH, write_sheets
@@ -68,20 +67,19 @@ def render(
     )
 
 
-def write_leaderboard(store: Store, *, seed: int = 0) -> list[Path]:
+def write_leaderboard(store: Store, boards: Sequence[Leaderboard]) -> list[Path]:
     """Write ``leaderboard.csv``, ``leaderboard.md`` and ``metrics.csv`` of a run.
 
     Args:
         store: the run's folder.
-        seed: of the bootstrap.
+        boards: its leaderboards.
 
     Returns:
         The paths of the three files.
 
     Raises:
-        UserError: if the run holds no record or its folder cannot be written.
+        UserError: if the folder cannot be written.
     """
-    boards = read_leaderboards([store], seed=seed)
     texts = {
         "leaderboard.csv": render(boards, "csv"),
         "leaderboard.md": render(boards, "markdown"),
