@@ -35,8 +35,9 @@ from xaibench.leaderboard.tables.metric_quality_table import render_metrics
 from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record, ScoreEntry, Store, map_key, score_key, tidy
 from xaibench.record.artefact_files import Film, Picture, load_film, load_picture, write_film, write_picture
-from xaibench.record.checksum import sealed
+from xaibench.record.checksum import seal
 from xaibench.record.manifest import Manifest
+from xaibench.record.schema import decode, encode
 from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 
 METRICS = {"srg": "higher", "auroc-thin": "higher", "auroc-thick": "higher", "thin-gap": "zero", "mprt": "lower"}
@@ -59,7 +60,9 @@ def cell(method: str, case: int) -> dict[str, Any]:
     ]
     rest = {"dataset": "drive", "split": "test", "case": f"{case:02d}", "model": "net", "params": "", "spec": method}
     rest |= {"family": "cam", "control": method == "random", "signed": False, "seed": 0, "status": "ok", "reason": ""}
-    return Record(**about, **rest, seconds=0.5, passes=3, peak_mb=None, map_key=key, scores=scores).to_json()
+    record = Record(**about, **rest, seconds=0.5, passes=3, peak_mb=None, map_key=key, scores=scores)
+    content: dict[str, Any] = json.loads(encode(record))
+    return content
 
 
 CELLS = [cell(method, case) for method in ("gradcam", "lime", "random") for case in range(3)]
@@ -173,7 +176,7 @@ def dumped(value: Any) -> bytes:
 
 def record_file(value: Any) -> bytes:
     """As a run writes it, with the checksum of what it holds: what is wrong is what it says."""
-    return sealed(json.dumps(value)).encode() if isinstance(value, dict) and value else dumped(value)
+    return seal(dumped(value)) if isinstance(value, dict) and value else dumped(value)
 
 
 def write(root: Path, cells: list[Any], run: bytes = dumped(RUN)) -> Store:
@@ -197,7 +200,7 @@ def test_a_record_of_any_content(content: bytes) -> None:
         for _, reason in damaged_:
             check_sentence(one_line(reason))
         for record in good:
-            assert Record.from_json(json.loads(json.dumps(record.to_json(), allow_nan=False))).map_key == record.map_key
+            assert decode(encode(record)) == record
             json.dumps(tidy([record]), allow_nan=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -19,7 +20,6 @@ from faults import Lab, complete, damage, failing, numbers
 from cli.said import CELLS, METHODS, Run
 from xaibench.errors import UserError
 from xaibench.record import Record, Store
-from xaibench.record import lock as lock_room
 from xaibench.record.lock import locked
 
 
@@ -302,7 +302,7 @@ def test_where_there_are_no_locks_it_says_so_and_goes_on(tmp_path: Path, monkeyp
     def none(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock_room.fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "flock", none)
     words: list[str] = []
     with locked(tmp_path / ".lock", words.append):
         assert words == [f"{tmp_path} cannot be locked (No locks available): let no other run write there meanwhile."]

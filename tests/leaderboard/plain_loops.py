@@ -6,9 +6,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from xaibench.leaderboard.aggregate import method_of
+from xaibench.leaderboard.accumulate import Image, method_of
 from xaibench.leaderboard.default_columns import default_info
-from xaibench.leaderboard.gather import Image
 from xaibench.leaderboard.leaderboard import Column, Row
 from xaibench.record import Record
 

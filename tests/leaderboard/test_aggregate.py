@@ -9,8 +9,8 @@ import pytest
 from leaderboard.synthetic import record, records
 from xaibench.errors import UserError
 from xaibench.leaderboard.aggregate import aggregate, leaderboards, read_leaderboards
-from xaibench.leaderboard.batch import merge
 from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.leaderboard.merge import merge
 from xaibench.record import Store
 from xaibench.record.manifest import Manifest
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from leaderboard.synthetic import record
 from xaibench.leaderboard.run_results import POINTS, Curve, losses, read_results

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,14 @@ import pytest
 from record.test_store import record
 from xaibench.errors import UserError
 from xaibench.record import Store
+from xaibench.record import published as published_module
 from xaibench.record.checksum import seal
 from xaibench.record.manifest import Manifest
 from xaibench.record.published import RECORDS, publish
+from xaibench.record.schema import encode
 
 KEYS = ("ab" * 12, "cd" * 12)
+LINE = seal(encode(record()))
 
 
 @pytest.fixture
@@ -81,6 +86,22 @@ def test_what_is_read_beside_the_records_is_there(store: Store, tmp_path: Path) 
         Store.open(out)
 
 
+def test_of_two_that_unpack_at_once_the_slower_takes_the_folder_of_the_faster(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, rename, both = published(store, tmp_path / "out"), published_module._rename, threading.Barrier(2)
+
+    def together(part: Path, folder: Path) -> None:
+        both.wait(20)
+        rename(part, folder)
+
+    monkeypatch.setattr(published_module, "_rename", together)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: Store.open(out), range(2))
+    assert one.root == other.root and list(one.records()) == list(store.records())
+    assert [p.name for p in one.root.parent.iterdir()] == [one.root.name]  # no folder of the slower one
+
+
 def test_without_a_cache_it_is_read_all_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -94,9 +115,9 @@ def test_without_a_cache_it_is_read_all_the_same(store: Store, tmp_path: Path, m
         b"no gzip",
         gzip.compress(b"no json"),
         gzip.compress(b'{"schema":2}\n'),
-        gzip.compress(seal(record("../../../x").to_json()).encode()),
-        gzip.compress(seal(record().to_json()).replace("0.25", "0.95").encode()),
-        gzip.compress(seal(record().to_json()).encode())[:-9],
+        gzip.compress(seal(encode(record()).replace(b"ab" * 12, b"../../../x"))),
+        gzip.compress(LINE.replace(b"0.25", b"0.95")),
+        gzip.compress(LINE)[:-9],
     ],
     ids=["no gzip", "no json", "no record", "a key with a path", "another number", "cut off"],
 )

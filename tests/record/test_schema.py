@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from xaibench.errors import one_line
 from xaibench.record import SCHEMA_VERSION, Record, ScoreEntry, map_key, score_key
-from xaibench.record.plain import LARGEST
+from xaibench.record.schema import decode, decode_without_curves, encode
+from xaibench.record.strict_json import LARGEST
 
 finite = st.floats(-LARGEST, LARGEST)
 text = st.text(max_size=8).map(one_line)  # which is how it is kept
@@ -58,20 +60,39 @@ def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is no JSON")
 
 
+def built(*scores: ScoreEntry, **changed: Any) -> Record:
+    """A record of plain values."""
+    about: dict[str, Any] = dict.fromkeys(Record.__struct_fields__, "x")
+    about |= {"control": False, "signed": True, "seed": 0, "status": "ok", "reason": "", "seconds": 1.5, "passes": 3}
+    return Record(**about | {"peak_mb": None, "scores": scores} | changed)
+
+
 @given(records)
 def test_a_record_survives_strict_json(record: Record) -> None:
-    written = json.dumps(record.to_json(), allow_nan=False)
-    assert Record.from_json(json.loads(written, parse_constant=refuse)) == record
+    written = encode(record)
+    json.loads(written, parse_constant=refuse)
+    back, light = decode(written), decode_without_curves(written)
+    assert back == record and type(back) is Record
+    assert light == replace(back, scores=light.scores) and all(s.curve is None for s in light.scores)
+    assert [replace(s, curve=None) for s in back.scores] == [
+        ScoreEntry(*(getattr(s, name) for name in ScoreEntry.__struct_fields__)) for s in light.scores
+    ]
 
 
 def test_infinite_bounds_and_curve_points_become_null() -> None:
-    curve = {"x": [1.0, 2.0], "y": [math.nan, math.inf]}
-    entry = ScoreEntry("m", 1.0, "ok", "", "none", -math.inf, math.inf, "f", "k", curve)
-    data = entry.to_json()
-    assert data["low"] is None and data["high"] is None and data["curve"]["y"] == [None, None]
-    back = ScoreEntry.from_json(data)
-    assert (back.low, back.high) == (-math.inf, math.inf)
-    assert back.curve is not None and all(map(math.isnan, back.curve["y"]))
+    curve: Any = {"x": [1.0, 2.0], "y": [math.nan, 2 * LARGEST]}
+    entry = ScoreEntry("m", 1.0, "ok", "", "none", -math.inf, 2 * LARGEST, "f", "k", curve)
+    (written,) = json.loads(encode(built(entry)))["scores"]
+    assert written["low"] is None and written["high"] is None and written["curve"]["y"] == [None, None]
+    (back,) = decode(encode(built(entry))).scores
+    assert (back.low, back.high) == (-math.inf, math.inf) and back == entry
+
+
+def test_texts_are_written_as_one_line() -> None:
+    entry = ScoreEntry("m\n", None, "failed", "x" * 20_000 + "\n", "none", 0, 1, "f", "k")
+    back = decode(encode(built(entry, case="a\x1b[2J", reason="why\nnot")))
+    assert (back.case, back.reason, back.scores[0].metric) == ("a\\x1b[2J", "why\\nnot", "m\\n")
+    assert len(back.scores[0].reason) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -91,18 +112,39 @@ def test_unknown_status_and_direction_are_refused() -> None:
 
 @given(records, st.data())
 def test_a_record_that_lacks_a_field_or_has_another_schema_is_refused(record: Record, data: st.DataObject) -> None:
-    good = record.to_json()
+    good = json.loads(encode(record))
     name = data.draw(st.sampled_from(sorted(good)))
-    with pytest.raises(ValueError, match=name):
-        Record.from_json({k: v for k, v in good.items() if k != name})
-    with pytest.raises(ValueError, match="schema"):
-        Record.from_json(good | {"schema": SCHEMA_VERSION + 1})
+    lacking = {k: v for k, v in good.items() if k != name}
+    for content, words in ((lacking, name), (good | {"schema": SCHEMA_VERSION + 1}, "schema")):
+        for read in (decode, decode_without_curves):
+            with pytest.raises(ValueError, match=words):
+                read(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("passes", v) for v in (-1, 1.0, True, "1", None, 10**30)),
+        *(("seconds", v) for v in (math.nan, 1e101, "1", None, False)),
+        *(("control", v) for v in (0, "true", None)),
+        *(("seed", v) for v in (-1, 2**64 + 1, 0.5)),
+        *(("case", v) for v in ("a\nb", "\x1b[2J", "x" * 10_001, 5)),
+        *(("scores", v) for v in ({}, None, [1], [{}])),
+        ("status", "done"),
+    ],
+)
+def test_a_field_of_another_type_or_out_of_bounds_is_named(name: str, value: Any) -> None:
+    content = json.dumps(json.loads(encode(built())) | {name: value}).encode()
+    for read in (decode, decode_without_curves):
+        with pytest.raises(ValueError, match="JSON" if value != value else name) as error:
+            read(content)
+        assert one_line(str(error.value)) == str(error.value)
 
 
 @pytest.mark.parametrize("junk", [[], "text", 3, None, {"schema": SCHEMA_VERSION}])
 def test_what_is_no_record_is_refused(junk: Any) -> None:
-    with pytest.raises(ValueError, match="it "):
-        Record.from_json(junk)
+    with pytest.raises(ValueError, match="it"):
+        decode(json.dumps(junk).encode())
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text

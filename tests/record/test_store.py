@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import itertools
 import json
 import pickle
@@ -11,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,13 +19,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from xaibench.errors import UserError
 from xaibench.record import SCORE_COLUMNS, Record, ScoreEntry, Store, as_stored, tidy
-from xaibench.record.checksum import seal, unseal
+from xaibench.record.checksum import seal, verify
 from xaibench.record.manifest import Manifest
 
 
 def record(key: str = "ab" * 12, **changed: Any) -> Record:
     score = ScoreEntry("srg", 0.25, "ok", "", "higher", -1.0, 1.0, "faithfulness", "k")
-    about: dict[str, Any] = {f.name: "x" for f in dataclasses.fields(Record)}
+    about: dict[str, Any] = dict.fromkeys(Record.__struct_fields__, "x")
     about |= {
         "control": False,
         "signed": True,
@@ -150,13 +150,13 @@ def test_truncated_and_foreign_cells_count_as_absent_and_are_named(store: Store)
 @given(st.integers(0), st.integers(1, 255), st.floats(0, 1))
 def test_no_byte_of_a_sealed_file_can_change_unseen(place: int, bits: int, value: float) -> None:
     """But for those by which it is known that there is a seal: of a record the store asks for it."""
-    raw = seal({"schema": 2, "value": value}).encode()
+    raw = seal(msgspec.json.encode({"schema": 2, "value": value}))
     first = raw.index(b":") + 2
     at = first + place % (len(raw) - first)
     changed = raw[:at] + bytes([raw[at] ^ bits]) + raw[at + 1 :]
     for damaged in (changed, raw[:at]):
-        with pytest.raises(ValueError, match=r"not as it was written|JSON|codec|char"):
-            unseal(damaged)
+        with pytest.raises(ValueError, match="not as it was written"):
+            verify(damaged)
 
 
 def test_a_damaged_file_is_told_once_and_a_copy_of_the_store_tells_by_itself(store: Store) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 
 import pytest
 from leaderboard.synthetic import records, tabulate
+from msgspec.structs import replace
 
 from xaibench.leaderboard.aggregate import aggregate
 

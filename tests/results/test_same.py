@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from xaibench.errors import UserError
 from xaibench.record import Store
-from xaibench.record.checksum import seal, unseal
+from xaibench.record.checksum import seal
 
 TRUTH = Path(__file__).parents[2] / "results" / "phantom-truth"
 SCRIPT = "same"
@@ -28,9 +30,10 @@ def again(tmp_path: Path) -> Path:
 def edit(folder: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
     """Change the records of a table and write them with new checksums."""
     with gzip.open(folder / "records.jsonl.gz") as file:
-        records = change([unseal(line.strip()) for line in file])
-    with gzip.open(folder / "records.jsonl.gz", "wt", encoding="utf-8") as file:
-        file.writelines(seal({k: v for k, v in r.items() if k != "checksum"}).strip() + "\n" for r in records)
+        records = change([json.loads(line) for line in file])
+    with gzip.open(folder / "records.jsonl.gz", "wb") as file:
+        bodies = ({k: v for k, v in r.items() if k != "checksum"} for r in records)
+        file.writelines(seal(msgspec.json.encode(body)) + b"\n" for body in bodies)
 
 
 @pytest.mark.parametrize(

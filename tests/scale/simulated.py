@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from xaibench import registry
-from xaibench.record.checksum import sealed
-from xaibench.record.entry import ABOUT, CODES, Described, Layout, Stamp, assemble, doubles, stamp_of
+from xaibench.record.checksum import seal
 from xaibench.record.keys import identified
 from xaibench.record.manifest import Manifest
 from xaibench.record.schema import SCHEMA_VERSION
@@ -81,23 +78,20 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def write(simulation: Simulation, root: Path, *, processes: int = 2, indexed: bool = True) -> Store:
+def write(simulation: Simulation, root: Path, *, processes: int = 2) -> Store:
     """Write the run; returns its store. Values, chance scores and cost differ from cell to cell, curves do not.
 
     Args:
         simulation: what.
         root: where to.
         processes: that write.
-        indexed: write the index as well, as a run does that takes longer than a moment.
     """
     store = Store(root)
     specs = list(map(str, simulation.specs))
     store.write_run(Manifest(dataset="many", cases=simulation.ids, methods=specs))
     for i in range(256):
         (root / "cells" / f"{i:02x}").mkdir(parents=True, exist_ok=True)
-    if indexed:
-        (root / "index" / "layouts").mkdir(parents=True)
-    parts = [(simulation, root, simulation.ids[i::processes], indexed) for i in range(processes)]
+    parts = [(simulation, root, simulation.ids[i::processes]) for i in range(processes)]
     if processes == 1:
         _write_cases(*parts[0])
     else:
@@ -106,11 +100,9 @@ def write(simulation: Simulation, root: Path, *, processes: int = 2, indexed: bo
     return store
 
 
-def _write_cases(simulation: Simulation, root: Path, ids: Sequence[str], indexed: bool) -> None:
+def _write_cases(simulation: Simulation, root: Path, ids: Sequence[str]) -> None:
     rng = np.random.default_rng(int(ids[0]))
-    pool = rng.uniform(size=20_000).tolist()
-    texts = list(map(repr, pool))
-    logs: dict[str, list[bytes]] = defaultdict(list)
+    texts = list(map(repr, rng.uniform(size=20_000).tolist()))
     for setting in simulation.settings:
         plan = Plan(simulation.specs, setting)
         templates = [_template(spec, setting, plan, simulation.points) for spec in simulation.specs]
@@ -122,48 +114,18 @@ def _write_cases(simulation: Simulation, root: Path, ids: Sequence[str], indexed
                 content = template.filled(words, texts[first : first + template.numbers])
                 file = os.open(f"{root}/cells/{cell.key[:2]}/{cell.key}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
                 os.write(file, content)
-                if indexed:
-                    numbers = pool[first : first + template.numbers]
-                    logs[cell.key[:2]].append(template.entry(cell.key, case, stamp_of(os.fstat(file)), numbers))
                 os.close(file)
-    for prefix, entries in logs.items():
-        with (root / "index" / prefix).open("ab", buffering=0) as log:
-            log.write(b"".join(entries))
-    if indexed:
-        path = root / "index" / "layouts" / f"{templates[0].layout.digest.hex()}.json"
-        path.write_text(templates[0].layout.text, "utf-8")
 
 
 class _Template:
     """A record's text with holes for what differs from cell to cell."""
 
-    def __init__(self, record: Mapping[str, Any], layout: Layout) -> None:
+    def __init__(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         self._parts = re.split(r'(@word\d+|"@number")', text)
         self._words = [(i, int(p[5:])) for i, p in enumerate(self._parts) if p.startswith("@word")]
         self._numbers = [i for i, p in enumerate(self._parts) if p == '"@number"']
         self.numbers = len(self._numbers)
-        # The index's entry of such a record, whose numbers stand in the order of the text: cost, then scores.
-        scores: list[dict[str, Any]] = record["scores"]
-        self.layout = layout
-        self._about = [record[name] for name in ABOUT]
-        self._reasons = {str(i): s["reason"] for i, s in enumerate(scores) if s["reason"]}
-        self._codes = bytes(CODES[s["status"]] for s in scores) + bytes(len(s["null"]) for s in scores)
-        self._values, self._nulls = [], []
-        at = 2
-        for s in scores:
-            self._values.append(at if s["value"] is not None else -1)
-            at += s["value"] is not None
-            self._nulls += range(at, at + len(s["null"]))
-            at += len(s["null"])
-
-    def entry(self, key: str, case: str, stamp: Stamp, numbers: Sequence[float]) -> bytes:
-        values = [numbers[i] if i >= 0 else math.nan for i in self._values]
-        body = self._codes + doubles(values) + doubles([numbers[i] for i in self._nulls])
-        about = dict(zip(ABOUT, self._about, strict=True))
-        about |= {"case": case, "case_digest": digest(case), "seconds": numbers[0], "peak_mb": numbers[1]}
-        about |= {"reasons": self._reasons}
-        return assemble(bytes.fromhex(key), stamp, self.layout, 0, body, (0, len(self._nulls)), list(about.values()))
 
     def filled(self, words: Sequence[str], numbers: Sequence[str]) -> bytes:
         parts = self._parts.copy()
@@ -171,7 +133,7 @@ class _Template:
             parts[i] = words[word]
         for i, number in zip(self._numbers, numbers, strict=True):
             parts[i] = number
-        return sealed("".join(parts)).encode()
+        return seal("".join(parts).encode())
 
 
 def _bound(metric: Spec, end: int) -> float | None:
@@ -212,19 +174,5 @@ def _template(spec: Spec, setting: Setting, plan: Plan, points: int) -> _Templat
     about |= {"family": spec.plugin.family, "control": spec.plugin.traits.control, "signed": False}
     about |= {"distribution": distribution, "version": version, "seed": 0, "status": "ok", "reason": ""}
     cost = {"seconds": "@number", "passes": 50, "peak_mb": "@number"}
-    ordered = sorted(zip(scores, plan.metrics, strict=True), key=lambda s: str(s[0]["metric"]))
-    inf = float("inf")
-    described = tuple(
-        Described(
-            *(
-                s["metric"],
-                s["better"],
-                -inf if s["low"] is None else s["low"],
-                inf if s["high"] is None else s["high"],
-            ),
-            *(s["family"], s["gate"], identity),
-        )
-        for s, (identity, _) in ordered
-    )
-    record = about | {"map_key": "@word2", "map_digest": ""} | cost | {"scores": [s for s, _ in ordered]}
-    return _Template(record, Layout(described))
+    scores.sort(key=lambda s: str(s["metric"]))
+    return _Template(about | {"map_key": "@word2", "map_digest": ""} | cost | {"scores": scores})

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
+import types
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from xaibench.errors import UserError
-from xaibench.leaderboard.batch import Batch, Report, merge, read_batches
-from xaibench.leaderboard.gather import (
-    Gathered,
-    Gathering,
-    Group,
-    Key,
-    MethodKey,
-    Places,
-    Source,
-    asked_images,
-    gather,
-    survey,
-)
+from xaibench.leaderboard.accumulate import Accumulator, Image, Key, MethodKey, Placement, key_of, method_of
 from xaibench.leaderboard.leaderboard import Column, Leaderboard, Row
+from xaibench.leaderboard.merge import merge, merge_streams
 from xaibench.leaderboard.statistics import rank_tests as statistics
 from xaibench.record import Record, Store
 from xaibench.record.manifest import ColumnInfo
+from xaibench.record.store import Report, ignore
 
 
 def leaderboards(
-    records: Iterable[Record], *, target: str | None = None, seed: int = 0, asked: Collection[tuple[str, str]] = ()
+    records: Iterable[Record],
+    *,
+    target: str | None = None,
+    seed: int = 0,
+    asked: Collection[tuple[str, str]] = (),
+    infos: Mapping[str, ColumnInfo] = types.MappingProxyType({}),
 ) -> list[Leaderboard]:
     """One leaderboard per dataset, split, model and target, sorted by these, the target ``vessels`` first.
 
@@ -41,20 +35,20 @@ def leaderboards(
         records: in any order; several of one key are merged.
         target: only this one.
         seed: of the bootstrap.
-        asked: (dataset, case id) of what was asked for, whether or not a record has reached it.
+        asked: (dataset, case id) of all images that were asked for, whether or not a record has reached them.
+        infos: what the runs' manifests say of columns; those of edition one are known without.
 
     Raises:
         UserError: if there is no record, or none of that target.
     """
-    batch = Batch(merge(records))
-    return _leaderboards(lambda: [batch] if len(batch) else [], target, seed, asked, {})
+    return _leaderboards(merge(records), target, seed, asked, infos)
 
 
 def grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
-    """The merged records by what one leaderboard is about: dataset, split, model, weights digest and target."""
+    """The merged records by the key of their leaderboard: dataset, split, model, weights digest and target."""
     groups: dict[Key, list[Record]] = defaultdict(list)
     for r in merge(records):
-        groups[r.dataset, r.split, r.model, r.weights_digest, r.target].append(r)
+        groups[key_of(r)].append(r)
     return {key: groups[key] for key in sorted(groups, key=_order)}
 
 
@@ -79,79 +73,26 @@ def read_leaderboards(
     *,
     target: str | None = None,
     seed: int = 0,
-    report: Report | None = None,
+    report: Report = ignore,
 ) -> list[Leaderboard]:
     """The leaderboards of one run, or of several taken together, see :func:`leaderboards`.
+
+    The records are read once, one at a time, without their curves.
 
     Args:
         stores: the runs.
         target: only this one.
         seed: of the bootstrap.
-        report: called with each damaged file and the reason; such a record counts as one that is not there.
+        report: called with each damaged file and the reason; such a record counts as absent.
     """
-    readings = iter([read_batches(stores, report), read_batches(stores, again=True)])
-    with _no_cycles():
-        return _leaderboards(lambda: next(readings), target, seed, asked_of(stores), columns_of(stores))
-
-
-@contextmanager
-def _no_cycles() -> Iterator[None]:
-    """No search for cyclic garbage: none is made here, and among millions of objects it takes a fifth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _leaderboards(
-    source: Source,
-    target: str | None,
-    seed: int,
-    asked: Collection[tuple[str, str]],
-    infos: Mapping[str, ColumnInfo],
-) -> list[Leaderboard]:
-    groups, trace = survey(source())
-    if not groups:
-        raise UserError("The run holds no record yet.", "Give the command it was started with again.")
-    targets = sorted({key[-1] for key in groups})
-    if target is not None and target not in targets:
-        raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(targets)}.")
-    drafts = {
-        number: _Draft(group, [case for dataset, case in sorted(asked) if dataset == key[0]], infos)
-        for number, (key, group) in enumerate(groups.items())
-        if target in (None, key[-1])
-    }
-    gather(source, trace, {number: draft.gathering for number, draft in drafts.items()})
-    order = sorted(drafts, key=lambda n: _order(drafts[n].group.key))
-    return [_board(drafts.pop(number), seed) for number in order]
-
-
-def _order(key: Key) -> tuple[object, ...]:
-    return (*key[:-1], key[-1] != "vessels", key[-1])
-
-
-def read_records(stores: Sequence[Store], report: Report | None = None) -> tuple[list[Record], set[tuple[str, str]]]:
-    """All records, and (dataset, case id) of what was asked for; see :func:`read_leaderboards`."""
-    asked = asked_of(stores)
-    records: list[Record] = []
-    for store in stores:
-        good, damaged = store.scan()
-        records += good
-        if report is not None:
-            for path, reason in damaged:
-                report(path, reason)
-    return records, asked
+    records = merge_streams([store.stream(report) for store in stores])
+    return _leaderboards(records, target, seed, asked_of(stores), columns_of(stores))
 
 
 def asked_of(stores: Sequence[Store]) -> set[tuple[str, str]]:
-    """(dataset, case id) of what the runs asked for."""
-    asked: set[tuple[str, str]] = set()
-    for run in (store.read_run() for store in stores):
-        asked |= {(str(run.dataset), case) for case in run.cases}
-    return asked
+    """(dataset, case id) of all images that the runs asked for."""
+    manifests = [store.read_run() for store in stores]
+    return {(str(manifest.dataset), case) for manifest in manifests for case in manifest.cases}
 
 
 def columns_of(stores: Sequence[Store]) -> dict[str, ColumnInfo]:
@@ -159,56 +100,7 @@ def columns_of(stores: Sequence[Store]) -> dict[str, ColumnInfo]:
     return {name: info for store in reversed(stores) for name, info in store.read_run().columns.items()}
 
 
-class _Draft:
-    """A leaderboard whose scores are still to come."""
-
-    def __init__(self, group: Group, asked: list[str], infos: Mapping[str, ColumnInfo]) -> None:
-        self.group = group
-        self.labels = _labels(group.methods)
-        self.methods = sorted(set(self.labels.values()))
-        self.images = asked_images(group, asked)
-        columns = group.columns(infos)
-        self.primary = next((c for c in columns if c.better != "none" and c.gate is None), None)
-        row = {label: i for i, label in enumerate(self.methods)}
-        where = {image: i for i, image in enumerate(self.images)}
-        self.places = Places(
-            row=np.array([row[self.labels[m]] for m in group.methods]),
-            where=np.array([where[image] for image in group.images]),
-            images=len(self.images),
-            columns=columns,
-            primary=self.primary,
-        )
-        self.gathering = Gathering(group, self.places)
-
-
-def _board(draft: _Draft, seed: int) -> Leaderboard:
-    group, columns, primary, images = draft.group, draft.places.columns, draft.primary, draft.images
-    found = draft.gathering.finish()
-    main = found.values[columns.index(primary)] if primary else np.full((len(draft.methods), len(images)), np.nan)
-    rows, order, comparison = _ranked(_rows(draft), primary, main)
-    gaps = _gaps(draft, found, main) if primary else {}
-    return Leaderboard(
-        *group.key,
-        cases=tuple(case for case, _ in images),
-        rows=tuple(rows),
-        columns=tuple(columns),
-        values=found.values[:, order],
-        skipped=found.skipped[:, order],
-        nulls={name: null[order] for name, null in found.nulls.items()},
-        primary=primary,
-        comparison=comparison,
-        gaps={r.method: gaps[r.method] for r in rows if r.method in gaps},
-        seed=seed,
-        seeds=found.seeds,
-    )
-
-
-def method_of(r: Record) -> MethodKey:
-    """What makes two records of one method: its name with parameters, its distribution and that one's version."""
-    return r.spec, r.distribution, r.version
-
-
-def labels_of(records: list[Record]) -> dict[MethodKey, str]:
+def labels_of(records: Iterable[Record]) -> dict[MethodKey, str]:
     """The name of each method's row: what the user typed, with the version where two of them stand side by side."""
     return _labels({method_of(r) for r in records})
 
@@ -219,25 +111,89 @@ def _labels(keys: Collection[MethodKey]) -> dict[MethodKey, str]:
     return {m: m[0] if specs.count(m[0]) == 1 else f"{m[0]} @{m[1]} {m[2]}" for m in methods}
 
 
-def _rows(draft: _Draft) -> list[Row]:
-    group, images = draft.group, len(draft.images)
-    row = draft.places.row[np.array(group.method)]
-    image, ok = np.array(group.image), np.array(group.code) == 0
-    seconds, passes = np.array(group.seconds, float), np.array(group.passes)
-    about: dict[str, tuple[str, bool]] = {}  # of the label's first record
-    for method, (_, family, control) in group.methods.items():
-        about.setdefault(draft.labels[method], (family, control))
+def _leaderboards(
+    records: Iterable[Record],
+    target: str | None,
+    seed: int,
+    asked: Collection[tuple[str, str]],
+    infos: Mapping[str, ColumnInfo],
+) -> list[Leaderboard]:
+    """As :func:`leaderboards`, of records in the order of their keys, each key once."""
+    targets: set[str] = set()
+    accumulators: dict[Key, Accumulator] = {}
+    for r in records:
+        targets.add(r.target)
+        if target in (None, r.target):
+            key = key_of(r)
+            if key not in accumulators:
+                accumulators[key] = Accumulator(key, infos)
+            accumulators[key].add(r)
+    if not targets:
+        raise UserError("The run holds no record yet.", "Give the command it was started with again.")
+    if target is not None and target not in targets:
+        raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(sorted(targets))}.")
+    # Each accumulator is released once its leaderboard is made.
+    return [_board(accumulators.pop(key), asked, seed) for key in sorted(accumulators, key=_order)]
+
+
+def _order(key: Key) -> tuple[object, ...]:
+    return (*key[:-1], key[-1] != "vessels", key[-1])
+
+
+def _board(found: Accumulator, asked: Collection[tuple[str, str]], seed: int) -> Leaderboard:
+    reached = {case for case, _ in found.images}
+    unreached = {(case, "") for dataset, case in asked if dataset == found.key[0] and case not in reached}
+    images = sorted({*found.images} | unreached)
+    labels = _labels(found.methods)
+    methods = sorted(set(labels.values()))
+    columns = found.columns()
+    primary = next((c for c in columns if c.better != "none" and c.gate is None), None)
+    row = {label: i for i, label in enumerate(methods)}
+    position = {image: i for i, image in enumerate(images)}
+    placement = Placement(
+        row=np.array([row[labels[m]] for m in found.methods]),
+        position=np.array([position[image] for image in found.images]),
+        shape=(len(methods), len(images)),
+        columns=columns,
+    )
+    reasons = found.reasons(primary, placement) if primary else {}
+    arrays = found.finish(placement)
+    main = arrays.values[columns.index(primary)] if primary else np.full(placement.shape, np.nan)
+    rows, order, comparison = _ranked(_rows(found, labels, placement), primary, main)
+    gaps = _gaps(methods, images, reasons, main) if primary else {}
+    return Leaderboard(
+        *found.key,
+        cases=tuple(case for case, _ in images),
+        rows=tuple(rows),
+        columns=tuple(columns),
+        values=arrays.values[:, order],
+        skipped=arrays.skipped[:, order],
+        nulls={name: null[order] for name, null in arrays.nulls.items()},
+        primary=primary,
+        comparison=comparison,
+        gaps={r.method: gaps[r.method] for r in rows if r.method in gaps},
+        seed=seed,
+        seeds=arrays.seeds,
+    )
+
+
+def _rows(found: Accumulator, labels: Mapping[MethodKey, str], placement: Placement) -> list[Row]:
+    """One row per label, in the order of the labels, not yet ranked."""
+    images = placement.shape[1]
+    row, image = placement.row[np.asarray(found.method)], np.asarray(found.image)
+    seconds, passes = np.asarray(found.seconds), np.asarray(found.passes)
+    first = {labels[key]: method for key, method in reversed(found.methods.items())}  # the label's first method
     rows = []
-    for i, label in enumerate(draft.methods):
+    for i, label in enumerate(sorted(first)):
         mine = row == i
-        done = len(np.setdiff1d(image[mine], image[mine & ~ok]))
+        done = len(np.setdiff1d(image[mine], image[mine & ~found.ok]))
         # A run that made no map of the images, such as one of the truth metrics, has no cost to show.
         complete = done == images and bool((seconds[mine] > 0).all())
         rows.append(
             Row(
                 method=label,
-                family=about[label][0],
-                control=about[label][1],
+                family=first[label].family,
+                control=first[label].control,
                 coverage=done / images,
                 seconds=float(np.mean(seconds[mine])) if complete else np.nan,
                 passes=float(np.mean(passes[mine])) if complete else np.nan,
@@ -271,9 +227,11 @@ def _ranked(
     return [rows[i] for i in order], order, comparison
 
 
-def _gaps(draft: _Draft, found: Gathered, main: np.ndarray) -> dict[str, list[tuple[str, str]]]:
+def _gaps(
+    methods: Sequence[str], images: Sequence[Image], reasons: Mapping[tuple[int, int], str], main: np.ndarray
+) -> dict[str, list[tuple[str, str]]]:
     """Per method, (case, reason) of each primary score that is missing."""
     gaps: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for m, i in zip(*(a.tolist() for a in np.nonzero(np.isnan(main))), strict=True):
-        gaps[draft.methods[m]].append((draft.images[i][0], found.reasons.get((m, i), "not computed")))
+    for row, position in np.argwhere(np.isnan(main)).tolist():
+        gaps[methods[row]].append((images[position][0], reasons.get((row, position), "not computed")))
     return gaps

@@ -1,4 +1,4 @@
-"""Whether runs can be taken together: pictures, weights and metrics of one name must be the same in all of them."""
+"""Whether runs can be taken together: images, weights and metrics of one name must be the same in all of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from xaibench.errors import UserError
-from xaibench.leaderboard.batch import read_batches
 from xaibench.record import Store
-from xaibench.record.entry import ABOUT
 
-_FIELDS = [ABOUT.index(name) for name in ("dataset", "case", "case_digest", "model", "weights_digest")]
 _HINTS = {
     "image": "Compute both from the same copy of the data.",
     "network": "Compute both with the same weights, or call one of the networks otherwise.",
@@ -19,7 +16,7 @@ _HINTS = {
 
 
 def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
-    """Refuses runs of which one table would compare what is not the same.
+    """Refuses runs that one table would compare although their images, networks or metrics differ.
 
     Args:
         stores: the runs.
@@ -32,7 +29,7 @@ def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
     for store, name in zip(stores, names, strict=True):
         found: dict[tuple[str, str], str] = {}
         for fact, value in _facts(store):
-            found.setdefault(fact, value)  # two in one run are what its own leaderboard tells apart
+            found.setdefault(fact, value)  # several of one name in one run are apart in its leaderboards
         for (kind, what), value in sorted(found.items()):
             before, where = known.setdefault((kind, what), (value, name))
             if before != value:
@@ -44,11 +41,8 @@ def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
 
 
 def _facts(store: Store) -> Iterator[tuple[tuple[str, str], str]]:
-    for batch in read_batches([store]):
-        for place in range(len(batch)):
-            fields = batch.about(place)
-            dataset, case, case_digest, model, weights_digest = (fields[i] for i in _FIELDS)
-            yield ("image", f"{case} of {dataset}"), case_digest
-            yield ("network", model), weights_digest
+    for r in store.stream():
+        yield ("image", f"{r.case} of {r.dataset}"), r.case_digest
+        yield ("network", r.model), r.weights_digest
     for metric, version in store.read_run().metric_versions.items():
         yield ("metric", metric), version

@@ -6,13 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from xaibench.leaderboard.aggregate import grouped, labels_of, leaderboards, method_of, read_records
+from xaibench.leaderboard.accumulate import method_of
+from xaibench.leaderboard.aggregate import asked_of, columns_of, grouped, labels_of, leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.record import Record, Store
+from xaibench.record.store import Report, ignore
 
 POINTS = 25  # of a curve whose images have no points in common
 
@@ -96,11 +97,11 @@ def read_results(
     stores: Sequence[Store],
     *,
     target: str | None = None,
-    report: Callable[[Path, str], object] | None = None,
+    report: Report = ignore,
 ) -> list[Result]:
     """As :func:`~xaibench.leaderboard.aggregate.read_leaderboards`, with the records beside each leaderboard."""
-    records, asked = read_records(stores, report)
-    boards = leaderboards(records, target=target, seed=0, asked=asked)
+    records = [record for store in stores for record in store.records(report)]
+    boards = leaderboards(records, target=target, asked=asked_of(stores), infos=columns_of(stores))
     groups = grouped(records)
     return [Result(b, groups[b.dataset, b.split, b.model, b.weights_digest, b.target]) for b in boards]
 

@@ -1,63 +1,49 @@
-"""JSON files that say of themselves whether they are as they were written; standard library only."""
+"""JSON with an embedded checksum."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from typing import Any
-
-from xaibench.record import plain
 
 _HEAD = b'{"checksum":"'
 _DIGITS = 32  # of a SHA-256 in hexadecimal
 _BODY = len(_HEAD) + _DIGITS + len('",')
 
 
-def seal(content: Mapping[str, Any]) -> str:
-    """One line of strict JSON that begins with the checksum of all that follows.
+def seal(body: bytes) -> bytes:
+    """The same JSON object with the checksum of its bytes as its first field.
 
     Args:
-        content: not empty, of types that JSON has.
-
-    Raises:
-        ValueError: if a number in it is not finite.
+        body: a JSON object with at least one field, and no space after its brace.
 
     Example:
-        >>> text = seal({"value": 0.25})
-        >>> unseal(text.encode())["value"]
-        0.25
-        >>> unseal(text.replace("0.25", "0.95").encode())
+        >>> raw = seal(b'{"value":0.25}')
+        >>> verify(raw), verify(b'{"value":0.25}')
+        (True, False)
+        >>> verify(raw.replace(b"0.25", b"0.95"))
         Traceback (most recent call last):
         ...
         ValueError: it is not as it was written (wrong checksum)
     """
-    return sealed(json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+    return _HEAD + _checksum(body[1:]) + b'",' + body[1:]
 
 
-def sealed(body: str) -> str:
-    """The text of a JSON object, not empty and without space after its brace, with its checksum put first."""
-    return f'{_HEAD.decode()}{_checksum(body.encode())}",{body[1:]}'
-
-
-def unseal(raw: bytes) -> dict[str, Any]:
-    """The inverse of :func:`seal`, the checksum among the content; what never had one is read unchecked.
+def verify(raw: bytes) -> bool:
+    """Whether a JSON object was sealed; False for one that has no checksum, as those of edition one's first schema.
 
     Raises:
-        ValueError: if it is not what was written, or no JSON object.
+        ValueError: if it was sealed and has changed since.
     """
     if raw.startswith(_HEAD):
-        body = b"{" + raw[_BODY:]
-        if raw[len(_HEAD) : _BODY] != f'{_checksum(body)}",'.encode():
+        if raw[len(_HEAD) : _BODY] != _checksum(memoryview(raw)[_BODY:]) + b'",':
             raise ValueError("it is not as it was written (wrong checksum)")
-        content = dict(plain.mapping(plain.parse(body)))
-        content["checksum"] = raw[len(_HEAD) : len(_HEAD) + _DIGITS].decode()
-    else:
-        content = dict(plain.mapping(plain.parse(raw)))
-        if "checksum" in content:
-            raise ValueError("it is not as it was written (laid out anew)")
-    return content
+        return True
+    if b'"checksum"' in raw:  # in a text, the quotes would be escaped
+        raise ValueError("it is not as it was written (laid out anew)")
+    return False
 
 
-def _checksum(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()[:_DIGITS]
+def _checksum(rest: bytes | memoryview) -> bytes:
+    """Of an object, without its opening brace."""
+    digest = hashlib.sha256(b"{")
+    digest.update(rest)
+    return digest.hexdigest()[:_DIGITS].encode()

@@ -1,36 +1,36 @@
-"""One run at a time in a folder: a lock that ends with its process, however that ends; standard library only."""
+"""The lock of a run's folder, which lets one run in at a time and ends with its process."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+from filelock import FileLock, Timeout
+
 from xaibench.disk import unwritable
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows, where two runs in one folder are told apart by nothing
-    fcntl = None  # type: ignore[assignment]
+_INTERVAL = 0.2  # s between two attempts
 
-_LOOK = 0.2  # s between two tries; short waits, so that an interruption is heard
+
+class _Holder(msgspec.Struct):
+    pid: int
+    host: str
 
 
 @contextmanager
 def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
     """Hold the lock in the block; wait while another process holds it.
 
-    It is the system's own lock on an open file (``flock``, which NFS passes on to its server), not the file's being
-    there: a process that is killed leaves none behind. Where the file system has no such locks the block is entered
-    without one.
+    It is the operating system's lock on an open file, which ends when its process is killed, and works over NFS. Where
+    the file system has no locks the block is entered without one. Who holds it stands in ``PATH.json``.
 
     Args:
-        path: the file, made if it is not there, never removed. It says who has the lock.
+        path: the file, made if it is not there, never removed.
         say: called with one sentence, if there is a wait or no lock can be had.
 
     Raises:
@@ -38,41 +38,30 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not inherited by programs that are started, which would hold the lock on.
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        path.open("ab").close()
     except OSError as error:
         raise unwritable(path, error) from error
+    lock, holder = FileLock(path, mode=0o666), path.with_name(f"{path.name}.json")
     try:
-        _take(file, path, say)
-        with contextlib.suppress(OSError):  # a full disk; who has it is only told
-            os.ftruncate(file, 0)
-            os.pwrite(file, json.dumps({"pid": os.getpid(), "host": platform.node()}).encode(), 0)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"Waiting for another run in {path.parent} to end ({_read_holder(holder)}) …")
+            lock.acquire(poll_interval=_INTERVAL)
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        say(f"{path.parent} cannot be locked ({reason}): let no other run write there meanwhile.")
+    try:
+        with contextlib.suppress(OSError):  # a full disk: the holder is information only
+            holder.write_bytes(msgspec.json.encode(_Holder(os.getpid(), platform.node())))
         yield
     finally:
-        os.close(file)  # which ends the lock
+        lock.release()
 
 
-def _take(file: int, path: Path, say: Callable[[str], object]) -> None:
-    if fcntl is None:
-        return
-    told = False
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if not told:
-                say(f"Waiting for another run in {path.parent} to end ({_holder(file)}) …")
-                told = True
-            time.sleep(_LOOK)
-        except OSError as error:
-            say(f"{path.parent} cannot be locked ({error.strerror or error}): let no other run write there meanwhile.")
-            return
-
-
-def _holder(file: int) -> str:
+def _read_holder(path: Path) -> str:
     try:
-        who = json.loads(os.pread(file, 1000, 0))
-        return f"process {int(who['pid'])} on {who['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        holder = msgspec.json.decode(path.read_bytes(), type=_Holder)
+    except (OSError, msgspec.MsgspecError):
         return "of an unknown process"
+    return f"process {holder.pid} on {holder.host}"

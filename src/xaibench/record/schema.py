@@ -1,115 +1,92 @@
-"""What is kept of one (explainer, case, model, target); standard library only."""
+"""A run's records: what is kept of one (explainer, case, model, target) beside its map; imports no NumPy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr, replace
 
 from xaibench.errors import one_line
-from xaibench.record import plain
+from xaibench.record import strict_json
+from xaibench.record.strict_json import LARGEST, LONGEST, Count, Number, Text
+from xaibench.vocabulary import DIRECTIONS, STATUSES
 
 SCHEMA_VERSION = 2
-UNCHECKED = (1,)  # versions that are read, too, of which nothing says whether they are as they were written
-STATUSES = ("ok", "skipped", "failed")
-_SCORE_TEXTS = ("metric", "status", "better", "family", "key")
-_TURNS = 1000  # scores by chance of one map; a leaderboard holds them for all maps at once
-BETTER = ("higher", "lower", "zero", "none")
+_SEEDS = 2**64
+
+Status = Literal["ok", "skipped", "failed"]
+Direction = Literal["higher", "lower", "zero", "none"]
+Curve = dict[Literal["x", "y"], list[Number | None]]
+# Files are named after these: no name leads out of its folder.
+FileName = Annotated[str, Meta(pattern=r"^[^./\\][^/\\]{0,99}\Z")]
+if TYPE_CHECKING:
+    Bound = float
+else:
+    Bound = Number | None  # null in a file stands for an infinite bound
 
 
-@dataclass(frozen=True)
-class ScoreEntry:
+class ScoreEntry(Struct, frozen=True):
     """One column of the leaderboard on one map.
 
     Attributes:
         metric: the column's name, such as ``"srg"``, ``"srg[fill=blur]"``, ``"auroc-thin"``.
         value: a finite number of at most 1e100 if ``status`` is ``"ok"``, else None.
         status: ``"ok"``, ``"skipped"`` or ``"failed"``.
-        reason: why there is no value; empty otherwise. Kept as one line.
+        reason: why there is no value; empty otherwise. Made one line.
         better: ``"higher"``, ``"lower"``, ``"zero"`` (nearest 0) or ``"none"``.
         low: least value the metric can take, may be ``-inf``.
         high: greatest value the metric can take, may be ``inf``.
         family: the metric's family.
         key: see :func:`~xaibench.record.keys.score_key`.
-        curve: ``{"x": […], "y": […]}`` of equal length, or None; a point that is not finite reads back as NaN.
-        null: what the same map scores by chance, finite numbers; empty where the metric does not say.
+        curve: ``{"x": […], "y": […]}`` of equal length, or None; a point that is not finite becomes None.
+        null: scores of the same map against masks that were rotated and mirrored, finite numbers; empty where the
+            metric has none.
         gate: a method passes at this value or on its better side; None where the column ranks.
 
     Raises:
         ValueError: for a status or direction that does not exist, or a value that does not fit the status.
     """
 
-    metric: str
-    value: float | None
-    status: str
+    metric: Text
+    value: Number | None
+    status: Status
     reason: str
-    better: str
-    low: float
-    high: float
-    family: str
-    key: str
-    curve: dict[str, list[float]] | None = None
-    null: tuple[float, ...] = ()
-    gate: float | None = None
+    better: Direction
+    low: Bound
+    high: Bound
+    family: Text
+    key: Text
+    curve: Curve | None = None
+    null: Annotated[tuple[Number, ...], Meta(max_length=1000)] = ()
+    gate: Number | None = None
 
     def __post_init__(self) -> None:
+        value = self.value
         if self.status not in STATUSES:
             raise ValueError(f"{self.metric}: status {self.status!r} is none of {', '.join(STATUSES)}")
-        if self.better not in BETTER:
-            raise ValueError(f"{self.metric}: better={self.better!r} is none of {', '.join(BETTER)}")
-        if (self.status == "ok") != (self.value is not None and _finite(self.value) is not None):
-            raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
-        if not plain.all_finite(self.null):
+        if self.better not in DIRECTIONS:
+            raise ValueError(f"{self.metric}: better={self.better!r} is none of {', '.join(DIRECTIONS)}")
+        if (self.status == "ok") != (value is not None and -LARGEST <= value <= LARGEST):
+            raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {value}")
+        if self.null and not (math.isfinite(sum(self.null)) and max(map(abs, self.null)) <= LARGEST):
             raise ValueError(f"{self.metric}: a score by chance is not finite")
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of plain types; an infinite bound and a curve point that is not finite become None."""
-        return {
-            "metric": one_line(self.metric),
-            "value": None if self.value is None else float(self.value),
-            "status": self.status,
-            "reason": one_line(self.reason),
-            "better": self.better,
-            "low": _finite(self.low),
-            "high": _finite(self.high),
-            "family": one_line(self.family),
-            "key": self.key,
-            "curve": None if self.curve is None else {k: [_finite(p) for p in v] for k, v in self.curve.items()},
-            "null": [float(v) for v in self.null],
-            "gate": self.gate,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ScoreEntry:
-        """The inverse of :meth:`to_json`; raises ValueError for anything else."""
-        metric, status, better, family, key = plain.texts(data, _SCORE_TEXTS)
-        return cls(
-            metric,
-            plain.number_or(data, "value", None),
-            status,
-            plain.words(data, "reason"),
-            better,
-            plain.number_or(data, "low", -math.inf),
-            plain.number_or(data, "high", math.inf),
-            family,
-            key,
-            None if data.get("curve") is None else _curve(plain.mapping(data["curve"])),
-            # What older versions did not know.
-            tuple(plain.numbers(data, "null", _TURNS)) if "null" in data else (),
-            plain.number_or(data, "gate", None) if "gate" in data else None,
-        )
+        if self.low is None or not self.low >= -LARGEST:
+            force_setattr(self, "low", -math.inf)
+        if self.high is None or not self.high <= LARGEST:
+            force_setattr(self, "high", math.inf)
+        if self.reason:
+            force_setattr(self, "reason", one_line(self.reason[:LONGEST]))
+        if self.curve is not None:
+            if self.curve.keys() != {"x", "y"} or len(self.curve["x"]) != len(self.curve["y"]):
+                raise ValueError(f"{self.metric}: its curve has points without an x or y")
+            force_setattr(self, "curve", {axis: _finite(points) for axis, points in self.curve.items()})
 
 
-def _curve(data: Mapping[str, Any]) -> dict[str, list[float]]:
-    x, y = (plain.numbers(data, name, gaps=True) for name in "xy")
-    if len(x) != len(y):
-        raise ValueError("its field curve has points without an x or y")
-    return {"x": x, "y": y}
-
-
-@dataclass(frozen=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True, eq=False, tag_field="schema", tag=SCHEMA_VERSION):
     """What is kept of one (explainer, case, model, target), the map aside.
 
     Attributes:
@@ -128,101 +105,151 @@ class Record:
         signed: negative values mean "speaks against".
         distribution: the Python distribution the explainer came from.
         version: that distribution's version.
-        seed: the run's seed.
+        seed: the run's seed, from 0 to 2⁶⁴.
         status: ``"ok"``, ``"skipped"`` or ``"failed"``, of the map.
-        reason: why there is no map; empty otherwise. Kept as one line.
+        reason: why there is no map; empty otherwise. Made one line.
         seconds: wall time of the map.
         passes: network passes of the map, counted in images.
         peak_mb: peak memory in MB, or None where it was not measured.
-        map_key: see :func:`map_key`; also the record's own name in the store.
+        map_key: see :func:`~xaibench.record.keys.map_key`; also the record's own name in the store.
         scores: one entry per column.
         map_digest: of the map as it is kept, set by the store; empty without a map, or where it is not known. Two
             records that differ in this alone are equal.
 
     Raises:
-        ValueError: for a status that does not exist.
+        ValueError: for a status that does not exist, or a seed or time out of bounds.
     """
 
-    dataset: str
-    split: str
-    case: str
-    case_digest: str
-    model: str
-    weights_digest: str
-    target: str
-    method: str
-    params: str
-    spec: str
-    family: str
+    dataset: Text
+    split: Text
+    case: Text
+    case_digest: FileName
+    model: Text
+    weights_digest: FileName
+    target: Text
+    method: Text
+    params: Text
+    spec: Text
+    family: Text
     control: bool
     signed: bool
-    distribution: str
-    version: str
+    distribution: Text
+    version: Text
     seed: int
-    status: str
+    status: Status
     reason: str
-    seconds: float
-    passes: int
-    peak_mb: float | None
-    map_key: str
-    scores: list[ScoreEntry] = field(default_factory=list)
-    map_digest: str = field(default="", compare=False)
+    seconds: Number
+    passes: Count
+    peak_mb: Number | None
+    map_key: FileName
+    map_digest: Text = ""
+    scores: Sequence[ScoreEntry] = ()
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"{self.spec}: status {self.status!r} is none of {', '.join(STATUSES)}")
+        if not 0 <= self.seed <= _SEEDS:
+            raise ValueError(f"{self.spec}: seed {self.seed} does not lie between 0 and 2^64")
+        if self.reason:
+            force_setattr(self, "reason", one_line(self.reason[:LONGEST]))
 
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of plain types that ``json.dumps(…, allow_nan=False)`` takes."""
-        return (
-            {"schema": SCHEMA_VERSION}
-            | {name: getattr(self, name) for name in _PLAIN}
-            | {name: one_line(getattr(self, name)) for name in (*_TEXTS, "reason")}
-            | {
-                "seconds": float(self.seconds),
-                "passes": int(self.passes),
-                "peak_mb": None if self.peak_mb is None else float(self.peak_mb),
-                "map_digest": self.map_digest,
-                "scores": [s.to_json() for s in self.scores],
-            }
-        )
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and _compared(self) == _compared(other)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """The inverse of :meth:`to_json`.
-
-        Raises:
-            ValueError: if a field is missing or makes no sense, or the schema is neither :data:`SCHEMA_VERSION` nor one
-                of :data:`UNCHECKED`.
-        """
-        schema = plain.mapping(data).get("schema")
-        if schema not in (SCHEMA_VERSION, *UNCHECKED):
-            raise ValueError(f"it has schema {str(schema)[:20]!r}, this version of xaibench reads {SCHEMA_VERSION}")
-        return cls(
-            **dict(zip(_TEXTS, plain.texts(data, _TEXTS), strict=True)),
-            **{name: plain.file_name(data, name) for name in _KEYS},
-            control=plain.flag(data, "control"),
-            signed=plain.flag(data, "signed"),
-            seed=plain.whole(data, "seed"),
-            reason=plain.words(data, "reason"),
-            seconds=plain.number(data, "seconds"),
-            passes=plain.whole(data, "passes"),
-            peak_mb=plain.number_or(data, "peak_mb", None),
-            scores=[ScoreEntry.from_json(plain.mapping(s)) for s in plain.items(data, "scores")],
-            map_digest="" if schema in UNCHECKED else plain.text(data, "map_digest"),
-        )
+    def __hash__(self) -> int:
+        return hash(self.map_key)
 
 
-# What a record says of itself; of the keys the names of files are made.
 _TEXTS = (
-    *("dataset", "split", "case", "model", "target", "method", "params", "spec"),
-    *("family", "distribution", "version", "status"),
+    *("dataset", "split", "case", "case_digest", "model", "weights_digest", "target", "method", "params", "spec"),
+    *("family", "distribution", "version", "map_key", "map_digest"),
 )
-_KEYS = ("case_digest", "weights_digest", "map_key")
-_OTHER = ("seconds", "passes", "peak_mb", "scores", "map_digest")
-_PLAIN = tuple(n for n in Record.__dataclass_fields__ if n not in _OTHER)
+_SCORE_TEXTS = ("metric", "family", "key")
 
 
-def _finite(value: float) -> float | None:
-    """None for what is not finite, or so large that no sum of it is."""
-    return float(value) if abs(value) <= plain.LARGEST else None
+def encode(record: Record) -> bytes:
+    """A record as a JSON object; a number that is not finite becomes null, and texts are made one line."""
+    scores = [_one_lined(score, _SCORE_TEXTS) for score in record.scores]
+    return msgspec.json.encode(replace(_one_lined(record, _TEXTS), scores=scores))
+
+
+def decode(raw: bytes) -> Record:
+    """The inverse of :func:`encode`; unknown fields are passed over.
+
+    Raises:
+        ValueError: if it is no record of this schema or of schema 1; the message names the field.
+    """
+    found = strict_json.decode(_WITH_CURVES, raw)
+    _require_printable(found)
+    fields = {name: getattr(found, name) for name in Record.__struct_fields__}
+    return Record(**fields)  # of today's schema, whichever it was read from
+
+
+def decode_without_curves(raw: bytes) -> Record:
+    """As :func:`decode`, four times faster: curves are passed over, and every ``curve`` is None."""
+    found = strict_json.decode(_WITHOUT_CURVES, raw)
+    _require_printable(found)
+    return found
+
+
+def is_unchecked(raw: bytes) -> bool:
+    """Whether the record is of schema 1, which had no checksum."""
+    return strict_json.decode(_SCHEMA, raw).schema == 1
+
+
+class _Schema(Struct):
+    schema: int
+
+
+class _Record2(Record, frozen=True, kw_only=True, eq=False, tag=2):
+    map_digest: Text
+
+
+class _Record1(Record, frozen=True, kw_only=True, eq=False, tag=1):
+    """A record of schema 1, which knew neither checksums nor digests of maps."""
+
+
+class _Score(ScoreEntry, frozen=True):
+    curve: Curve | None = msgspec.field(default=None, name="(a curve is not decoded)")
+
+
+class _Light2(_Record2, frozen=True, kw_only=True, eq=False, tag=2):
+    scores: Sequence[_Score]
+
+
+class _Light1(_Record1, frozen=True, kw_only=True, eq=False, tag=1):
+    scores: Sequence[_Score]
+
+
+_WITH_CURVES = msgspec.json.Decoder(_Record1 | _Record2)
+_WITHOUT_CURVES = msgspec.json.Decoder(_Light1 | _Light2)
+_SCHEMA = msgspec.json.Decoder(_Schema)
+_Content = TypeVar("_Content", bound=Struct)
+
+
+def _compared(record: Record) -> tuple[object, ...]:
+    fields = (name for name in record.__struct_fields__ if name not in ("map_digest", "scores"))
+    return *(getattr(record, name) for name in fields), list(record.scores)
+
+
+def _finite(points: Sequence[float | None]) -> list[float | None]:
+    return [None if p is None or not -LARGEST <= p <= LARGEST else p for p in points]
+
+
+def _one_lined(content: _Content, names: Sequence[str]) -> _Content:
+    changed = {name: one_line(text) for name in names if not (text := getattr(content, name)).isprintable()}
+    return replace(content, **changed) if changed else content
+
+
+def _require_printable(record: Record) -> None:
+    """Refuses a text of several lines, or with commands to a terminal."""
+    scores = record.scores
+    texts = [getattr(record, name) for name in _TEXTS]
+    texts += [s.metric for s in scores]
+    texts += [s.family for s in scores]
+    texts += [s.key for s in scores]
+    if "".join(texts).isprintable():
+        return
+    every = [(record, name) for name in _TEXTS] + [(s, name) for s in scores for name in _SCORE_TEXTS]
+    wrong = next(name for content, name in every if not getattr(content, name).isprintable())
+    raise ValueError(f"its field {wrong} is no text of one line")

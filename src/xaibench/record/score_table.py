@@ -1,115 +1,78 @@
-"""``scores.csv``: one line per score, of as many records as there are, in memory that does not grow with them."""
+"""``scores.csv``: one line per score, sorted in memory that does not grow with the number of records."""
 
 from __future__ import annotations
 
 import csv
+import heapq
 import io
-import struct
+import pickle
+import tempfile
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from itertools import chain, islice
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
-from xaibench.record.entry import ABOUT, OK, Entry
-from xaibench.record.index import Index
-from xaibench.record.schema import STATUSES, Record
+from xaibench.record.schema import Record
 
 SCORE_COLUMNS = (
     *("dataset", "case", "model", "target", "method", "params", "metric", "value"),
     *("status", "reason", "seconds", "passes", "peak_mb", "seed"),
 )
-_WHAT = ("dataset", "case", "model", "target", "method", "params")
-_COST = ("seconds", "passes", "peak_mb", "seed")
-_SORTED = (*_WHAT, "seed")  # and the map key
-_AT_ONCE = 200_000  # records whose entries are in memory together, some 2 kB each
+_AT_ONCE = 20_000  # records whose lines are sorted in memory, some 6 kB each
+_BLOCK = 100  # records that are written to disk and read back together
+_order = attrgetter("dataset", "case", "model", "target", "method", "params", "seed", "map_key")
+_Lines = tuple[Any, str]  # of one record: what it is sorted by, and its text
 
 
 def tidy(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """One dictionary per score with the keys :data:`SCORE_COLUMNS`, sorted by what they are about.
+    """One dictionary per score with the keys :data:`SCORE_COLUMNS`, sorted by dataset, case, model, target and method.
 
-    A record without any score gives one line whose metric is empty, so that a failed map stays visible.
+    A record without any score gives one line with an empty metric, so that a failed map stays visible.
     """
-    lines = []
-    for r in sorted(records, key=attrgetter(*_SORTED, "map_key")):
-        about = {n: getattr(r, n) for n in _WHAT}
-        cost = {n: getattr(r, n) for n in _COST}
-        scores = [(s.metric, s.value, s.status, s.reason) for s in r.scores] or [("", None, r.status, r.reason)]
-        lines += [
-            about | {"metric": metric, "value": value, "status": status, "reason": reason} | cost
-            for metric, value, status, reason in scores
-        ]
-    return lines
+    rows = (row for record in sorted(records, key=_order) for row in _rows(record))
+    return [dict(zip(SCORE_COLUMNS, row, strict=True)) for row in rows]
 
 
-def csv_parts(index: Index, at_once: int = _AT_ONCE) -> Iterator[str]:
-    """The text of ``scores.csv``: the lines of :func:`tidy`, of all records that the index finds, under a head.
+def csv_parts(records: Iterable[Record], folder: Path, at_once: int = _AT_ONCE) -> Iterator[str]:
+    """The text of ``scores.csv``: a head, and the lines of :func:`tidy`, sorted by merging sorted chunks.
 
-    The index is read once, and once more for every so many records beyond the first: the lines are sorted by what they
-    are about, and the records lie in the order of their keys.
+    All chunks but the last wait in temporary files.
 
     Args:
-        index: of the run.
-        at_once: how many records are in memory at a time.
+        records: read once.
+        folder: for temporary files.
+        at_once: how many of them a chunk has.
     """
     yield ",".join(SCORE_COLUMNS) + "\n"
-    places = [ABOUT.index(n) for n in _SORTED]
-    found: list[tuple[Any, ...]] = []
-    first: list[Entry | Record] = []
-    for item in _items(index):
-        fields = item.about()[0] if isinstance(item, Entry) else [getattr(item, n) for n in ABOUT]
-        found.append((*(fields[i] for i in places), item.map_key))
-        if len(found) <= at_once:
-            first.append(item)
-    order = {about[-1]: place for place, about in enumerate(sorted(found))}
-    several = len(found) > at_once
-    del found
-    if several:
-        first.clear()
-    for start in range(0, len(order), at_once):
-        chosen: list[tuple[int, Entry | Record]] = []
-        for item in _items(index, again=True) if several else first:
-            place = order.get(item.map_key, -1)  # what has come since is left out
-            if start <= place < start + at_once:
-                chosen.append((place, item))
-        for _, item in sorted(chosen, key=lambda pair: pair[0]):
-            yield _text(item)
+    waiting = ((_order(record), _text(record)) for record in records)
+    chunks: list[Iterable[_Lines]] = []
+    chunk = sorted(islice(waiting, at_once))
+    while len(chunk) == at_once:
+        chunks.append(_on_disk(chunk, folder))
+        chunk = sorted(islice(waiting, at_once))
+    for _, text in heapq.merge(*chunks, chunk):
+        yield text
 
 
-def _items(index: Index, *, again: bool = False) -> Iterator[Entry | Record]:
-    for folder in map(index.read_again if again else index.read, index.prefixes()):
-        yield from folder.entries
-        yield from folder.odd
+def _rows(r: Record) -> list[tuple[Any, ...]]:
+    head = r.dataset, r.case, r.model, r.target, r.method, r.params
+    tail = r.seconds, r.passes, r.peak_mb, r.seed
+    scores = [(s.metric, s.value, s.status, s.reason) for s in r.scores] or [("", None, r.status, r.reason)]
+    return [(*head, *score, *tail) for score in scores]
 
 
-def _text(item: Entry | Record) -> str:
-    """The lines of one record."""
-    if isinstance(item, Record):
-        text = io.StringIO()
-        csv.DictWriter(text, SCORE_COLUMNS, lineterminator="\n").writerows(tidy([item]))
-        return text.getvalue()
-    fields, reasons = item.about()
-    about = dict(zip(ABOUT, fields, strict=True))
-    head = "".join(f"{_field(about[n])}," for n in _WHAT)
-    tail = "".join(f",{_field(about[n])}" for n in _COST) + "\n"
-    if not item.count:
-        return f"{head},,{STATUSES[item.map_code]},{_field(about['reason'])}{tail}"
-    values = struct.unpack(f"<{item.count}d", item.value_bytes)
-    reason = [_field(reasons.get(str(i), "")) for i in range(item.count)] if reasons else [""] * item.count
-    return "".join(
-        [
-            f"{head}{_field(s.metric)},{repr(value) if code == OK else ''},{STATUSES[code]},{why}{tail}"
-            for s, value, code, why in zip(item.layout.scores, values, item.codes, reason, strict=True)
-        ]
-    )
+def _text(record: Record) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(_rows(record))
+    return text.getvalue()
 
 
-def _field(value: Any) -> str:
-    """As the csv module writes it."""
-    return _quoted(value) if isinstance(value, str) else "" if value is None else repr(value)
-
-
-@lru_cache(maxsize=4096)
-def _quoted(text: str) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([text, ""])  # alone, an empty text would be quoted
-    return line.getvalue()[:-2]
+def _on_disk(chunk: list[_Lines], folder: Path) -> Iterable[_Lines]:
+    """The chunk, to be read from a file that vanishes after its last line."""
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the last reference to it
+    blocks = range(0, len(chunk), _BLOCK)
+    for start in blocks:
+        pickle.dump(chunk[start : start + _BLOCK], file)
+    file.seek(0)
+    return chain.from_iterable(pickle.load(file) for _ in blocks)

@@ -1,29 +1,37 @@
-"""A run's folder: records found by their key, written whole or not at all, and merged by copying folders together."""
+"""The folder of a run: records and maps by their keys, written atomically; folders merge by copying."""
 
 from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from xaibench.disk import is_file, is_folder, is_there, named, read_bounded, unwritable, write_whole
 from xaibench.errors import UserError, first_line
 from xaibench.record import npz as packed
-from xaibench.record.checksum import seal, unseal
-from xaibench.record.index import Index
+from xaibench.record.checksum import seal, verify
 from xaibench.record.lock import locked
 from xaibench.record.manifest import Manifest
 from xaibench.record.maps import pack, unpack
 from xaibench.record.published import is_published, unpacked
-from xaibench.record.schema import UNCHECKED, Record
+from xaibench.record.schema import Record, decode, decode_without_curves, encode, is_unchecked
 from xaibench.record.score_table import csv_parts
 
 if TYPE_CHECKING:
     import numpy as np
+
+Report = Callable[[Path, str], object]  # is given each damaged file and the reason
+
+
+def ignore(path: Path, reason: str) -> None:
+    """A report that nobody reads."""
+
 
 TEXT = 64 << 20  # bytes of a record
 
@@ -31,24 +39,18 @@ TEXT = 64 << 20  # bytes of a record
 class Store:
     """The folder of one run.
 
-    ``run.json`` holds what was asked; any of its fields may be absent. By ``dataset`` and ``cases`` (a list of case
-    ids) a case which no cell has reached yet counts as missing instead of not at all.
-
-    Every record says what it was written as, and what map it was written with; a file that is not as it was written is
-    damaged. To whoever looks it up it is as if it were absent, and ``report`` is told.
+    ``run.json`` is its manifest. Every record and map has a checksum; a damaged file counts as absent, and ``report``
+    is given it.
 
     Args:
         root: the folder; it need not exist before something is written.
-        report: called once with each file that is found damaged, and the reason; by default a warning is logged.
+        report: called once with each damaged file, and the reason; by default a warning is logged.
         shown: the folder as its user knows it, where that is another: the published one that was unpacked into root.
     """
 
-    def __init__(
-        self, root: str | Path, report: Callable[[Path, str], object] | None = None, *, shown: Path | None = None
-    ) -> None:
+    def __init__(self, root: str | Path, report: Report | None = None, *, shown: Path | None = None) -> None:
         self.root = Path(root)
         self.shown = shown or self.root
-        self.index = Index(self.root, _parse)
         self.report = report or _log
         self._told: set[Path] = set()
         self._locks = 0
@@ -92,7 +94,7 @@ class Store:
             self._locks -= 1
 
     def damaged(self, path: Path, reason: object) -> None:
-        """Tell ``report`` of a damaged file, unless it was told before."""
+        """Give ``report`` a damaged file, once."""
         if path not in self._told:
             self._told.add(path)
             self.report(path, str(reason).rstrip(".") or type(reason).__name__)
@@ -147,8 +149,7 @@ class Store:
             content, digest = pack(attribution)
             _write(self.map_path(record.map_key), content)
             record = replace(record, map_digest=digest)
-        write_text(self.cell_path(record.map_key), seal(record.to_json()))
-        self.index.note(record.map_key)
+        _write(self.cell_path(record.map_key), seal(encode(record)))
         return record
 
     def read(self, key: str) -> Record | None:
@@ -158,7 +159,7 @@ class Store:
         """
         path = self.cell_path(key)
         try:
-            record = _parse(path)
+            record = _read(path, decode)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -173,19 +174,37 @@ class Store:
         except OSError:  # no map: it may have been removed for its size
             return False
 
-    def scan(self) -> tuple[list[Record], list[tuple[Path, str]]]:
-        """All records in the order of their keys, and each damaged file with the reason."""
-        good, damaged = [], []
-        for path in sorted(self.root.glob("cells/??/[!.]*.json")):
-            try:
-                good.append(_parse(path))
-            except (OSError, ValueError) as error:
-                damaged.append((path, str(error)))
-        return good, damaged
+    def stream(self, report: Report = ignore) -> Iterator[Record]:
+        """The records without their curves, in the order of their keys, one in memory at a time.
 
-    def records(self) -> Iterator[Record]:
-        """The undamaged records in the order of their keys."""
-        return iter(self.scan()[0])
+        A record that appears or vanishes meanwhile is left out or not; either way the others come.
+
+        Args:
+            report: called with each damaged file and the reason.
+        """
+        return self._each(decode_without_curves, report)
+
+    def records(self, report: Report = ignore) -> Iterator[Record]:
+        """As :meth:`stream`, with curves."""
+        return self._each(decode, report)
+
+    def scan(self) -> tuple[list[Record], list[tuple[Path, str]]]:
+        """All records, and each damaged file with the reason."""
+        damaged: list[tuple[Path, str]] = []
+        return list(self.records(lambda path, reason: damaged.append((path, reason)))), damaged
+
+    def _each(self, decoded: Callable[[bytes], Record], report: Report) -> Iterator[Record]:
+        cells = self.root / "cells"
+        for prefix in (name for name in _listed(cells) if len(name) == 2):
+            folder = cells / prefix
+            for name in _listed(folder):
+                if name.endswith(".json") and not name.startswith("."):
+                    try:
+                        yield _read(folder / name, decoded)
+                    except FileNotFoundError:
+                        pass
+                    except (OSError, ValueError) as error:
+                        report(folder / name, str(error))
 
     def load_map(self, of: Record | str) -> np.ndarray | None:
         """(H, W) float32, the map as :func:`as_stored` gives it; None if it is absent or damaged.
@@ -233,7 +252,7 @@ class Store:
     def write_scores(self) -> Path:
         """Write ``scores.csv``, one line per score with the columns :data:`SCORE_COLUMNS`; returns its path."""
         path = self.root / "scores.csv"
-        write_text(path, csv_parts(self.index))
+        write_text(path, csv_parts(self.stream(), self.root))
         return path
 
 
@@ -253,14 +272,24 @@ def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
         raise unwritable(path, error) from error
 
 
-def _parse(path: Path) -> Record:
-    content = unseal(read_bounded(path, TEXT))
-    record = Record.from_json(content)
-    if content["schema"] not in UNCHECKED and "checksum" not in content:
+def _read(path: Path, decoded: Callable[[bytes], Record]) -> Record:
+    """The record in a file; OSError or ValueError where it holds none."""
+    raw = read_bounded(path, TEXT)
+    sealed = verify(raw)
+    record = decoded(raw)
+    if not sealed and not is_unchecked(raw):
         raise ValueError("it has lost its checksum")
     if record.map_key != path.stem:
         raise ValueError(f"it holds the record of another key, {record.map_key}")
     return record
+
+
+def _listed(folder: Path) -> list[str]:
+    """Names in a folder, sorted; none if it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - a million paths take longer than their names
+    except OSError:
+        return []
 
 
 def _log(path: Path, reason: str) -> None:

@@ -129,7 +129,7 @@ def unfinished(
         UserError: if what is kept is of another image of that name.
     """
     cells = plan.cells(case.digest)
-    finished.require_same_image(plan.dataset, case, cells)
+    finished.require_same_image(plan.dataset, case)
     for place, cell in enumerate(cells):
         if not force and finished.complete(cell):
             tally.kept(cell, case.id)

@@ -11,9 +11,8 @@ from typing import Any
 from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.record.entry import FAILED, Entry
 from xaibench.record.keys import identified, map_keys, score_identity
-from xaibench.record.schema import STATUSES, Record
+from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Plugin, Spec
 
@@ -144,7 +143,7 @@ class Plan:
 
 
 class Kept:
-    """What a store holds of a plan, found in its index in one pass.
+    """What a store holds of a plan, found by reading its records once, without their curves.
 
     Args:
         store: where records are kept.
@@ -153,54 +152,27 @@ class Kept:
 
     def __init__(self, store: Store, plan: Plan) -> None:
         self._store, self._metrics = store, plan.metrics
-        self._patterns: list[tuple[str, list[tuple[str, Spec]]]] = []  # of each kind of entry its status, what it lacks
-        self._found: dict[str, int] = {}  # key to the place of its pattern
-        self._keys: dict[str, frozenset[str]] = {}  # key to the keys of scores that have no identity
-        self._odd: dict[str, Record] = {}
-        store.index.recognise((m.plugin.name, identity) for identity, m in plan.metrics)
-        places: dict[tuple[int, bytes, bytes], int] = {}
-        for folder in store.index.folders():
-            self._odd |= {r.map_key: r for r in folder.odd}
-            for path, reason in folder.damaged:
-                store.damaged(path, reason)
-            for e in folder.entries:
-                kind = e.map_code, e.layout.digest, e.codes
-                place = places.get(kind)
-                if place is None:
-                    place = places[kind] = len(self._patterns)
-                    self._patterns.append(self._pattern(e))
-                self._found[e.map_key] = place
-                if e.layout.unidentified:
-                    there = zip(e.layout.unidentified, e.raw_keys, strict=True)
-                    self._keys[e.map_key] = frozenset(key for i, key in there if e.codes[i] != FAILED)
+        # Key to the map's status and the places of the metrics that have no score.
+        self._lacking: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self._images: dict[tuple[str, str], set[str]] = {}  # dataset and id to digests
+        shared: dict[tuple[int, ...], tuple[int, ...]] = {}  # most cells lack the same
+        for r in store.stream(store.damaged):
+            done = {s.key for s in r.scores if s.status != "failed"}
+            identities = (identity for identity, _ in plan.metrics)
+            lacking = tuple(i for i, identity in enumerate(identities) if identified(r.map_key, identity) not in done)
+            self._lacking[r.map_key] = r.status, shared.setdefault(lacking, lacking)
+            self._images.setdefault((r.dataset, r.case), set()).add(r.case_digest)
 
-    def _pattern(self, entry: Entry) -> tuple[str, list[tuple[str, Spec]]]:
-        scores = zip(entry.layout.scores, entry.codes, strict=True)
-        done = {s.identity for s, code in scores if code != FAILED}
-        return STATUSES[entry.map_code], [(identity, m) for identity, m in self._metrics if identity not in done]
-
-    @cached_property
-    def _images(self) -> dict[tuple[str, str], set[str]]:
-        """Dataset and id to the digests of what the folder has records of."""
-        found: dict[tuple[str, str], set[str]] = {}
-        for folder in self._store.index.folders():
-            for r in folder.records(scores=lambda code: False):
-                found.setdefault((r.dataset, r.case), set()).add(r.case_digest)
-        return found
-
-    def require_same_image(self, dataset: str, case: Case, cells: Iterable[Cell]) -> None:
+    def require_same_image(self, dataset: str, case: Case) -> None:
         """Refuses an image of which the folder holds another one under the same name: one table would have both.
 
         Args:
             dataset: that it is of.
             case: the image.
-            cells: its own; if one of them is there, all is well, and no record needs to be read.
 
         Raises:
             UserError: then.
         """
-        if any(cell.key in self._found for cell in cells):
-            return
         known = self._images.get((dataset, case.id))
         if known and case.digest not in known:
             raise UserError(
@@ -212,24 +184,20 @@ class Kept:
     def complete(self, cell: Cell) -> bool:
         """Whether the cell has its map and every score, none of them failed; a map that was skipped is left to its
         record, which has the reason."""
-        place = self._found.get(cell.key)
-        return place is not None and self._patterns[place][0] == "ok" and self.missing(cell) == {}
+        status, _ = self._lacking.get(cell.key, ("", ()))
+        return status == "ok" and self.missing(cell) == {}
 
-    def missing(self, cell: Cell, force: bool = False) -> dict[str, Spec] | None:
-        """As :func:`missing_scores` of the cell's record, which need not be read for it."""
-        place = self._found.get(cell.key)
-        if force or place is None:
-            return missing_scores(cell, self._odd.get(cell.key), force)
+    def missing(self, cell: Cell, force: bool = False) -> dict[str, Spec[MetricTraits]] | None:
+        """As :func:`missing_scores` of the cell's record, which need not be read again."""
+        if force or cell.key not in self._lacking:
+            return None
         if self._store.map_is_newer(cell.key):
             return missing_scores(cell, self._store.read(cell.key), force)
-        status, lacking = self._patterns[place]
+        status, lacking = self._lacking[cell.key]
         if status == "failed":
             return None
-        if status == "skipped" or not lacking:
-            return {}
-        there = self._keys.get(cell.key, frozenset())
-        asked = ((identified(cell.key, identity), m) for identity, m in lacking)
-        return {key: m for key, m in asked if key not in there}
+        metrics = (self._metrics[i] for i in lacking)
+        return {} if status == "skipped" else {identified(cell.key, identity): m for identity, m in metrics}
 
 
 def chosen_methods(asked: Sequence[str | Plugin | Callable[..., Any]], suite: Suite) -> list[Spec]:

@@ -184,7 +184,7 @@ def run(
         run_prepared(prepared, " ".join(sys.argv), report, force=force, fail_fast=fail_fast)
     plan = Plan(prepared.methods, prepared.setting)
     keys = {cell.key for case in prepared.cases for cell in plan.cells(case.digest)}
-    wanted = [r for folder in prepared.store.index.folders() for r in folder.records(keys.__contains__)]
+    wanted = [r for r in prepared.store.stream() if r.map_key in keys]
     return pd.DataFrame(tidy(wanted), columns=list(SCORE_COLUMNS))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from torch import Tensor
 
 from xaibench.data.case import Case
@@ -94,7 +95,7 @@ def compute_cell(cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, 
     return _compute_scores(cell.spec, record, todo, context, context.scorer)
 
 
-def _compute_map(cell: Cell, context: Context, scores: list[ScoreEntry]) -> tuple[Record, str]:
+def _compute_map(cell: Cell, context: Context, scores: Sequence[ScoreEntry]) -> tuple[Record, str]:
     case, scorer, setting = context.case, context.scorer, context.setting
     record, trace = replace(_blank(cell, case, setting), scores=scores), ""
     attribution = None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -207,3 +208,23 @@ def test_krippendorff_against_its_definition_by_pairs(x: np.ndarray) -> None:
 def test_krippendorff_of_noise_is_near_0_and_needs_two_of_each() -> None:
     assert s.krippendorff_alpha(np.random.default_rng(0).normal(size=(20, 100))) == pytest.approx(0, abs=0.02)
     assert s.krippendorff_alpha(np.ones((1, 5))) is s.krippendorff_alpha(np.ones((5, 1))) is None
+
+
+@pytest.mark.parametrize("levels", [2, 1000])
+def test_ranks_of_many_ties_and_of_infinities_are_those_of_all_comparisons(levels: int) -> None:
+    scores = np.random.default_rng(levels).integers(-levels, levels, size=(30, 40)) / 4.0
+    scores[0, :5] = -0.0
+    scores[1, :5] = [0.0, np.inf, -np.inf, 0.0, 1.0]
+    above, equal = (scores[None] > scores[:, None]).sum(1), (scores[None] == scores[:, None]).sum(1)
+    np.testing.assert_array_equal(s.ranks(scores), above + (equal + 1) / 2)
+    assert s.ranks(np.zeros((0, 3))).shape == (0, 3)
+
+
+@pytest.mark.alone
+def test_a_hundred_methods_on_a_thousand_images_are_compared_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=1000) + rng.normal(size=(100, 1000)) + np.linspace(0, 2, 100)[:, None]
+    start = time.process_time()
+    comparison = s.compare(scores)
+    assert comparison.letters is not None and len(set(comparison.letters)) > 20
+    assert time.process_time() - start < 15  # by comparing every two images of every two methods: 40

@@ -120,7 +120,7 @@ def test_all_vessels_are_not_judged_by_a_column_about_some_of_them() -> None:
 
 
 def test_what_lies_on_vessels_is_not_said_to_explain() -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     table = {"a": scores(0.6), "b": scores(0.7)}
     lies = [

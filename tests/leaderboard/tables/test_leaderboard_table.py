@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import math
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from leaderboard.synthetic import record, records
 from xaibench.leaderboard.aggregate import aggregate
@@ -106,7 +106,7 @@ def test_the_better_side_of_a_gate(
     column = Column("g", better, -math.inf, math.inf, "f", gate)
     assert all(map(column.passes, passing)) and not any(map(column.passes, failing))
     scores = [
-        dataclasses.replace(r, scores=[dataclasses.replace(s, better=better, gate=gate) for s in r.scores])
+        replace(r, scores=[replace(s, better=better, gate=gate) for s in r.scores])
         for r in records({"a": [passing[0]]}, "g")
     ]
     assert f"g is a gate: a method passes with a mean {said}." in render([aggregate(scores)])
@@ -147,9 +147,7 @@ def test_the_agreement_between_fills_is_said_below() -> None:
 
 def test_costs_that_no_row_has_are_no_columns() -> None:
     def head(*costs: float) -> list[str]:
-        found = [
-            dataclasses.replace(record(m, "01", {"srg": 0.5}), seconds=s) for m, s in zip("ab", costs, strict=True)
-        ]
+        found = [replace(record(m, "01", {"srg": 0.5}), seconds=s) for m, s in zip("ab", costs, strict=True)]
         line = next(line for line in render([aggregate(found)], "markdown").splitlines() if line.startswith("| #"))
         return [c.strip() for c in line.strip("|").split("|")]
 

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import torch
 from distributed import Client
 from made_up import GreenFilter, draw_eye, make_network
+from msgspec.structs import replace
 from torch import Tensor, nn
 
 from running.by_hand import ByHand

@@ -219,16 +219,14 @@ def _is_of(board: Leaderboard, prepared: Prepared) -> bool:
 def _lost(prepared: Prepared) -> list[dict[str, Any]]:
     """The requested scores that are missing, by distinct reason."""
     from xaibench.leaderboard.run_results import losses
-    from xaibench.record.entry import OK
 
     asked = {str(m) for m in prepared.setting.metrics}
     specs, ids = {str(m) for m in prepared.methods}, set(prepared.cases.ids)
     names = ("dataset", "split", "model", "weights_digest", "target", "seed")
-    mine = [
+    mine = (
         r
-        for folder in prepared.store.index.folders()
-        for r in folder.records(scores=lambda code: code != OK)
+        for r in prepared.store.stream()
         if all(getattr(r, n) == getattr(prepared.setting, n) for n in names) and r.spec in specs and r.case in ids
-    ]
+    )
     found = losses(mine, asked.__contains__)
     return [{"status": f.status, "reason": f.reason, "what": list(f.what), "count": f.count} for f in found]

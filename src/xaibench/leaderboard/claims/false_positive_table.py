@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xaibench.disk import read_bounded
 from xaibench.errors import UserError, first_line
-from xaibench.record.plain import LARGEST
+from xaibench.record.strict_json import LARGEST
 
 _WORDS = ("dataset", "case", "model", "target")
 _NUMBERS = ("pixels", "vesselness", "matched")

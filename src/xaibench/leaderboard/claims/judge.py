@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics.rank_tests import FEWEST
 from xaibench.record import Store
 from xaibench.record.manifest import Manifest
+from xaibench.record.store import Report, ignore
 
 _COMPARED = {SUPPORTED: "better", AGAINST: "worse"}  # verdicts of question 5, which compares two methods
 _OPTIONS = ("--data", "--split", "--model", "--seed", "--device")  # of the run's own command
@@ -79,7 +80,7 @@ def judge(
     return [_judged(q, tuple(next(tests) for _ in q.measures), boards[0], begin) for q in asked]
 
 
-def read_claims(stores: Sequence[Store], *, report: Callable[[Path, str], object] | None = None) -> list[list[Claim]]:
+def read_claims(stores: Sequence[Store], *, report: Report = ignore) -> list[list[Claim]]:
     """The claims on each dataset, split and model of one run, or of several runs together.
 
     Args:

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from torch import nn
 
@@ -27,9 +28,9 @@ from xaibench.disk import read_bounded
 from xaibench.metrics.localisation.false_positives import Comparison, FalsePositives, compare, false_positives
 from xaibench.metrics.localisation.width_response import relative
 from xaibench.models.evaluate import predict
-from xaibench.record import plain
-from xaibench.record.checksum import seal, unseal
+from xaibench.record.checksum import seal, verify
 from xaibench.record.store import Store, write_text
+from xaibench.record.strict_json import decode
 from xaibench.registry import Spec
 from xaibench.running.plan import Plan, Setting
 from xaibench.running.rng import generator_of
@@ -41,6 +42,18 @@ FALSE_POSITIVE_COLUMNS = ("component", "y", "x", "pixels", "vesselness", "matche
 FILES = {"segments": ("segments.csv", SEGMENT_COLUMNS), "components": ("false_positives.csv", FALSE_POSITIVE_COLUMNS)}
 
 Row = dict[str, Any]  # column to int, float, bool, or None where there is no value
+
+
+class _Tables(msgspec.Struct):
+    """What is kept of a case: the keys of its maps by method, the version that computed it, and the rows."""
+
+    maps: dict[str, str]
+    segments: list[Row]
+    components: list[Row]
+    version: str = ""
+
+
+_TABLES = msgspec.json.Decoder(_Tables)
 
 
 class About(NamedTuple):
@@ -115,10 +128,9 @@ def write_tables(
         UserError: if the folder cannot be written.
     """
     there: dict[About, dict[str, str]] = defaultdict(dict)  # map key to method
-    for folder in store.index.folders():
-        for record in folder.records(scores=lambda code: False):
-            if record.status == "ok":
-                there[About(*(getattr(record, name) for name in About._fields))][record.map_key] = record.spec
+    for record in store.stream():
+        if record.status == "ok":
+            there[About(*(getattr(record, name) for name in About._fields))][record.map_key] = record.spec
     plan = Plan(methods, setting)
     for case in cases:
         about = About(
@@ -140,7 +152,7 @@ def write_tables(
             records = ((spec, store.read(key)) for spec, key in keys.items())
             loaded = {spec: store.load_map(record) for spec, record in records if record is not None}
             maps = {spec: a for spec, a in loaded.items() if a is not None}
-            write_text(path, seal(made | _compute(case, model, setting.seed, maps)))
+            write_text(path, seal(msgspec.json.encode(made | _compute(case, model, setting.seed, maps))).decode())
     # A case's rows are read again for each file: those of all cases together may not fit into memory.
     order = sorted(there)
     specs = sorted({spec for about in order for spec in _read(_path(store, about)).get("maps", ())})
@@ -185,15 +197,17 @@ def _path(store: Store, about: About) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     """What is kept of a case; empty if it is absent or damaged, which is the same."""
     try:
-        content = unseal(read_bounded(path))
-        maps = plain.mapping(content.get("maps"))
-        for part, (_, columns) in FILES.items():
-            for row in plain.items(content, part):
-                if not plain.mapping(row).keys() <= {*columns, *maps}:
-                    raise ValueError(f"its field {part} has columns of its own")
+        raw = read_bounded(path)
+        verify(raw)
+        tables = decode(_TABLES, raw)
     except (OSError, ValueError):
         return {}
-    return content
+    known: dict[str, Any] = {"maps": tables.maps, "version": tables.version}
+    for part, (_, columns) in FILES.items():
+        known[part] = getattr(tables, part)
+        if not all(row.keys() <= {*columns, *tables.maps} for row in known[part]):
+            return {}
+    return known
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:

@@ -1,11 +1,9 @@
-"""Leaderboards are the same bit for bit, however many records they are made of and wherever these are read from."""
+"""Leaderboards equal those of plain loops over records, bit for bit."""
 
 from __future__ import annotations
 
-import importlib
 import random
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,11 @@ import pytest
 from leaderboard.plain_loops import _columns, _gaps, _gathered, _rows
 from leaderboard.synthetic import record
 from xaibench.leaderboard.aggregate import grouped, labels_of, leaderboards, read_leaderboards
-from xaibench.leaderboard.batch import Batch, read_batches
 from xaibench.leaderboard.leaderboard import Leaderboard
-from xaibench.leaderboard.statistics import rank_tests as statistics
 from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record, Store
-from xaibench.record import index as index_module
+from xaibench.record import store as store_module
+from xaibench.record.manifest import ColumnInfo, Manifest
 
 METRICS = ["srg", "deletion", "thin-gap", "auroc-thin", "mprt", "sparseness", "seconds"]
 
@@ -91,8 +88,7 @@ def check(board: Leaderboard, records: list[Record]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_boards_are_those_of_plain_loops(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "SETTLED", -10_000_000_000)
+def test_boards_are_those_of_plain_loops(seed: int, tmp_path: Path) -> None:
     records = made_up(seed)
     store = Store(tmp_path)
     for r in records:
@@ -108,50 +104,40 @@ def test_boards_are_those_of_plain_loops(seed: int, tmp_path: Path, monkeypatch:
             assert render(boards, form) == render(by_records, form)
 
 
-def test_what_comes_or_goes_while_it_is_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_vanishes_or_appears_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
-    records = [record(f"m{m}", f"{c:02d}", {"srg": m + c / 10}) for m in range(4) for c in range(8)]
-    for r in records:
+    every = [record(f"m{m}", f"{c:02d}", {"srg": m + c / 10}) for m in range(4) for c in range(8)]
+    for r in every:
         store.write(r)
-    gone, new = records[3], record("m9", "00", {"srg": 0.5})
-    changed = record("m2", "05", {"srg": 0.5, "deletion": 0.1})
-    readings = 0
+    *_, gone = sorted(every, key=lambda r: r.map_key)
+    new = record("m9", "00", {"srg": 0.5})
+    told: list[str] = []
+    folders: list[str] = []
 
-    def batches(stores: Sequence[Store], report: object = None, *, again: bool = False) -> Iterator[Batch]:
-        nonlocal readings
-        readings += 1
-        if readings == 2:
+    def listed(folder: Path) -> list[str]:
+        """The names of a folder, of which one is removed and one added once the first folder was read."""
+        names = sorted(p.name for p in folder.iterdir())
+        folders.append(folder.name)
+        if folder.name == gone.map_key[:2]:
             store.cell_path(gone.map_key).unlink()
             store.write(new)
-            store.write(changed)
-        yield from read_batches(stores)  # again, and noticing all
+        return names
 
-    module = importlib.import_module("xaibench.leaderboard.aggregate")  # the package has a function of that name
-    monkeypatch.setattr(module, "read_batches", batches)
+    monkeypatch.setattr(store_module, "_listed", listed)
+    (board,) = read_leaderboards([store], report=lambda path, reason: told.append(reason))
+    assert told == [] and gone.map_key[:2] in folders
+    lost = {(board.rows[i].method, board.cases[j]) for i, j in np.argwhere(np.isnan(board.values[0])).tolist()}
+    assert (gone.method, gone.case) in lost and {m for m, _ in lost} <= {gone.method, "m9"}
+
+
+def test_columns_are_as_the_manifest_declares_them(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(record("m", "01", {"srg": 0.5, "mine": 0.25, "deletion": 0.1}))
+    info = ColumnInfo(label="Mine", explanation="What mine is.", main=0, narrow=False)
+    store.write_run(Manifest(columns={"mine": info, "deletion": ColumnInfo()}))
     (board,) = read_leaderboards([store])
-    assert readings == 2
-    assert [c.name for c in board.columns] == ["srg"] and {r.method for r in board.rows} == {"m0", "m1", "m2", "m3"}
-    lost = {(board.rows[i].method, board.cases[j]) for i, j in zip(*np.nonzero(np.isnan(board.values[0])), strict=True)}
-    assert lost == {(gone.method, gone.case), ("m2", "05")}
-
-
-@pytest.mark.parametrize("levels", [2, 5, 1000])
-def test_ranks_are_those_of_all_comparisons(levels: int) -> None:
-    scores = np.random.default_rng(levels).integers(-levels, levels, size=(30, 40)) / 4.0
-    scores[0, :5] = -0.0
-    scores[1, :5] = [0.0, np.inf, -np.inf, 0.0, 1.0]
-    above = (scores[None] > scores[:, None]).sum(1)
-    equal = (scores[None] == scores[:, None]).sum(1)
-    assert same(statistics.ranks(scores), above + (equal + 1) / 2)
-    assert statistics.ranks(np.zeros((0, 3))).shape == (0, 3)
-    assert statistics.ranks(scores[:1]).tolist() == [[1.0] * 40]
-
-
-@pytest.mark.alone
-def test_a_hundred_methods_on_a_thousand_images_are_compared_in_seconds() -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.normal(size=1000) + rng.normal(size=(100, 1000)) + np.linspace(0, 2, 100)[:, None]
-    start = time.process_time()
-    comparison = statistics.compare(scores)
-    assert comparison.letters is not None and len(set(comparison.letters)) > 20
-    assert time.process_time() - start < 15  # by comparing every two images of every two methods: 40
+    assert [c.name for c in board.columns] == ["mine", "srg", "deletion"] and board.primary == board.columns[0]
+    mine, srg, deletion = board.columns
+    assert (mine.label, mine.explanation, mine.main, mine.narrow) == ("Mine", "What mine is.", 0, False)
+    assert (srg.label, srg.main, srg.narrow) == ("srg", 0, False) and srg.explanation
+    assert (deletion.label, deletion.main) == ("deletion", None)
