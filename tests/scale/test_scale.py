@@ -91,7 +91,8 @@ def test_time_grows_no_faster_than_the_cells(stores: dict[Simulation, Store]) ->
     for name, limit in LIMITS.items():
         small, large = best[SMALL][name], best[LARGE][name]
         # Half a second for what a leaderboard costs that does not depend on the number of cells.
-        assert large < limit * LARGE.cells / 1e6 + 0.5 * (name == "table"), (name, large)
+        # Twice the limit, since other work on the machine slows this process down, too.
+        assert large < 2 * limit * LARGE.cells / 1e6 + 0.5 * (name == "table"), (name, large)
         assert large < 2.5 * small + 0.02, (name, small, large)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _DIGITS = 24  # of a key
@@ -101,7 +101,13 @@ def score_identity(*, metric: str, parameters: Mapping[str, Any], version: str) 
 
 def identified(map_key: str, identity: str) -> str:
     """The key of a score of that map with that :func:`score_identity`."""
-    return hashlib.sha256(f'["score",{_text(map_key)},{identity}'.encode()).hexdigest()[:_DIGITS]
+    return score_keys(map_key, [identity.encode()])[0]
+
+
+def score_keys(map_key: str, identities: Iterable[bytes]) -> list[str]:
+    """The keys of scores of that map with these encoded identities."""
+    head = f'["score",{_text(map_key)},'.encode()
+    return [hashlib.sha256(head + identity).hexdigest()[:_DIGITS] for identity in identities]
 
 
 def _text(value: Any) -> str:

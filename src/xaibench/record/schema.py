@@ -66,6 +66,7 @@ class ScoreEntry(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         value = self.value
+        self._complete()
         if self.status not in STATUSES:
             raise ValueError(f"{self.metric}: status {self.status!r} is none of {', '.join(STATUSES)}")
         if self.better not in DIRECTIONS:
@@ -74,16 +75,23 @@ class ScoreEntry(Struct, frozen=True):
             raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {value}")
         if self.null and not (math.isfinite(sum(self.null)) and max(map(abs, self.null)) <= LARGEST):
             raise ValueError(f"{self.metric}: a score by chance is not finite")
-        if self.low is None or not self.low >= -LARGEST:
+        if not self.low >= -LARGEST:
             force_setattr(self, "low", -math.inf)
-        if self.high is None or not self.high <= LARGEST:
+        if not self.high <= LARGEST:
             force_setattr(self, "high", math.inf)
-        if self.reason:
-            force_setattr(self, "reason", one_line(self.reason[:LONGEST]))
         if self.curve is not None:
             if self.curve.keys() != {"x", "y"} or len(self.curve["x"]) != len(self.curve["y"]):
                 raise ValueError(f"{self.metric}: its curve has points without an x or y")
             force_setattr(self, "curve", {axis: _finite(points) for axis, points in self.curve.items()})
+
+    def _complete(self) -> None:
+        """Bounds that are null in a file become infinite, and the reason one line."""
+        if self.low is None:
+            force_setattr(self, "low", -math.inf)
+        if self.high is None:
+            force_setattr(self, "high", math.inf)
+        if self.reason:
+            force_setattr(self, "reason", one_line(self.reason[:LONGEST]))
 
 
 class Record(Struct, frozen=True, kw_only=True, eq=False, tag_field="schema", tag=SCHEMA_VERSION):
@@ -209,8 +217,13 @@ class _Record1(Record, frozen=True, kw_only=True, eq=False, tag=1):
     """A record of schema 1, which knew neither checksums nor digests of maps."""
 
 
-class _Score(ScoreEntry, frozen=True):
+class _Score(ScoreEntry, frozen=True, gc=False):
     curve: Curve | None = msgspec.field(default=None, name="(a curve is not decoded)")
+
+    def __post_init__(self) -> None:  # the decoder has checked all but this
+        if (self.value is None) == (self.status == "ok"):
+            raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
+        self._complete()
 
 
 class _Light2(_Record2, frozen=True, kw_only=True, eq=False, tag=2):

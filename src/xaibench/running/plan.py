@@ -11,7 +11,7 @@ from typing import Any
 from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.record.keys import identified, map_keys, score_identity
+from xaibench.record.keys import identified, map_keys, score_identity, score_keys
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Plugin, Spec
@@ -155,11 +155,11 @@ class Kept:
         # Key to the map's status and the places of the metrics that have no score.
         self._lacking: dict[str, tuple[str, tuple[int, ...]]] = {}
         self._images: dict[tuple[str, str], set[str]] = {}  # dataset and id to digests
+        identities = [identity.encode() for identity, _ in plan.metrics]
         shared: dict[tuple[int, ...], tuple[int, ...]] = {}  # most cells lack the same
         for r in store.stream(store.damaged):
             done = {s.key for s in r.scores if s.status != "failed"}
-            identities = (identity for identity, _ in plan.metrics)
-            lacking = tuple(i for i, identity in enumerate(identities) if identified(r.map_key, identity) not in done)
+            lacking = tuple(i for i, key in enumerate(score_keys(r.map_key, identities)) if key not in done)
             self._lacking[r.map_key] = r.status, shared.setdefault(lacking, lacking)
             self._images.setdefault((r.dataset, r.case), set()).add(r.case_digest)
 
