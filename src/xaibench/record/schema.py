@@ -211,10 +211,13 @@ class _Schema(Struct):
 
 class _Record2(Record, frozen=True, kw_only=True, eq=False, tag=2):
     map_digest: Text
+    scores: Sequence[ScoreEntry]
 
 
 class _Record1(Record, frozen=True, kw_only=True, eq=False, tag=1):
     """A record of schema 1, which knew neither checksums nor digests of maps."""
+
+    scores: Sequence[ScoreEntry]
 
 
 class _Score(ScoreEntry, frozen=True, gc=False):
