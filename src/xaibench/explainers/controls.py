@@ -11,6 +11,7 @@ from xaibench.data.anatomy.vesselness import continued, vesselness
 from xaibench.data.blur import blur_inside
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
+from xaibench.models.network_interface import INTERFACE
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
@@ -31,7 +32,7 @@ def uniform(image: Tensor) -> Tensor:
 def prediction(scorer: Scorer, image: Tensor) -> Tensor:
     """The network's own probability map: what one sees without an explanation."""
     with torch.inference_mode():
-        map_ = scorer.logits(image[None]).sigmoid()[0, 0]
+        map_ = INTERFACE.class_maps(scorer.logits(image[None]).sigmoid())[0]
     return map_.clone()
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from xaibench.data.case import Case
 from xaibench.errors import UserError
+from xaibench.models.network_interface import INTERFACE
 from xaibench.registry import ExplainerTraits, Plugin, Spec, parse
 from xaibench.scorer import Scorer
 from xaibench.scorer.batching import evaluating
@@ -83,8 +84,8 @@ def as_map(result: Any, size: tuple[int, int]) -> Tensor:
     map_ = map_ if map_.dtype == torch.float64 else map_.float()
     if map_.ndim == 4 and len(map_) == 1:
         map_ = map_[0]
-    if map_.ndim == 3 and len(map_) in (1, 3) and map_.shape[1:] == size:
-        map_ = map_.sum(0) if len(map_) == 3 else map_[0]
+    if map_.ndim == 3 and len(map_) in (1, INTERFACE.channels) and map_.shape[1:] == size:
+        map_ = map_.sum(0) if len(map_) > 1 else map_[0]
     if map_.shape != size:
         raise ValueError(f"a map of shape {tuple(given.shape)}, not {size}: {_remedy(tuple(map_.shape), size)}")
     if not torch.isfinite(map_ := map_.float()).all():

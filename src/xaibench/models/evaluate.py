@@ -1,4 +1,4 @@
-"""How well a network segments vessels: inside the field of view, on the native grid, pooled and per image."""
+"""Segmentation figures of a network: inside the field of view, on the native grid, pooled and per image."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def predict(model: nn.Module, image: Tensor) -> Tensor:
 
 
 def cldice(prediction: np.ndarray, vessels: np.ndarray) -> float:
-    """Centreline Dice [shit2021]: harmonic mean of how much of each one's skeleton lies in the other.
+    """Centreline Dice [shit2021]: harmonic mean of the shares of each mask's skeleton that lie in the other mask.
 
     Args:
         prediction, vessels: (H, W) bool.

@@ -1,8 +1,7 @@
-"""Layers of a network by name, for methods that look inside."""
+"""Layers of a network by name, for methods that read activations."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xaibench.errors import UserError
+from xaibench.errors import UserError, did_you_mean
 
 
 def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
-    """The layers worth looking at, in the order in which data passes.
+    """The layers that explainers can use, in the order in which data passes them.
 
-    A network that has a ``layers`` mapping names its own. Of any other the convolutions are listed under their module
-    names, with ``bottleneck`` for the last one at the coarsest resolution, of more than one pixel, and ``last`` for the
-    last one of all; a forward pass finds which these are.
+    A network with a ``layers`` mapping names its own. For any other network a forward pass lists its convolutions under
+    their module names. ``bottleneck`` is the last one at the coarsest resolution of more than one pixel, and ``last``
+    the last one of all.
 
     Args:
         model: in evaluation mode.
@@ -42,7 +41,7 @@ def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
             handle.remove()
     if not seen:
         return {}
-    # Of one pixel are gates and descriptions of the whole picture, which show no place.
+    # Layers of one pixel, such as gates, describe the whole image and have no position.
     coarsest = min((size for _, _, size in seen if size > 1), default=1)
     bottleneck = [module for _, module, size in seen if size == coarsest][-1]
     return {name: module for name, module, _ in seen} | {"bottleneck": bottleneck, "last": seen[-1][1]}
@@ -52,7 +51,7 @@ def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
     """The layer of that name: one of :func:`named_layers`, or any module by its full name.
 
     Raises:
-        UserError: if there is none, listing the sensible ones.
+        UserError: if there is none; the hint lists the layers of :func:`named_layers`.
     """
     layers = named_layers(model, image)
     if name in layers:
@@ -60,14 +59,13 @@ def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
     modules: dict[str, nn.Module] = dict(model.named_modules())
     if name in modules and name:
         return modules[name]
-    near = difflib.get_close_matches(name, layers, n=1, cutoff=0.5)
-    hint = f"Did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(name, layers, most=1)
     known = f"There are {', '.join(layers)}." if layers else "It has no convolutions; give a module's full name."
-    raise UserError(f"{type(model).__name__} has no layer {name!r}.", hint + known)
+    raise UserError(f"{type(model).__name__} has no layer {name!r}.", f"{hint} {known}".strip())
 
 
 def pixel_centre(model: nn.Module) -> float:
-    """Where a pixel of a coarse feature map lies in the picture: pixel i of a map coarser by s at s·i + centre·(s - 1).
+    """Position of a coarse feature map's pixels in the image: pixel i of a map coarser by s is at s·i + centre·(s - 1).
 
     A convolution or pooling of kernel k, padding p and stride s puts it at s·i + (k - 1)/2 - p: with the usual strided
     3 × 3 convolution (p = 1) the centre is 0, in the middle of every s-th pixel; with a 2 × 2 pooling it is 0.5, in
@@ -83,15 +81,15 @@ def pixel_centre(model: nn.Module) -> float:
 
 
 def _first(value: Any) -> int:
-    """Of a pair, or of one number for both axes; padding by name is of stride 1 only."""
+    """The first of a pair, or a number for both axes; padding given by name occurs with stride 1 only."""
     return int(value[0] if isinstance(value, tuple) else value) if not isinstance(value, str) else 0
 
 
 @contextmanager
 def output_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collects what the layer returns while the block runs; the hook is gone afterwards, also after an exception.
+    """Collects the layer's outputs while the block runs; the hook is removed afterwards, also after an exception.
 
-    The network goes on with a copy, since an activation function that works in place would change what was collected.
+    The network continues with a copy, because an in-place activation would change the collected output.
     """
     outputs: list[Tensor] = []
 

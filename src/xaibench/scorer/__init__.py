@@ -1,6 +1,7 @@
-"""A network and a set of pixels, seen as an ordinary one-output classifier."""
+"""A network and a target as a function with one output, and the passes behind it."""
 
 from xaibench.scorer.scorer import Scorer
-from xaibench.scorer.target import TARGETS, Target, target
+from xaibench.scorer.target import Target, target
+from xaibench.vocabulary import TARGETS
 
 __all__ = ["TARGETS", "Scorer", "Target", "target"]

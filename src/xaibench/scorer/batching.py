@@ -18,7 +18,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -34,8 +36,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # options of mallopt,
 class Engine:
     """Images per pass and memory format (``"channels_last"`` or ``"contiguous"``)."""
 
-    micro_batch: int = 1
-    memory_format: str = "channels_last"
+    micro_batch: Annotated[int, msgspec.Meta(ge=1)] = 1
+    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
 
     def batches(self, images: Tensor) -> Iterator[Tensor]:
         """Parts of ``micro_batch`` images, then the remaining images one by one, in this memory format.
@@ -78,17 +80,18 @@ def fastest_engine(model: nn.Module, image: Tensor, name: str) -> Engine:
 def _stored(key: str) -> Engine | None:
     stored = recall(CACHE, key)
     try:
-        engine = Engine(int(stored["micro_batch"]), str(stored["memory_format"]))
-    except (ValueError, KeyError, TypeError):
+        engine = msgspec.convert(stored, Engine)
+    except msgspec.ValidationError:
         return None
-    return engine if engine.micro_batch > 0 and engine.memory_format in FORMATS else None
+    return engine if asdict(engine) == stored else None  # no field is missing
 
 
 @torch.inference_mode()
 def _measure(model: nn.Module, image: Tensor) -> Engine:
-    last, contiguous = _least_seconds(model, [(Engine(1, f), image[None]) for f in ("channels_last", "contiguous")])
+    engines = Engine(1, "channels_last"), Engine(1, "contiguous")
+    channels_last, contiguous = _least_seconds(model, [(engine, image[None]) for engine in engines])
     # channels_last is usually faster; within 10 % it is chosen, so that noise decides less often.
-    best = Engine(1, "contiguous" if contiguous < 0.9 * last else "channels_last")
+    best = engines[contiguous < 0.9 * channels_last]
     for size in (2, 4, 8, 16, 32):
         candidate, single = Engine(size, best.memory_format), Engine(1, best.memory_format)
         varied = image[None] * torch.linspace(1, 0.5, size, device=image.device).view(-1, 1, 1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,11 +49,9 @@ class Box:
 
     def within(self, outer: Box) -> tuple[slice, slice]:
         """Index of the same place in a crop ``outer``."""
-        rows, columns = self.slices
-        return (
-            slice(rows.start - outer.top, rows.stop - outer.top),
-            slice(columns.start - outer.left, columns.stop - outer.left),
-        )
+        return Box(
+            self.top - outer.top, self.left - outer.left, self.bottom - outer.top, self.right - outer.left
+        ).slices
 
 
 def box_of(mask: Tensor) -> Box | None:
@@ -113,23 +112,21 @@ class LocalForward:
     def __init__(self, image: Tensor, current: Callable[[], Inference], field: ReceptiveField | None) -> None:
         self.image, self.size = image, INTERFACE.size(image)
         self._current, self._field = current, field
-        self._logits: Tensor | None = None
-        self._copy: Tensor | None = None
-        self._digest: bytes | None = None
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """Identifies the image's content."""
-        if self._digest is None:
-            self._digest = digest(self.image)
-        return self._digest
+        return digest(self.image)
 
-    @property
+    @cached_property
     def logits(self) -> Tensor:
         """(1, 1, H, W) of the image itself; one pass on first use."""
-        if self._logits is None:
-            self._logits = self._current()(self.image[None])
-        return self._logits
+        return self._current()(self.image[None])
+
+    @cached_property
+    def _copy(self) -> Tensor:
+        """(1, 3, H, W), in which changes are made and undone."""
+        return self.image[None].clone(memory_format=torch.channels_last)
 
     def crops(self, box: Box) -> bool:
         """Whether a change in the box is computed by a crop."""
@@ -182,8 +179,6 @@ class LocalForward:
 
     def _by_whole_image(self, box: Box, content: Tensor, forward: Inference) -> Tensor:
         """One pass of the whole image; one copy serves all changes."""
-        if self._copy is None:
-            self._copy = self.image[None].clone(memory_format=torch.channels_last)
         place = (0, ..., *box.slices)
         self._copy[place] = content
         logits = forward(self._copy)

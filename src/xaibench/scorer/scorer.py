@@ -30,6 +30,7 @@ class Scorer:
         model, target, device: as given.
         passes: number of images scored so far, by the whole network or by a crop (:meth:`local_forward`).
         watch: called with the number of images of each pass, if set.
+        engine: the engine in use; None before the first scored batch.
         cache: values that metrics and explainers of this image and target share.
         shared: passes and values that scorers of other targets of this image share.
 
@@ -58,7 +59,7 @@ class Scorer:
         self.watch: Callable[[int], object] | None = None
         self.cache = ImageCache()
         self.shared = SharedPasses(self)
-        self._engine = engine
+        self.engine = engine
         self._local = local
         self._pixels = torch.nonzero((target.mask & target.fov).flatten()).squeeze(1).to(self.device)
         if self.device.type == "cpu":
@@ -113,7 +114,7 @@ class Scorer:
 
         See :func:`xaibench.scorer.partial_forward.partial_forward`.
         """
-        batch = (self._engine or Engine()).formatted(image[None].detach().to(self.device))
+        batch = (self.engine or Engine()).formatted(image[None].detach().to(self.device))
         self.check(batch)
         with evaluating(self.model):
             logits = partial_forward(self.model, layer, batch)
@@ -127,7 +128,7 @@ class Scorer:
 
     def for_target(self, target: Target) -> Scorer:
         """The scorer of the same network and image for another target; it counts its own passes and shares them."""
-        other = Scorer(self.model, target, device=self.device, engine=self._engine, local=self._local)
+        other = Scorer(self.model, target, device=self.device, engine=self.engine, local=self._local)
         other.watch = self.watch
         other.shared = SharedPasses(other, self.shared)
         return other
@@ -136,16 +137,11 @@ class Scorer:
         """(3, H, W): the image without evidence in this field of view, see :mod:`xaibench.data.baseline`."""
         return reference_image(name, image, self.target.fov, self.target.scale)
 
-    @property
-    def engine(self) -> Engine | None:
-        """The engine in use; None before the first scored batch."""
-        return self._engine
-
     def measured_engine(self, image: Tensor) -> Engine:
         """The engine, measured now on an image (3, H, W) if there is none."""
-        if self._engine is None:
-            self._engine = engine_for(self.model, image.detach().to(self.device))
-        return self._engine
+        if self.engine is None:
+            self.engine = engine_for(self.model, image.detach().to(self.device))
+        return self.engine
 
     def check(self, images: Tensor) -> None:
         """Refuse images that are not (N, 3, H, W) of the target's size.
@@ -157,7 +153,7 @@ class Scorer:
 
     def _inference(self) -> Inference:
         size = INTERFACE.size(self.target.mask)
-        return Inference(self.model, size, self._engine or Engine(), self._count)
+        return Inference(self.model, size, self.engine or Engine(), self._count)
 
     def _count(self, images: int) -> None:
         self.passes += images

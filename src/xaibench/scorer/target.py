@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import torch
@@ -10,13 +9,12 @@ from torch import Tensor, nn
 
 from xaibench.data.anatomy.caliber import caliber_map, fov_scale, is_thin
 from xaibench.data.case import Case
-from xaibench.errors import Skipped, UserError
+from xaibench.errors import Skipped, UserError, did_you_mean
 from xaibench.models.evaluate import predict
 from xaibench.models.network_interface import INTERFACE
 from xaibench.scorer.batching import evaluating
+from xaibench.vocabulary import COMPARED_TARGETS, TARGETS
 
-COMPARED = ("false-positives", "false-negatives")  # targets that compare the prediction with the labels
-TARGETS = ("vessels", "thin", "thick", *COMPARED)
 THRESHOLD = 0.5  # probability from which on a pixel counts as vessel
 
 
@@ -71,26 +69,25 @@ def target(name: str, model: nn.Module, case: Case, *, prediction: Tensor | None
         Skipped: if there is no such pixel.
     """
     if name not in TARGETS:
-        near = difflib.get_close_matches(name, TARGETS, n=1, cutoff=0.4)
-        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(TARGETS)}."
+        hint = did_you_mean(name, TARGETS, f"There are {', '.join(TARGETS)}.", most=1)
         raise UserError(f"There is no target called {name!r}.", hint)
-    if name in COMPARED and not case.labelled:
+    if name in COMPARED_TARGETS and not case.labelled:
         raise UserError(
             f"The target {name!r} compares with labels, and {case.id} has none.", "Take vessels, thin or thick."
         )
     if prediction is None:
         prediction = _predicted(model, case)
         INTERFACE.check_not_probabilities(model, prediction)
-    found = (prediction >= THRESHOLD) & case.fov
+    positive = (prediction >= THRESHOLD) & case.fov
     if name == "vessels":
-        mask = found
+        mask = positive
     elif name == "false-positives":
-        mask = found & ~case.vessels
+        mask = positive & ~case.vessels
     elif name == "false-negatives":
-        mask = ~found & case.vessels
+        mask = ~positive & case.vessels
     else:
-        thin = torch.from_numpy(is_thin(caliber_map(found.numpy()), case.scale))
-        mask = found & (thin if name == "thin" else ~thin)
+        thin = torch.from_numpy(is_thin(caliber_map(positive.numpy()), case.scale))
+        mask = positive & (thin if name == "thin" else ~thin)
     return Target(name, mask, case.fov, prediction, case.scale)
 
 

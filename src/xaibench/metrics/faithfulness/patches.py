@@ -6,7 +6,9 @@ The patches and the effects of their removal are the same for all methods on one
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +20,8 @@ from xaibench.imputation.fills import prepare_fill
 from xaibench.metrics.score import Score
 from xaibench.metrics.similarity import correlation
 from xaibench.parameter_checks import at_least
-from xaibench.registry import metric
+from xaibench.registry import Plugin, metric
+from xaibench.registry.traits import MetricTraits
 from xaibench.scorer import Scorer
 from xaibench.scorer.local_forward import Box
 
@@ -92,26 +95,37 @@ def _inside(fov: np.ndarray, side: int) -> np.ndarray:
     return np.argwhere(window_sums(fov, side, side) == side * side)
 
 
-@metric(
-    "infidelity",
-    family="faithfulness",
-    better="lower",
-    range=(0, math.inf),
-    invariant="scale",
-    paper="yeh2019",
-    known_failures=_MIRRORED,
-    suites=("standard", "full"),
-)
-def infidelity(
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    *,
-    rng: np.random.Generator,
-    patches: int = 100,
-    side: int = 16,
-    fill: str = "blur",
-) -> Score:
+def _patch_metric(
+    name: str, better: str, range: tuple[float, float], **traits: Any
+) -> Callable[[Callable[[np.ndarray, np.ndarray], float]], Plugin[MetricTraits]]:
+    """Declare a function of the sums of the map over the patches and of the drops, (N,) each, a metric.
+
+    The metric has the function's docstring and the parameters ``patches``, ``side`` and ``fill``.
+    """
+
+    def declare(compare: Callable[[np.ndarray, np.ndarray], float]) -> Plugin[MetricTraits]:
+        def score(
+            attribution: np.ndarray,
+            case: Case,
+            scorer: Scorer,
+            *,
+            rng: np.random.Generator,
+            patches: int = 100,
+            side: int = 16,
+            fill: str = "blur",
+        ) -> Score:
+            removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
+            return Score(compare(removed.sums(attribution), removed.drops))
+
+        score.__doc__ = compare.__doc__
+        given = {"invariant": "scale", "known_failures": _MIRRORED, "suites": ("standard", "full"), **traits}
+        return metric(name, family="faithfulness", better=better, range=range, **given)(score)
+
+    return declare
+
+
+@_patch_metric("infidelity", "lower", (0, math.inf), paper="yeh2019")
+def infidelity(sums: np.ndarray, drops: np.ndarray) -> float:
     """Mean squared error with which a map predicts what the removal of a patch does to the score [yeh2019].
 
     E[(β Σ_patch a − (g(x) − g(x without the patch)))²] over random square patches, with the scaling β of the map that
@@ -119,34 +133,13 @@ def infidelity(
     ``infidelity`` gives the same with ``normalize=True`` and these perturbations (tested), at a pass per patch and
     method; here the drops are measured once, because they do not depend on the map.
     """
-    removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
-    predicted = removed.sums(attribution)
-    power = float((predicted**2).mean())
-    beta = float((predicted * removed.drops).mean()) / power if power > 0 else 0.0
-    return Score(float(((beta * predicted - removed.drops) ** 2).mean()))
+    power = float((sums**2).mean())
+    beta = float((sums * drops).mean()) / power if power > 0 else 0.0
+    return float(((beta * sums - drops) ** 2).mean())
 
 
-@metric(
-    "faithfulness-correlation",
-    family="faithfulness",
-    better="higher",
-    range=(-1, 1),
-    invariant="scale",
-    chance=0,
-    paper="bhatt2020",
-    known_failures=_MIRRORED,
-    suites=("standard", "full"),
-)
-def faithfulness_correlation(
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    *,
-    rng: np.random.Generator,
-    patches: int = 100,
-    side: int = 16,
-    fill: str = "blur",
-) -> Score:
+@_patch_metric("faithfulness-correlation", "higher", (-1, 1), chance=0, paper="bhatt2020")
+def faithfulness_correlation(sums: np.ndarray, drops: np.ndarray) -> float:
     """Pearson correlation of a patch's summed attribution and the drop in score without it [bhatt2020].
 
     All patches have one size, so that a constant map gives all of them the same sum: its correlation is 0.
@@ -154,7 +147,6 @@ def faithfulness_correlation(
     Raises:
         Skipped: if the removal of every patch has the same effect on the score.
     """
-    removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
-    if np.ptp(removed.drops) == 0:
+    if np.ptp(drops) == 0:
         raise Skipped("the removal of no patch changes the score")
-    return Score(correlation(removed.sums(attribution), removed.drops))
+    return correlation(sums, drops)

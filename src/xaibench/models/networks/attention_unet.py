@@ -9,6 +9,7 @@ from monai.networks.blocks.convolutions import Convolution
 from monai.networks.nets.attentionunet import AttentionLayer, AttentionUnet
 from torch import Tensor, nn
 
+from xaibench.models.network_interface import INTERFACE
 from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
@@ -34,7 +35,9 @@ class VesselAttentionUNet(VesselNetwork):
         std: Sequence[float] = STD,
     ) -> None:
         super().__init__({"channels": list(channels), "strides": list(strides)}, math.prod(strides), mean, std)
-        self.net = AttentionUnet(2, 3, 1, channels=channels, strides=strides)
+        self.net = AttentionUnet(
+            len(INTERFACE.axes), INTERFACE.channels, INTERFACE.classes, channels=channels, strides=strides
+        )
         for level, width in zip(self._levels(), channels, strict=False):
             level.merge = Convolution(2, 2 * width, width, act="RELU", norm="BATCH")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 
+from xaibench.models.network_interface import INTERFACE
 from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
@@ -36,10 +37,10 @@ class VesselSegResNet(VesselNetwork):
         architecture = {"filters": filters, "down": list(down), "up": list(up)}
         super().__init__(architecture, 2 ** (len(down) - 1), mean, std)
         self.net = SegResNet(
-            spatial_dims=2,
+            spatial_dims=len(INTERFACE.axes),
             init_filters=filters,
-            in_channels=3,
-            out_channels=1,
+            in_channels=INTERFACE.channels,
+            out_channels=INTERFACE.classes,
             norm="BATCH",
             blocks_down=tuple(down),
             blocks_up=tuple(up),

@@ -9,6 +9,7 @@ from monai.networks.layers.simplelayers import SkipConnection
 from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
+from xaibench.models.network_interface import INTERFACE
 from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
@@ -36,8 +37,8 @@ class VesselUNet(VesselNetwork):
     ) -> None:
         super().__init__({"channels": list(channels), "strides": list(strides)}, math.prod(strides), mean, std)
         self.net = UNet(
-            spatial_dims=2,
-            in_channels=3,
+            spatial_dims=len(INTERFACE.axes),
+            in_channels=INTERFACE.channels,
             out_channels=channels[0],
             channels=channels,
             strides=strides,
@@ -45,7 +46,7 @@ class VesselUNet(VesselNetwork):
             act="RELU",
             norm="BATCH",
         )
-        self.head = nn.Conv2d(channels[0], 1, kernel_size=1)
+        self.head = nn.Conv2d(channels[0], INTERFACE.classes, kernel_size=1)
 
     def logits(self, x: Tensor) -> Tensor:
         """See :meth:`VesselNetwork.logits`."""
