@@ -23,14 +23,13 @@ def test_every_public_name_is_there() -> None:
 
 @pytest.mark.parametrize("first", ["xaibench", "xaibench.running.execute", "xaibench.scorer.target"])
 def test_a_public_name_is_the_same_whatever_was_imported_before(first: str) -> None:
-    """``run`` and ``model`` are names of subpackages, too, and those must not take their place."""
     code = (
         f"import {first}\nimport xaibench as xb\n"
         "assert xb.run.__name__ == 'run' and xb.model.__module__ == 'xaibench.registry.declare'\n"
         "from xaibench import model, run, target\n"
         "import xaibench.models.model_loader, xaibench.running.execute\n"
         "from xaibench.running.execute import execute\n"
-        "from xaibench.model import unet\n"
+        "from xaibench.models.networks import unet\n"
         "assert xb.run is run and xb.model is model and xb.target is target and callable(model)\n"
         "print('fine')"
     )
@@ -39,7 +38,7 @@ def test_a_public_name_is_the_same_whatever_was_imported_before(first: str) -> N
 
 
 def test_no_other_name_is() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'torch'"):
+    with pytest.raises(AttributeError, match="attribute torch"):
         _ = xb.torch
     with pytest.raises(ImportError):
         exec("from xaibench import nothing_of_this_name")
