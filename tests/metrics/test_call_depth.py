@@ -95,7 +95,7 @@ METRICS = (
 @pytest.mark.parametrize("name", EXPLAINERS.values(), ids=EXPLAINERS)
 def test_explainers(name: str, case: Case, scorer: Scorer) -> None:
     spec = parse("explainer", name)
-    spec.plugin.function(scorer, case.image, rng=np.random.default_rng(0), **dict(spec.given))
+    spec(scorer=scorer, image=case.image, rng=np.random.default_rng(0))
     assert 0 < len(Probe.deepest) <= MOST, Probe.deepest
 
 
@@ -103,7 +103,6 @@ def test_explainers(name: str, case: Case, scorer: Scorer) -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_metrics(name: str, explainer: str, case: Case, scorer: Scorer) -> None:
     spec, method = parse("metric", name), Method(parse("explainer", explainer), partial(_map, 0))
-    given = {"method": method} if spec.plugin.injection.takes("method") else {}
     attribution = np.random.default_rng(1).random(tuple(case.fov.shape)).astype(np.float32)
-    spec.plugin.function(attribution, case, scorer, rng=np.random.default_rng(0), **given, **dict(spec.given))
+    spec(attribution=attribution, case=case, scorer=scorer, rng=np.random.default_rng(0), method=method)
     assert 0 < len(Probe.deepest) <= MOST, Probe.deepest

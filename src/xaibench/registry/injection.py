@@ -58,8 +58,8 @@ class Injection:
         """Whether the function is given that argument."""
         return argument in self.positional or argument in self.keywords.values()
 
-    def call(self, function: Callable[..., Any], arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
-        """Call the function with those of the arguments that it takes, and with hyper-parameters.
+    def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Those of the arguments that the function takes: the positional ones and those passed by keyword.
 
         Raises:
             TypeError: if an argument without a default is missing, such as ``case`` where labels are not allowed.
@@ -67,7 +67,7 @@ class Injection:
         if missing := [name for name in self.positional if name not in arguments]:
             raise TypeError(f"its argument {missing[0]!r} is not given here")
         keywords = {name: arguments[of] for name, of in self.keywords.items() if of in arguments}
-        return function(*(arguments[name] for name in self.positional), **keywords, **parameters)
+        return [arguments[name] for name in self.positional], keywords
 
 
 def injection_of(function: Callable[..., Any], known: Arguments) -> Injection:

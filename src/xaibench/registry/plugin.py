@@ -48,7 +48,8 @@ class Plugin(Generic[Traits]):
         names = {*known.main, *known.by_name}
         arguments = dict(zip(known.main, main, strict=False)) | {k: v for k, v in keywords.items() if k in names}
         parameters = {k: v for k, v in keywords.items() if k not in names}
-        return self.injection.call(self.function, arguments, parameters)
+        positional, named = self.injection.bind(arguments)
+        return self.function(*positional, **named, **parameters)
 
     @property
     def _arguments(self) -> Arguments:
@@ -102,7 +103,8 @@ class Spec(Generic[Traits]):
 
     def __call__(self, **arguments: Any) -> Any:
         """Call the plugin with those of the arguments that it takes, such as ``scorer``, and its hyper-parameters."""
-        return self.plugin.injection.call(self.plugin.function, arguments, dict(self.given))
+        positional, named = self.plugin.injection.bind(arguments)
+        return self.plugin.function(*positional, **named, **dict(self.given))
 
     def __str__(self) -> str:
         inner = ",".join(f"{k}={v}" for k, v in self.given)
