@@ -7,7 +7,7 @@ from .explainers.explain import explain
 from .metrics.score import Score
 from .models.model_loader import load_model
 from .registry.declare import dataset, explainer, metric, model
-from .running.request import run
+from .running.run import run
 from .scorer.scorer import Scorer
 from .scorer.target import Target, target
 

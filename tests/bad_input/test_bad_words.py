@@ -22,7 +22,7 @@ from xaibench.errors import Skipped, UserError
 from xaibench.explainers.explain import explain
 from xaibench.parameter_checks import at_least
 from xaibench.registry import Spec, parse
-from xaibench.running.request import chosen_device
+from xaibench.running.devices import chosen_device
 from xaibench.running.sandbox.memory import allowed_mb
 from xaibench.scorer import Scorer
 

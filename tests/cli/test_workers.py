@@ -143,7 +143,7 @@ def test_another_number_of_threads_is_warned_of(xaibench: Run, small: Sequence[s
 
 
 def test_one_process_needs_no_dask() -> None:
-    code = "import sys, xaibench.running.request, xaibench.cli.main; print('distributed' in sys.modules)"
+    code = "import sys, xaibench.running.run, xaibench.cli.main; print('distributed' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
     assert said.stdout.strip() == "False"
 

@@ -15,8 +15,10 @@ from xaibench.errors import UserError
 from xaibench.leaderboard.statistics.rank_tests import compare
 from xaibench.record import Record, Store
 from xaibench.record.published import is_published
-from xaibench.running.request import Request, prepare
-from xaibench.running.resolve import run_prepared
+from xaibench.running.progress import Listener
+from xaibench.running.request import Request
+from xaibench.running.resolve import resolve
+from xaibench.running.run import compute
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
@@ -61,11 +63,11 @@ def test_a_recomputed_cell_equals_the_published_one(
         pytest.skip("DRIVE is here without test/2nd_manual, and its noise has another seed")
     assert case.id == record.case and (partial or case.digest == record.case_digest), "another copy of the data"
     published_run = {name: getattr(record, name) for name in ("split", "model", "target", "seed")}
-    prepared = prepare(
+    prepared = resolve(
         Request([record.spec], data=data, cases=1, metrics=wanted, out=tmp_path / "run", **published_run)
     )
     only = replace(prepared, methods=[m for m in prepared.methods if str(m) == record.spec])  # without the controls
-    assert run_prepared(only, "a test", lambda event: None) == 0
+    assert compute(only, "a test", Listener()) == 0
     (again,) = Store.open(tmp_path / "run").records()
     assert (again.spec, again.case, again.weights_digest) == (record.spec, record.case, record.weights_digest)
     mine = {s.metric: s.value for s in again.scores}

@@ -40,7 +40,7 @@ class ByHand:
             time.sleep(0.05)
         self.address: str = json.loads(self.file.read_text())["address"]
 
-    def worker(self, *more: str, path: Sequence[Path] = (HERE.parent, HERE)) -> subprocess.Popen[bytes]:
+    def worker(self, *more: str, path: Sequence[Path] = (HERE.parent,)) -> subprocess.Popen[bytes]:
         """One more worker, with a nanny unless it is told otherwise."""
         words = ("--scheduler-file", str(self.file), "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1")
         return self._start("worker", *words, "--local-directory", str(self.folder), *more, path=path)

@@ -22,8 +22,11 @@ from xaibench.record.maps import as_stored
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import Spec, explainer, metric, parse
-from xaibench.running.execute import Event, Step, execute
+from xaibench.running.execute import execute
+from xaibench.running.options import RunOptions
 from xaibench.running.plan import Setting
+from xaibench.running.progress import Event, Listener, Step
+from xaibench.running.resolve import Run
 from xaibench.scorer import Scorer, target
 
 METRICS = ("auroc-vessels", "srg[fill=mean]", "passes", "seconds", "peak-mb")
@@ -62,13 +65,15 @@ class Bench:
         metrics: Sequence[Any] = METRICS,
         cases: Cases | None = None,
         setting: dict[str, Any] | None = None,
-        **how: Any,
+        watch: Callable[[Step], object] | None = None,
+        **options: Any,
     ) -> int:
         self.events.clear()
         self.model.count = 0
         specs = [m if isinstance(m, Spec) else parse("explainer", m) for m in methods]
         chosen = self.setting(metrics, **(setting or {}))
-        return execute(cases or self.cases, specs, self.model, chosen, self.store, self.events.append, **how)
+        run = Run(cases or self.cases, specs, self.model, chosen, self.store, RunOptions(**options))
+        return execute(run, Listener(self.events.append, watch))
 
     def records(self) -> dict[tuple[str, str], Record]:
         return {(r.spec, r.case): r for r in self.store.records()}
@@ -162,7 +167,7 @@ def test_a_run_that_was_broken_off_goes_on_where_it_was(bench: Bench) -> None:
 
     specs = [parse("explainer", m) for m in (method, "random")]
     with pytest.raises(KeyboardInterrupt):
-        execute(bench.cases, specs, bench.model, bench.setting(), bench.store, stop)
+        execute(Run(bench.cases, specs, bench.model, bench.setting(), bench.store), Listener(stop))
     assert len(bench.records()) == 2
     assert bench(method, "random") == 0
     assert bench.statuses() == ["kept", "kept", "ok", "ok"] and len(CALLS) == 2
@@ -445,7 +450,7 @@ def test_a_network_that_cannot_take_the_image_is_the_users_error(tmp_path: Path)
     bench = Bench(Store(tmp_path))
     grey = torch.nn.Conv2d(1, 1, 3, padding=1).eval()
     with pytest.raises(UserError, match=r"cannot take an image of shape \(1, 3, "):
-        execute(bench.cases, [parse("explainer", "random")], grey, bench.setting(), bench.store, lambda event: None)
+        execute(Run(bench.cases, [parse("explainer", "random")], grey, bench.setting(), bench.store), Listener())
     assert not list(tmp_path.glob("cells/*"))
 
 

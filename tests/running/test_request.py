@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from xaibench.data.phantom import draw as phantom
 from xaibench.errors import UserError
 from xaibench.record import SCORE_COLUMNS, Store
-from xaibench.running.execute import Event
 from xaibench.running.plan import plan_case
-from xaibench.running.request import Request, default_model, prepare, run
-from xaibench.running.resolve import run_prepared
+from xaibench.running.progress import Event, Listener
+from xaibench.running.request import Request
+from xaibench.running.resolve import default_model, resolve
+from xaibench.running.run import compute, run
 
 draw_once = cache(phantom.draw_phantom)
 SMALL: dict[str, Any] = {"data": "phantom[size=128]", "cases": 2, "metrics": ["auroc-vessels", "passes"]}
@@ -80,8 +81,8 @@ def test_another_network_is_another_cell(white: nn.Module) -> None:
 
 
 def test_what_was_asked_is_kept_beside_it(white: nn.Module) -> None:
-    prepared = prepare(Request([mine], model=white, out="here", seed=3, **SMALL))
-    assert run_prepared(prepared, "xaibench run …", lambda event: None) == 0
+    prepared = resolve(Request([mine], model=white, out="here", seed=3, **SMALL))
+    assert compute(prepared, "xaibench run …", Listener()) == 0
     asked = json.loads(Path("here/run.json").read_text(), parse_constant=lambda c: pytest.fail(c))
     assert asked["command"] == "xaibench run …" and asked["seed"] == 3 and asked["dataset"] == "phantom"
     assert asked["metrics"] == SMALL["metrics"] and asked["methods"][:1] == ["mine"]
@@ -121,23 +122,24 @@ def test_a_failure_is_a_line_of_the_table(white: nn.Module) -> None:
 
 
 def test_what_remains_is_counted_without_computing(white: nn.Module) -> None:
-    prepared = prepare(Request([mine], model=white, out="here", **SMALL))
+    prepared = resolve(Request([mine], model=white, out="here", **SMALL))
     n = 2 * len(prepared.methods)
     assert prepared.remaining() == {"cells": n, "kept": 0, "scores": 0, "maps": n}
     assert not Path("here").exists()
-    run_prepared(prepared, "", lambda event: None)
+    compute(prepared, "", Listener())
     assert prepared.remaining() == {"cells": n, "kept": n, "scores": 0, "maps": 0}
-    more = prepare(Request([mine], model=white, out="here", **(SMALL | {"metrics": ["passes", "rank-vessels"]})))
+    more = resolve(Request([mine], model=white, out="here", **(SMALL | {"metrics": ["passes", "rank-vessels"]})))
     # A map that was skipped, of the second observer that phantoms have not, needs no scores.
     assert more.remaining() == {"cells": n, "kept": 2, "scores": n - 2, "maps": 0}
-    assert prepared.remaining(force=True)["maps"] == n
+    forced = resolve(Request([mine], model=white, out="here", force=True, **SMALL))
+    assert forced.remaining()["maps"] == n
 
 
 def test_without_data_the_phantoms_are_used_and_it_is_said_why(white: nn.Module) -> None:
-    prepared = prepare(Request(model=white))
+    prepared = resolve(Request(model=white))
     assert prepared.cases.dataset == "phantom" and len(prepared.cases) == 3
     assert "built-in phantoms, since DRIVE was not found" in prepared.why and "XAIBENCH_DRIVE" in prepared.why
-    assert len(prepare(Request(model=white, cases=2)).cases) == 2
+    assert len(resolve(Request(model=white, cases=2)).cases) == 2
     assert prepared.store.root == Path("runs/phantom-size-256-GreenFilter-vessels")
 
 
@@ -145,7 +147,7 @@ def test_a_variable_that_leads_nowhere_is_named(
     white: nn.Module, nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XAIBENCH_DRIVE", str(nowhere / "gone"))
-    why = prepare(Request(model=white)).why
+    why = resolve(Request(model=white)).why
     assert f"XAIBENCH_DRIVE is {nowhere / 'gone'}, which holds no labelled DRIVE" in why
 
 
@@ -165,10 +167,10 @@ def test_drive_is_used_where_it_is_found(white: nn.Module, nowhere: Path, monkey
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
     monkeypatch.setenv("XAIBENCH_DRIVE", str(nowhere / "eyes"))
-    prepared = prepare(Request(model=white))
+    prepared = resolve(Request(model=white))
     assert prepared.cases.dataset == "drive" and prepared.cases.ids == ("01",)
     assert f"DRIVE, found in {nowhere / 'eyes'}" in prepared.why
-    asked = prepare(Request(model=white, data="phantom[size=128]"))
+    asked = resolve(Request(model=white, data="phantom[size=128]"))
     assert asked.cases.dataset == "phantom" and asked.why == "Data: phantom[size=128], as asked."
 
 
@@ -199,7 +201,7 @@ def test_what_does_not_exist_is_told_before_anything_is_written(
     white: nn.Module, nowhere: Path, asked: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        prepare(Request(**({"model": white, "data": "phantom[size=128]", "cases": 1} | asked)))
+        resolve(Request(**({"model": white, "data": "phantom[size=128]", "cases": 1} | asked)))
     assert list(nowhere.iterdir()) == []
 
 
@@ -210,19 +212,19 @@ def test_an_unknown_option_is_a_programming_error() -> None:
 
 def test_scores_of_another_precision_are_of_another_network(tmp_path: Path) -> None:
     asked = {"methods": ("gradcam",), "data": "phantom[size=128]", "cases": 1, "metrics": ("passes",)}
-    whole, less = (prepare(Request(**asked, precision=p, out=tmp_path)) for p in ("float32", "bf16"))
+    whole, less = (resolve(Request(**asked, precision=p, out=tmp_path)) for p in ("float32", "bf16"))
     assert less.setting.model == "unet-phantom (bf16)"
     assert less.setting.weights_digest == f"{whole.setting.weights_digest}-bf16"
     keys = [{c.key for c in plan_case(whole.cases[0], p.methods, p.setting)} for p in (whole, less)]
     assert not keys[0] & keys[1]
     with pytest.raises(UserError, match="no precision 'fp16'"):
-        prepare(Request(**asked, precision="fp16"))
+        resolve(Request(**asked, precision="fp16"))
 
 
 def test_a_run_says_what_its_images_and_network_can_be_had_by(white: nn.Module) -> None:
-    prepared = prepare(Request(model=white, out="here", **SMALL))
+    prepared = resolve(Request(model=white, out="here", **SMALL))
     assert prepared.manifest("").data == "phantom[size=128]" and prepared.manifest("").network is None
-    named = prepare(Request(out="here", **SMALL)).manifest("")
+    named = resolve(Request(out="here", **SMALL)).manifest("")
     assert named.network == "unet-phantom"
-    found = prepare(Request(out="here", metrics=["passes"])).manifest("")  # no data was asked for
+    found = resolve(Request(out="here", metrics=["passes"])).manifest("")  # no data was asked for
     assert found.data == "phantom[size=256]"

@@ -11,7 +11,8 @@ from xaibench import registry
 from xaibench.errors import UserError
 from xaibench.metrics.score import Score
 from xaibench.record import Store
-from xaibench.running.request import Request, prepare
+from xaibench.running.request import Request
+from xaibench.running.resolve import resolve
 
 
 @registry.metric(
@@ -26,8 +27,8 @@ def columns(tmp_path: Path, *metrics: Any) -> dict[str, Any]:
     request = Request(
         ["random"], metrics=metrics, model=GreenFilter(0.4), data="phantom[size=128]", cases=1, out=tmp_path
     )
-    prepared = prepare(request)
-    Store(tmp_path).write_run(prepared.run_json("xaibench run …"))
+    prepared = resolve(request)
+    Store(tmp_path).write_run(prepared.manifest("xaibench run …"))
     found: dict[str, Any] = json.loads((tmp_path / "run.json").read_text("utf-8"))["columns"]
     return found
 

@@ -13,7 +13,7 @@ from xaibench.vocabulary import TARGETS
 _REQUEST = (
     *("data", "split", "cases", "target", "suite", "seed", "device", "precision"),
     *("workers", "scheduler", "scheduler_file", "tls_ca", "tls_cert", "tls_key", "worker_memory"),
-    *("threads", "timeout"),
+    *("threads", "timeout", "force", "fail_fast"),
 )
 
 

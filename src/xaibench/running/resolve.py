@@ -1,65 +1,75 @@
-"""A run whose names are resolved: what it would take, what is kept of it, and computing the rest."""
+"""A request with its names resolved: the images, methods, network and folder of a run."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import os
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from xaibench.data.case_loader import load_cases
 from xaibench.data.cases import Cases
-from xaibench.errors import UserError
+from xaibench.data.datasets.drive import find_drive
+from xaibench.errors import UserError, did_you_mean
+from xaibench.models.model_loader import load_model
+from xaibench.models.precision import digest_in, in_precision
+from xaibench.models.weights_file import weights_digest
 from xaibench.record.manifest import ColumnInfo, Manifest
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Spec, dataset_traits
-from xaibench.running.artefacts.previews import keeping_pictures
-from xaibench.running.artefacts.segment_tables import write_tables
-from xaibench.running.dask.config import Cluster
-from xaibench.running.execute import Report, Watch, execute
-from xaibench.running.plan import Kept, Plan, Setting
-from xaibench.running.threads import computing_with, threads_here
+from xaibench.running.devices import chosen_device
+from xaibench.running.options import RunOptions
+from xaibench.running.plan import SUITES, Kept, Plan, Setting, chosen_methods, chosen_metrics, run_name
+from xaibench.running.request import Request
+from xaibench.running.sandbox.timeout import can_limit
+from xaibench.vocabulary import PRECISIONS, TARGETS
+
+SMALL_PHANTOMS = "phantom[size=256]"
+SMALL_COUNT = 3
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A request with all its names resolved: nothing was computed or written yet.
+class Run:
+    """Methods on images, explained on one network, and the folder for the results.
 
     Attributes:
-        cases, methods, model, setting, store, device: see :func:`xaibench.running.execute.execute`.
-        why: one sentence on which data is used and why.
-        data: what names the data, to be read again.
-        network: what names the model, to be loaded again; None where it was given as an object.
-        threads: that each process computes with; None for PyTorch's own choice.
-        timeout: seconds after which a cell has failed.
-        cluster: where to compute; None for this process.
+        cases: the images; each is loaded once, in order.
+        methods: explainers, controls among them.
+        model: the network, in evaluation mode.
+        setting: what decides a cell beside method and case.
+        store: the run's folder.
+        options: how to compute.
+        why: one sentence that says which data is used, and why.
+        data: the name by which the data can be loaded again.
+        network: the name by which the network can be loaded again; None if it was given as an object.
     """
 
     cases: Cases
-    methods: list[Spec]
+    methods: Sequence[Spec]
     model: nn.Module
     setting: Setting
     store: Store
-    device: str
-    why: str
-    data: str
-    network: str | None
-    threads: int | None = None
-    timeout: float | None = None
-    cluster: Cluster | None = None
+    options: RunOptions = field(default_factory=RunOptions)
+    why: str = ""
+    data: str = ""
+    network: str | None = None
+
+    @property
+    def threads(self) -> int:
+        """The number of threads that each process computes with."""
+        return self.options.threads or torch.get_num_threads()
 
     def cautions(self) -> list[str]:
         """Sentences that the user should know before anything is computed."""
-        found = [self.cluster.caution()] if self.cluster is not None else []
-        known = Manifest()
-        with contextlib.suppress(UserError):
-            known = self.store.read_run()
-        before, now = known.machine.get("threads"), self.threads or torch.get_num_threads()
+        found = [self.options.cluster.caution()] if self.options.cluster is not None else []
+        before, now = self._stored().machine.get("threads"), self.threads
         if before is not None and str(before) != str(now):
             found.append(
                 f"What is kept in {self.store.root} was computed with {before} threads, and now there are {now}, which "
@@ -67,52 +77,125 @@ class Prepared:
             )
         return [sentence for sentence in found if sentence]
 
-    def remaining(self, force: bool = False) -> dict[str, int]:
-        """How many cells there are, are kept, need scores only, and need a map; reads the cases, computes nothing."""
+    def remaining(self) -> dict[str, int]:
+        """Numbers of cells: all, complete, without some scores, without a map; reads the cases, computes nothing."""
         count = {"cells": 0, "kept": 0, "scores": 0, "maps": 0}
         plan = Plan(self.methods, self.setting)
-        kept = Kept(self.store, plan)
+        stored = Kept(self.store, plan)
         for case in self.cases:
             for cell in plan.cells(case.digest):
-                todo = kept.missing(cell, force)
+                missing = stored.missing(cell, self.options.force)
                 count["cells"] += 1
-                count["maps" if todo is None else "scores" if todo else "kept"] += 1
+                count["maps" if missing is None else "scores" if missing else "kept"] += 1
         return count
 
     def manifest(self, command: str) -> Manifest:
-        """What ``run.json`` keeps of this command and of former ones in the same folder."""
-        known = Manifest()
-        with contextlib.suppress(UserError):  # a damaged one is written anew
-            known = self.store.read_run()
+        """``run.json``: what was asked for, and what it is computed with.
+
+        A folder can hold the cells of several commands; lists are merged, since the leaderboard covers all of them.
+        """
+        known, setting, cluster = self._stored(), self.setting, self.options.cluster
         packages = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn")
         return Manifest(
             command=command,
             data=self.data,
             network=self.network,
-            dataset=self.setting.dataset,
-            split=self.setting.split,
+            dataset=setting.dataset,
+            split=setting.split,
             note=self.cases.note,
-            terms=dataset_traits(self.setting.dataset).terms,
-            # A folder can hold what several commands asked for: the leaderboard is about all of it.
+            terms=dataset_traits(setting.dataset).terms,
             cases=sorted({*known.cases, *self.cases.ids}),
             methods=list(dict.fromkeys([*known.methods, *map(str, self.methods)])),
-            metrics=list(dict.fromkeys([*known.metrics, *map(str, self.setting.metrics)])),
-            metric_versions=known.metric_versions
-            | {str(m): " ".join(m.plugin.distribution) for m in self.setting.metrics},
-            columns=known.columns | {str(m): _column(m) for m in self.setting.metrics},
-            model=self.setting.model,
-            weights_digest=self.setting.weights_digest,
-            target=self.setting.target,
-            seed=self.setting.seed,
-            device=self.device,
-            cluster=None if self.cluster is None else self.cluster.to_json(),
+            metrics=list(dict.fromkeys([*known.metrics, *map(str, setting.metrics)])),
+            metric_versions=known.metric_versions | {str(m): " ".join(m.plugin.distribution) for m in setting.metrics},
+            columns=known.columns | {str(m): _column(m) for m in setting.metrics},
+            model=setting.model,
+            weights_digest=setting.weights_digest,
+            target=setting.target,
+            seed=setting.seed,
+            device=self.options.device,
+            cluster=None if cluster is None else cluster.to_json(),
             versions={"python": platform.python_version(), **{p: version(p) for p in packages}},
             machine={
                 "system": platform.system(),
                 "processor": platform.processor() or platform.machine(),
-                "threads": self.threads or torch.get_num_threads(),
+                "threads": self.threads,
             },
         )
+
+    def _stored(self) -> Manifest:
+        """The folder's ``run.json``; empty if there is none, or if it is damaged and is to be written anew."""
+        with contextlib.suppress(UserError):
+            return self.store.read_run()
+        return Manifest()
+
+
+def resolve(request: Request) -> Run:
+    """Look up every name of a request; nothing is computed or written.
+
+    Raises:
+        UserError: for whatever in it does not exist or cannot be used.
+    """
+    _check("suite", request.suite, SUITES)
+    _check("target", request.target, TARGETS)
+    _check("precision", request.precision, PRECISIONS)
+    options = _options(request)
+    suite = SUITES[request.suite]
+    methods = chosen_methods(request.methods, suite)
+    metrics = chosen_metrics(request.metrics, suite)
+    data, count, why = _data(request, suite.cases)
+    cases = load_cases(data, split=request.split, count=count)
+    name = request.model or default_model(cases.dataset)
+    model = load_model(name)
+    label = name if isinstance(name, str) else name.stem if isinstance(name, Path) else type(name).__name__
+    digest = weights_digest(model)
+    if request.precision != "float32":
+        model = in_precision(model, request.precision)
+        label, digest = f"{label} ({request.precision})", digest_in(digest, request.precision)
+    setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
+    store = Store(request.out or Path("runs") / run_name(str(data), label, request.target))
+    network = None if isinstance(name, nn.Module) else str(name)
+    return Run(cases, methods, model, setting, store, options, why, str(data), network)
+
+
+def default_model(dataset: str) -> str:
+    """The network that a dataset declares for its images; ``unet-drive`` for a user's own images."""
+    return dataset_traits(dataset).default_model
+
+
+def _options(request: Request) -> RunOptions:
+    cluster = request.cluster
+    if request.timeout is not None and not request.timeout > 0:
+        raise UserError(f"{request.timeout:g} s is no time to compute in.", "Give a --timeout above 0.")
+    if request.timeout is not None and cluster is None and not can_limit():
+        raise UserError(
+            "The time of a cell can be limited in the main thread of a POSIX process only, or with workers.",
+            "Give workers=1.",
+        )
+    if request.threads is not None and request.threads < 1:
+        raise UserError(f"{request.threads} threads can compute nothing.", "Give --threads 1 or more.")
+    device = chosen_device(request.device, cluster)
+    return RunOptions(device, request.force, request.fail_fast, request.timeout, request.threads, cluster)
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in (names := list(known)):
+        hint = did_you_mean(name, names, f"There are {', '.join(names)}.")
+        raise UserError(f"There is no {what} {name!r}.", hint)
+
+
+def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], int | None, str]:
+    """The data, the number of images and the sentence that says why."""
+    count = request.cases if request.cases is not None else count
+    if request.data is not None:
+        return request.data, count, f"Data: {request.data}, as asked."
+    drive = find_drive()
+    if drive is not None:
+        return "drive", count, f"Data: DRIVE, found in {drive}."
+    set_to = os.environ.get("XAIBENCH_DRIVE")
+    looked = f"XAIBENCH_DRIVE is {set_to}, which holds no labelled DRIVE" if set_to else "DRIVE was not found"
+    why = f"Data: built-in phantoms, since {looked} (set XAIBENCH_DRIVE to its folder, or give --data)."
+    return SMALL_PHANTOMS, SMALL_COUNT if request.cases is None else request.cases, why
 
 
 def _column(metric: Spec[MetricTraits]) -> ColumnInfo:
@@ -135,44 +218,3 @@ def _column(metric: Spec[MetricTraits]) -> ColumnInfo:
         family=metric.plugin.family,
         gate=traits.gate,
     )
-
-
-def run_prepared(
-    prepared: Prepared,
-    command: str,
-    report: Report,
-    *,
-    watch: Watch | None = None,
-    force: bool = False,
-    fail_fast: bool = False,
-    say: Callable[[str], None] = lambda text: None,
-) -> int:
-    """Execute and keep what was prepared; ``scores.csv`` is written also after an interruption.
-
-    Args:
-        prepared: what.
-        command: kept in ``run.json``.
-        report, watch, force, fail_fast: see :func:`xaibench.running.execute.execute`.
-        say: called with what may be of use to know of workers.
-
-    Returns:
-        The number of cells with a failure in them.
-    """
-    p = prepared
-    p.store.write_run(p.manifest(command))
-    try:
-        with computing_with(p.threads):
-            how: dict[str, Any] = {"device": p.device, "force": force, "fail_fast": fail_fast}
-            how |= {"watch": watch, "timeout": p.timeout}
-            if p.cluster is None:
-                failures = execute(p.cases, p.methods, p.model, p.setting, p.store, report, **how)
-            else:
-                from xaibench.running.dask.submit import distribute  # and with it Dask
-
-                what = (p.cluster, p.cases, p.methods, p.model, p.setting, p.store, report)
-                failures = distribute(*what, threads=threads_here(), say=say, **how)
-            cases = keeping_pictures(p.store, p.cases, p.model, p.setting.weights_digest, force=force)
-            write_tables(p.store, cases, p.methods, p.model, p.setting, force=force)
-            return failures
-    finally:
-        p.store.write_scores()

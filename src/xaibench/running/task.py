@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -28,96 +28,123 @@ from xaibench.running.sandbox.memory_growth import refuse_what_keeps_memory
 from xaibench.scorer import Scorer
 
 
-class Keeping(Protocol):
-    """What a cell asks of where it is kept: a :class:`~xaibench.record.store.Store`, or something in memory."""
+@dataclass(frozen=True)
+class Task:
+    """A cell with something left to compute.
+
+    Attributes:
+        cell: method, map key and metrics.
+        case_id: the image.
+        case_digest: content digest of the image and its labels.
+        kept: the stored record, if its map need not be computed again; else None.
+        missing: the scores to compute, by key.
+    """
+
+    cell: Cell
+    case_id: str
+    case_digest: str
+    kept: Record | None
+    missing: dict[str, Spec]
+
+    @property
+    def name(self) -> str:
+        """Such as ``"gradcam on 01"``."""
+        return f"{self.cell.spec} on {self.case_id}"
+
+    def lost(self, setting: Setting, why: str) -> Record:
+        """The record of a task that was ended from outside: what was missing has failed, for this reason."""
+        if self.kept is None:
+            return replace(_blank(self, setting), status="failed", reason=why)
+        failed = [replace(_entry(metric, key), reason=why) for key, metric in self.missing.items()]
+        return _with_scores(self.kept, failed)
+
+
+class MapStore(Protocol):
+    """Where a cell reads and writes: a :class:`~xaibench.record.store.Store`, or memory on a worker."""
 
     def load_map(self, of: Record) -> np.ndarray | None:
-        """(H, W) float32, the record's map as it was kept; None if it is not there."""
+        """(H, W) float32, the record's map as it is stored; None if there is none."""
 
     def write(self, record: Record, attribution: np.ndarray | None = None) -> Record:
-        """Keep a record, and its map if there is a new one; returns it as it is kept."""
+        """Store a record, and its map if there is a new one; returns the record as it is stored."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What the cells of one case share, and where they go.
+    """What all cells of one case share.
 
     Attributes:
         case: the image.
-        scorer: network and target, or why there is none.
-        setting: the rest of what decides a cell.
-        store: where records are kept.
+        scorer: network and target, or the reason why there is none.
+        setting: what decides a cell beside method and case.
+        store: where records and maps go.
         fail_fast: raise the first failure instead of recording it.
-        begin: called with the name of each part of a cell as it begins.
-        first: whether it is the run's first case.
+        begin: called with the name of each part of a cell as it begins: ``"map"``, then each metric.
+        first: whether this is the run's first case.
     """
 
     case: Case
     scorer: Scorer | Skipped
     setting: Setting
-    store: Keeping
+    store: MapStore
     fail_fast: bool
     begin: Callable[[str], None]
     first: bool
 
 
-def compute_cell(cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, context: Context) -> tuple[Record, str]:
-    """Compute what is missing of a cell, and keep it.
+def compute(task: Task, context: Context) -> tuple[Record, str]:
+    """Compute and store what a task asks for.
 
     Args:
-        cell: method and case.
-        kept: what is there of it.
-        todo: the scores that are missing, by key; None if the map is, too.
+        task: which cell, and what is missing of it.
         context: what the cells of this case share.
 
     Returns:
         The record, and the traceback of its last failure or "".
 
     Raises:
-        UserError: if the method or a metric refuses what it is asked for on the first image of a run: then that is
-            likely to be a mistake of who asked. On a later one it has failed there, as with any other exception.
+        UserError: if the method or a metric refuses its input on the first case of a run, which is likely to be a
+            mistake in the command. On a later case the cell has failed, as with any other exception.
     """
-    record, trace = kept, ""
-    if isinstance(context.scorer, Scorer):
-        context.scorer.shared.forget()  # so that no method's cost depends on which came before it
-    if record is None or todo is None:
-        record, todo = None, cell.scores
-    # A run that asks only for what is read off further maps, such as the truth metrics, needs no map of the image.
-    needed = not todo or any(metric.plugin.traits.measures != "method" for metric in todo.values())
+    record, trace, scorer = task.kept, "", context.scorer
+    if isinstance(scorer, Scorer):
+        scorer.shared.forget()  # so that no method's cost depends on which came before it
+    # Metrics that compute further maps, such as the ground-truth metrics, need no map of the image.
+    needed = not task.missing or any(m.plugin.traits.measures != "method" for m in task.missing.values())
     there = record is not None and context.store.load_map(record) is not None
-    if isinstance(context.scorer, Skipped) or (needed and not there):
-        scores = [] if record is None else record.scores
+    if isinstance(scorer, Skipped) or (needed and not there):
         context.begin("map")
-        record, trace = _compute_map(cell, context, scores)
-    record = record or _blank(cell, context.case, context.setting)
-    if record.status != "ok" or isinstance(context.scorer, Skipped):
+        record, trace = _compute_map(task, context)
+    record = record or _blank(task, context.setting)
+    if record.status != "ok" or isinstance(scorer, Skipped):
         return record, trace
-    return _compute_scores(cell.spec, record, todo, context, context.scorer)
+    return _compute_scores(task, record, context, scorer)
 
 
-def _compute_map(cell: Cell, context: Context, scores: Sequence[ScoreEntry]) -> tuple[Record, str]:
-    case, scorer, setting = context.case, context.scorer, context.setting
-    record, trace = replace(_blank(cell, case, setting), scores=scores), ""
-    attribution = None
+def _compute_map(task: Task, context: Context) -> tuple[Record, str]:
+    case, scorer, spec, seed = context.case, context.scorer, task.cell.spec, context.setting.seed
+    record, trace, attribution = _blank(task, context.setting), "", None
+    if task.kept is not None:
+        record = replace(record, scores=task.kept.scores)
     try:
         if isinstance(scorer, Skipped):
             raise scorer
-        refuse_what_does_not_fit(cell.spec, case, scorer, setting.seed)
-        with guarded(scorer, case, setting.seed), measured(scorer) as cost:
-            refuse_what_keeps_memory(str(cell.spec), case.fov.numel())
-            attribution = _map(setting.seed, scorer, case.image, cell.spec, case).numpy()
+        refuse_what_does_not_fit(spec, case, scorer, seed)
+        with guarded(scorer, case, seed), measured(scorer) as cost:
+            refuse_what_keeps_memory(str(spec), case.fov.numel())
+            attribution = _map(seed, scorer, case.image, spec, case).numpy()
         record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)
     except Skipped as why:
         record = replace(record, status="skipped", reason=str(why))
-    except Exception as error:  # a third party's method may fail in any way; the run goes on
-        _end_the_run(error, str(cell.spec), context)
+    except Exception as error:  # a plugin may fail in any way; the run goes on
+        _end_the_run(error, str(spec), context)
         attribution, record = None, replace(record, status="failed", reason=reason(error))
         trace = traceback.format_exc()
     return context.store.write(record, attribution), trace
 
 
 def _end_the_run(error: Exception, what: str, context: Context) -> None:
-    """Raises what is to end the run, with the name of what failed; returns where the run goes on."""
+    """Raise errors that end the run, with the name of what failed; return where the run goes on."""
     if isinstance(error, UserError) and context.first:
         raise UserError(f"{what} on {context.case.id}: {error.message}", error.hint) from error
     if context.fail_fast:
@@ -125,33 +152,31 @@ def _end_the_run(error: Exception, what: str, context: Context) -> None:
         raise error
 
 
-def _compute_scores(
-    spec: Spec, record: Record, todo: dict[str, Spec], context: Context, scorer: Scorer
-) -> tuple[Record, str]:
-    case, setting, store = context.case, context.setting, context.store
-    # What is scored is the map as it is kept, so that a score added later agrees with one computed at once.
-    attribution = store.load_map(record)
+def _compute_scores(task: Task, record: Record, context: Context, scorer: Scorer) -> tuple[Record, str]:
+    case, seed = context.case, context.setting.seed
+    # The stored map is scored, so that a score added later agrees with one computed at once.
+    attribution = context.store.load_map(record)
     if attribution is None:
-        if any(metric.plugin.traits.measures == "map" for metric in todo.values()):
+        if any(metric.plugin.traits.measures == "map" for metric in task.missing.values()):
             where = f"the map of {record.spec} on {record.case}"
             raise UserError(f"What was just kept as {where} cannot be read back.", "Check the disk, then go on.")
-        # No metric looks at it: they are read off further maps, or off the cost.
+        # No metric looks at it: they measure further maps, or the cost.
         attribution = np.zeros(tuple(case.fov.shape), np.float32)
-    method = Method(spec, partial(_map, setting.seed))
+    method = Method(task.cell.spec, partial(_map, seed))
     cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
     entries, trace = [], ""
-    for key, metric in todo.items():
+    for key, metric in task.missing.items():
         entry = _entry(metric, key)
         context.begin(str(metric))
         try:
             # Tests show that our own metrics change nothing, and most take less time than a guard's comparison.
             ours = metric.plugin.distribution[0] == "xaibench" and not metric.plugin.injection.takes("method")
-            with guarded(scorer, case, setting.seed, trusted=ours):
+            with guarded(scorer, case, seed, trusted=ours):
                 score: Score = metric(
                     attribution=attribution.copy(),  # a metric may work in place
                     case=case,
                     scorer=scorer,
-                    rng=generator_of(setting.seed, case),
+                    rng=generator_of(seed, case),
                     method=method,
                     cost=cost,
                 )
@@ -162,13 +187,22 @@ def _compute_scores(
             _end_the_run(error, str(metric), context)
             entries.append(replace(entry, status="failed", reason=reason(error)))
             trace = traceback.format_exc()
-    kept = [s for s in record.scores if s.key not in todo]
-    record = replace(record, scores=sorted([*kept, *entries], key=lambda s: s.metric))
-    return store.write(record), trace
+    return context.store.write(_with_scores(record, entries)), trace
+
+
+def _with_scores(record: Record, entries: list[ScoreEntry]) -> Record:
+    """The record with these scores in addition to its others."""
+    new = {entry.key for entry in entries}
+    kept = [s for s in record.scores if s.key not in new]
+    return replace(record, scores=sorted([*kept, *entries], key=lambda s: s.metric))
 
 
 def _scored(entry: ScoreEntry, score: Score) -> ScoreEntry:
-    """The entry with what a metric gave; raises if that is no score, or cannot be kept."""
+    """The entry with a metric's score.
+
+    Raises:
+        ValueError: if the score is not finite or its curve has halves of different lengths.
+    """
     if not np.isfinite(score.value):
         raise ValueError(f"{entry.metric} gave {score.value}")
     curve = None
@@ -183,45 +217,27 @@ def _scored(entry: ScoreEntry, score: Score) -> ScoreEntry:
     return replace(entry, value=float(score.value), status="ok", reason="", curve=curve, null=null)
 
 
-def lost_cell(
-    cell: Cell, kept: Record | None, todo: dict[str, Spec] | None, case: Case, setting: Setting, reason: str
-) -> Record:
-    """What is kept of a cell whose computation was ended from outside: what was missing of it has failed.
-
-    Args:
-        cell, kept, todo: as for :func:`compute_cell`.
-        case: the image.
-        setting: the rest of what decides the cell.
-        reason: why it was ended.
-    """
-    if kept is None or todo is None:
-        return replace(_blank(cell, case, setting), status="failed", reason=reason)
-    done = [s for s in kept.scores if s.key not in todo]
-    failed = [replace(_entry(metric, key), reason=reason) for key, metric in todo.items()]
-    return replace(kept, scores=sorted([*done, *failed], key=lambda s: s.metric))
-
-
 def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
     return explain(scorer, image, method=spec, seed=seed, case=case, watch=leaving_alone)
 
 
-def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
-    plugin = cell.spec.plugin
-    distribution, version = plugin.distribution
+def _blank(task: Task, setting: Setting) -> Record:
+    spec = task.cell.spec
+    distribution, version = spec.plugin.distribution
     return Record(
         dataset=setting.dataset,
         split=setting.split,
-        case=case.id,
-        case_digest=case.digest,
+        case=task.case_id,
+        case_digest=task.case_digest,
         model=setting.model,
         weights_digest=setting.weights_digest,
         target=setting.target,
-        method=plugin.name,
-        params=",".join(f"{k}={v}" for k, v in cell.spec.given),
-        spec=str(cell.spec),
-        family=plugin.family,
-        control=plugin.traits.control,
-        signed=plugin.traits.signed,
+        method=spec.plugin.name,
+        params=",".join(f"{k}={v}" for k, v in spec.given),
+        spec=str(spec),
+        family=spec.plugin.family,
+        control=spec.plugin.traits.control,
+        signed=spec.plugin.traits.signed,
         distribution=distribution,
         version=version,
         seed=setting.seed,
@@ -230,7 +246,7 @@ def _blank(cell: Cell, case: Case, setting: Setting) -> Record:
         seconds=0.0,
         passes=0,
         peak_mb=None,
-        map_key=cell.key,
+        map_key=task.cell.key,
     )
 
 

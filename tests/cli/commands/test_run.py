@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from cli.said import CELLS, METHODS, Run
 from cli.strict_json import strict
 from xaibench.models import bundled
 from xaibench.record import Store
-from xaibench.running import resolve as prepared
+from xaibench.running import run as run_module
 from xaibench.running.execute import execute
+from xaibench.running.progress import Listener
 
 Plugins = Callable[[str, str], None]
 
@@ -185,18 +187,16 @@ def test_missing_bundled_weights_are_told(xaibench: Run, tmp_path: Path, monkeyp
 def test_an_interruption_keeps_what_is_finished_and_tells_how_to_go_on(
     xaibench: Run, small: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*args: Any, **kwargs: Any) -> int:
-        report = args[5]
-
+    def interrupted(run: Any, listener: Listener) -> int:
         def stop(event: Any) -> None:
-            report(event)
+            listener.report(event)
             if event.done == 3:
                 raise KeyboardInterrupt
 
-        return execute(*args[:5], stop, **kwargs)
+        return execute(run, replace(listener, report=stop))
 
     argv = ("run", *small, "--out", "my run", "--force")
-    monkeypatch.setattr(prepared, "execute", interrupted)
+    monkeypatch.setattr(run_module, "execute", interrupted)
     said = xaibench(*argv)
     assert said.code == 130 and len(list(Store("my run").records())) == 3
     last = said.err.splitlines()[-1]
@@ -204,7 +204,7 @@ def test_an_interruption_keeps_what_is_finished_and_tells_how_to_go_on(
     command = shlex.split(last.partition("Resume with: ")[2])
     assert command == ["xaibench", *argv[:-1]]  # --force would begin anew
 
-    monkeypatch.setattr(prepared, "execute", execute)
+    monkeypatch.setattr(run_module, "execute", execute)
     resumed = xaibench(*command[1:])
     assert resumed.code == 0 and f"{CELLS - 5} computed, 3 kept" in resumed.err
 

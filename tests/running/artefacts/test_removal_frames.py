@@ -17,8 +17,10 @@ from xaibench.record.artefact_files import film_key, load_film, load_picture, pi
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.running.artefacts.removal_frames import film_of, make_films
-from xaibench.running.request import Request, prepare
-from xaibench.running.resolve import run_prepared
+from xaibench.running.progress import Listener
+from xaibench.running.request import Request
+from xaibench.running.resolve import resolve
+from xaibench.running.run import compute
 from xaibench.scorer import Scorer, target
 
 DATA = "phantom[size=128]"
@@ -29,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A run of the command line's kind, which no test may change."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     asked = Request(["gradcam"], data=DATA, cases=1, metrics=["deletion[steps=6]"], out=folder)
-    run_prepared(prepare(asked), "xaibench run …", lambda event: None)
+    compute(resolve(asked), "xaibench run …", Listener())
     return Store(folder)
 
 
@@ -128,11 +130,11 @@ def test_the_run_keeps_a_picture_of_each_case(store: Store) -> None:
 
 def test_a_picture_that_was_lost_comes_back_with_the_same_command(tmp_path: Path) -> None:
     asked = Request(["gradcam"], data=DATA, cases=1, metrics=["auroc-vessels"], out=tmp_path / "run")
-    run_prepared(prepare(asked), "", lambda event: None)
+    compute(resolve(asked), "", Listener())
     (path,) = (tmp_path / "run").glob("pictures/*/*.npz")
     before = path.read_bytes()
     path.unlink()
-    run_prepared(prepare(asked), "", lambda event: None)
+    compute(resolve(asked), "", Listener())
     assert path.read_bytes()[:4] == before[:4] and load_picture(Store(tmp_path / "run"), path.stem) is not None
 
 

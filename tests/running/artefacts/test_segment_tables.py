@@ -28,7 +28,10 @@ from xaibench.running.artefacts.segment_tables import (
     write_tables,
 )
 from xaibench.running.execute import execute
+from xaibench.running.options import RunOptions
 from xaibench.running.plan import Setting
+from xaibench.running.progress import Listener
+from xaibench.running.resolve import Run
 from xaibench.scorer import target
 
 MODEL = GreenFilter(0.4, 8.0)
@@ -51,8 +54,9 @@ SPOT[40:43, 15:23] = True
 
 
 def run(store: Store, methods: list[Spec] = METHODS, setting: Setting = SETTING, cases: Cases = CASES) -> None:
-    execute(cases, methods, MODEL, setting, store, lambda event: None)
-    write_tables(store, cases, methods, MODEL, setting)
+    run = Run(cases, methods, MODEL, setting, store)
+    execute(run, Listener())
+    write_tables(run, cases)
 
 
 def read(store: Store, name: str) -> list[dict[str, str]]:
@@ -135,7 +139,7 @@ def test_what_is_there_is_not_computed_again(store: Store, computed: list[str]) 
     before = {name: (store.root / name).read_bytes() for name in ("segments.csv", "false_positives.csv")}
     run(store)
     assert computed == ["0", "1"]
-    write_tables(store, CASES, METHODS, MODEL, SETTING, force=True)
+    write_tables(Run(CASES, METHODS, MODEL, SETTING, store, RunOptions(force=True)), CASES)
     assert computed == ["0", "1", "0", "1"]
     assert before == {name: (store.root / name).read_bytes() for name in before}
 
@@ -189,7 +193,7 @@ def test_a_method_without_a_map_has_an_empty_column_or_none(store: Store) -> Non
     assert [r["moody"] == "" for r in read(store, "segments.csv")] == [False] * 4 + [True] * 4
     gone = next(r for r in store.records() if r.spec == "prediction" and r.case == "0")
     store.map_path(gone.map_key).unlink()
-    write_tables(store, CASES, METHODS, MODEL, SETTING, force=True)
+    write_tables(Run(CASES, METHODS, MODEL, SETTING, store, RunOptions(force=True)), CASES)
     assert [r["prediction"] == "" for r in read(store, "segments.csv")] == [True] * 4 + [False] * 4
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,12 @@ import pytest
 
 from xaibench.errors import UserError
 from xaibench.running.dask.client import connected
-from xaibench.running.dask.config import Cluster, cluster_of
+from xaibench.running.dask.config import Cluster, checked
 from xaibench.running.threads import Threads
-
-NOTHING: dict[str, Any] = dict.fromkeys(
-    ("workers", "scheduler", "scheduler_file", "tls_ca", "tls_cert", "tls_key", "memory")
-)
 
 
 def asked(**what: Any) -> Cluster | None:
-    return cluster_of(**(NOTHING | what))
+    return checked(Cluster(**{name: os.fspath(v) if isinstance(v, Path) else v for name, v in what.items()}))
 
 
 def test_nothing_asked_for_is_this_process() -> None:

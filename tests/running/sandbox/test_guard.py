@@ -22,7 +22,10 @@ from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import Plugin, metric, parse
 from xaibench.running.execute import execute
+from xaibench.running.options import RunOptions
 from xaibench.running.plan import Setting
+from xaibench.running.progress import Listener
+from xaibench.running.resolve import Run
 from xaibench.running.sandbox.snapshot import Settings
 from xaibench.scorer import Scorer
 
@@ -140,14 +143,14 @@ def bad_methods() -> list[Plugin]:
 
 
 def compute(
-    folder: Path, methods: Sequence[Any], metrics: Sequence[Any] = METRICS, **how: Any
+    folder: Path, methods: Sequence[Any], metrics: Sequence[Any] = METRICS, **options: Any
 ) -> dict[tuple[str, str], Record]:
     """Records by method and case, of two made-up eyes and a network of their own."""
     cases = Cases("mine", "test", ("0", "1"), lambda i: draw_eye(image_seed=int(i), id=i))
     specs, scores = [parse("explainer", m) for m in methods], tuple(parse("metric", m) for m in metrics)
     store = Store(folder)
     setting = Setting("mine", "test", "net", "digest", "vessels", 0, scores)
-    execute(cases, specs, make_network(), setting, store, lambda event: None, **how)
+    execute(Run(cases, specs, make_network(), setting, store, RunOptions(**options)), Listener())
     return {(r.spec, r.case): r for r in store.records()}
 
 

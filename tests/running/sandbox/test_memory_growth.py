@@ -13,6 +13,8 @@ from xaibench.record.store import Store
 from xaibench.registry import parse
 from xaibench.running.execute import execute
 from xaibench.running.plan import Setting
+from xaibench.running.progress import Listener
+from xaibench.running.resolve import Run
 from xaibench.running.sandbox import memory_growth as leaks
 from xaibench.scorer import Scorer
 
@@ -45,7 +47,7 @@ def test_a_method_that_keeps_memory_is_refused_before_it_takes_all(tmp_path: Pat
     setting = Setting("mine", "test", "net", "digest", "vessels", 0, (parse("metric", "auroc-vessels"),))
     store = Store(tmp_path)
     methods = [parse("explainer", m) for m in (sparing, leaking, "saliency")]
-    execute(cases, methods, make_network(), setting, store, lambda event: None)
+    execute(Run(cases, methods, make_network(), setting, store), Listener())
     records = {(r.spec, r.case): r for r in store.records()}
     refused = [case for case in cases.ids if records["leaking", case].status == "failed"]
     assert 2 <= len(KEPT) <= 5 and refused == list(cases.ids[len(KEPT) :])
@@ -54,5 +56,5 @@ def test_a_method_that_keeps_memory_is_refused_before_it_takes_all(tmp_path: Pat
     KEPT.clear()
     leaks._seen.clear()  # as in a new process
     leaks._grown.clear()
-    execute(cases, methods, make_network(), setting, store, lambda event: None)
+    execute(Run(cases, methods, make_network(), setting, store), Listener())
     assert sum(r.status == "failed" for r in store.records()) < len(refused)

@@ -33,7 +33,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.models.evaluate import FIGURES, evaluate, predict
     from xaibench.models.model_loader import load_model
     from xaibench.models.weights_file import weights_digest
-    from xaibench.running.request import default_model
+    from xaibench.running.resolve import default_model
 
     cases = load_cases(args.data, split=args.split, count=args.cases)
     name = options.model_argument(args.model) or default_model(cases.dataset)

@@ -69,7 +69,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.explainers.explain import check_labels
     from xaibench.models.model_loader import load_model
     from xaibench.running.devices import chosen_device
-    from xaibench.running.request import default_model
+    from xaibench.running.resolve import default_model
 
     chosen = list({str(s): s for s in (registry.parse("explainer", m) for m in args.method)}.values())
     case = load_image(path)

@@ -22,8 +22,8 @@ from xaibench.vocabulary import PRECISIONS, SUITES
 
 if TYPE_CHECKING:
     from xaibench.leaderboard.leaderboard import Leaderboard
-    from xaibench.running.execute import Event, Step
-    from xaibench.running.resolve import Prepared
+    from xaibench.running.progress import Event, Step
+    from xaibench.running.resolve import Run
 
 SUMMARY = "Compute maps, scores and a leaderboard."
 EPILOG = """examples:
@@ -62,7 +62,8 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     for name in metrics:
         check_name("metric", name)
 
-    from xaibench.running.request import Request, prepare
+    from xaibench.running.request import Request
+    from xaibench.running.resolve import resolve
 
     request = Request(
         methods=methods,
@@ -71,85 +72,85 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         out=named(args.out) if args.out else None,
         **options.request_fields(args),
     )
-    prepared = prepare(request)
-    prepared.store.report = lambda path, reason: console.warn(f"{path} is damaged and counts as missing: {reason}.")
+    run = resolve(request)
+    run.store.report = lambda path, reason: console.warn(f"{path} is damaged and counts as missing: {reason}.")
     say = console.note if args.json else console.out
-    for line in filter(None, (prepared.why, prepared.cases.note)):
+    for line in filter(None, (run.why, run.cases.note)):
         say(line)
-    for line in prepared.cautions():
+    for line in run.cautions():
         console.warn(f"xaibench: {line}")
     if args.dry_run:
-        return _dry(prepared, args, console)
-    with prepared.store.locked(console.warn):
-        return _compute(prepared, args, console)
+        return _dry(run, args, console)
+    with run.store.locked(console.warn):
+        return _compute(run, args, console)
 
 
-def _size(prepared: Prepared) -> str:
-    methods, cases, metrics = len(prepared.methods), len(prepared.cases), len(prepared.setting.metrics)
+def _size(run: Run) -> str:
+    methods, cases, metrics = len(run.methods), len(run.cases), len(run.setting.metrics)
     return (
         f"{plural(methods * cases, 'cell')}: {plural(methods, 'method')} on {plural(cases, 'image')}, "
-        f"{plural(metrics, 'metric')}, model {prepared.setting.model}, target {prepared.setting.target}"
+        f"{plural(metrics, 'metric')}, model {run.setting.model}, target {run.setting.target}"
     )
 
 
-def _dry(prepared: Prepared, args: argparse.Namespace, console: Console) -> int:
-    remaining = prepared.remaining(args.force)
-    methods, metrics = ([str(s) for s in specs] for specs in (prepared.methods, prepared.setting.metrics))
+def _dry(run: Run, args: argparse.Namespace, console: Console) -> int:
+    remaining = run.remaining()
+    methods, metrics = ([str(s) for s in specs] for specs in (run.methods, run.setting.metrics))
     if args.json:
-        about = {"data": prepared.why, "note": prepared.cases.note, "run": str(prepared.store.root)}
-        console.out_json(about | remaining | {"methods": methods, "metrics": metrics, "cases": prepared.cases.ids})
+        about = {"data": run.why, "note": run.cases.note, "run": str(run.store.root)}
+        console.out_json(about | remaining | {"methods": methods, "metrics": metrics, "cases": run.cases.ids})
         return 0
-    console.out(f"{_size(prepared)}.")
+    console.out(f"{_size(run)}.")
     console.out(
         f"{remaining['kept']} kept, {remaining['scores']} with scores to compute, "
         f"{remaining['maps']} with map and scores to compute."
     )
-    for title, names in (("methods", methods), ("metrics", metrics), ("images", prepared.cases.ids)):
+    for title, names in (("methods", methods), ("metrics", metrics), ("images", run.cases.ids)):
         console.out(f"{title}: {', '.join(names)}")
-    console.out(f"folder: {prepared.store.root} (nothing was written)")
+    console.out(f"folder: {run.store.root} (nothing was written)")
     return 0
 
 
-def _compute(prepared: Prepared, args: argparse.Namespace, console: Console) -> int:
+def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
     from xaibench.leaderboard.aggregate import read_leaderboards
     from xaibench.leaderboard.summary.sentences import summarise
     from xaibench.leaderboard.tables.render import render, write_leaderboard
     from xaibench.running.dask.config import ClusterLost
-    from xaibench.running.resolve import run_prepared
+    from xaibench.running.progress import Listener
+    from xaibench.running.run import compute
 
-    root = prepared.store.root
-    console.note(f"{_size(prepared)}, device {prepared.device}, folder {root}.")
+    root = run.store.root
+    console.note(f"{_size(run)}, device {run.options.device}, folder {root}.")
     # Memory is measured after a garbage collection; objects of the imports need not be searched each time.
     gc.freeze()
-    watch = _Watch(console, len(prepared.cases) * len(prepared.methods))
+    watch = _Watch(console, len(run.cases) * len(run.methods))
     with watch.stop:
         try:
             with watch.bar:
-                how = {"force": args.force, "fail_fast": args.fail_fast}
-                failures = run_prepared(prepared, console.command, watch, watch=watch.step, say=console.note, **how)
+                failures = compute(run, console.command, Listener(watch, watch.step, console.note))
             watch.stop.check()
         except KeyboardInterrupt:
             # The table of the finished cells, unless there are none or Ctrl-C was pressed twice.
             with contextlib.suppress(UserError, KeyboardInterrupt):
                 if watch.stop.presses < 2:
-                    write_leaderboard(prepared.store, read_leaderboards([prepared.store], seed=args.seed))
+                    write_leaderboard(run.store, read_leaderboards([run.store], seed=args.seed))
             console.warn(f"xaibench: Interrupted after {_resumable(watch, root, console)}")
             return 130
         except ClusterLost as gone:
             console.warn(f"xaibench: {gone.message} It was after {_resumable(watch, root, console)}")
             return 1
-    found = read_leaderboards([prepared.store], seed=args.seed, report=prepared.store.damaged)
-    paths = write_leaderboard(prepared.store, found)
-    boards = [b for b in found if _is_of(b, prepared)]
-    lost = _lost(prepared)
+    found = read_leaderboards([run.store], seed=args.seed, report=run.store.damaged)
+    paths = write_leaderboard(run.store, found)
+    boards = [b for b in found if _is_of(b, run)]
+    lost = _lost(run)
     counts = {status: watch.statuses[status] for status in ("ok", "kept", "skipped", "failed")}
     summary = [line for board in boards for line in summarise(board)]
     if args.json:
         console.out_json(
             {
                 "run": str(root),
-                "data": prepared.why,
-                "note": prepared.cases.note,
+                "data": run.why,
+                "note": run.cases.note,
                 "cells": counts,
                 "lost": lost,
                 "leaderboard": json.loads(render(boards, "json")),
@@ -210,23 +211,23 @@ class _Watch:
         self.bar.now(step.cell, ", ".join(parts))
 
 
-def _is_of(board: Leaderboard, prepared: Prepared) -> bool:
+def _is_of(board: Leaderboard, run: Run) -> bool:
     """Whether the leaderboard is of this command; a folder can hold the results of several."""
     names = ("dataset", "split", "model", "weights_digest", "target")
-    return all(getattr(board, n) == getattr(prepared.setting, n) for n in names)
+    return all(getattr(board, n) == getattr(run.setting, n) for n in names)
 
 
-def _lost(prepared: Prepared) -> list[dict[str, Any]]:
+def _lost(run: Run) -> list[dict[str, Any]]:
     """The requested scores that are missing, by distinct reason."""
     from xaibench.leaderboard.run_results import losses
 
-    asked = {str(m) for m in prepared.setting.metrics}
-    specs, ids = {str(m) for m in prepared.methods}, set(prepared.cases.ids)
+    asked = {str(m) for m in run.setting.metrics}
+    specs, ids = {str(m) for m in run.methods}, set(run.cases.ids)
     names = ("dataset", "split", "model", "weights_digest", "target", "seed")
     mine = (
         r
-        for r in prepared.store.stream()
-        if all(getattr(r, n) == getattr(prepared.setting, n) for n in names) and r.spec in specs and r.case in ids
+        for r in run.store.stream()
+        if all(getattr(r, n) == getattr(run.setting, n) for n in names) and r.spec in specs and r.case in ids
     )
     found = losses(mine, asked.__contains__)
     return [{"status": f.status, "reason": f.reason, "what": list(f.what), "count": f.count} for f in found]

@@ -1,8 +1,8 @@
-"""Keeping what a report shows of the images in the run's folder, so that it can be read without the data."""
+"""Previews: what a report shows of each image, stored in the run's folder so that no data is needed to read it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from torch import nn
@@ -10,12 +10,12 @@ from torch import nn
 from xaibench.data.case import Case
 from xaibench.models.evaluate import predict
 from xaibench.record.artefact_files import Picture, load_picture, picture_key, write_picture
-from xaibench.record.store import Store
+from xaibench.running.resolve import Run
 from xaibench.scorer.batching import evaluating
 
 
-def picture_of(case: Case, model: nn.Module) -> Picture:
-    """The case and the network's prediction of it, one pass."""
+def preview_of(case: Case, model: nn.Module) -> Picture:
+    """The image, its labels and the network's prediction, which takes one pass."""
     with evaluating(model):
         prediction = predict(model, case.image).numpy()
     return Picture(
@@ -28,25 +28,18 @@ def picture_of(case: Case, model: nn.Module) -> Picture:
     )
 
 
-def keeping_pictures(
-    store: Store, cases: Iterable[Case], model: nn.Module, weights_digest: str, *, force: bool = False
-) -> Iterator[Case]:
-    """The cases one after the other, each with its picture kept by then.
+def storing_previews(run: Run) -> Iterator[Case]:
+    """The images of a run one after the other, each once its preview is stored.
 
-    Args:
-        store: where; a picture that is there already stays.
-        cases: any.
-        model: asked for its prediction where the picture is missing.
-        weights_digest: content digest of its weights.
-        force: write also what is there.
+    A preview that is stored already stays, unless the run is forced.
 
     Raises:
         UserError: if the folder cannot be written.
     """
-    for case in cases:
-        key = picture_key(case.digest, weights_digest)
-        if force or load_picture(store, key) is None:
-            write_picture(store, key, picture_of(case, model))
+    for case in run.cases:
+        key = picture_key(case.digest, run.setting.weights_digest)
+        if run.options.force or load_picture(run.store, key) is None:
+            write_picture(run.store, key, preview_of(case, run.model))
         yield case
 
 

@@ -23,7 +23,7 @@ from xaibench.record.manifest import Manifest
 from xaibench.record.published import is_published
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
-from xaibench.running.request import default_model
+from xaibench.running.resolve import default_model
 from xaibench.running.rng import generator_of
 from xaibench.scorer import Scorer, target
 from xaibench.vocabulary import PRECISIONS

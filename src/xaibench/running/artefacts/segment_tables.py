@@ -31,8 +31,8 @@ from xaibench.models.evaluate import predict
 from xaibench.record.checksum import seal, verify
 from xaibench.record.store import Store, write_text
 from xaibench.record.strict_json import decode
-from xaibench.registry import Spec
-from xaibench.running.plan import Plan, Setting
+from xaibench.running.plan import Plan
+from xaibench.running.resolve import Run
 from xaibench.running.rng import generator_of
 from xaibench.scorer.batching import evaluating
 
@@ -56,8 +56,8 @@ class _Tables(msgspec.Struct):
 _TABLES = msgspec.json.Decoder(_Tables)
 
 
-class About(NamedTuple):
-    """What the rows of a case are about; the first five are columns."""
+class Subject(NamedTuple):
+    """What the rows of a case describe; the first five fields are columns."""
 
     dataset: str
     case: str
@@ -104,63 +104,47 @@ def false_positive_rows(
     return _rows(columns, {m: found.mean(relative(a, case.fov.numpy())) for m, a in maps.items()})
 
 
-def write_tables(
-    store: Store,
-    cases: Iterable[Case],
-    methods: Sequence[Spec],
-    model: nn.Module,
-    setting: Setting,
-    *,
-    force: bool = False,
-) -> None:
-    """Compute the rows that are missing, and write both files for all that the folder holds.
+def write_tables(run: Run, cases: Iterable[Case]) -> None:
+    """Compute the rows that are missing, and write both files for all that the run's folder holds.
+
+    Other methods with maps in the folder, for the same case, model, target and seed, have their columns, too.
 
     Args:
-        store: where records and maps are.
-        cases: those of the run, each loaded in turn.
-        methods: those of the run. Other methods that the folder has maps of, for the same case, model, target and seed,
-            have their columns too.
-        model: in any mode; asked for its prediction on each case whose rows are missing.
-        setting: the rest of what decides a cell.
-        force: compute also what is there.
+        run: its folder holds records and maps; its network predicts each case whose rows are missing.
+        cases: the run's, each loaded in turn.
 
     Raises:
         UserError: if the folder cannot be written.
     """
-    there: dict[About, dict[str, str]] = defaultdict(dict)  # map key to method
+    store, setting = run.store, run.setting
+    maps_of: dict[Subject, dict[str, str]] = defaultdict(dict)  # map key to method
     for record in store.stream():
         if record.status == "ok":
-            there[About(*(getattr(record, name) for name in About._fields))][record.map_key] = record.spec
-    plan = Plan(methods, setting)
+            maps_of[Subject(*(getattr(record, name) for name in Subject._fields))][record.map_key] = record.spec
+    plan = Plan(run.methods, setting)
     for case in cases:
-        about = About(
-            setting.dataset,
-            case.id,
-            setting.model,
-            setting.target,
-            setting.seed,
-            case.digest,
-            setting.weights_digest,
-        )
-        known = there.get(about, {})
+        names = (setting.dataset, case.id, setting.model, setting.target, setting.seed)
+        subject = Subject(*names, case.digest, setting.weights_digest)
+        known = maps_of.get(subject, {})
         keys = {spec: key for key, spec in sorted(known.items())}
-        # Where an edited function has left the map of its former self beside its own, its own counts.
+        # If an edited function has left the map of its former version beside its own, its own counts.
         keys |= {str(cell.spec): cell.key for cell in plan.cells(case.digest) if cell.key in known}
-        path = _path(store, about)
-        made = {"maps": keys, "version": version("xaibench")}
-        if keys and (force or not made.items() <= _read(path).items()):
+        path = _path(store, subject)
+        made_from = {"maps": keys, "version": version("xaibench")}
+        if keys and (run.options.force or not made_from.items() <= _read(path).items()):
             records = ((spec, store.read(key)) for spec, key in keys.items())
             loaded = {spec: store.load_map(record) for spec, record in records if record is not None}
             maps = {spec: a for spec, a in loaded.items() if a is not None}
-            write_text(path, seal(msgspec.json.encode(made | _compute(case, model, setting.seed, maps))).decode())
+            tables = made_from | _compute(case, run.model, setting.seed, maps)
+            write_text(path, seal(msgspec.json.encode(tables)).decode())
     # A case's rows are read again for each file: those of all cases together may not fit into memory.
-    order = sorted(there)
-    specs = sorted({spec for about in order for spec in _read(_path(store, about)).get("maps", ())})
+    order = sorted(maps_of)
+    specs = sorted({spec for subject in order for spec in _read(_path(store, subject)).get("maps", ())})
     for part, (name, columns) in FILES.items():
         rows = (
-            dict(zip(ABOUT, about, strict=False)) | row
-            for about in order
-            for row in _read(_path(store, about)).get(part, ())
+            dict(zip(ABOUT, subject, strict=False)) | row
+            for subject in order
+            for row in _read(_path(store, subject)).get(part, ())
         )
         write_text(store.root / name, _csv((*ABOUT, *columns, *specs), rows))
 
@@ -189,8 +173,8 @@ def _plain(value: Any) -> Any:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def _path(store: Store, about: About) -> Path:
-    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+def _path(store: Store, subject: Subject) -> Path:
+    key = hashlib.sha256(json.dumps(subject).encode()).hexdigest()[:24]
     return store.root / "tables" / key[:2] / f"{key}.json"
 
 

@@ -1,11 +1,10 @@
-"""Where a run is computed, if not in its own process: as it was asked for, before anything is started or joined."""
+"""Which workers compute a run, as it is asked for, before any is started or joined."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
 import json
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,15 @@ from xaibench.errors import UserError
 
 
 class ClusterLost(UserError):
-    """The cluster is gone in the middle of a run; what is finished is kept."""
+    """The cluster is gone in the middle of a run; finished cells are kept."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where cells are computed.
+    """Workers that this run starts on this machine, or a Dask cluster that it joins.
 
     Attributes:
-        workers: so many processes of this machine; None to join a cluster.
+        workers: number of processes to start on this machine; None to join a cluster.
         scheduler: the address of its scheduler, such as ``"tcp://10.0.0.1:8786"``.
         scheduler_file: the file that ``dask scheduler --scheduler-file`` wrote, instead of the address.
         tls_ca, tls_cert, tls_key: files, for a cluster that speaks TLS; Dask's own configuration where None.
@@ -63,11 +62,11 @@ class Cluster:
             ) from error
 
     def to_json(self) -> dict[str, Any]:
-        """What ``run.json`` keeps of it."""
+        """What ``run.json`` stores of it."""
         return {"workers": self.workers} if self.local else {"scheduler": self.address}
 
     def caution(self) -> str:
-        """What the user should know of the way there, or "".
+        """A warning if the connection is not encrypted, or "".
 
         Raises:
             UserError: if the scheduler's file cannot be read.
@@ -80,50 +79,42 @@ class Cluster:
         )
 
 
-def cluster_of(
-    *,
-    workers: int | None,
-    scheduler: str | None,
-    scheduler_file: str | os.PathLike[str] | None,
-    tls_ca: str | os.PathLike[str] | None,
-    tls_cert: str | os.PathLike[str] | None,
-    tls_key: str | os.PathLike[str] | None,
-    memory: float | None,
-) -> Cluster | None:
-    """What was asked for, see :class:`Cluster`; None to compute in this process.
+def checked(cluster: Cluster) -> Cluster | None:
+    """The cluster, or None if it names neither workers nor a scheduler: then this process computes.
 
     Raises:
-        UserError: if it contradicts itself, or a file is not there.
+        UserError: if its options contradict each other, or a file is not there.
     """
-    ways = {"--workers": workers, "--scheduler": scheduler, "--scheduler-file": scheduler_file}
+    ways = {
+        "--workers": cluster.workers,
+        "--scheduler": cluster.scheduler,
+        "--scheduler-file": cluster.scheduler_file,
+    }
     given = [name for name, value in ways.items() if value is not None]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)} are two places to compute in.", "Give one of them.")
-    if workers is not None and workers < 1:
-        raise UserError(f"{workers} workers can compute nothing.", "Give --workers 1 or more.")
-    tls = {"--tls-ca": tls_ca, "--tls-cert": tls_cert, "--tls-key": tls_key}
-    for name, file in tls.items():
-        if file is not None and workers is None and not given:
-            raise UserError(f"{name} says how to speak to a cluster, and none was named.", "Give --scheduler ADDRESS.")
-        if file is not None and workers is not None:
-            raise UserError(f"{name} is for --scheduler: workers of this machine are reached without a network.")
+    if cluster.workers is not None and cluster.workers < 1:
+        raise UserError(f"{cluster.workers} workers can compute nothing.", "Give --workers 1 or more.")
+    for name in ("tls_ca", "tls_cert", "tls_key"):
+        file, option = getattr(cluster, name), f"--{name.replace('_', '-')}"
+        if file is not None and not given:
+            raise UserError(
+                f"{option} says how to speak to a cluster, and none was named.", "Give --scheduler ADDRESS."
+            )
+        if file is not None and cluster.local:
+            raise UserError(f"{option} is for --scheduler: workers of this machine are reached without a network.")
         if file is not None and not Path(file).is_file():
-            raise UserError(f"{name}: there is no file {file}.", "Check its name.")
-    if tls_key is not None and tls_cert is None:
+            raise UserError(f"{option}: there is no file {file}.", "Check its name.")
+    if cluster.tls_key is not None and cluster.tls_cert is None:
         raise UserError("--tls-key needs the certificate that it belongs to.", "Give --tls-cert FILE.")
-    if memory is not None and workers is None:
+    if cluster.memory is not None and not cluster.local:
         raise UserError(
             "--worker-memory is for --workers: a cluster's own workers have been given theirs.",
             "`dask worker --memory-limit` sets it there.",
         )
-    if not given:
-        return None
-    text = {n: None if f is None else str(f) for n, f in (("ca", tls_ca), ("cert", tls_cert), ("key", tls_key))}
-    file = None if scheduler_file is None else str(scheduler_file)
-    cluster = Cluster(workers, scheduler, file, text["ca"], text["cert"], text["key"], memory)
-    if scheduler is not None:
-        _check_address(cluster.address, scheduler)
-    return cluster
+    if cluster.scheduler is not None:
+        _check_address(cluster.address, cluster.scheduler)
+    return cluster if given else None
 
 
 def _check_address(address: str, given: str) -> None:

@@ -1,4 +1,4 @@
-"""Loaded into each worker of a cluster on this machine before anything else, see Dask's preload."""
+"""Dask preload script: workers on this machine ignore Ctrl-C, which reaches all processes of a terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from typing import Any
 
 
 def dask_setup(worker: Any) -> None:
-    """Ctrl-C reaches all processes of a terminal: it is for the run to say what becomes of its workers."""
+    """Called by Dask in each new worker process; the run itself decides what becomes of its workers."""
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""Computing the cells of a run on workers: each has one cell at a time, and keeps to an image as long as it can.
+"""Submitting the cells of a run to Dask, and storing what comes back.
 
-Which worker has which cell is decided here and not by Dask, so that a worker that dies takes the blame to one cell
-alone, and the network and each image are sent to a worker once.
+Dask decides which worker computes which cell and tries again when a worker dies. This module submits as many cells as
+there are workers, and adds what Dask lacks: timeouts, and the blame for a worker's death to the cell that it computed.
 """
 
 from __future__ import annotations
@@ -11,294 +11,287 @@ import itertools
 import queue
 import secrets
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from xaibench.data.cases import Cases
-from xaibench.errors import UserError
-from xaibench.record.store import Store
-from xaibench.registry import Spec
-from xaibench.running.dask.client import Connection, connected
-from xaibench.running.dask.config import Cluster
-from xaibench.running.dask.orders import Answer, Job, Order, dumped, packed
-from xaibench.running.dask.waiting import Image, Todo, Waiting
-from xaibench.running.dask.worker import forget, work
-from xaibench.running.dask.workers import TICK, Hand, Hands
-from xaibench.running.execute import Report, Step, Tally, Watch
-from xaibench.running.plan import Plan, Setting
+from xaibench.errors import plural
+from xaibench.running.dask.client import ATTEMPTS, Connection, connected
+from xaibench.running.dask.serialize import dumped
+from xaibench.running.dask.work_queue import Image, WorkQueue
+from xaibench.running.dask.worker import CellRequest, CellResult, Job, compute_cell
+from xaibench.running.dask.workers import TICK, Workers
+from xaibench.running.execute import unfinished
+from xaibench.running.progress import Listener, Step, Tally
+from xaibench.running.resolve import Run
 from xaibench.running.sandbox.timeout import too_long
-from xaibench.running.task import lost_cell
-from xaibench.running.threads import Threads
+from xaibench.running.task import Task
+from xaibench.running.threads import threads_here
 from xaibench.scorer.batching import Engine
 from xaibench.scorer.inference import engine_for
 
 if TYPE_CHECKING:
     from distributed import Future
 
-ATTEMPTS = 3  # at a cell whose worker dies
-LOADING = 300.0  # s that a worker may take to load what it is sent, before a cell's own time begins
+LOADING = 300.0  # s that a worker may take to load network and image, before the cell's own time begins
 FETCHING = 10.0  # s that a finished result may take to arrive
 
 
-def distribute(
-    cluster: Cluster,
-    cases: Cases,
-    methods: Sequence[Spec],
-    model: nn.Module,
-    setting: Setting,
-    store: Store,
-    report: Report,
-    *,
-    threads: Threads,
-    watch: Watch | None = None,
-    device: str = "cpu",
-    force: bool = False,
-    fail_fast: bool = False,
-    timeout: float | None = None,
-    say: Callable[[str], None] = lambda text: None,
-) -> int:
-    """As :func:`~xaibench.running.execute.execute`, on workers; what comes back is kept here, cell by cell.
+def distribute(run: Run, listener: Listener) -> int:
+    """Compute a run as :func:`~xaibench.running.execute.execute` does, on workers.
 
     Args:
-        cluster: where; nothing is started or joined if all is kept.
-        cases, methods, model, setting, store, report, watch, force, fail_fast: as there.
-        threads: what every worker computes with.
-        device: ``"cpu"``, ``"cuda"`` for a GPU for each worker, ``"cuda:N"``, or ``"auto"`` for GPUs where every worker
-            has one.
-        timeout: seconds after which a cell has failed and its worker is killed.
-        say: called with what may be of use to know.
+        run: what to compute, and on which cluster; nothing is started or joined if all cells are complete.
+        listener: follows it.
 
     Returns:
         The number of cells with a failure in them.
 
     Raises:
-        UserError: if a method or target is asked for something that does not exist, or a worker has other versions.
+        UserError: if a method, metric or target refuses its input on the first case, or a worker has other versions.
         ClusterLost: if the scheduler or all workers are gone.
     """
-    plan, tally = Plan(methods, setting), Tally(len(cases) * len(methods), report)
-    identities = tuple(identity for identity, _ in plan.metrics)
-    job = Job(model, packed(methods), replace(setting, metrics=()), packed(setting.metrics), identities, fail_fast)
-    waiting = Waiting(cases, plan, store, tally, force=force)
-    run = _Run(waiting, model, setting, store, tally, threads)
-    run.watch, run.asked, run.fail_fast, run.timeout, run.say = watch, device, fail_fast, timeout, say
-    run.job, run.first = dumped(job, "The network or a method"), cases.ids[0]
-    if not waiting.more():
+    cluster, threads = run.options.cluster, threads_here()
+    if cluster is None:
+        raise ValueError("the run names no cluster")
+    tally = Tally(len(run.cases) * len(run.methods), listener.report)
+    tasks = WorkQueue(unfinished(run, tally))
+    if tasks.next_image() is None:
         return tally.failures
+    steps = listener.watch is not None
+    job = Job(run.model, tuple(run.methods), run.setting, threads, cluster.workers, run.options.fail_fast, steps)
+    content = dumped(job, "The network or a method")
     with connected(cluster, threads) as connection:
-        here = connection.local
-        if here is None:
-            say(f"Workers of {connection.address}.")
-        else:
-            say(f"{here} worker{'s' * (here != 1)} on this machine.")
+        local = connection.local
+        listener.say(
+            f"Workers of {connection.address}." if local is None else f"{plural(local, 'worker')} on this machine."
+        )
         if connection.dashboard:
-            say(f"Dashboard: {connection.dashboard}")
-        return run.all(connection)
+            listener.say(f"Dashboard: {connection.dashboard}")
+        name = f"xaibench-{secrets.token_hex(6)}"
+        workers = Workers(connection, name, run.options.device, listener.say)
+        _Submission(run, listener, tally, tasks, connection, workers, name).compute(content)
+    return tally.failures
 
 
-class _Run:
+@dataclass(eq=False)
+class Submitted:
+    """A cell that Dask has.
+
+    Attributes:
+        task, image: what to compute.
+        future: Dask's.
+        attempts: how often a worker began with it.
+        worker: the address of the worker that is at it, or "".
+        started: whether that worker has loaded network and image.
+        deadline: when it is ended.
+        memory: GB that its worker may take, if one was ended for taking more; else None.
+    """
+
+    task: Task
+    image: Image
+    future: Future
+    attempts: int = 0
+    worker: str = ""
+    started: bool = False
+    deadline: float | None = None
+    memory: float | None = None
+
+
+class _Submission:
     def __init__(
         self,
-        waiting: Waiting,
-        model: nn.Module,
-        setting: Setting,
-        store: Store,
+        run: Run,
+        listener: Listener,
         tally: Tally,
-        threads: Threads,
+        tasks: WorkQueue,
+        connection: Connection,
+        workers: Workers,
+        name: str,
     ) -> None:
-        self.waiting, self.model, self.setting = waiting, model, setting
-        self.store, self.tally, self.threads = store, tally, threads
-        self.watch: Watch | None = None
-        self.asked, self.fail_fast = "cpu", False
-        self.timeout: float | None = None
-        self.say: Callable[[str], None] = lambda text: None
-        self.name = secrets.token_hex(6)
-        self.topic = f"xaibench-{self.name}"
-        self.inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.run, self.listener, self.tally, self.tasks = run, listener, tally, tasks
+        self.connection, self.client, self.workers, self.name = connection, connection.client, workers, name
+        self.running: dict[int, Submitted] = {}
         self.engines: dict[tuple[int, ...], Engine] = {}
         self.numbers = itertools.count()
-        self.job, self.first = b"", ""
+        self.inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
-    def all(self, connection: Connection) -> int:
-        """Compute every cell; returns the number of those with a failure."""
-        self.client, self.hands = connection.client, Hands(connection, self.asked, self.say)
-        topics = (self.topic, "all", "worker-restart-memory")
+    def compute(self, job: bytes) -> None:
+        """Compute every cell; ``job`` is the pickled :class:`~xaibench.running.dask.worker.Job`."""
+        topics = (self.name, "all", "worker-restart-memory")
         for topic in topics:
             self.client.subscribe_topic(topic, lambda event, topic=topic: self.inbox.put((topic, event[1])))
         try:
-            self.hands.welcome_first()
-            while True:
-                self._hand_out()
-                if not self.waiting and not self.hands.working:
-                    return self.tally.failures
+            self.client.set_metadata([self.name, "job"], job)
+            self.workers.wait_for_first()
+            self._submit_more()
+            while self.running or self.tasks.next_image() is not None:
+                for topic, message in self._news():
+                    self._heed(topic, message)
                 self._look_after()
-                for what, about in self._news():
-                    self._heed(what, about)
+                self._submit_more()
         finally:
-            self._leave(topics)
+            with contextlib.suppress(Exception):
+                self.client.cancel([cell.future for cell in self.running.values()])
+                for topic in topics:
+                    self.client.unsubscribe_topic(topic)
+                self.client.set_metadata([self.name], None)
+                self.workers.release()
 
-    def _leave(self, topics: Sequence[str]) -> None:
-        with contextlib.suppress(Exception):
-            for hand in self.hands.working:
-                if hand.future is not None:
-                    hand.future.cancel()
-            for topic in topics:
-                self.client.unsubscribe_topic(topic)
-            if self.hands.local is None and self.client.status == "running":
-                self.client.run(forget, workers=[hand.address for hand in self.hands.idle], wait=False)
+    def _submit_more(self) -> None:
+        """Submit cells until each worker has one."""
+        while len(self.running) < len(self.workers.accepted):
+            image = self.tasks.next_image()
+            if image is None or (self._engine(image) is None and self._measuring(image)):
+                return
+            if not image.sent:
+                self.client.set_metadata([self.name, image.key], dumped(image.case, "The image"))
+                image.sent = True
+            image.running += 1
+            self._submit(image.waiting.popleft(), image)
 
-    def _bury(self, address: str, expected: bool) -> None:
-        """A worker is gone: what it was at is given to another, unless workers always die of it."""
-        hand = self.hands.by_address.pop(address, None)
-        if hand is None:
-            return
-        todo = hand.take()
-        if todo is None:
-            return
-        todo.deaths += not expected
-        if todo.deaths < ATTEMPTS:
-            self.waiting.put_back(todo)
-        elif todo.memory:
-            most = f" (a worker may take {hand.memory / 1000:.1f} GB)" if hand.memory else ""
-            self._lose(todo, f"its worker ran out of memory at each of {ATTEMPTS} attempts{most}")
-        else:
-            how = "killed, out of memory, or by the method itself"
-            self._lose(todo, f"its worker process was ended at each of {ATTEMPTS} attempts: {how}")
+    def _submit(self, task: Task, image: Image, attempts: int = 0, memory: float | None = None) -> None:
+        number, kept = next(self.numbers), task.kept
+        request = CellRequest(
+            run=self.name,
+            number=number,
+            image=image.key,
+            map_key=task.cell.key,
+            kept=kept,
+            attribution=None if kept is None else self.run.store.load_map(kept),
+            missing=tuple(task.missing),
+            engine=self._engine(image),
+            first=task.case_id == self.run.cases.ids[0],
+        )
+        future = self.client.submit(
+            compute_cell,
+            request,
+            key=f"{self.name}-{number}",
+            pure=False,
+            resources={self.name: 1},
+            priority=-image.number,
+        )
+        self.running[number] = Submitted(task, image, future, attempts, memory=memory)
+        future.add_done_callback(lambda future: self.inbox.put(("done", number)))
 
-    def _hand_out(self) -> None:
-        for hand in self.hands.idle:
-            held = {other.case_key for other in self.hands.working}
-            image = self.waiting.choose(hand.case_key, held, partial(self._ready, hand))
-            if image is not None:
-                self._send(hand, self.waiting.take(image))
+    def _engine(self, image: Image) -> Engine | None:
+        """Micro-batch and memory format for images of this size; None if a worker has to measure them.
 
-    def _engine(self, image: Image, hand: Hand) -> Engine | None:
-        """The way through the network, which all workers are to take: found out here, where there is such a device."""
-        here = hand.device == "cpu" or self.hands.local is not None
-        if image.size not in self.engines and here:
-            model = self.model.to(hand.device)
-            self.engines[image.size] = engine_for(model, image.case.image.to(hand.device))
+        They are the same on all workers, and measured here where this machine has the workers' kind of device.
+        """
+        devices = {worker.device for worker in self.workers.accepted.values()}
+        if image.size not in self.engines and (devices == {"cpu"} or self.connection.local is not None):
+            device = min(devices, default="cpu")
+            model = self.run.model.to(device)
+            self.engines[image.size] = engine_for(model, image.case.image.to(device))
         return self.engines.get(image.size)
 
-    def _ready(self, hand: Hand, image: Image) -> bool:
-        """Whether the engine for its size is known, or no worker is about to find it out."""
-        asked = (h.todo is not None and h.todo.image.size == image.size for h in self.hands.working)
-        return self._engine(image, hand) is not None or not any(asked)
-
-    def _send(self, hand: Hand, todo: Todo) -> None:
-        case, number = todo.image.case, next(self.numbers)
-        new = hand.case_key != todo.image.key
-        if new and todo.image.content is None:
-            _ = case.digest  # goes with it
-            todo.image.content = dumped(case, "The image")
-        rank = hand.name if isinstance(hand.name, int) else 0
-        order = Order(
-            number=number,
-            topic=self.topic,
-            run=self.name,
-            job=None if hand.has_job else self.job,
-            case_key=todo.image.key,
-            case=todo.image.content if new else None,
-            method=todo.method,
-            key=todo.cell.key,
-            kept=todo.kept,
-            attribution=None if todo.todo is None or todo.kept is None else self.store.load_map(todo.kept),
-            todo=None if todo.todo is None else tuple(todo.todo),
-            device=hand.device,
-            threads=self.threads,
-            share=None if self.hands.local is None else (rank, self.hands.local),
-            engine=self._engine(todo.image, hand),
-            first=case.id == self.first,
-            steps=self.watch is not None,
-            timed=self.timeout is not None,
-        )
-        hand.todo, hand.number, hand.sent, hand.began = todo, number, time.monotonic(), None
-        hand.has_job, hand.case_key = True, todo.image.key
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that what is sent is large
-            hand.future = self.client.submit(
-                work, order, workers=[hand.address], pure=False, key=f"{self.topic}-{number}"
-            )
-        hand.future.add_done_callback(lambda future, address=hand.address: self.inbox.put(("done", (address, number))))
-
-    def _lose(self, todo: Todo, reason: str) -> None:
-        """A cell has failed, and not by an error of its own."""
-        if self.fail_fast:
-            raise RuntimeError(f"{todo.cell.spec} on {todo.image.case.id}: {reason}")
-        record = lost_cell(todo.cell, todo.kept, todo.todo, todo.image.case, self.setting, reason)
-        self.store.write(record)
-        self.tally.finished(todo.cell, todo.image.case.id, record)
-
-    # What happens
+    def _measuring(self, image: Image) -> bool:
+        return any(cell.image.size == image.size for cell in self.running.values())
 
     def _news(self) -> Iterator[tuple[str, Any]]:
-        """What has happened, or nothing after a while."""
+        """What has happened; nothing after a while."""
         with contextlib.suppress(queue.Empty):
             yield self.inbox.get(timeout=TICK)
             while True:
                 yield self.inbox.get_nowait()
 
-    def _heed(self, what: str, about: Any) -> None:
-        if what == "done":
-            address, number = about
-            hand = self.hands.by_address.get(address)
-            if hand is not None and hand.number == number and hand.future is not None:
-                self._finish(hand, hand.future)
-        elif what == self.topic:
-            hand = next((h for h in self.hands.working if h.number == about["order"]), None)
-            if hand is not None and hand.todo is not None:
-                hand.began = hand.began or time.monotonic()
-                if self.watch is not None:
-                    cell = f"{hand.todo.cell.spec} on {hand.todo.image.case.id}"
-                    self.watch(Step(cell, about["part"], about["passes"]))
-        elif what == "worker-restart-memory":
-            hand = self.hands.by_address.get(about["worker"])
-            if hand is not None and hand.todo is not None:
-                hand.todo.memory = True
-        elif about.get("action") == "add-worker":
-            self.hands.welcome(about["worker"])
-        elif about.get("action") == "remove-worker":
-            self._bury(about["worker"], bool(about.get("expected")))
+    def _heed(self, topic: str, message: Any) -> None:
+        if topic == "done" and message in self.running:
+            self._fetch(message, self.running[message])
+        elif topic == self.name and message["number"] in self.running:
+            self._follow(self.running[message["number"]], message)
+        elif topic == "worker-restart-memory":
+            for cell in self._cells_of(message["worker"]):
+                cell.memory = self.workers.accepted[cell.worker].memory if cell.worker in self.workers.accepted else 0
+        elif topic == "all" and message.get("action") == "add-worker":
+            self.workers.accept()
+            stuck = self.workers.unrunnable()
+            for number, cell in list(self.running.items()):
+                if cell.future.key in stuck:
+                    self._submit_again(number, cell)
+        elif topic == "all" and message.get("action") == "remove-worker":
+            self.workers.remove(message["worker"])
+            for cell in self._cells_of(message["worker"]):
+                cell.worker, cell.deadline = "", None
 
-    def _finish(self, hand: Hand, future: Future) -> None:
+    def _cells_of(self, worker: str) -> list[Submitted]:
+        return [cell for cell in self.running.values() if cell.worker == worker]
+
+    def _follow(self, cell: Submitted, message: dict[str, Any]) -> None:
+        """A worker loads what a cell needs (part ""), begins with a part of it, or has computed some passes."""
+        now, limit, part = time.monotonic(), self.run.options.timeout, message["part"]
+        if not part:
+            cell.attempts, cell.worker, cell.started, cell.deadline = (
+                cell.attempts + 1,
+                message["worker"],
+                False,
+                now + LOADING,
+            )
+            return
+        if not cell.started:
+            cell.started, cell.deadline = True, None if limit is None else now + limit
+        if self.listener.watch is not None:
+            self.listener.watch(Step(cell.task.name, part, message["passes"]))
+
+    def _fetch(self, number: int, cell: Submitted) -> None:
+        """Store the result of a cell."""
         from distributed import KilledWorker
 
-        if future.status == "cancelled":
-            self.hands.check_scheduler()
-            return  # its worker is about to be buried
+        if cell.future.status == "cancelled":  # with the connection
+            return
         try:
-            error = future.exception(timeout=FETCHING)
-            answer: Answer | None = None if error is not None else future.result(timeout=FETCHING)
-        except TimeoutError:  # the worker died with the result: that will be told
-            self.hands.check_scheduler()
-            return
-        if isinstance(error, KilledWorker):
-            self._bury(hand.address, expected=False)
-            return
-        todo = hand.take()
-        if error is not None:
+            error = cell.future.exception(timeout=FETCHING)
+            result: CellResult | None = None if error is not None else cell.future.result(timeout=FETCHING)
+        except TimeoutError:  # its worker died before it could send the result
+            error, result = None, None
+        if error is not None and not isinstance(error, KilledWorker):
             raise error
-        if todo is None or answer is None:
+        if result is None:
+            self._submit_again(number, cell)
             return
-        if answer.refused or answer.record is None:
-            raise UserError(answer.refused or "A worker came back with nothing.")
-        if answer.engine is not None:
-            self.engines.setdefault(todo.image.size, answer.engine)
-        self.store.write(answer.record, answer.attribution)
-        self.tally.finished(todo.cell, todo.image.case.id, answer.record, answer.trace)
+        if result.engine is not None:
+            self.engines.setdefault(cell.image.size, result.engine)
+        self.run.store.write(result.record, result.attribution)
+        self._leave(number, cell)
+        self.tally.finished(cell.task, result.record, result.trace)
+
+    def _submit_again(self, number: int, cell: Submitted) -> None:
+        """Give a cell whose worker died to another one, unless workers always die of it."""
+        if cell.attempts < ATTEMPTS:
+            cell.future.cancel()
+            del self.running[number]
+            self._submit(cell.task, cell.image, cell.attempts, cell.memory)
+        elif cell.memory is not None:
+            most = f" (a worker may take {cell.memory:.1f} GB)" if cell.memory else ""
+            self._lose(number, cell, f"its worker ran out of memory at each of {cell.attempts} attempts{most}")
+        else:
+            how = "killed, out of memory, or by the method itself"
+            self._lose(number, cell, f"its worker process was ended at each of {cell.attempts} attempts: {how}")
 
     def _look_after(self) -> None:
-        """End what takes too long, and see whether the cluster is still there."""
-        self.hands.check()
+        """End what takes too long, and check that the cluster is still there."""
+        self.workers.check()
         now = time.monotonic()
-        for hand in self.hands.working:
-            stuck = hand.began is None and now - hand.sent > LOADING
-            late = self.timeout is not None and hand.began is not None and now - hand.began > self.timeout
-            if (stuck or late) and (todo := hand.take()) is not None:
-                self.hands.end(hand)
+        for number, cell in list(self.running.items()):
+            if cell.deadline is not None and now > cell.deadline:
                 never = f"its worker did not begin in {LOADING:g} s"
-                self._lose(todo, too_long(self.timeout or 0.0) if late else never)
+                cell.future.cancel()  # first, so that Dask gives it to no other worker
+                self.workers.refuse(cell.worker)
+                self.workers.kill(cell.worker)
+                self._lose(number, cell, too_long(self.run.options.timeout or 0.0) if cell.started else never)
+
+    def _lose(self, number: int, cell: Submitted, why: str) -> None:
+        """Record that a cell has failed, and not by an error of its own."""
+        if self.run.options.fail_fast:
+            raise RuntimeError(f"{cell.task.name}: {why}")
+        record = self.run.store.write(cell.task.lost(self.run.setting, why))
+        self._leave(number, cell)
+        self.tally.finished(cell.task, record)
+
+    def _leave(self, number: int, cell: Submitted) -> None:
+        cell.future.release()
+        del self.running[number]
+        cell.image.running -= 1
+        if not cell.image.running and not cell.image.waiting:  # the scheduler need not hold it longer
+            self.client.set_metadata([self.name, cell.image.key], None)

@@ -1,170 +1,222 @@
-"""What runs in a worker: one cell at a time, with the network and the last case at hand."""
+"""Computing one cell at a time in a worker process, with network and image at hand from the cell before."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import nn
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
 from xaibench.record.maps import as_stored
 from xaibench.record.schema import Record
 from xaibench.registry import Spec
-from xaibench.running.dask.orders import Answer, Job, Order, read, unpacked
+from xaibench.running.dask.serialize import loaded
 from xaibench.running.execute import make_scorer
-from xaibench.running.plan import Cell, Setting
+from xaibench.running.plan import Plan, Setting
+from xaibench.running.progress import watch_passes
 from xaibench.running.sandbox import memory
-from xaibench.running.task import Context, compute_cell
-from xaibench.running.threads import compute_with, keep_to_share
+from xaibench.running.task import Context, Task, compute
+from xaibench.running.threads import Threads, compute_with, keep_to_share
 from xaibench.scorer import Scorer
+from xaibench.scorer.batching import Engine
 
-SENDING = 0.05  # s in which a message is on its way
-OFTEN = 0.5  # s between two messages about the same part of a cell
+if TYPE_CHECKING:
+    from distributed import Worker
 
-
-class InMemory:
-    """Keeps one cell until it has travelled."""
-
-    def __init__(self, key: str, attribution: np.ndarray | None) -> None:
-        self.map = attribution
-        self.new = False
-        self._key = key
-
-    def load_map(self, of: Record) -> np.ndarray | None:
-        """As a store gives it."""
-        return self.map if of.map_key == self._key else None
-
-    def write(self, record: Record, attribution: np.ndarray | None = None) -> Record:
-        """Only the map is remembered: the record is what :func:`compute_cell` returns."""
-        if attribution is not None:
-            self.map, self.new = as_stored(attribution), True
-        return record
+OFTEN = 0.5  # s between two messages about the passes of a cell
 
 
-@dataclass
-class Bench:
-    """What this process has at hand.
+@dataclass(frozen=True)
+class Job:
+    """What all cells of a run share; each worker loads it once.
 
     Attributes:
-        run: whose job it is.
-        job: what its cells share.
-        methods, setting: the job's, unpacked.
-        case_key, case, scorer: of the last image.
+        model: in evaluation mode.
+        methods: the run's, in order.
+        setting: the rest of what decides a cell.
+        threads: what each worker computes with.
+        local: the number of workers among which this machine's cores are shared; None to use all.
+        fail_fast: raise the first failure instead of recording it.
+        steps: whether to report every pass.
+    """
+
+    model: nn.Module
+    methods: tuple[Spec, ...]
+    setting: Setting
+    threads: Threads
+    local: int | None
+    fail_fast: bool
+    steps: bool
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """One cell to compute.
+
+    Attributes:
+        run: names the job.
+        number: identifies the request in messages about it.
+        image: names the image.
+        map_key: of the cell.
+        kept: the stored record, if its map need not be computed again.
+        attribution: (H, W) float32, the stored map.
+        missing: keys of the scores to compute.
+        engine: micro-batch and memory format, the same on all workers; None to measure.
+        first: whether the image is the run's first.
     """
 
     run: str
+    number: int
+    image: str
+    map_key: str
+    kept: Record | None
+    attribution: np.ndarray | None
+    missing: tuple[str, ...]
+    engine: Engine | None
+    first: bool
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A computed cell.
+
+    Attributes:
+        record: of the cell.
+        attribution: (H, W) float32 map if it is a new one.
+        trace: the traceback of the last failure, or "".
+        engine: micro-batch and memory format that were used.
+    """
+
+    record: Record
+    attribution: np.ndarray | None
+    trace: str
+    engine: Engine | None
+
+
+@dataclass
+class Session:
+    """What this process has at hand for a run.
+
+    Attributes:
+        job: what all cells share.
+        plan: the run's cells.
+        device: where to compute.
+        image, case, scorer: of the last cell.
+    """
+
     job: Job
-    methods: tuple[Spec, ...]
-    setting: Setting
-    case_key: str = ""
+    plan: Plan
+    device: str
+    image: str = ""
     case: Case | None = None
     scorer: Scorer | Skipped | None = None
 
 
-_bench: Bench | None = None
-_shared: set[tuple[int, int]] = set()  # the share of the cores that this process keeps to
+class InMemory:
+    """Stores the map of one cell until it is sent."""
+
+    def __init__(self, request: CellRequest) -> None:
+        self.new: np.ndarray | None = None
+        self._key, self._stored = request.map_key, request.attribution
+
+    def load_map(self, of: Record) -> np.ndarray | None:
+        """As a store does."""
+        return (self._stored if self.new is None else self.new) if of.map_key == self._key else None
+
+    def write(self, record: Record, attribution: np.ndarray | None = None) -> Record:
+        """Only the map is stored: :func:`~xaibench.running.task.compute` returns the record."""
+        if attribution is not None:
+            self.new = as_stored(attribution)
+        return record
 
 
-async def forget() -> None:
-    """Let go of the network and the last case; asynchronous, since Dask calls nothing else without waiting."""
-    global _bench
-    _bench = None
+_sessions: dict[str, Session] = {}
 
 
-def work(order: Order) -> Answer:
-    """Compute a cell, in a worker's thread."""
+async def leave(run: str) -> None:
+    """Free network and image; asynchronous, since Dask runs nothing else without waiting for it."""
+    _sessions.pop(run, None)
+
+
+def compute_cell(request: CellRequest) -> CellResult:
+    """Compute a cell, in a worker's thread.
+
+    Raises:
+        UserError: if what was sent cannot be read here, or a method refuses its input on the first image.
+    """
     from distributed import get_worker
 
     worker = get_worker()
-    tell: Callable[[dict[str, Any]], None] = lambda said: worker.log_event(order.topic, {"order": order.number} | said)
+    message = {"number": request.number, "worker": worker.address}
+    _scheduler(worker, "log_event", topic=request.run, msg=message | {"part": "", "passes": 0})
+    session = _session(worker, request.run)
+    job, case = session.job, _load_case(worker, session, request)
     limit = getattr(worker.memory_manager, "memory_limit", None)
     memory.limit_to(limit / 1e6 if limit else None)
-    return fulfil(order, tell)
+    compute_with(job.threads)
+    if session.scorer is None:
+        session.scorer = make_scorer(job.model, job.setting, case, session.device, request.engine)
+    scorer = session.scorer
+    cell = next(cell for cell in session.plan.cells(case.digest) if cell.key == request.map_key)
+    task = Task(cell, case.id, case.digest, request.kept, {key: cell.scores[key] for key in request.missing})
+    # The scheduler has this message before the method begins, which may never let another thread run.
+    _scheduler(worker, "log_event", topic=request.run, msg=message | {"part": "map", "passes": 0})
+    begin: Callable[[str], None] = lambda part: None
+    if isinstance(scorer, Scorer):
+        begin = watch_passes(scorer, _reporter(worker, request.run, message) if job.steps else None)
+    store = InMemory(request)
+    record, trace = compute(task, Context(case, scorer, job.setting, store, job.fail_fast, begin, request.first))
+    return CellResult(record, store.new, trace, scorer.engine if isinstance(scorer, Scorer) else None)
 
 
-def fulfil(order: Order, tell: Callable[[dict[str, Any]], None]) -> Answer:
-    """Compute a cell.
-
-    Args:
-        order: which.
-        tell: called with what is to be known of it while it is computed.
-    """
-    if order.share is not None and order.share not in _shared:
-        keep_to_share(*order.share)
-        _shared.add(order.share)
-    compute_with(order.threads)
-    try:
-        bench = _bench_for(order)
-        case, scorer = _at_hand(bench, order)
-    except UserError as error:
-        return Answer(refused=str(error))
-    if scorer is None:
-        scorer = bench.scorer = make_scorer(bench.job.model, bench.setting, case, order.device, order.engine)
-    metrics = tuple(zip(bench.job.identities, bench.setting.metrics, strict=True))
-    cell = Cell(bench.methods[order.method], order.key, metrics)
-    todo = None if order.todo is None else {key: cell.scores[key] for key in order.todo}
-    keeping = InMemory(order.key, order.attribution)
-    begin = _telling(tell, scorer, order.steps)
-    tell({"part": "map", "passes": 0})
-    if order.timed:
-        time.sleep(SENDING)  # the message is sent by another thread, which a method that hangs might never let run
-    context = Context(case, scorer, bench.setting, keeping, bench.job.fail_fast, begin, order.first)
-    record, trace = compute_cell(cell, order.kept, todo, context)
-    engine = scorer.engine if isinstance(scorer, Scorer) else None
-    return Answer(record, keeping.map if keeping.new else None, trace, engine)
+def _session(worker: Worker, run: str) -> Session:
+    if run not in _sessions:
+        job: Job = loaded(_sent(worker, run, "job"), "The network, a method or a metric")
+        if job.local is not None:
+            keep_to_share(worker.name if isinstance(worker.name, int) else 0, job.local)
+        device = _sent(worker, run, "devices")[worker.address]
+        _sessions[run] = Session(job, Plan(job.methods, job.setting), device)
+    return _sessions[run]
 
 
-def _bench_for(order: Order) -> Bench:
-    global _bench
-    if order.job is not None:
-        _bench = None  # first, so that there are never two networks
-        job: Job = read(order.job, "The network, a method or a metric")
-        _bench = Bench(order.run, job, unpacked(job.methods), replace(job.setting, metrics=unpacked(job.metrics)))
-    if _bench is None or _bench.run != order.run:
-        raise UserError("Another run has taken this worker.", "Give each run a cluster of its own.")
-    return _bench
+def _load_case(worker: Worker, session: Session, request: CellRequest) -> Case:
+    if session.case is None or session.image != request.image:
+        session.case = session.scorer = None  # first, so that there are never two of them
+        session.case, session.image = loaded(_sent(worker, request.run, request.image), "The image"), request.image
+    return session.case
 
 
-def _at_hand(bench: Bench, order: Order) -> tuple[Case, Scorer | Skipped | None]:
-    if order.case is not None:
-        bench.case, bench.scorer = None, None
-        bench.case, bench.case_key = read(order.case, "The image"), order.case_key
-    if bench.case is None or bench.case_key != order.case_key:
-        raise UserError("Another run has taken this worker.", "Give each run a cluster of its own.")
-    return bench.case, bench.scorer
+def _sent(worker: Worker, run: str, name: str) -> Any:
+    """What the run has put into the scheduler's metadata under this name."""
+    content = _scheduler(worker, "get_metadata", keys=[run, name], default=None)
+    if content is None:
+        raise UserError(f"The scheduler {worker.scheduler.address} has lost what this run has sent to it.")
+    return content
 
 
-def _telling(tell: Callable[[dict[str, Any]], None], scorer: Scorer | Skipped, steps: bool) -> Callable[[str], None]:
-    """Has the passes of a cell told, now and then; returns what is to be called as a part of it begins."""
-    if isinstance(scorer, Skipped):
-        return lambda part: None
-    scorer.watch = None
-    if not steps:
-        return lambda part: None
-    part, passes, told = "", 0, 0.0
+def _scheduler(worker: Worker, operation: str, **arguments: Any) -> Any:
+    """Call an operation of the scheduler, and wait for its answer."""
+    from distributed.utils import sync
 
-    def say(always: bool = False) -> None:
-        nonlocal told
+    return sync(worker.loop, getattr(worker.scheduler, operation), **arguments)
+
+
+def _reporter(worker: Worker, topic: str, message: dict[str, Any]) -> Callable[[str, int], None]:
+    """A function that sends the passes of a cell to the run, now and then."""
+    last = 0.0
+
+    def report(part: str, passes: int) -> None:
+        nonlocal last
         now = time.monotonic()
-        if always or now - told >= OFTEN:
-            told = now
-            with contextlib.suppress(Exception):  # a message that is lost is no reason to lose the cell
-                tell({"part": part, "passes": passes})
+        if now - last >= OFTEN:
+            last = now
+            with contextlib.suppress(Exception):  # a lost message is no reason to lose the cell
+                worker.log_event(topic, message | {"part": part, "passes": passes})
 
-    def passed(pictures: int) -> None:
-        nonlocal passes
-        passes += pictures
-        say()
-
-    def begin(name: str) -> None:
-        nonlocal part, passes
-        part, passes = name, 0
-        say()
-
-    scorer.watch = passed
-    return begin
+    return report

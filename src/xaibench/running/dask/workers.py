@@ -1,141 +1,163 @@
-"""The workers of a run: who is there, where each computes, and what it is at."""
+"""The workers that may compute cells of a run: those with the same versions, each with a device."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import Any
 
 import torch
 
 from xaibench.errors import UserError
-from xaibench.running.dask.client import Connection, about_workers, end_worker, other_version
+from xaibench.running.dask.client import Connection
 from xaibench.running.dask.config import ClusterLost
-from xaibench.running.dask.waiting import Todo
+from xaibench.running.dask.worker import leave
 from xaibench.running.devices import own_gpu
 
-if TYPE_CHECKING:
-    from distributed import Future
-
 TICK = 0.2  # s between two looks at the clock
+ANSWERING = 30.0  # s that a worker may take to answer
 GONE = 60.0  # s without any worker after which those of this machine are given up
+PACKAGES = ("xaibench", "torch")  # whose versions decide numbers
 
 
-@dataclass(eq=False)
-class Hand:
-    """A worker.
+@dataclass(frozen=True)
+class Worker:
+    """A worker that may compute cells.
 
     Attributes:
-        address, name: Dask's.
-        nanny: whether something starts it again.
         device: where it computes.
-        place: the workers that see the same GPUs have the same.
-        memory: MB that it may take, 0 for no limit.
-        has_job: whether it was sent the run's job.
-        case_key: of the image that it has.
-        todo, number, future: what it is at.
-        sent, began: when that was sent to it, and when it began to compute.
-        ending: since when it is about to be killed.
+        host: host and visible GPUs: workers that see the same GPUs have the same.
+        nanny: whether a nanny starts it again.
+        memory: GB that it may take, 0 for no limit.
     """
 
-    address: str
-    name: Any
-    nanny: bool
     device: str
-    place: tuple[str, str]
+    host: tuple[str, str]
+    nanny: bool
     memory: float
-    has_job: bool = False
-    case_key: str = ""
-    todo: Todo | None = None
-    number: int = -1
-    future: Future | None = None
-    sent: float = 0.0
-    began: float | None = None
-    ending: float | None = None
-
-    def take(self) -> Todo | None:
-        """What it was at, which it then is no longer."""
-        todo, self.todo = self.todo, None
-        if self.future is not None:
-            self.future.release()
-        self.future, self.began = None, None
-        return todo
 
 
-class Hands:
-    """All workers.
+class Workers:
+    """The accepted workers of a run, by address.
+
+    A worker that is accepted has a Dask resource with the run's name, and every cell asks for one: so Dask gives each
+    worker one cell at a time, and gives none to workers that are not accepted.
 
     Args:
-        connection: to them.
-        asked: the device, see :func:`~xaibench.running.dask.submit.distribute`.
-        say: called with what may be of use to know.
+        connection: to the cluster.
+        run: its name.
+        device: see :class:`~xaibench.running.options.RunOptions`.
+        say: called with sentences for the user.
     """
 
-    def __init__(self, connection: Connection, asked: str, say: Callable[[str], None]) -> None:
-        self.by_address: dict[str, Hand] = {}
+    def __init__(self, connection: Connection, run: str, device: str, say: Callable[[str], object]) -> None:
+        self.accepted: dict[str, Worker] = {}
+        self._refused: set[str] = set()
         self._connection, self._client = connection, connection.client
-        self._asked, self._say = asked, say
-        self._alone_since: float | None = None
+        self._run, self._device, self._say = run, device, say
+        self._empty_since: float | None = None
 
-    @property
-    def local(self) -> int | None:
-        """How many processes of this machine there are to be; None for a cluster that was joined."""
-        return self._connection.local
-
-    @property
-    def working(self) -> list[Hand]:
-        """Those that have a cell."""
-        return [hand for hand in self.by_address.values() if hand.todo is not None]
-
-    @property
-    def idle(self) -> list[Hand]:
-        """Those that can be given one."""
-        return [hand for hand in self.by_address.values() if hand.todo is None and hand.ending is None]
-
-    def welcome_first(self) -> None:
-        """Wait for workers, and take them on.
+    def wait_for_first(self) -> None:
+        """Return as soon as there is a worker.
 
         Raises:
             UserError: if one has another version.
             ClusterLost: if the scheduler is gone.
         """
-        waiting = False
-        while not (known := self._known()):
-            self.check_scheduler()
-            if not waiting:
-                self._say(f"The scheduler {self._connection.address} has no workers yet: waiting for the first.")
-            waiting = True
+        self.accept(strict=True)
+        if not self.accepted:
+            self._say(f"The scheduler {self._connection.address} has no workers yet: waiting for the first.")
+        while not self.accepted:
             time.sleep(TICK)
-        self._welcome(known, strict=True)
+            self.check_scheduler()
+            self.accept(strict=True)
 
-    def welcome(self, address: str) -> None:
-        """Take on one more."""
-        self._welcome({a: info for a, info in self._known().items() if a == address}, strict=False)
+    def accept(self, *, strict: bool = False) -> None:
+        """Accept new workers that have the same versions.
 
-    def end(self, hand: Hand) -> None:
-        """Kill a worker, which is given nothing more; another may take its place."""
-        hand.ending = time.monotonic()
-        end_worker(self._client, hand.address, hand.nanny)
-
-    def check(self) -> None:
-        """See whether there is anyone left.
+        Args:
+            strict: whether one with another version is an error.
 
         Raises:
-            ClusterLost: if there is not, and nobody will come.
+            UserError: then.
+        """
+        known: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+        self._refused &= known.keys()
+        new: dict[str, Worker] = {}
+        facts = self._facts([a for a in known if a not in self.accepted and a not in self._refused])
+        for address, found in facts.items():
+            other = _other_version(found, address)
+            if other and strict:
+                raise UserError(other, "Install the same version on both sides.")
+            if other:
+                self._say(f"{other} It is given nothing to do.")
+                self._refused.add(address)
+                continue
+            host, memory = (found["host"], found["visible"]), known[address]["memory_limit"] or 0
+            taken = [w.device for w in (*self.accepted.values(), *new.values()) if w.host == host]
+            device = own_gpu(self._device, taken, found["gpus"])
+            new[address] = Worker(device, host, bool(known[address]["nanny"]), memory / 1e9)
+        devices = {address: worker.device for address, worker in (self.accepted | new).items()}
+        self._client.set_metadata([self._run, "devices"], devices)
+        resource = {self._run: 1}
+
+        async def join(dask_worker: Any) -> None:
+            await dask_worker.set_resources(**resource)
+
+        joined = self._ask(list(new), join)
+        for answer in joined.values():
+            if isinstance(answer, Exception) and not isinstance(answer, OSError):  # which it has if it is gone again
+                raise answer
+        self.accepted |= {address: new[address] for address, answer in joined.items() if answer is None}
+
+    def remove(self, address: str) -> None:
+        """Forget a worker that is gone."""
+        self.accepted.pop(address, None)
+
+    def refuse(self, address: str) -> None:
+        """Have Dask give a worker nothing more."""
+        self._refused.add(address)
+        scheduler: Any = self._client.scheduler
+        with contextlib.suppress(OSError, KeyError):  # it is gone already
+            self._client.sync(scheduler.set_resources, resources={self._run: 0}, worker=address)
+
+    def kill(self, address: str) -> None:
+        """End a worker's process; its nanny, where it has one, starts another."""
+
+        def by_nanny(dask_worker: Any) -> None:
+            import psutil
+
+            psutil.Process(dask_worker.pid).kill()
+
+        def by_itself() -> None:
+            import os
+
+            os._exit(1)
+
+        worker = self.accepted.pop(address, None)
+        with contextlib.suppress(Exception):  # it may be gone already
+            nanny = worker is not None and worker.nanny
+            how: dict[str, Any] = {"workers": [address], "nanny": nanny, "wait": nanny, "on_error": "ignore"}
+            self._client.run(by_nanny if nanny else by_itself, callback_timeout=ANSWERING, **how)
+
+    def check(self) -> None:
+        """Check that there is a cluster.
+
+        Raises:
+            ClusterLost: if the scheduler is gone, or all workers of this machine.
         """
         self.check_scheduler()
-        now = time.monotonic()
-        for hand in self.by_address.values():
-            if hand.ending is not None and now - hand.ending > GONE:
-                self.end(hand)  # once more
-        if self.by_address:
-            self._alone_since = None
-        elif self._alone_since is None:
-            self._alone_since = now
-            if self.local is None:
+        local, now = self._connection.local, time.monotonic()
+        if self.accepted:
+            self._empty_since = None
+        elif self._empty_since is None:
+            self._empty_since = now
+            if local is None:
                 self._say(f"The scheduler {self._connection.address} has no worker left: waiting for another.")
-        elif self.local is not None and now - self._alone_since > GONE:
+        elif local is not None and now - self._empty_since > GONE:
             raise ClusterLost("All workers are gone, and none could be started again.", "Finished cells are kept.")
 
     def check_scheduler(self) -> None:
@@ -143,29 +165,72 @@ class Hands:
         if self._client.status not in ("running", "newly-created"):
             raise ClusterLost(f"The scheduler {self._connection.address} is gone.", "Finished cells are kept.")
 
-    def _known(self) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+    def unrunnable(self) -> list[str]:
+        """The keys of cells that had no worker when the last one died, which Dask then forgets."""
+
+        def keys(dask_scheduler: Any) -> list[str]:
+            return [task.key for task in dask_scheduler.unrunnable]
+
+        found: list[str] = self._client.run_on_scheduler(keys)
         return found
 
-    def _welcome(self, known: dict[str, Any], *, strict: bool) -> None:
-        new = [address for address in known if address not in self.by_address]
-        about: dict[str, dict[str, Any]] = {}
-        if self.local is None:
-            about = about_workers(self._client, new, gpus=self._asked in ("auto", "cuda"))
-            for address in new:
-                other = other_version(about[address], address) if address in about else ""
-                if other and strict:
-                    raise UserError(other, "Install the same version on both sides.")
-                if other:
-                    self._say(f"{other} It is given nothing to do.")
-                if other or address not in about:
-                    del known[address]
-        if self._asked == "auto":
-            self._asked = "cuda" if about and all(a["gpus"] for a in about.values()) else "cpu"
-        for address in filter(known.__contains__, new):
-            info, found = known[address], about.get(address)
-            place = (found["host"], found["visible"]) if found else ("", "")
-            taken = [hand.device for hand in self.by_address.values() if hand.place == place]
-            device = own_gpu(self._asked, taken, found["gpus"] if found else torch.cuda.device_count())
-            limit = (info.get("memory_limit") or 0) / 1e6
-            self.by_address[address] = Hand(address, info.get("name"), bool(info.get("nanny")), device, place, limit)
+    def release(self) -> None:
+        """Have the workers of a cluster that goes on free network and images."""
+        if self._connection.local is None and self._client.status == "running":
+            self._client.run(leave, self._run, workers=list(self.accepted), wait=False)
+
+    def _facts(self, addresses: list[str]) -> dict[str, dict[str, Any]]:
+        """Versions, host and visible GPUs of workers by address; workers that do not answer are left out."""
+        if self._connection.local is not None:
+            own = {package: version(package) for package in PACKAGES}
+            return {a: own | {"host": "", "visible": "", "gpus": torch.cuda.device_count()} for a in addresses}
+        packages, gpus = PACKAGES, self._device in ("auto", "cuda")
+
+        def facts() -> dict[str, Any]:  # sent by value, since another version may lack it
+            import os
+            import socket
+            from importlib.metadata import PackageNotFoundError, version
+
+            found: dict[str, Any] = {
+                "host": socket.gethostname(),
+                "visible": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+            }
+            for package in packages:
+                try:
+                    found[package] = version(package)
+                except PackageNotFoundError:
+                    found[package] = ""
+            found["gpus"] = 0
+            if gpus and found["torch"]:
+                import torch
+
+                found["gpus"] = torch.cuda.device_count()
+            return found
+
+        answers = self._ask(addresses, facts)
+        if not answers and len(addresses) > 1:  # one that hangs keeps no other from answering
+            answers = {a: answer for address in addresses for a, answer in self._ask([address], facts).items()}
+        found = {address: answer for address, answer in answers.items() if isinstance(answer, dict)}
+        if found and self._device == "auto":
+            self._device = "cuda" if all(f["gpus"] for f in found.values()) else "cpu"
+        return found
+
+    def _ask(self, addresses: list[str], function: Callable[..., Any]) -> dict[str, Any]:
+        """The answers of workers to a call; exceptions are answers, and a call that takes too long has none."""
+        if not addresses:
+            return {}
+        how: dict[str, Any] = {"workers": addresses, "on_error": "return", "callback_timeout": ANSWERING}
+        with contextlib.suppress(OSError, TimeoutError):
+            answers: dict[str, Any] = self._client.run(function, **how)
+            return answers
+        return {}
+
+
+def _other_version(facts: dict[str, Any], address: str) -> str:
+    """A sentence with both versions, if a worker has another one; else ""."""
+    for package in PACKAGES:
+        here, there = version(package), facts[package]
+        if here != there:
+            has = f"has {package} {there}" if there else f"has no {package}"
+            return f"The worker {address} {has}, and here it is {here}."
+    return ""

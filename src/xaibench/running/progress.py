@@ -1,0 +1,115 @@
+"""Progress of a run: an event for each finished cell, and a step for each network pass within a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xaibench.record.schema import Record
+from xaibench.running.task import Task
+from xaibench.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Event:
+    """A finished cell.
+
+    Attributes:
+        done, total: cells finished, and all cells.
+        cell: such as ``"gradcam on 01"``.
+        status: ``"ok"``, ``"skipped"``, ``"failed"`` or ``"kept"`` (it was stored already).
+        reason: why, of the map or of its first score that failed.
+        trace: the traceback of a failure, or "".
+    """
+
+    done: int
+    total: int
+    cell: str
+    status: str
+    reason: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a run is computing.
+
+    Attributes:
+        cell: such as ``"gradcam on 01"``.
+        part: ``"map"``, or the metric that is computed.
+        passes: of this part so far.
+    """
+
+    cell: str
+    part: str
+    passes: int
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Callbacks that follow a run.
+
+    Attributes:
+        report: called after each cell.
+        watch: called while a cell is computed, as each of its parts begins and at every pass; None to save the calls.
+        say: called with sentences about workers.
+    """
+
+    report: Callable[[Event], object] = lambda event: None
+    watch: Callable[[Step], object] | None = None
+    say: Callable[[str], object] = lambda text: None
+
+
+class Tally:
+    """Counts the finished cells of a run and those with a failure in them.
+
+    Args:
+        total: all cells.
+        report: called after each cell.
+    """
+
+    def __init__(self, total: int, report: Callable[[Event], object]) -> None:
+        self.total, self.done, self.failures = total, 0, 0
+        self._report = report
+
+    def kept(self, cell: str) -> None:
+        """Count a cell that was complete before."""
+        self.done += 1
+        self._report(Event(self.done, self.total, cell, "kept"))
+
+    def finished(self, task: Task, record: Record, trace: str = "", *, kept: bool = False) -> None:
+        """Count a cell by its record; ``kept`` if the record was stored before."""
+        failed = [record.reason] if record.status == "failed" else []
+        failed += [s.reason for s in record.scores if s.status == "failed" and s.key in task.cell.scores]
+        self.failures += bool(failed)
+        self.done += 1
+        status = "failed" if failed else "kept" if kept else record.status
+        reason = failed[0] if failed else record.reason
+        self._report(Event(self.done, self.total, task.name, status, reason, trace))
+
+
+def watch_passes(scorer: Scorer, tell: Callable[[str, int], object] | None) -> Callable[[str], None]:
+    """Report every pass of a cell.
+
+    Args:
+        scorer: whose passes.
+        tell: called with the part of the cell and its passes so far; None to report nothing.
+
+    Returns:
+        A function to call with the name of each part as it begins.
+    """
+    part, passes = "", 0
+
+    def passed(images: int) -> None:
+        nonlocal passes
+        passes += images
+        if tell is not None:
+            tell(part, passes)
+
+    def begin(name: str) -> None:
+        nonlocal part, passes
+        part, passes = name, 0
+        passed(0)
+
+    scorer.watch = passed if tell is not None else None
+    return begin
