@@ -17,13 +17,8 @@ from xaibench import plot
 from xaibench.errors import UserError
 from xaibench.record import Store
 
-FIGURES = (
-    plot.curves,
-    plot.thin_against_thick,
-    plot.cost_against_faithfulness,
-    plot.critical_difference,
-    plot.agreement,
-)
+FIGURES = (plot.curves, plot.thin_against_thick, plot.cost_against_faithfulness)
+FIGURES += (plot.critical_difference, plot.agreement)
 
 
 @pytest.fixture(scope="module")

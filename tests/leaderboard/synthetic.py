@@ -20,20 +20,17 @@ GATES = {"mprt": 0.5}
 FAMILIES = {"peak-mb": "cost", "target-sensitivity": "robustness"}
 
 
-def entry(metric: str, value: float | None, key: str, *, status: str = "", reason: str = "", **rest: Any) -> ScoreEntry:
-    return ScoreEntry(
-        metric=metric,
-        value=value,
-        status=status or ("failed" if value is None else "ok"),
-        reason=reason or ("it broke" if value is None else ""),
-        better=BETTER.get(metric, "higher"),
-        low=-math.inf if metric in UNBOUNDED else -1.0,
-        high=math.inf if metric in UNBOUNDED else 1.0,
-        family=FAMILIES.get(metric, "faithfulness"),
-        key=score_key(key, metric=metric, parameters={}, version="1"),
-        gate=GATES.get(metric),
-        **rest,
-    )
+def entry(metric: str, value: float | str | None, key: str, **changed: Any) -> ScoreEntry:
+    """A score; None has failed, a text was skipped."""
+    status, reason = ("failed", "it broke") if value is None else ("ok", "")
+    if isinstance(value, str):
+        status, reason, value = value, "no such pixel", None
+    end = math.inf if metric in UNBOUNDED else 1.0
+    about: dict[str, Any] = {"metric": metric, "value": value, "status": status, "reason": reason}
+    about |= {"better": BETTER.get(metric, "higher"), "low": -end, "high": end, "gate": GATES.get(metric)}
+    about |= {"family": FAMILIES.get(metric, "faithfulness")}
+    about |= {"key": score_key(key, metric=metric, parameters={}, version="1")}
+    return ScoreEntry(**(about | changed))
 
 
 def record(
@@ -41,9 +38,10 @@ def record(
     case: str,
     scores: Mapping[str, float | str | None],
     nulls: Mapping[str, Sequence[float]] | None = None,
+    details: Mapping[str, Mapping[str, Any]] | None = None,
     **changed: Any,
 ) -> Record:
-    """A record of that method on that case; a score of None has failed, and of "skipped" was skipped."""
+    """A record of a method on a case; a score of None has failed, "skipped" was skipped; details change entries."""
     method, _, params = spec.rstrip("]").partition("[")
     about: dict[str, Any] = {
         "dataset": "drive",
@@ -71,12 +69,8 @@ def record(
     about |= changed
     named = ("method", "distribution", "version", "case_digest", "weights_digest", "target", "seed")
     key = map_key(parameters={"given": params}, **{n: about[n] for n in named})
-    entries = [
-        entry(m, None, key, status=v, reason="no such pixel")
-        if isinstance(v, str)
-        else entry(m, v, key, null=tuple((nulls or {}).get(m, ())))
-        for m, v in scores.items()
-    ]
+    more = {m: {"null": tuple((nulls or {}).get(m, ()))} | dict((details or {}).get(m, {})) for m in scores}
+    entries = [entry(m, v, key, **more[m]) for m, v in scores.items()]
     return Record(**about, map_key=key, scores=entries)
 
 

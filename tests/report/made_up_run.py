@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from leaderboard.synthetic import record
 
-from xaibench.record import Record, ScoreEntry, Store, map_key, score_key
+from xaibench.record import Store
 from xaibench.record.artefact_files import Film, Picture, film_key, picture_key, write_film, write_picture
 from xaibench.record.manifest import Manifest
 from xaibench.report.sections.removal_frames import FILL, STEPS
@@ -70,65 +72,44 @@ def write_made_up_run(
     store = Store(root)
     fov, all_vessels, thin = vessels()
     cases = [*(f"0{i}" for i in range(images - 1)), NASTY_CASE]
-    for target in targets:
-        for i, case in enumerate(cases):
-            digest = f"case{i:012d}"
-            for method, quality in (METHODS | CONTROLS).items():
-                key = map_key(
-                    method=method,
-                    parameters={},
-                    distribution="made-up",
-                    version="1",
-                    case_digest=digest,
-                    weights_digest="weights0123456",
-                    target=target,
-                    seed=0,
-                )
-                scores = []
-                for metric, (better, family, of) in COLUMNS.items():
-                    lost = metric == "sparseness" and method == "fair" and i == 0
-                    value = None if lost else float(of(quality) + 0.002 * i + 0.001 * rng.normal())
-                    scores.append(
-                        ScoreEntry(
-                            metric,
-                            value,
-                            "failed" if lost else "ok",
-                            f"ValueError: {NASTY_CASE}" if lost else "",
-                            better,
-                            -math.inf,
-                            math.inf,
-                            family,
-                            score_key(key, metric=metric, parameters={}, version="1"),
-                            None if lost else curve_of(metric, quality, i),
-                        )
-                    )
-                record = Record(
-                    *("made-up", "test", case, digest, "net", "weights0123456", target, method, "", method),
-                    family="control" if method in CONTROLS else "cam",
-                    control=method in CONTROLS,
-                    signed=method == "fair",
-                    distribution="made-up",
-                    version="1",
-                    seed=0,
-                    status="ok",
-                    reason="",
-                    seconds=0.1 + quality,
-                    passes=1,
-                    peak_mb=None,
-                    map_key=key,
-                    scores=scores,
-                )
-                noise = rng.normal(size=fov.shape)
-                store.write(
-                    record, quality * all_vessels + (1 - quality) * np.abs(noise) * (1 if method != "fair" else -1)
-                )
-                if films and method in ("good[layer=decoder-1/2]", NASTY, "prediction"):
-                    write_film(store, film_key(key, FILL, STEPS), film())
-            if pictures:
-                image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-                caliber = np.where(all_vessels, 2.0, 0).astype(np.float16)
-                picture = Picture(image, fov, all_vessels, thin, caliber, (255 * all_vessels).astype(np.uint8))
-                write_picture(store, picture_key(digest, "weights0123456"), picture)
+    for target, (i, case) in itertools.product(targets, enumerate(cases)):
+        digest = f"case{i:012d}"
+        for method, quality in (METHODS | CONTROLS).items():
+            lost = method == "fair" and i == 0
+            values = {m: float(of(quality) + 0.002 * i + 0.001 * rng.normal()) for m, (_, _, of) in COLUMNS.items()}
+            details = {
+                m: {"better": better, "family": family, "low": -math.inf, "high": math.inf}
+                | {"curve": curve_of(m, quality, i)}
+                for m, (better, family, _) in COLUMNS.items()
+            }
+            if lost:
+                details["sparseness"] |= {"reason": f"ValueError: {NASTY_CASE}"}
+            made = record(
+                method,
+                case,
+                values | ({"sparseness": None} if lost else {}),
+                details=details,
+                dataset="made-up",
+                case_digest=digest,
+                model="net",
+                weights_digest="weights0123456",
+                target=target,
+                control=method in CONTROLS,
+                signed=method == "fair",
+                distribution="made-up",
+                version="1",
+                seconds=0.1 + quality,
+                passes=1,
+            )
+            noise = np.abs(rng.normal(size=fov.shape)) * (-1 if method == "fair" else 1)
+            store.write(made, quality * all_vessels + (1 - quality) * noise)
+            if films and method in ("good[layer=decoder-1/2]", NASTY, "prediction"):
+                write_film(store, film_key(made.map_key, FILL, STEPS), film())
+        if pictures:
+            image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+            caliber = np.where(all_vessels, 2.0, 0).astype(np.float16)
+            picture = Picture(image, fov, all_vessels, thin, caliber, (255 * all_vessels).astype(np.uint8))
+            write_picture(store, picture_key(digest, "weights0123456"), picture)
     store.write_run(
         Manifest(
             command=f"xaibench run --method '{NASTY}'",

@@ -1,8 +1,10 @@
 import math
 
 import pytest
+from leaderboard.synthetic import record
 
 from report.made_up_run import NASTY, NASTY_CASE, write_made_up_run
+from xaibench.leaderboard.aggregate import aggregate
 from xaibench.leaderboard.run_results import read_results
 from xaibench.report.selection import chosen_cases, column_of, film_methods, shown_methods
 
@@ -28,10 +30,6 @@ def test_best_median_and_worst_image(tmp_path, images: int, wanted: list[tuple[s
 
 def test_images_that_lack_methods_are_not_compared() -> None:
     """Of a run that has not ended the last image has its best method alone, and is not the best image."""
-    from leaderboard.synthetic import record
-
-    from xaibench.leaderboard.aggregate import aggregate
-
     scores = {"1": (0.9, 0.1), "2": (0.8, 0.1), "3": (0.7, 0.1), "4": (1.0, None)}
     records = [
         record(method, case, {"srg": score})
@@ -51,10 +49,6 @@ def test_methods_come_in_the_order_of_the_table_and_then_the_controls(tmp_path) 
 
 
 def test_a_column_with_other_parameters_is_better_than_none() -> None:
-    from leaderboard.synthetic import record
-
-    from xaibench.leaderboard.aggregate import aggregate
-
     board = aggregate([record("a", "1", {"deletion[fill=blur]": 0.5, "srg[fill=mean]": 0.5, "srg[steps=9]": 0.5})])
     assert column_of(board, "deletion").name == "deletion[fill=blur]"
     assert column_of(board, "srg").name == "srg[steps=9]" and column_of(board, "sr") is None

@@ -19,28 +19,16 @@ from xaibench.record import Record, Store
 from xaibench.record.manifest import Manifest
 
 IMAGES = 16
-GRADCAM = {
-    "contrast-response": 0.4,
-    "thin-gap": 0.5,
-    "thin-gap-matched": 0.2,
-    "auroc-thin": 0.55,
-    "auroc-thick": 0.7,
-    "lift-thin": 1.1,
-    "lift-thick": 1.6,
-    "fp-lift": 1.4,
-}
+GRADCAM = {"contrast-response": 0.4, "thin-gap": 0.5, "thin-gap-matched": 0.2, "auroc-thin": 0.55}
+GRADCAM |= {"auroc-thick": 0.7, "lift-thin": 1.1, "lift-thick": 1.6, "fp-lift": 1.4}
 
 
 def method(spec: str, means: dict[str, float], n: int = IMAGES, **changed: Any) -> list[Record]:
     """Scores with these means over images, and small differences between them."""
     noise = np.random.default_rng(len(spec)).normal(0, 0.01, (n, len(means)))
     noise -= noise.mean(0)
-    return [
-        record(
-            spec, f"{i + 1:02d}", {m: v + float(e) for (m, v), e in zip(means.items(), line, strict=True)}, **changed
-        )
-        for i, line in enumerate(noise)
-    ]
+    scores = [{m: v + float(e) for (m, v), e in zip(means.items(), line, strict=True)} for line in noise]
+    return [record(spec, f"{i:02d}", line, **changed) for i, line in enumerate(scores, 1)]
 
 
 def components(excess: float, n: int = IMAGES) -> list[Component]:
@@ -55,9 +43,8 @@ def judged(records: Sequence[Record], found: Sequence[Component] = ()) -> dict[s
 def test_the_claims_of_a_run_in_which_all_hold() -> None:
     every = method("gradcam", GRADCAM)
     every += method("gradcam[layer=decoder-1/4]", {"thin-gap": 0.3, "thin-gap-matched": 0.1})
-    every += method("lime", {"auroc-thin": 0.6, "lift-thin": 1.3}) + method(
-        "deep-shap", {"auroc-thin": 0.4, "lift-thin": 1}
-    )
+    every += method("lime", {"auroc-thin": 0.6, "lift-thin": 1.3})
+    every += method("deep-shap", {"auroc-thin": 0.4, "lift-thin": 1})
     every += method("random", {"auroc-thin": 0.5}, control=True)
     found = judged(every, components(0.1))
     assert list(found) == ["1", "2", "2b", "2c", "3", "3b", "4", "5"]
@@ -120,10 +107,8 @@ def test_the_words_carry_the_numbers() -> None:
         "attribution of one of a thin vessel and its AUROC on thick vessels is .15 higher than on thin ones "
         "(16 images)."
     )
-    assert (
-        "lime against Grad-CAM on thin vessels: worse, since its AUROC on thin vessels is .05 lower"
-        in found["5"][0].words
-    )
+    worse = "lime against Grad-CAM on thin vessels: worse, since its AUROC on thin vessels is .05 lower"
+    assert worse in found["5"][0].words
     assert "their vesselness is .108 higher" in found["3"][0].words
     few = judged(method("gradcam", GRADCAM, n=3))["1"][0].words
     assert few.endswith("(3 images, which is too few).") and ": undecided; over vessel segments" in few
@@ -188,9 +173,8 @@ def test_images_without_a_meaningful_number_are_left_out_and_counted() -> None:
     in_part = record("gradcam", "17", {"thin-gap": "skipped", "auroc-thin": 0.5, "auroc-thick": 0.6})
     assert "(16 to 17 images, 1 without" in judged([*every, in_part])["2"][0].words
     every += method("lime", {"auroc-thin": 0.6, "lift-thin": 1.3})
-    (other, *_) = judged(
-        [*every, record("gradcam", "17", {}, status="skipped"), record("lime", "17", {"auroc-thin": 0.1})]
-    )["5"]
+    more = [record("gradcam", "17", {}, status="skipped"), record("lime", "17", {"auroc-thin": 0.1})]
+    (other, *_) = judged([*every, *more])["5"]
     assert [t.left_out for t in other.tests] == [1, 1]
 
 
@@ -236,10 +220,8 @@ def test_each_network_is_judged_apart(tmp_path: Path) -> None:
     for r in method("gradcam", GRADCAM, dataset="chase", weights_digest="other"):
         Store(two).write(r)
     groups = read_claims([stored(one), Store(two)])
-    assert [(g[0].dataset, {c.name: c.verdict for c in g}["3"]) for g in groups] == [
-        ("chase", "not measured"),
-        ("drive", "supported"),
-    ]
+    verdicts = [(g[0].dataset, {c.name: c.verdict for c in g}["3"]) for g in groups]
+    assert verdicts == [("chase", "not measured"), ("drive", "supported")]
     text = render_claims(groups)
     assert "Claims · chase test" in text and "Claims · drive test" in text
 

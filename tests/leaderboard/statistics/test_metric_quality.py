@@ -79,9 +79,8 @@ def test_too_few_images_are_no_fault_of_the_metric(n: int) -> None:
 
 @pytest.mark.parametrize("lost", ["random", "vessels-oracle"])
 def test_without_one_of_the_two_nothing_is_said(lost: str) -> None:
-    every = [r for r in controls("srg", noise(0.1, 1), noise(0.9, 2)) if r.method != lost] + records(
-        {"a": noise(0.5, 3)}
-    )
+    every = [r for r in controls("srg", noise(0.1, 1), noise(0.9, 2)) if r.method != lost]
+    every += records({"a": noise(0.5, 3)})
     found = quality(every, "srg")
     assert (found.tells, found.weak) == (UNKNOWN, False) and math.isnan(found.effect) and math.isnan(found.p)
 
@@ -115,11 +114,8 @@ def test_the_lowest_agreement_between_fills() -> None:
 
 
 def test_a_gate_and_a_cost_are_never_weak() -> None:
-    every = [
-        record(m, f"{i:02d}", {"mprt": 0.5, "peak-mb": 0.5, "srg": 0.5}, control=True)
-        for m in ("random", "vessels-oracle")
-        for i in range(8)
-    ]
+    same = [0.5] * 8
+    every = [r for metric in ("mprt", "peak-mb", "srg") for r in controls(metric, same, same)]
     found = qualities(aggregate(every))
     assert set(found) == {"mprt", "srg"} and (found["mprt"].tells, found["mprt"].weak) == (NO, False)
     assert found["srg"].weak
@@ -153,10 +149,8 @@ def test_every_format_shows_every_metric(boards: list[Leaderboard], format: str)
 
 def test_csv_and_json_have_the_same_rows(boards: list[Leaderboard]) -> None:
     lines = list(csv.DictReader(io.StringIO(render_metrics(boards, "csv"))))
-    assert list(lines[0]) == [
-        *("metric", "family", "better", "effect", "p", "tells", "alpha", "tau_fills"),
-        *("chance_lo", "chance_hi", "missing", "weak"),
-    ]
+    heads = "metric family better effect p tells alpha tau_fills chance_lo chance_hi missing weak"
+    assert list(lines[0]) == heads.split()
     found = json.loads(render_metrics(boards, "json"))
     assert [{k: "" if r[k] is None else str(r[k]) for k in lines[0]} for r in found] == lines
     assert found[0]["dataset"] == "drive" and [r["weak"] for r in found] == [False, True, False]

@@ -53,11 +53,7 @@ def test_the_published_critical_differences() -> None:
 
 
 def test_a_leaderboard_gives_what_its_diagram_shows() -> None:
-    table: dict[str, list[float | None]] = {
-        "best": [0.9, 0.8, 0.9],
-        "middle": [0.5, 0.9, 0.4],
-        "worst": [0.1, 0.2, 0.3],
-    }
+    table = {"best": [0.9, 0.8, 0.9], "middle": [0.5, 0.9, 0.4], "worst": [0.1, 0.2, 0.3]}
     every = records(table | {"gap": [0.5, None, 0.5]}) + records({"random": [0.5, 0.5, 0.5]}, control=True)
     methods, mean_ranks, difference = aggregate(every).critical_difference()
     assert methods == ("best", "middle", "worst")

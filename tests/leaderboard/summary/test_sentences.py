@@ -29,9 +29,8 @@ def about(lines: list[str], method: str) -> str:
 
 
 def test_each_method_is_held_against_the_three_controls() -> None:
-    lines = summarise(
-        aggregate(with_controls({"best": noisy(0.9, 1), "middle": noisy(0.6, 2), "worst": noisy(-0.3, 3)}))
-    )
+    scores = {"best": noisy(0.9, 1), "middle": noisy(0.6, 2), "worst": noisy(-0.3, 3)}
+    lines = summarise(aggregate(with_controls(scores)))
     best, middle, worst = (about(lines, m) for m in ("best", "middle", "worst"))
     assert "beats random (+.90 [" in best and "frangi (+.40 [" in best and "prediction (+.20 [" in best
     assert "does not beat" not in best
@@ -98,10 +97,10 @@ def test_controls_that_are_not_there_are_named() -> None:
     assert "Not compared with frangi and prediction: no complete srg in this run." in summarise(aggregate(every))
 
 
-@pytest.mark.parametrize(
-    ("level", "width", "said"),
-    [(0.8, 0.01, "above chance"), (0.2, 0.01, "below chance"), (0.5, 0.1, "not told from chance")],
-)
+CHANCE = [(0.8, 0.01, "above chance"), (0.2, 0.01, "below chance"), (0.5, 0.1, "not told from chance")]
+
+
+@pytest.mark.parametrize(("level", "width", "said"), CHANCE)
 @pytest.mark.parametrize("n", [1, 20])
 def test_thin_vessels_against_chance(level: float, width: float, said: str, n: int) -> None:
     line = about(summarise(aggregate(records({"a": noisy(level, 1, n, width)}, "auroc-thin"))), "a")
@@ -114,20 +113,14 @@ def test_a_map_s_own_chance_is_what_it_has_with_turned_vessels(turned: float, sa
     nulls = {"auroc-thin": [turned - 0.1, turned + 0.1]}
     line = about(summarise(aggregate(records({"a": noisy(0.45, 1, n)}, "auroc-thin", nulls=nulls))), "a")
     level = f"{turned:.2f}".replace("0.", ".")
-    assert (
-        f"on thin vessels its AUROC is .45{' [.45, .45]' * (n > 1)}, {said} chance ({level}, with vessels turned"
-        in line
-    )
+    value = f".45{' [.45, .45]' * (n > 1)}"
+    assert f"on thin vessels its AUROC is {value}, {said} chance ({level}, with vessels turned" in line
 
 
-@pytest.mark.parametrize(
-    ("level", "said"),
-    [
-        (1.0, "favours thick vessels 2.00-fold"),
-        (-2.0, "favours thin vessels 4.00-fold"),
-        (0.0, "neither thin nor thick"),
-    ],
-)
+GAPS = [(1.0, "thick vessels 2.00-fold"), (-2.0, "thin vessels 4.00-fold"), (0.0, "neither thin nor thick")]
+
+
+@pytest.mark.parametrize(("level", "said"), GAPS)
 @pytest.mark.parametrize("n", [1, 20])
 def test_thin_against_thick(level: float, said: str, n: int) -> None:
     assert said in about(summarise(aggregate(records({"a": noisy(level, 1, n)}, "thin-gap"))), "a")

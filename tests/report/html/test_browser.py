@@ -64,8 +64,12 @@ def at(browser: webdriver.Chrome, page: str) -> Iterator[Callable[..., webdriver
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
+def every(inside: webdriver.Chrome | WebElement, selector: str) -> list[WebElement]:
+    return inside.find_elements(By.CSS_SELECTOR, selector)
+
+
 def shown(browser: webdriver.Chrome, selector: str) -> list[WebElement]:
-    return [e for e in browser.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()]
+    return [e for e in every(browser, selector) if e.is_displayed()]
 
 
 def style(browser: webdriver.Chrome, element: WebElement, name: str) -> str:
@@ -90,20 +94,16 @@ def click_head(browser: webdriver.Chrome, head: str) -> WebElement:
 
 def test_the_verdict_is_on_the_first_screen(at) -> None:
     browser = at()
-    cards = browser.find_elements(By.CSS_SELECTOR, ".card")
-    assert [c.find_element(By.TAG_NAME, "h2").text for c in cards] == [
-        "Best for all vessels",
-        "Best for thin vessels",
-        "Best for thick vessels",
-    ]
+    cards = every(browser, ".card")
+    heads = [f"Best for {kind} vessels" for kind in ("all", "thin", "thick")]
+    assert [c.find_element(By.TAG_NAME, "h2").text for c in cards] == heads
     assert all(c.rect["y"] + c.rect["height"] < 900 for c in cards)
     assert "the lead is real" in cards[0].text and "good[layer=decoder-1/2]" in cards[0].text
 
 
 def test_no_name_became_markup(at) -> None:
     browser = at()
-    assert browser.execute_script("return document.querySelectorAll('script').length") == 2
-    assert browser.execute_script("return document.querySelectorAll('[onerror]').length") == 0
+    assert len(every(browser, "script")) == 2 and not every(browser, "[onerror]")
     assert NASTY in browser.find_element(By.CSS_SELECTOR, "table.board").text
 
 
@@ -136,7 +136,7 @@ def test_more_columns(at) -> None:
 
 def test_one_target_is_chosen_for_all_sections_by_click_and_by_key(at) -> None:
     browser = at()
-    lists = browser.find_elements(By.CSS_SELECTOR, "[role=tablist]")
+    lists = every(browser, "[role=tablist]")
     assert len(lists) == 4 and all(len(t.find_elements(By.CSS_SELECTOR, "[role=tab]")) == 2 for t in lists)
     assert all(e.get_attribute("data-name") == "vessels" for e in shown(browser, ".panel"))
     first = lists[0].find_elements(By.CSS_SELECTOR, "[role=tab]")
@@ -148,18 +148,14 @@ def test_one_target_is_chosen_for_all_sections_by_click_and_by_key(at) -> None:
     assert browser.switch_to.active_element == first[0] and first[0].get_attribute("aria-selected") == "true"
 
 
-def heat(browser: webdriver.Chrome) -> WebElement:
-    return browser.find_element(By.CSS_SELECTOR, ".grid .heat")
-
-
 def test_the_slider_sets_the_opacity_of_all_maps(at) -> None:
     browser = at()
     slider = browser.find_element(By.ID, "opacity")
-    before = float(style(browser, heat(browser), "opacity"))
+    before = float(style(browser, every(browser, ".grid .heat")[0], "opacity"))
     slider.send_keys(Keys.HOME)
-    assert float(style(browser, heat(browser), "opacity")) == 0 < before
+    assert float(style(browser, every(browser, ".grid .heat")[0], "opacity")) == 0 < before
     slider.send_keys(Keys.END)
-    assert {style(browser, h, "opacity") for h in browser.find_elements(By.CSS_SELECTOR, ".heat")} == {"1"}
+    assert {style(browser, h, "opacity") for h in every(browser, ".heat")} == {"1"}
     assert slider.get_attribute("aria-valuetext") == "100 %"
 
 
@@ -170,20 +166,18 @@ def test_keys_swap_map_image_and_prediction_and_zoom(at) -> None:
     visible = lambda part: style(browser, stack.find_element(By.CSS_SELECTOR, part), "visibility") == "visible"
     assert visible(".heat") and not visible(".base.image") and not visible(".base.prediction")
     assert "data:image/jpeg" in style(browser, stack.find_element(By.CSS_SELECTOR, ".base.image"), "backgroundImage")
-    grid.send_keys("i")
-    assert visible(".base.image") and not visible(".heat")
-    grid.send_keys("p")
-    assert visible(".base.prediction") and not visible(".heat")
+    for key, layer in (("i", ".base.image"), ("p", ".base.prediction")):
+        grid.send_keys(key)
+        assert visible(layer) and not visible(".heat")
     assert browser.find_element(By.CSS_SELECTOR, "input[value=prediction]").is_selected()
     grid.send_keys("m")
     assert visible(".heat")
-    grid.send_keys("c")
-    assert not visible(".contour.thin") and not visible(".contour.thick")
-    grid.send_keys("c")
-    assert visible(".contour.thin") and visible(".contour.thick")
+    for on in (False, True):
+        grid.send_keys("c")
+        assert visible(".contour.thin") is visible(".contour.thick") is on
     grid.send_keys("++")
     assert browser.find_element(By.ID, "zoom").text == "2.3×"
-    stacks = {style(browser, s, "transform") for s in browser.find_elements(By.CSS_SELECTOR, ".grid .stack")}
+    stacks = {style(browser, s, "transform") for s in every(browser, ".grid .stack")}
     assert len({t.rpartition("(")[2].split(",")[0] for t in stacks if t != "none"}) == 1  # all by the same factor
     before = style(browser, stack, "transform")
     grid.send_keys(Keys.ARROW_RIGHT)
@@ -201,11 +195,14 @@ def test_maps_are_zoomed_by_click_and_moved_by_dragging_never_beyond_their_edge(
     assert browser.find_element(By.ID, "zoom").text == "2.5×"
     stack, other = (f.find_element(By.CSS_SELECTOR, ".stack") for f in frames[:2])
     before = style(browser, other, "transform")
-    ActionChains(browser).move_to_element(frames[0]).click_and_hold().move_by_offset(-60, -30).release().perform()
+
+    def drag(x: int, y: int) -> None:
+        ActionChains(browser).move_to_element(frames[0]).click_and_hold().move_by_offset(x, y).release().perform()
+
+    drag(-60, -30)
     assert style(browser, other, "transform") != before
-    ActionChains(browser).move_to_element(frames[0]).click_and_hold().move_by_offset(100, 80).release().perform()
-    ActionChains(browser).move_to_element(frames[0]).click_and_hold().move_by_offset(100, 80).release().perform()
-    ActionChains(browser).move_to_element(frames[0]).click_and_hold().move_by_offset(100, 80).release().perform()
+    for _ in range(3):
+        drag(100, 80)
     assert style(browser, stack, "transform") == "matrix(2.5, 0, 0, 2.5, 0, 0)"
     browser.find_element(By.CSS_SELECTOR, "[data-zoom=reset]").click()
     assert style(browser, stack, "transform") == "matrix(1, 0, 0, 1, 0, 0)"
@@ -220,12 +217,11 @@ def test_the_scrubber_shows_one_step_of_all_films(at) -> None:
     strip = films.find_element(By.CSS_SELECTOR, ".strip")
     image = strip.find_element(By.TAG_NAME, "img")
     assert image.rect["width"] == pytest.approx(11 * strip.rect["width"], rel=0.01)
-    slider.send_keys(Keys.HOME)
-    assert said.text == "0 %" and {o.text for o in outputs} == {".90"}
-    assert image.rect["x"] == pytest.approx(strip.rect["x"], abs=1)
-    slider.send_keys(Keys.END)
-    assert said.text == "100 %" and {o.text for o in outputs} == {".10"}
-    assert image.rect["x"] + image.rect["width"] == pytest.approx(strip.rect["x"] + strip.rect["width"], abs=1)
+    for key, share, probability, side in ((Keys.HOME, "0 %", ".90", 0), (Keys.END, "100 %", ".10", 1)):
+        slider.send_keys(key)
+        assert said.text == share and {o.text for o in outputs} == {probability}
+        ends = (e.rect["x"] + side * e.rect["width"] for e in (image, strip))
+        assert next(ends) == pytest.approx(next(ends), abs=1)
     slider.send_keys(Keys.ARROW_LEFT)
     assert said.text == "98 %" and slider.get_attribute("aria-valuetext") == "98 % removed"
 
@@ -244,7 +240,7 @@ def test_everything_is_reached_by_keyboard(at) -> None:
 
 def test_without_javascript_all_of_it_can_be_read(at) -> None:
     browser = at(script=False)
-    text = browser.find_element(By.TAG_NAME, "body").text
+    text = every(browser, "body")[0].text
     assert text.count("target thin") >= 4 and text.count("target vessels") >= 4  # every panel
     assert "insertion" in browser.find_element(By.CSS_SELECTOR, "table.board").text  # every column
     assert "95 % bootstrap interval" in text  # the notes are open
@@ -282,21 +278,8 @@ def test_text_stands_out_in_light_and_in_dark(at, scheme: str) -> None:
     browser = at(scheme=scheme)
     paper = luminance(style(browser, browser.find_element(By.TAG_NAME, "body"), "backgroundColor"))
     assert (paper > 0.5) == (scheme == "light")
-    texts = (
-        "h1",
-        ".weak",
-        ".weak small",
-        ".lead",
-        ".hint",
-        ".eyebrow",
-        "figcaption",
-        ".board th",
-        ".controls td",
-        "nav a",
-        "small",
-        ".notes",
-    )
-    for selector in texts:
+    texts = "h1|.weak|.weak small|.lead|.hint|.eyebrow|figcaption|.board th|.controls td|nav a|small|.notes"
+    for selector in texts.split("|"):
         ink = luminance(style(browser, browser.find_element(By.CSS_SELECTOR, selector), "color"))
         high, low = max(ink, paper), min(ink, paper)
         assert (high + 0.05) / (low + 0.05) >= 4.5, selector
