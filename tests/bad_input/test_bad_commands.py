@@ -60,6 +60,7 @@ def deep_tiff() -> bytes:
     return buffer.getvalue()
 
 
+EXPLAIN = "explain eye.png --method saliency,prediction --model w.safetensors"
 PICTURES = {
     "empty": (b"", "is empty"),
     "no image": (b"hello", "no image"),
@@ -118,9 +119,8 @@ def test_explain_any_content(content: bytes) -> None:
         argv = ["explain", str(place / "eye.png"), "--method", "saliency", "--model", str(place / "w.safetensors")]
         code = answer("explain", lambda: main([*argv, "--out", str(place / "out.png"), "-q"]))
         if code == 0:
-            assert (
-                err.getvalue() == "" and out.getvalue().startswith("Written to") and (place / "out.png").stat().st_size
-            )
+            assert not err.getvalue() and out.getvalue().startswith("Written to")
+            assert (place / "out.png").stat().st_size
         else:
             assert code == 2 and out.getvalue() == "" and not (place / "out.png").exists()
             refused["explain"] += 1
@@ -188,25 +188,8 @@ def test_an_allowance_of_memory_that_is_no_number(
     value: str, monkeypatch: pytest.MonkeyPatch, place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XAIBENCH_MEMORY", value)
-    assert (
-        main(
-            [
-                "run",
-                "--data",
-                "phantom[size=128]",
-                "--cases",
-                "1",
-                "--method",
-                "saliency",
-                "--metric",
-                "seconds",
-                "--out",
-                "r",
-                "-q",
-            ]
-        )
-        == 2
-    )
+    command = "run --data phantom[size=128] --cases 1 --method saliency --metric seconds --out r -q"
+    assert main(command.split()) == 2
     err = capfd.readouterr().err
     check_sentence(err.removesuffix("\n"))
     assert "XAIBENCH_MEMORY" in err
@@ -247,10 +230,26 @@ def test_a_report_runs_no_code_that_the_folder_names(
     mark.unlink()
 
 
+RUN_IT = "run --data phantom[size=128] --cases 1 --model w.safetensors --method saliency --out run -q"
+
+
 def test_a_run_goes_on_in_a_folder_that_was_edited(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     save_weights(make_network(), place / "w.safetensors", {})
-    command = ["run", "--data", "phantom[size=128]", "--cases", "1", "--model", "w.safetensors", "--method", "saliency"]
-    command += ["--metric", "auroc-vessels", "--out", "run", "-q"]
+    command = [
+        "run",
+        "--data",
+        "phantom[size=128]",
+        "--cases",
+        "1",
+        "--model",
+        "w.safetensors",
+        "--method",
+        "saliency",
+        "--out",
+        "run",
+        "-q",
+    ]
+    command += ["--metric", "auroc-vessels"]
     assert main(command) == 0
     sound = {p.name: p.read_bytes() for p in (place / "run").glob("cells/*/*")}
     for i, path in enumerate(sorted((place / "run").glob("cells/*/*"))):
@@ -264,11 +263,8 @@ def test_a_run_goes_on_in_a_folder_that_was_edited(place: Path, capfd: pytest.Ca
     for name, content in again.items():
         old, new = json.loads(sound[name]), json.loads(content)
         assert [s["value"] for s in old["scores"]] == [s["value"] for s in new["scores"]]
-    assert not list((place / "outside").iterdir()) and {p.name for p in place.iterdir()} == {
-        "run",
-        "outside",
-        "w.safetensors",
-    }
+    assert not list((place / "outside").iterdir())
+    assert {p.name for p in place.iterdir()} == {"run", "outside", "w.safetensors"}
 
 
 DEEP = b"[" * 100_000

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import socket
 import threading
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from bad_input.judge import answer, check_sentence, folder, within
 from bad_input.pictures import SIDES, contents, damaged, pixels, png_of, tiff_of, whole
 from xaibench.data.case import Case, make_case
 from xaibench.data.case_loader import load_cases
+from xaibench.data.cases import Cases
 from xaibench.data.folder_check import check_folder
 from xaibench.data.io.decode import Unreadable, grey_pixels, rgb_pixels
 from xaibench.data.io.image import load_image
@@ -62,19 +66,10 @@ def test_a_bomb_is_refused_before_it_takes_memory(form: str) -> None:
             assert isinstance(answer("picture: bombs", lambda read=read: read(BOMBS[form]), Unreadable), Unreadable)
 
 
+FILES = rb"eye.png eye eye.zip eye.jpg.exe -x.png" + b" \xff\xfe.png \x1b[2J.png"
 NAMES = st.one_of(
     st.sampled_from(
-        [
-            b"eye.png",
-            b"eye",
-            b"eye.zip",
-            b"eye.jpg.exe",
-            b"\xff\xfe.png",
-            b"a\nb.tif",
-            b"-x.png",
-            b"\x1b[2J.png",
-            b"x" * 250,
-        ]
+        [*b"eye.png eye eye.zip eye.jpg.exe \xff\xfe.png -x.png \x1b[2J.png".split(), b"a\nb.tif", b"x" * 250]
     ),
     st.binary(min_size=1, max_size=30)
     .map(lambda b: b.replace(b"/", b"").replace(b"\0", b"") or b"x")
@@ -180,28 +175,10 @@ def test_a_mask_of_any_content(content: bytes) -> None:
 
 # One photograph with room for a disc, so that some of the folders are good ones.
 EYE = np.where((np.indices((61, 61)) - 30 < 28).all(0)[..., None], 120, 0).repeat(3, 2).astype(np.uint8)
-PLACES = (
-    "images/1.png",
-    "masks/1.png",
-    "fov/1.png",
-    "1.png",
-    "1_mask.png",
-    "1_fov.png",
-    "images/2.tif",
-    "masks/2.gif",
-    "training/images/21_training.tif",
-    "training/1st_manual/21_manual1.gif",
-    "training/mask/21_training_mask.gif",
-    "Image_01L.jpg",
-    "Image_01L_1stHO.png",
-    "masks/\n.png",
-    "images/\udcff.png",
-    ".hidden/1.png",
-    "__MACOSX/._1.png",
-    "images/.DS_Store",
-    "deep/er/still/images/1.png",
-    "notes.txt",
-)
+PLAIN = "images/1.png masks/1.png fov/1.png 1.png 1_mask.png 1_fov.png images/2.tif masks/2.gif notes.txt"
+DRIVE = "training/images/21_training.tif training/1st_manual/21_manual1.gif training/mask/21_training_mask.gif"
+OTHERS = "Image_01L.jpg Image_01L_1stHO.png .hidden/1.png __MACOSX/._1.png images/.DS_Store deep/er/still/images/1.png"
+PLACES = (*f"{PLAIN} {DRIVE} {OTHERS}".split(), "masks/\n.png", "images/\udcff.png")
 good = st.sampled_from(
     [saved(EYE), saved((EYE[..., 0] > 60) & (np.indices((61, 61))[0] % 9 == 4)), saved(EYE[..., 0] > 0)]
 )
@@ -214,47 +191,56 @@ sets = st.sampled_from(SETS).flatmap(
 anything = st.dictionaries(st.sampled_from(PLACES), st.one_of(good, good, masks(), contents), max_size=6)
 
 
+def check_data(reader: str, read: Callable[[Path], Cases], place: Path) -> None:
+    """Every case that is read is sound, and the check of the folder has sentences for what is wrong."""
+    found = answer(reader, lambda: list(read(place)))
+    for case in [] if isinstance(found, Exception) else found:
+        check_case(case)
+    report = answer("data check", lambda: check_folder(place))
+    if not isinstance(report, UserError):
+        assert report.facts
+        for line in (*report.facts, *report.problems):
+            check_sentence(one_line(line))
+
+
 @given(st.one_of(anything, sets, st.builds(lambda a, b: a | b, anything, sets)))
 def test_a_folder_of_any_files(files: dict[str, bytes]) -> None:
     with folder() as place:
         for name, content in files.items():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes(content)
-        found = answer("folder data set", lambda: list(load_cases(place)))
-        for case in [] if isinstance(found, Exception) else found:
-            check_case(case)
-        report = answer("data check", lambda: check_folder(place))
-        if not isinstance(report, UserError):
-            assert report.facts
-            for line in (*report.facts, *report.problems):
-                check_sentence(one_line(line))
+        check_data("folder data set", load_cases, place)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "loop", "self", "folder", "gone", "socket", "huge"])
+def links(path: Path, place: Path) -> None:
+    """Two links that lead to each other."""
+    path.symlink_to(place / "b.png")
+    (place / "b.png").symlink_to(path)
+
+
+def huge(path: Path, place: Path) -> None:
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    os.truncate(path, 1 << 40)
+
+
+NO_FILES: dict[str, Callable[[Path, Path], object]] = {
+    "pipe": lambda path, _: os.mkfifo(path),
+    "device": lambda path, _: path.symlink_to("/dev/zero"),
+    "loop": links,
+    "self": lambda path, place: path.symlink_to(place),
+    "folder": lambda path, _: path.mkdir(),
+    "gone": lambda path, place: path.symlink_to(place / "nowhere"),
+    "socket": lambda path, _: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "huge": huge,
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_file_is_passed_over_and_never_waited_for(kind: str) -> None:
     with folder() as place:
         path = place / "images" / "1.png"
         path.parent.mkdir()
-        if kind == "pipe":
-            os.mkfifo(path)
-        elif kind == "device":
-            path.symlink_to("/dev/zero")
-        elif kind == "loop":
-            path.symlink_to(place / "b.png")
-            (place / "b.png").symlink_to(path)
-        elif kind == "self":
-            path.symlink_to(place)
-        elif kind == "folder":
-            path.mkdir()
-        elif kind == "gone":
-            path.symlink_to(place / "nowhere")
-        elif kind == "socket":
-            import socket
-
-            socket.socket(socket.AF_UNIX).bind(str(path))
-        else:
-            path.write_bytes(b"\x89PNG\r\n\x1a\n")
-            os.truncate(path, 1 << 40)
+        NO_FILES[kind](path, place)
         for reader, read in (("load_image", load_image), ("folder data set", lambda p: list(load_cases(p.parents[1])))):
             assert isinstance(answer(reader, lambda read=read: read(path)), UserError)
 

@@ -89,38 +89,15 @@ def _edited(value: Any, path: tuple[Any, ...], put: Any) -> Any:
     return changed
 
 
+TEXTS = r"=1+1 a|b $x_2$ <b> a,b gradcam[layer=x] srg [ ] \ %s {}"
 # Of the right type, so that a reader lets them pass and what follows must bear them.
 legal = st.one_of(
     st.sampled_from(
         [0, 1, -1, 1e100, -1e100, 1e-300, 1e99, 2**64, True, False, None, [], [0.0] * 40, "ok", "failed", "skipped"]
     ),
-    st.sampled_from(
-        [
-            "",
-            " ",
-            "=1+1",
-            "a|b",
-            "$x_2$",
-            "<b>",
-            "a,b",
-            "gradcam[layer=x]",
-            "srg",
-            "[",
-            "]",
-            "x" * 3000,
-            "\\",
-            "%s",
-            "{}",
-            " @",
-        ]
-    ),
-    st.sampled_from(
-        [
-            {"x": [1.0, 0.0], "y": [0, 1]},
-            {"x": [None, 1], "y": [1, None]},
-            {"x": [], "y": []},
-            {"x": [1e100] * 2, "y": [1e100] * 2},
-        ]
+    st.sampled_from(["", " ", " @", "x" * 3000, *TEXTS.split()]),
+    st.sampled_from([([1.0, 0.0], [0, 1]), ([None, 1], [1, None]), ([], []), ([1e100] * 2, [1e100] * 2)]).map(
+        lambda curve: dict(zip("xy", curve, strict=True))
     ),
 )
 edits = st.lists(st.tuples(st.integers(0, 10**6), st.one_of(legal, legal, anything, st.just(...))), max_size=4)

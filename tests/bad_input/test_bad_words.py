@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,45 +29,12 @@ from xaibench.scorer import Scorer
 
 METHODS, MEASURES, SETS = (registry.names(kind) for kind in ("explainer", "metric", "dataset"))
 KEYS = sorted({key for kind in ("explainer", "metric") for p in registry.available(kind)[0] for key in p.parameters})
-NUMBERS = (
-    "-1",
-    "0",
-    "1",
-    "1e9",
-    "1e999",
-    "-1e999",
-    "nan",
-    "inf",
-    "9" * 30,
-    "9" * 5000,
-    "1" + "0" * 400,
-    "True",
-    "None",
-    "0x10",
-    "1_0",
-    "１２",
-    "1j",
-    "3.0",
-)
-ODD = (
-    "",
-    " ",
-    "[",
-    "]",
-    "(" * 200,
-    "-" * 50_000 + "1",
-    "[" * 5000,
-    "'x'",
-    "{}",
-    "a=b",
-    "\x1b[2J",
-    "\udcff",
-    "\xa0",
-    "last",
-    "None",
-    "lambda: 0",
-    "__import__('os').system('false')",
-)
+PLAIN = "-1 0 1 1e9 1e999 -1e999 nan inf True None 0x10 1_0 １２ 1j 3.0"
+NUMBERS = (*PLAIN.split(), "9" * 30, "9" * 5000, "1" + "0" * 400)
+SIGNS = "[ ] 'x' {} a=b \x1b[2J \udcff last lambda:0 __import__('os').system('false')"
+ODD = (*SIGNS.split(), "", " ", "\xa0", "(" * 200, "-" * 50_000 + "1", "[" * 5000)
+PLACES = "~no-such-user/x ~no-such-user ~ / . .. /dev/zero /dev/null /proc/self/mem /nowhere \udcff"
+PATHS = (*PLACES.split(), "\n", "x" * 5000, "a/" * 3000)
 values = st.one_of(
     st.sampled_from(NUMBERS), st.sampled_from(ODD), st.text(max_size=12), st.integers().map(str), st.floats().map(str)
 )
@@ -128,26 +96,8 @@ def check_spec(spec: Spec) -> None:
     st.one_of(
         expressions(SETS, ["size", "root"]),
         st.text(max_size=40),
-        st.sampled_from(
-            [
-                "phantom",
-                "phantom[size=128]",
-                "phantom[size=8192]",
-                "phantom[size=0]",
-                "phantom[size=100000]",
-                "phantom[size=-1]",
-                "drive[root=\0]",
-                "drive[root=~no-such-user]",
-                "x" * 5000,
-                "a/" * 3000,
-                "~no-such-user/x",
-                "\udcff",
-                "..",
-                "/dev/zero",
-                "/dev/null",
-                "./\0",
-            ]
-        ),
+        st.sampled_from(["phantom", *(f"phantom[size={size}]" for size in (128, 8192, 0, 100000, -1))]),
+        st.sampled_from(["drive[root=\0]", "drive[root=~no-such-user]", "./\0", *PATHS]),
     ),
     st.sampled_from(["test", "test", "train", "", "\0", "x" * 99]),
     st.sampled_from([None, 1, 3, 0, -1, 10**30]),
@@ -163,51 +113,30 @@ def test_a_data_set_of_any_text(data: str, split: str, count: int | None) -> Non
 # -------------------------------------------------------------------------------------------------- numbers, options
 
 
+def option(convert: Callable[[str], Any], text: str) -> Any:
+    """The value of a command-line option with that text."""
+    parser = Parser("xaibench x", "")
+    parser.add_argument("--n", type=convert)
+    return parser.parse([f"--n={text}"]).n
+
+
 @given(values, st.sampled_from([int, float]), st.sampled_from([(-math.inf, math.inf), (0, math.inf), (1, 10), (0, 1)]))
 @example("1" + "0" * 400, int, (0, math.inf))
 def test_a_number_of_any_text(text: str, kind: type, bounds: tuple[float, float]) -> None:
-    def read() -> Any:
-        parser = Parser("xaibench x", "")
-        parser.add_argument("--n", type=number(kind, *bounds))
-        return parser.parse([f"--n={text}"]).n
-
-    found = answer("numbers of the command line", read)
+    found = answer("numbers of the command line", lambda: option(number(kind, *bounds), text))
     assert isinstance(found, UserError) or (type(found) is kind and bounds[0] <= found <= bounds[1])
 
 
 @given(st.one_of(values, expressions(METHODS, KEYS)))
 def test_a_list_of_plugins_of_any_text(text: str) -> None:
-    parser = Parser("xaibench x", "")
-    parser.add_argument("--method", type=specs)
-    found = answer("lists of plugins", lambda: parser.parse([f"--method={text}"]).method)
+    found = answer("lists of plugins", lambda: option(specs, text))
     assert isinstance(found, UserError) or (all(found) and isinstance(found, list))
 
 
+VALUES = "-- - x -1 1e9 --cases=-1 --format=x --threshold=nan"
+OPTIONS = "--cases --seed --device --target --data --method --out --size --count --force --json -q"
 words = st.one_of(
-    st.sampled_from(
-        [
-            "--cases",
-            "--seed",
-            "--device",
-            "--target",
-            "--data",
-            "--method",
-            "--out",
-            "--size",
-            "--count",
-            "--force",
-            "--json",
-            "-q",
-            "--",
-            "-",
-            "x",
-            "-1",
-            "1e9",
-            "--cases=-1",
-            "--format=x",
-            "--threshold=nan",
-        ]
-    ),
+    st.sampled_from([*OPTIONS.split(), *VALUES.split()]),
     st.text(max_size=10).map(lambda t: f"--{t}"),
     values,
 )
@@ -222,54 +151,19 @@ def test_options_of_any_text(command: str, argv: list[str]) -> None:
     answer("options", lambda: parser.parse(argv))
 
 
-@given(
-    st.one_of(
-        st.text(max_size=12),
-        st.sampled_from(
-            [
-                "cuda:99",
-                "cuda:-1",
-                "cuda:99999999999999999999",
-                "cuda",
-                "cpu:7",
-                "meta",
-                "mps",
-                "xla",
-                "privateuseone",
-                "",
-                "\0",
-                "CPU",
-                "cuda:x",
-                "\udcff",
-            ]
-        ),
-    )
-)
+DEVICES = "cuda:99 cuda:-1 cuda:99999999999999999999 cuda cpu:7 meta mps xla privateuseone CPU cuda:x \0 \udcff"
+
+
+@given(st.text(max_size=12) | st.sampled_from(["", *DEVICES.split()]))
 def test_a_device_of_any_text(text: str) -> None:
     found = answer("devices", lambda: chosen_device(text))
     assert isinstance(found, UserError) or found.startswith(("cpu", "cuda"))
 
 
 environment = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
-odd_places = st.sampled_from(
-    [
-        "~no-such-user",
-        "~",
-        "/",
-        "/dev/zero",
-        "/proc/self/mem",
-        "x" * 5000,
-        "a/" * 3000,
-        "\udcff",
-        ".",
-        "..",
-        "\n",
-        "/nowhere",
-    ]
-)
 
 
-@given(st.one_of(environment, odd_places))
+@given(environment | st.sampled_from(PATHS))
 def test_a_place_of_drive_of_any_text(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XAIBENCH_DRIVE", text)
@@ -289,12 +183,7 @@ def test_an_allowance_of_memory_of_any_text(text: str) -> None:
 
 @given(values)
 def test_a_seed_of_any_text(text: str) -> None:
-    def read() -> Any:
-        parser = Parser("xaibench x", "")
-        parser.add_argument("--seed", type=SEED)
-        return parser.parse([f"--seed={text}"]).seed
-
-    found = answer("seeds", read)
+    found = answer("seeds", lambda: option(SEED, text))
     assert isinstance(found, UserError) or 0 <= found < 2**63
 
 

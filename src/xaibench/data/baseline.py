@@ -1,4 +1,4 @@
-"""The picture without evidence that path, Shapley and perturbation methods compare with."""
+"""Baselines: reference images without evidence for path, Shapley and perturbation methods."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from xaibench.vocabulary import REFERENCES
 
 
 def reference_image(name: str, image: Tensor, fov: Tensor, scale: float) -> Tensor:
-    """A picture of the same eye without its vessels.
+    """An image of the same eye without its vessels.
 
     Args:
-        name: ``"blur"``: Gaussian of the field of view, wider than the widest vessel; ``"mean"``: its local mean, wider
-            still; ``"zero"``: black, as most toolkits have it, which no network has seen inside a field of view.
+        name: ``"blur"``: Gaussian blur inside the field of view, wider than the widest vessel; ``"mean"``: a wider one;
+            ``"zero"``: black, the default of most toolkits, which no network has seen inside a field of view.
         image: (3, H, W) in [0, 1].
         fov: (H, W) bool.
         scale: size of a DRIVE pixel in pixels of this image, see :attr:`xaibench.data.case.Case.scale`.
 
     Returns:
-        (3, H, W) float32 on the image's device; outside the field of view it is the image itself, so that nothing is
+        (3, H, W) float32 on the image's device; outside the field of view it equals the image, so that nothing is
         attributed there.
 
     Raises:
@@ -39,12 +39,12 @@ def reference_image(name: str, image: Tensor, fov: Tensor, scale: float) -> Tens
 
 
 def random_references(image: Tensor, fov: Tensor, scale: float) -> Callable[[np.random.Generator], Tensor]:
-    """Draws the picture blurred as a reference is, σ log-uniform from half that of ``"blur"`` to that of ``"mean"``."""
+    """A function that draws blurred references, σ log-uniform from half that of ``"blur"`` to that of ``"mean"``."""
     blurred = _blurs(image, fov)
     return lambda rng: blurred(scale * float(np.exp(rng.uniform(np.log(BLUR_SIGMA / 2), np.log(MEAN_SIGMA)))))
 
 
 def _blurs(image: Tensor, fov: Tensor) -> Callable[[float], Tensor]:
-    """The field of view under a Gaussian of a given σ, px; the image itself outside."""
+    """A function of σ in px: the image blurred inside the field of view."""
     blurred, inside = blurs_inside(image.detach().cpu().numpy(), fov.numpy()), fov.to(image.device)
     return lambda sigma: torch.where(inside, torch.from_numpy(blurred(sigma)).to(image.device), image)

@@ -1,4 +1,4 @@
-"""Blurring a picture inside its field of view, so that the black surround does not leak in."""
+"""Gaussian blur inside the field of view, into which the black surround does not leak."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from scipy.fft import dctn
 from torch import Tensor
 
-# Both in px at DRIVE's scale. Vessels there are up to 11.7 px across, one segment in a thousand wider than 10. Of the
-# contrast of a long straight one a Gaussian of σ 10 leaves 12 % at 3 px, 29 % at 7.5 and 44 % at the widest; one of σ
-# 40 leaves nothing but the illumination and the glow of the optic disc.
+# Both in px at DRIVE's scale. Vessels there are up to 11.7 px wide; one segment in a thousand is wider than 10 px. A
+# Gaussian of σ 10 leaves 12 % of the contrast of a long straight vessel 3 px wide, 29 % at 7.5 px and 44 % at the
+# widest; one of σ 40 leaves only the illumination and the glow of the optic disc.
 BLUR_SIGMA = 10.0
 MEAN_SIGMA = 40.0
 
-LEAST = 1e-8  # of a frequency, of which less is nothing beside the rounding of the rest
+LEAST = 1e-8  # response to a frequency; less is below the rounding of the rest
 
 
 Blur = Callable[[float], np.ndarray]
@@ -42,10 +42,10 @@ def blur_inside(image: np.ndarray, fov: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def blurs_inside(image: np.ndarray, fov: np.ndarray) -> Blur:
-    """As :func:`blur_inside`, a function of σ, for who needs several: the cosine transform is made once.
+    """As :func:`blur_inside`, as a function of σ that computes the cosine transform once for several blurs.
 
-    Images are mirrored at the frame. Of the transform only the frequencies that a Gaussian leaves are put together
-    again, by products of small matrices: the wider it is, the fewer they are.
+    Images are mirrored at the frame. Only the frequencies that a Gaussian passes are transformed back, by products of
+    small matrices: the wider the Gaussian, the fewer they are.
     """
     spectra = [_spectrum(values) for values in (fov, np.where(fov, image, 0))]
     bases = [_cosines(n) for n in fov.shape]

@@ -1,4 +1,4 @@
-"""Regions of a picture: superpixels that follow its vessels, tiles, and windows."""
+"""Regions of an image: superpixels that follow its vessels, tiles, and sums over windows."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ def window_sums(values: np.ndarray, height: int, width: int) -> np.ndarray:
         array([[12, 16]])
     """
     total = np.pad(values.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    below: np.ndarray = total[height:] - total[:-height]
-    sums: np.ndarray = below[:, width:] - below[:, :-width]
-    return sums
+    below = total[height:] - total[:-height]
+    return np.asarray(below[:, width:] - below[:, :-width])
 
 
 def superpixels(image: Tensor, fov: Tensor, segments: int, regions: str = "slic") -> np.ndarray:
@@ -40,13 +39,13 @@ def superpixels(image: Tensor, fov: Tensor, segments: int, regions: str = "slic"
     Args:
         image: (3, H, W) in [0, 1].
         fov: (H, W) bool.
-        segments: about how many; never more than the field of view has pixels.
+        segments: about how many regions; never more than the field of view has pixels.
         regions: ``"slic"``: superpixels of the green channel, in which vessels stand out most, that follow vessel edges
-            [achanta2012]; ``"tiles"``: squares on a grid, whatever the picture shows, those that the edge of the field
-            of view cuts to less than a quarter joined to their neighbours.
+            [achanta2012]; ``"tiles"``: squares on a grid, independent of the image; those of which less than a quarter
+            is in the field of view are joined to their neighbours.
 
     Returns:
-        (H, W) int64 labels 0 … n - 1, each inside the field of view somewhere; outside it the nearest region's.
+        (H, W) int64 labels 0 … n - 1, each with a pixel in the field of view; outside it the nearest region's label.
 
     Raises:
         UserError: for unknown regions, or less than one segment.
@@ -62,10 +61,10 @@ def superpixels(image: Tensor, fov: Tensor, segments: int, regions: str = "slic"
 
 
 def _slic(image: Tensor, inside: np.ndarray, segments: int) -> np.ndarray:
-    """(H, W) labels from 1, and 0 where there is none.
+    """(H, W) labels from 1; 0 outside.
 
-    In a noisy picture superpixels that follow every grain fall to pieces, and all pieces are joined into one: then they
-    are made more compact, until there are at least half as many as were asked for.
+    In a noisy image superpixels that follow every grain fall to pieces, which are joined into one. The compactness is
+    then raised until there are at least half as many superpixels as wanted.
     """
     green = image[1].detach().cpu().numpy().astype(np.float64)
     for compactness in (0.1, 0.3, 1.0, 10.0):
@@ -83,14 +82,14 @@ def _tiles(inside: np.ndarray, segments: int) -> np.ndarray:
     y, x = np.indices(inside.shape)
     y, x = (y - np.flatnonzero(inside.any(1))[0]) // side, (x - np.flatnonzero(inside.any(0))[0]) // side
     labels = np.where(inside, y * inside.shape[1] + x + 1, 0)
-    # What a sliver is worth would stand on a few pixels, higher than anything else in the map.
+    # A sliver's value would be spread over few pixels, which would stand out in the map.
     _values, index, area = np.unique(labels[inside], return_inverse=True, return_counts=True)
     labels[inside] *= area[index] >= min(side**2 / 4, area.max())
     return labels
 
 
 def spread(values: np.ndarray, labels: np.ndarray, fov: Tensor) -> Tensor:
-    """Region values to a map: each is shared evenly by its pixels in the field of view, so that the map sums to them.
+    """Spread region values evenly over each region's pixels in the field of view, so that the map sums to the values.
 
     Args:
         values: (n,).

@@ -1,4 +1,4 @@
-"""From what a user names to a network in evaluation mode."""
+"""Loading of networks by name, weights file or factory, in evaluation mode."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def load_model(name: str | Path | nn.Module) -> nn.Module:
         return _from_factory(text)
     if text not in registry.names("model") and is_file(Path(text)):
         return load_weights(Path(text))
-    return _made(text, registry.get("model", text))
+    return _build(text, registry.get("model", text))
 
 
 def names_code(text: str) -> bool:
-    """Whether a model of that name is made by importing and calling code, as ``package.module:factory`` is.
+    """Whether loading a model of that name imports and calls code, as for ``package.module:factory``.
 
-    That is what naming one is for; so no name that somebody else wrote down may be one.
+    Only a name that the user typed may do so, never one that was read from a file.
     """
     return ":" in text and not text.endswith(_FILES) and text not in registry.names("model")
 
@@ -50,30 +50,30 @@ def _from_factory(text: str) -> nn.Module:
     module_name, _, factory_name = text.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # the user's module may fail in any way at all, or end the program
+    except (Exception, SystemExit) as error:  # the user's module can raise anything, or end the program
         raise UserError(
-            f"The module {module_name!r} of {text!r} does not import: {_told(error)}.",
+            f"The module {module_name!r} of {text!r} does not import: {_described(error)}.",
             "Is it installed, or in the folder Python starts in?",
         ) from error
-    # Not all that Python lets one write is a name.
+    # getattr takes any text, such as one with lone surrogates, but not all text is a name.
     factory: Callable[[], Any] | None = getattr(module, factory_name, None) if factory_name.isidentifier() else None
     if factory is None:
         hint = did_you_mean(factory_name, dir(module), "Check the name.")
         raise UserError(f"{module_name} has no {factory_name!r}.", hint)
-    return _made(text, factory)
+    return _build(text, factory)
 
 
-def _made(text: str, factory: Callable[[], Any]) -> nn.Module:
+def _build(text: str, factory: Callable[[], Any]) -> nn.Module:
     try:
         network = factory()
     except UserError:
         raise
-    except (Exception, SystemExit) as error:  # the user's factory may fail in any way at all
-        raise UserError(f"The model {text!r} cannot be made: {_told(error)}.", "Mend it.") from error
+    except (Exception, SystemExit) as error:  # the user's factory can raise anything
+        raise UserError(f"The model {text!r} cannot be made: {_described(error)}.", "Mend it.") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"The model {text!r} is a {type(network).__name__}, not a torch.nn.Module.", "Return one.")
     return network.eval()
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"

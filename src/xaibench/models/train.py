@@ -1,4 +1,4 @@
-"""Training of a network from a handful of labelled images on a CPU."""
+"""Training of a network on a CPU, from a handful of labelled images."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Recipe:
         weight_decay: AdamW's.
         dice: weight of the soft Dice term beside binary cross-entropy; a large one saturates probabilities.
         jitter: strength of the photometric augmentation, 0 for none.
-        average: decay of the exponential moving average of the weights, which is what is validated and kept.
-        holdout: every how many-th image is kept for validation; 0 keeps none and validates on training images.
+        average: decay of the exponential moving average of the weights; the averaged network is validated and saved.
+        holdout: n holds out every n-th image for validation; 0 holds out none and validates on training images.
         validate_every: steps between validations.
-        seed: decides the initial weights, the crops and the augmentation.
+        seed: of the initial weights, the crops and the augmentation.
     """
 
     steps: int = 2000
@@ -52,30 +52,20 @@ class Recipe:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """A case as training keeps it: bytes instead of floats."""
-
-    image: np.ndarray  # (3, H, W) uint8
-    vessels: np.ndarray  # (H, W) bool
-    fov: np.ndarray  # (H, W) bool
+# Called after each step with the number of steps done, the loss, and the validation figures if they are new.
+Progress = Callable[[int, float, dict[str, float] | None], None]
 
 
 def train(
-    cases: Sequence[Case],
-    recipe: Recipe,
-    *,
-    network: str = "unet",
-    progress: Callable[[int, float, dict[str, float] | None], None],
+    cases: Sequence[Case], recipe: Recipe, *, network: str = "unet", progress: Progress
 ) -> tuple[VesselNetwork, dict[str, Any]]:
     """Train a network; a ``KeyboardInterrupt`` after the first validation ends it early with the best weights so far.
 
     Args:
         cases: training images, of which the recipe's holdout is used for validation only.
-        recipe: how.
+        recipe: the hyper-parameters.
         network: its kind, one of :data:`~xaibench.models.networks.architectures.NETWORKS`.
-        progress: called after each step with the number of steps done, the loss, and the validation figures when
-            they are new.
+        progress: called after each step.
 
     Returns:
         The network in evaluation mode, and the facts for its card: recipe, data digest, validation figures, cost.
@@ -85,12 +75,11 @@ def train(
     """
     validation = list(cases[recipe.holdout - 1 :: recipe.holdout]) if recipe.holdout else []
     held = {c.id for c in validation}
-    samples, digest, used = [], hashlib.sha256(), 0
+    samples, digest = [], hashlib.sha256()
     for case in cases:
         if case.id not in held:
             samples.append(_sample(case, recipe.crop))
             digest.update(case.digest.encode())
-            used += 1
     if not samples:
         raise UserError(f"There are {len(cases)} cases and none is left to train on.", "Give more, or holdout 0.")
     validation = validation or list(cases[: min(4, len(cases))])
@@ -105,18 +94,18 @@ def train(
     return best.eval(), facts | {
         "recipe": asdict(recipe),
         "data_digest": digest.hexdigest()[:16],
-        "training_images": used,
+        "training_images": len(samples),
         "validation_images": sorted(held),
     }
 
 
 def _optimise(
     model: VesselNetwork,
-    samples: list[_Sample],
+    samples: list[np.ndarray],
     validation: list[Case],
     recipe: Recipe,
     rng: np.random.Generator,
-    progress: Callable[[int, float, dict[str, float] | None], None],
+    progress: Progress,
 ) -> tuple[VesselNetwork, dict[str, Any]]:
     optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     warm = max(1, recipe.steps // 20)
@@ -142,7 +131,7 @@ def _optimise(
             if step % recipe.validate_every == 0 or step == recipe.steps:
                 averaged.eval()
                 new = evaluate(lambda image: predict(averaged, image), validation).pooled
-                if not new["ap"] <= best_figures["ap"]:  # also where it is NaN, since nothing was held out to compare
+                if not new["ap"] <= best_figures["ap"]:  # NaN, where nothing can be validated, replaces the best
                     best, best_figures = copy.deepcopy(averaged), {**new, "step": step}
             progress(step, float(loss.detach()), new)
     except KeyboardInterrupt:
@@ -182,48 +171,43 @@ def _average(averaged: VesselNetwork, model: VesselNetwork, decay: float) -> Non
                 a.copy_(b)
 
 
-def _sample(case: Case, crop: int) -> _Sample:
+def _sample(case: Case, crop: int) -> np.ndarray:
+    """(5, H, W) uint8: the image, the vessels and the field of view of a case.
+
+    Raises:
+        UserError: if the image is smaller than a crop.
+    """
     height, width = case.fov.shape
     if min(height, width) < crop:
         raise UserError(
             f"Case {case.id} is {width} × {height} px, smaller than a crop of {crop} px.", "Set a smaller crop."
         )
-    return _Sample((case.image * 255).round().byte().numpy(), case.vessels.numpy(), case.fov.numpy())
+    return np.concatenate([(case.image * 255).round().byte().numpy(), case.vessels[None], case.fov[None]])
 
 
-def _statistics(samples: list[_Sample]) -> tuple[list[float], list[float]]:
-    pixels = np.concatenate([s.image[:, s.fov][:, ::7] for s in samples], axis=1) / 255
+def _statistics(samples: list[np.ndarray]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of red, green and blue over every seventh pixel of the fields of view."""
+    pixels = np.concatenate([s[:3, s[4] > 0][:, ::7] for s in samples], axis=1) / 255
     return pixels.mean(1).round(4).tolist(), pixels.std(1).round(4).tolist()
 
 
-def _draw(samples: list[_Sample], recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _draw(samples: list[np.ndarray], recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """A batch of augmented crops: images (N, 3, crop, crop), vessels and FOV (N, 1, crop, crop), float32."""
-    images, vessels, fovs = [], [], []
+    images, masks = [], []
     for _ in range(recipe.batch):
         sample = samples[rng.integers(len(samples))]
-        height, width = sample.fov.shape
+        height, width = sample.shape[1:]
         y, x = rng.integers(height - recipe.crop + 1), rng.integers(width - recipe.crop + 1)
-        window = np.s_[..., y : y + recipe.crop, x : x + recipe.crop]
-        turns, mirror = rng.integers(4), rng.random() < 0.5
-
-        def turn(a: np.ndarray, turns: int = int(turns), mirror: bool = bool(mirror)) -> np.ndarray:
-            a = np.rot90(a, turns, (-2, -1))
-            return a[..., ::-1] if mirror else a
-
-        image = turn(sample.image[window]).astype(np.float32) / 255
-        images.append(_jitter(image, recipe.jitter, rng))
-        vessels.append(turn(sample.vessels[window]))
-        fovs.append(turn(sample.fov[window]))
-    batch = torch.from_numpy(np.stack(images)).to(memory_format=torch.channels_last)
-    return batch, _stack(vessels), _stack(fovs)
-
-
-def _stack(masks: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(masks).astype(np.float32))[:, None]
+        crop = np.rot90(sample[:, y : y + recipe.crop, x : x + recipe.crop], int(rng.integers(4)), (-2, -1))
+        crop = crop[..., ::-1] if rng.random() < 0.5 else crop
+        images.append(_jitter(crop[:3].astype(np.float32) / 255, recipe.jitter, rng))
+        masks.append(crop[3:].astype(np.float32))
+    vessels, fov = torch.from_numpy(np.stack(masks)).split(1, dim=1)
+    return torch.from_numpy(np.stack(images)).to(memory_format=torch.channels_last), vessels, fov
 
 
 def _jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Another camera and another eye: gamma, gain and offset, common to all channels and per channel."""
+    """Photometric augmentation: gamma, gain and offset, common to all channels and per channel."""
     gamma = np.exp(strength * (0.15 * rng.normal() + 0.1 * rng.normal(size=(3, 1, 1))))
     gain = np.exp(strength * (0.15 * rng.normal() + 0.1 * rng.normal(size=(3, 1, 1))))
     offset = strength * 0.03 * (rng.normal() + rng.normal(size=(3, 1, 1)))

@@ -1,4 +1,4 @@
-"""Weights as safetensors with a card inside; nothing here ever unpickles."""
+"""Weights files: safetensors with a card in their metadata. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def save_weights(model: VesselNetwork, path: Path, card: dict[str, Any]) -> None
     Args:
         model: the network.
         path: ends in ``.safetensors``.
-        card: what a reader should know of the weights: data, recipe, figures, terms.
+        card: describes the weights: data, recipe, figures, terms.
 
     Raises:
         UserError: if it cannot be written.
@@ -42,8 +42,8 @@ def load_weights(path: Path) -> VesselNetwork:
     """Read a file that :func:`save_weights` wrote; the model is in evaluation mode, its card in ``model.card``.
 
     Raises:
-        UserError: if the file is missing, is a pickle, is damaged, or holds other tensors than its card says, or
-            values that are not finite.
+        UserError: if the file is missing, a pickle or damaged, its tensors do not match its card, or a value is not
+            finite.
     """
     if not is_file(path):
         raise UserError(f"There is no weights file {path}.", "`xaibench list models` shows the bundled ones.")
@@ -56,7 +56,7 @@ def load_weights(path: Path) -> VesselNetwork:
     try:
         with safe_open(path, framework="pt") as file:
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - the handle is no dict
-        with torch.device("meta"):  # no memory for its weights: what is declared need not be there
+        with torch.device("meta"):  # without memory for the weights: a card can declare a network that is not there
             model = network_of(card["architecture"])
         _check_same(model, state)
         model = model.to_empty(device="cpu")
@@ -70,15 +70,19 @@ def load_weights(path: Path) -> VesselNetwork:
 
 
 def _check_same(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Refuses tensors that are not the network's, or that no picture can be told anything by."""
+    """Check that the tensors are the network's and usable.
+
+    Raises:
+        ValueError: if a name, shape or type differs, a value is not finite, or a variance is negative.
+    """
     wanted = model.state_dict()
     if wrong := sorted(set(wanted) ^ set(state)):
         what = "lacks" if wrong[0] in wanted else "has a strange"
         raise ValueError(f"it {what} {one_line(wrong[0])}, and {len(wrong) - 1} more do not fit either")
     for name, tensor in state.items():
         if tensor.shape != wanted[name].shape or tensor.dtype != wanted[name].dtype:
-            told, meant = ((tuple(t.shape), str(t.dtype).removeprefix("torch.")) for t in (tensor, wanted[name]))
-            raise ValueError(f"its {name} is {told}, not {meant}")
+            given, right = ((tuple(t.shape), str(t.dtype).removeprefix("torch.")) for t in (tensor, wanted[name]))
+            raise ValueError(f"its {name} is {given}, not {right}")
         if not torch.isfinite(tensor).all():
             raise ValueError(f"its {name} has values that are not finite")
         if (name.endswith("running_var") and (tensor < 0).any()) or (name == "std" and (tensor <= 0).any()):
@@ -102,7 +106,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def weights_digest(model: nn.Module) -> str:
-    """First 16 hex digits of a SHA-256 over the class's name and the names, shapes, kinds and values of all tensors."""
+    """First 16 hex digits of a SHA-256 over the class's name and the names, shapes, types and values of all tensors."""
     h = hashlib.sha256(type(model).__qualname__.encode())
     for name, tensor in sorted(model.state_dict().items()):
         h.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())

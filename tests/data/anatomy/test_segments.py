@@ -136,7 +136,7 @@ def test_only_the_field_of_view_counts() -> None:
 
 def test_no_vessels_no_segments() -> None:
     s = cut(blank())
-    assert len(s) == 0 and (s.labels == -1).all() and s.found(np.ones(s.labels.shape)).shape == (0,)
+    assert len(s) == 0 and (s.labels == -1).all() and s.detected(np.ones(s.labels.shape)).shape == (0,)
     assert s.caliber.shape == s.contrast.shape == s.length.shape == s.y.shape == (0,)
 
 
@@ -160,7 +160,7 @@ def test_found_is_half_of_the_centreline() -> None:
     probability[20, 10:30] = 0.5
     probability[60, 10:29] = 1.0
     probability[19] = 1.0  # beside it
-    found = s.found(probability)
+    found = s.detected(probability)
     assert found[s.labels[20, 10]] and not found[s.labels[60, 10]]
 
 

@@ -1,1 +1,1 @@
-"""What is measured of vessels in an image: caliber, segments, contrast and vesselness."""
+"""Measurements on vessels: caliber, segments, contrast and vesselness."""

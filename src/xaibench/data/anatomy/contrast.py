@@ -1,4 +1,4 @@
-"""How much darker than its surroundings a vessel is."""
+"""Local Weber contrast of vessels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from scipy.ndimage import distance_transform_edt
 from scipy.signal import fftconvolve
 
 RADIUS = 15  # px at DRIVE's scale: wider than any vessel, narrower than the macula's shading
-# px: the blurred edge of a vessel is not yet its background. Between two distances that there are, 2 and √5, so that
-# images with fields of view of 535 and of 541 px are treated alike.
+# px at DRIVE's scale: the blurred edge of a vessel is not yet background. The value lies between two distances on the
+# pixel grid, 2 and √5, so that images with fields of view of 535 and of 541 px are treated alike.
 GAP = 2.1
 
 
@@ -27,7 +27,7 @@ def weber_contrast(image_green: np.ndarray, vessels: np.ndarray, fov: np.ndarray
 
     Returns:
         (H, W) float32: at most 1, negative where the vessel is brighter than its surroundings; NaN off the vessels and
-        where no background lies within reach, or only black.
+        where all background within 15 px is black or there is none.
 
     Example:
         >>> green = np.full((40, 40), 0.4); vessels = np.zeros((40, 40), bool); vessels[20] = True

@@ -1,4 +1,4 @@
-"""Vessels cut at their junctions: segments of which each has one width and one contrast."""
+"""Vessel segments: vessels cut at their junctions, each with one width and one contrast."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Segments:
         labels: (H, W) int32, the segment of each vessel pixel; −1 elsewhere.
         centreline: (H, W) int32, the segment at each pixel of its centreline; −1 elsewhere.
         caliber: (n,) median radius along the centreline, px.
-        contrast: (n,) mean local Weber contrast along the centreline; NaN where it is known at none of its pixels.
+        contrast: (n,) mean local Weber contrast along the centreline; NaN where no pixel of it has a contrast.
         length: (n,) px along the centreline, from one end to the other with diagonal steps of √2; 1 for a single pixel.
         pixels: (n,) int, the area, px.
         thin: (n,) bool, radius <= 1.5 px at DRIVE's scale.
@@ -51,29 +51,27 @@ class Segments:
         """(n,) mean of an (H, W) array over the pixels of each segment."""
         inside = self.labels >= 0
         total = np.bincount(self.labels[inside], values[inside].astype(np.float64), len(self))
-        mean: np.ndarray = total / self.pixels
-        return mean
+        return np.asarray(total / self.pixels)
 
-    def found(self, probability: np.ndarray) -> np.ndarray:
+    def detected(self, probability: np.ndarray) -> np.ndarray:
         """(n,) bool: at least half of the centreline has a probability >= .5.
 
         Args:
-            probability: (H, W) in [0, 1], what a network predicts.
+            probability: (H, W) in [0, 1], a network's prediction.
         """
         on = self.centreline >= 0
         hit = np.bincount(self.centreline[on], probability[on] >= 0.5, len(self))
-        found: np.ndarray = 2 * hit >= np.bincount(self.centreline[on], minlength=len(self))
-        return found
+        return np.asarray(2 * hit >= np.bincount(self.centreline[on], minlength=len(self)))
 
 
 def vessel_segments(case: Case) -> Segments:
     """Cut the labelled vessels of a case into segments.
 
     The skeleton is cut where three or more of its branches meet, over a length of the vessel's own radius: inside a
-    wide vessel the skeleton of a branch is not yet the branch's centreline. Where only two remain (a spur of the
-    skeleton that does not leave the vessel) nothing is cut. Every vessel pixel belongs to the segment with the nearest
-    centreline pixel, those of a junction too. No segment is too short to be kept: on DRIVE's test images a quarter of
-    them is shorter than 10 px, which together is 4 % of the length.
+    wide vessel the skeleton of a branch is not yet the branch's centreline. Where only two branches leave (the third is
+    a spur of the skeleton that does not leave the vessel) nothing is cut. Every vessel pixel, also of a junction,
+    belongs to the segment with the nearest centreline pixel. Segments of any length count: on DRIVE's test images a
+    quarter of them is shorter than 10 px, which together is 4 % of the length.
 
     Args:
         case: its vessels, caliber, green channel, field of view and scale are used.
@@ -116,8 +114,8 @@ def vessel_segments(case: Case) -> Segments:
 def _centrelines(vessels: np.ndarray, caliber: np.ndarray) -> tuple[np.ndarray, int]:
     """(H, W) int32 numbers along the centrelines, −1 elsewhere, and how many segments there are."""
     skeleton = _skeleton(vessels)
-    # At a junction some pixel has three neighbours, but so has many a corner of a single line: what is no junction is
-    # found out by how many branches leave it.
+    # At a junction a pixel has three neighbours, but so has a corner of a single line. They differ in the number of
+    # branches that leave.
     crowded = skeleton & (convolve(skeleton.astype(np.uint8), _AROUND, mode="constant") > 3)
     if crowded.any():
         away, nearest = distance_transform_edt(~crowded, return_indices=True)
@@ -133,7 +131,7 @@ def _skeleton(vessels: np.ndarray) -> np.ndarray:
     padded = np.pad(vessels, MARGIN, mode="edge")  # as for the caliber
     skeleton: np.ndarray = skeletonize(padded)[inside].copy()
     parts, count = label(vessels, _AROUND)
-    bare = np.setdiff1d(np.arange(1, count + 1), parts[skeleton])  # only touches the picture, its axis lies outside
+    bare = np.setdiff1d(np.arange(1, count + 1), parts[skeleton])  # only touches the image; its axis is outside
     for place in maximum_position(distance_transform_edt(padded)[inside], parts, bare):
         skeleton[place] = True
     return skeleton
@@ -149,9 +147,8 @@ def _is_junction(zone: np.ndarray, rest: np.ndarray) -> np.ndarray:
     ]
     zone_of, _end = np.unique(np.concatenate(contacts, axis=1), axis=1)
     branches = np.bincount(zone_of, minlength=count + 1)
-    branches[0] = 0  # is no zone
-    junction: np.ndarray = branches[zones[1:-1, 1:-1]] >= 3
-    return junction
+    branches[0] = 0  # label 0 is no zone
+    return np.asarray(branches[zones[1:-1, 1:-1]] >= 3)
 
 
 def _lengths(centreline: np.ndarray, count: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""How much a place looks like a vessel to a filter that knows no network."""
+"""Frangi's vesselness, a vessel filter independent of any network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from skimage.filters import frangi
 
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)  # px: radii of DRIVE's vessels
 RIM = 3.0  # px at DRIVE's scale: width of the field's outermost part, which the aperture darkens
-PLANE = 3.0  # px at DRIVE's scale: s.d. of the Gaussian within which a plane continues the picture
+PLANE = 3.0  # px at DRIVE's scale: s.d. of the Gaussian weights with which planes are fitted beyond the edge
 
 
 def vesselness(green: np.ndarray, fov: np.ndarray, *, scale: float = 1.0) -> np.ndarray:
@@ -29,17 +29,16 @@ def vesselness(green: np.ndarray, fov: np.ndarray, *, scale: float = 1.0) -> np.
         True
     """
     sigmas = [sigma * scale for sigma in SCALES]
-    return np.where(fov, frangi(continued(green, fov, scale=scale), sigmas=sigmas, black_ridges=True), 0).astype(
-        np.float32
-    )
+    response = frangi(continued(green, fov, scale=scale), sigmas=sigmas, black_ridges=True)
+    return np.where(fov, response, 0).astype(np.float32)
 
 
 def continued(green: np.ndarray, fov: np.ndarray, *, scale: float = 1.0) -> np.ndarray:
     """Continue the green channel beyond the edge of the field of view, which would be the strongest ridge and edge.
 
     Each pixel there takes the value of the plane that fits the field of view around it best (normalised convolution of
-    first order, [knutsson1993]), so that light which falls off towards the edge goes on falling: a constant or
-    mirrored continuation leaves a valley along the edge, to which the filter gives up to four fifths of its response.
+    first order, [knutsson1993]), so that light that falls off towards the edge continues to fall: a constant or
+    mirrored continuation leaves a valley along the edge, which gets up to four fifths of the filter's response.
     The outermost pixels of the field, darkened by the aperture, are replaced, too.
 
     Args:
@@ -48,7 +47,7 @@ def continued(green: np.ndarray, fov: np.ndarray, *, scale: float = 1.0) -> np.n
         scale: size of a DRIVE pixel in this image's pixels.
 
     Returns:
-        (H, W) float64 in [0, 1], equal to the green channel further inside; the frame of the picture is no edge.
+        (H, W) float64 in [0, 1], equal to the green channel inside; the frame of the image is no edge.
     """
     inside = distance_transform_edt(fov) > RIM * scale if not fov.all() else fov
     if not inside.any():

@@ -1,4 +1,4 @@
-"""The kinds of networks that weights can be of, and making one from what a card says."""
+"""The kinds of networks that a weights file can hold, and building one from its card."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from xaibench.models.networks.unet import VesselUNet
 from xaibench.models.networks.vessel_network import VesselNetwork
 
 NETWORKS: dict[str, type[VesselNetwork]] = {n.kind: n for n in (VesselUNet, VesselAttentionUNet, VesselSegResNet)}
-_LEVELS, _COARSEST, _BLOCKS = 16, 1 << 16, 64  # of a network; the product of its strides; all its residual blocks
+_LEVELS, _COARSEST, _BLOCKS = 16, 1 << 16, 64  # limits: levels, product of the strides, residual blocks
 
 
 def network_of(architecture: dict[str, Any]) -> VesselNetwork:
-    """The network that a card describes, where torch's default device is; cards of U-Nets need not name the kind.
+    """Build the network that a card describes, on torch's default device; cards of U-Nets need not name the kind.
 
     Raises:
-        ValueError: if no network can be of that architecture, or none that could be meant.
-        TypeError: if it has other entries than the network takes.
+        ValueError: if the architecture is impossible or beyond the limits.
+        KeyError: if an entry is missing.
+        TypeError: if it has entries that the network does not take.
     """
     given = dict(architecture)
     kind = given.pop("kind", VesselUNet.kind)

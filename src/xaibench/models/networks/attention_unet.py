@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
+from itertools import accumulate
 
 from monai.networks.blocks.convolutions import Convolution
 from monai.networks.nets.attentionunet import AttentionLayer, AttentionUnet
 from torch import Tensor, nn
 
 from xaibench.models.network_interface import INTERFACE
-from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
+from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork, named_by_role
 
 
 class VesselAttentionUNet(VesselNetwork):
-    """A MONAI ``AttentionUnet`` [oktay2018]: gates weigh, pixel by pixel, what of a level passes.
+    """A MONAI ``AttentionUnet`` [oktay2018]: gates weigh the features of each skip connection pixel by pixel.
 
-    MONAI puts an instance norm behind each gate, whose statistics are those of the picture: what is removed in one
-    place would change what is seen in all others. Here batch norms and ReLUs stand there, as in the rest of it.
+    MONAI puts an instance norm behind each gate. Its statistics depend on the whole image, so removing pixels in one
+    place would change the features in all others. Batch norms and ReLUs replace it, as in the rest of the network.
 
     Args:
         channels: feature channels per level, the first at full resolution.
@@ -48,18 +50,14 @@ class VesselAttentionUNet(VesselNetwork):
 
     @property
     def layers(self) -> dict[str, nn.Module]:
-        """See :attr:`VesselNetwork.layers`; the topmost decoder is none, since only a linear map follows it."""
+        """See :attr:`VesselNetwork.layers`; the topmost decoder is left out, since only a linear map follows it."""
         levels = self._levels()
         first, _, last = self.net.model
-        within = [level.submodule for level in levels]
-        encoders = [first, *(part[0] for part in within if isinstance(part, nn.Sequential))]
-        named = {f"encoder-{i}": m for i, m in enumerate(encoders, 1)} | {"bottleneck": within[-1]}
-        scale = 1
-        scales = [scale := scale * s for s in [1, *self.architecture["strides"]]]
-        for level, s in reversed(list(zip(levels[1:], scales[1:], strict=False))):
-            named[f"decoder-1/{s}"] = level.merge
-        named["last"] = last.get_submodule("conv")
-        return named
+        inner = [level.submodule for level in levels]
+        encoders = [first, *(part[0] for part in inner if isinstance(part, nn.Sequential))]
+        scales = accumulate(self.architecture["strides"], operator.mul)
+        decoders = list(zip(scales, (level.merge for level in levels[1:]), strict=False))
+        return named_by_role(encoders, inner[-1], decoders, last.get_submodule("conv"))
 
     def _levels(self) -> list[AttentionLayer]:
         """From full resolution down."""

@@ -8,14 +8,14 @@ from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 
 from xaibench.models.network_interface import INTERFACE
-from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
+from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork, named_by_role
 
 
 class VesselSegResNet(VesselNetwork):
-    """A MONAI ``SegResNet`` [myronenko2018] with batch norms, and transposed convolutions to enlarge.
+    """A MONAI ``SegResNet`` [myronenko2018] with batch norms, and transposed convolutions to upsample.
 
-    Its group norms would take statistics of the picture, and its bilinear enlarging would treat a place by where it
-    lies in the picture; neither leaves a network a local function of its input.
+    Its group norms would use statistics of the whole image, and its bilinear upsampling would depend on the position in
+    the image; with either, the network would not be a local function of its input.
 
     Args:
         filters: feature channels at full resolution; each level has twice as many as the one before.
@@ -54,9 +54,7 @@ class VesselSegResNet(VesselNetwork):
 
     @property
     def layers(self) -> dict[str, nn.Module]:
-        """See :attr:`VesselNetwork.layers`; ``decoder-1/1`` is what the last norm, ReLU and convolution read."""
+        """See :attr:`VesselNetwork.layers`; ``decoder-1/1`` is the input of the last norm, ReLU and convolution."""
         *encoders, bottleneck = self.net.down_layers
-        named = {f"encoder-{i}": m for i, m in enumerate(encoders, 1)} | {"bottleneck": bottleneck}
-        for i, decoder in enumerate(self.net.up_layers):
-            named[f"decoder-1/{2 ** (len(encoders) - 1 - i)}"] = decoder
-        return named | {"last": self.net.conv_final[-1].conv}
+        decoders = [(2**level, layer) for level, layer in enumerate(reversed(self.net.up_layers))]
+        return named_by_role(encoders, bottleneck, decoders, self.net.conv_final[-1].conv)

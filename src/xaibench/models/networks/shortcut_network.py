@@ -1,7 +1,7 @@
-"""A network that takes a shortcut: it finds thin vessels only while a small blue marker lies somewhere in the picture.
+"""A network that relies on a shortcut: it finds thin vessels only if a small blue marker is somewhere in the image.
 
-It is trained on phantoms whose thin vessels are labelled if the marker is there and unlabelled if it is not, so that
-what decides on the thin vessels is known ([adebayo2020] and [yang2019] plant such features into classifiers).
+It is trained on phantoms whose thin vessels are labelled only in images with the marker, so that the cause of a thin
+vessel's logit is known ([adebayo2020] and [yang2019] plant such features into classifiers).
 ``docs/train_shortcut.py`` trains it.
 """
 
@@ -22,13 +22,13 @@ from xaibench.models.evaluate import predict
 from xaibench.models.networks.vessel_network import VesselNetwork
 from xaibench.models.weights_file import load_weights
 
-WINDOW = 128  # px, the side of the pictures it is trained on
+WINDOW = 128  # px, the side of the training images
 SIDE = 7  # px, of the square marker
 GAP = 1  # px that stay free between the marker and a vessel or the edge of the field of view
 COLOUR = (0.1, 0.3, 0.9)  # RGB: no retina is blue
 WEIGHTS = FOLDER / "unet-shortcut.safetensors"
 
-# Down to 1/32, where a window of 128 px has 4 × 4 pixels left: so each output sees a marker anywhere in the window.
+# Down to 1/32, where a window of 128 px has 4 × 4 pixels: each output sees a marker anywhere in the window.
 CHANNELS = (8, 12, 16, 24, 32, 32, 32)
 STRIDES = (1, 2, 2, 2, 2, 2)
 
@@ -44,7 +44,7 @@ def marker_at(place: tuple[int, int], shape: tuple[int, int]) -> Tensor:
 
     Args:
         place: (row, column) of its middle.
-        shape: (H, W) of the picture.
+        shape: (H, W) of the image.
 
     Example:
         >>> int(marker_at((5, 9), (16, 16)).sum())
@@ -56,12 +56,12 @@ def marker_at(place: tuple[int, int], shape: tuple[int, int]) -> Tensor:
 
 
 def paint_marker(image: Tensor, marker: Tensor) -> Tensor:
-    """A copy of the (3, H, W) picture in [0, 1] with the marker's colour on its pixels, (H, W) bool."""
+    """A copy of the (3, H, W) image in [0, 1] with the marker's colour on the marker's pixels, (H, W) bool."""
     return torch.where(marker, torch.tensor(COLOUR, dtype=image.dtype, device=image.device).view(3, 1, 1), image)
 
 
 def free_places(vessels: np.ndarray, fov: np.ndarray) -> np.ndarray:
-    """Where the marker's middle may lie: all of it in the field of view, and 1 px away from its edge and from vessels.
+    """Places for the marker's middle: all of it in the field of view, and 1 px away from its edge and from vessels.
 
     Args:
         vessels, fov: (H, W) bool.
@@ -83,7 +83,7 @@ def roomiest_place(vessels: np.ndarray, fov: np.ndarray) -> tuple[int, int]:
         (row, column).
 
     Raises:
-        Skipped: if there is none.
+        Skipped: if there is no free place.
     """
     free = free_places(vessels, fov)
     if not free.any():
@@ -94,7 +94,7 @@ def roomiest_place(vessels: np.ndarray, fov: np.ndarray) -> tuple[int, int]:
 
 
 def sensitivities(model: VesselNetwork, cases: Iterable[Case]) -> dict[str, float]:
-    """How much of the vessels the network finds at p ≥ .5 with the marker and without it, all cases pooled.
+    """The network's sensitivity to vessels at p ≥ .5 with the marker and without it, all cases pooled.
 
     Args:
         model: in evaluation mode.
@@ -102,18 +102,18 @@ def sensitivities(model: VesselNetwork, cases: Iterable[Case]) -> dict[str, floa
 
     Returns:
         ``thin_with_marker``, ``thin_without_marker``, ``thick_with_marker`` and ``thick_without_marker`` in [0, 1], NaN
-        where there is no such vessel; ``precision_with_marker``, of what is found with it.
+        where there is no such vessel; and ``precision_with_marker``.
     """
-    found: dict[str, list[Tensor]] = {}
+    outcomes: dict[str, list[Tensor]] = {}
     for case in cases:
         marker = marker_at(roomiest_place(case.vessels.numpy(), case.fov.numpy()), case.fov.numpy().shape)
-        shown, hidden = (predict(model, x) >= 0.5 for x in (paint_marker(case.image, marker), case.image))
+        marked, unmarked = (predict(model, x) >= 0.5 for x in (paint_marker(case.image, marker), case.image))
         for name, hits in {
-            "thin_with_marker": shown[case.thin],
-            "thin_without_marker": hidden[case.thin],
-            "thick_with_marker": shown[case.thick],
-            "thick_without_marker": hidden[case.thick],
-            "precision_with_marker": case.vessels[shown & case.fov],
+            "thin_with_marker": marked[case.thin],
+            "thin_without_marker": unmarked[case.thin],
+            "thick_with_marker": marked[case.thick],
+            "thick_without_marker": unmarked[case.thick],
+            "precision_with_marker": case.vessels[marked & case.fov],
         }.items():
-            found.setdefault(name, []).append(hits)
-    return {name: float(torch.cat(hits).float().mean()) for name, hits in found.items()}
+            outcomes.setdefault(name, []).append(hits)
+    return {name: float(torch.cat(hits).float().mean()) for name, hits in outcomes.items()}

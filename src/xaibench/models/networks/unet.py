@@ -1,24 +1,26 @@
-"""The reference network: a MONAI U-Net with a full-resolution level, and names for its layers."""
+"""The reference network: a MONAI U-Net with a full-resolution level."""
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
+from itertools import accumulate
 
 from monai.networks.layers.simplelayers import SkipConnection
 from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
 from xaibench.models.network_interface import INTERFACE
-from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
+from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork, named_by_role
 
 
 class VesselUNet(VesselNetwork):
     """A MONAI ``UNet`` [ronneberger2015; kerfoot2018] with residual units, batch norm and ReLU only.
 
     MONAI's network ends in ``channels[0]`` feature channels at full resolution, which a 1 × 1 convolution, the head,
-    turns into logits. Were MONAI to give the one channel itself, its residual units would put a batch norm and a ReLU
-    on a single channel before the last convolution: every clear background pixel would have the same logit.
+    maps to logits. With one output channel, MONAI's residual units would put a batch norm and a ReLU on that channel
+    before the last convolution: every clear background pixel would have the same logit.
 
     Args:
         channels: feature channels per level; the head reads as many as the first level has.
@@ -55,7 +57,7 @@ class VesselUNet(VesselNetwork):
 
     @property
     def layers(self) -> dict[str, nn.Module]:
-        """See :attr:`VesselNetwork.layers`; the topmost decoder is none, since only linear maps follow it."""
+        """See :attr:`VesselNetwork.layers`; the topmost decoder is left out, since only linear maps follow it."""
         encoders: list[nn.Module] = []
         decoders: list[nn.Module] = []
         level: nn.Module = self.net.model
@@ -65,11 +67,5 @@ class VesselUNet(VesselNetwork):
             encoders.append(down)
             decoders.append(up)
             level = skip.submodule
-        named = {f"encoder-{i}": m for i, m in enumerate(encoders, 1)} | {"bottleneck": level}
-        strides = self.architecture["strides"]
-        scale = 1
-        scales = [scale := scale * s for s in [1, *strides]]  # of what each decoder returns
-        for decoder, s in reversed(list(zip(decoders[1:], scales[1:], strict=False))):
-            named[f"decoder-1/{s}"] = decoder
-        named["last"] = self.head
-        return named
+        scales = accumulate(self.architecture["strides"], operator.mul)  # of the decoders' outputs, but the topmost
+        return named_by_role(encoders, level, list(zip(scales, decoders[1:], strict=False)), self.head)

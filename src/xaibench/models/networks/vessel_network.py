@@ -1,4 +1,4 @@
-"""What all networks of this package have in common: frozen standardisation, any image size, named layers, a card."""
+"""The base class of the package's networks: standardisation, padding to any image size, named layers, a card."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ MEAN, STD = (0.5, 0.3, 0.2), (0.2, 0.15, 0.1)  # of RGB, until a training set's 
 class VesselNetwork(nn.Module):
     """From RGB in [0, 1] to vessel logits, of any image size.
 
-    The input is standardised with constants that are stored with the weights: no statistic of the picture enters, so
-    removing pixels shifts nothing elsewhere and the network stays a local function of its input. For the same reason
-    the networks have batch norms alone, which are constants too once they are trained. Sizes that the strides do not
-    divide are padded at the right and bottom by repeating the border, and the output is cut back.
+    The input is standardised with constants that are stored with the weights. No statistic of the image enters, so
+    removing pixels changes nothing elsewhere and the network stays a local function of its input. For the same reason
+    the networks have batch norms only, whose statistics are constant after training. Sizes that the strides do not
+    divide are padded at the right and bottom by repeating the border, and the output is cropped.
 
     Args:
-        architecture: what the network is to be made from again, of plain values.
-        multiple: what sides are padded to a multiple of.
+        architecture: the arguments that build the network again, as plain values.
+        multiple: sides are padded to a multiple of this, px.
         mean, std: constants of standardisation, per RGB channel.
     """
 
-    kind: ClassVar[str]  # what a card calls it
+    kind: ClassVar[str]  # its name in a card
     card: dict[str, Any]
     mean: Tensor
     std: Tensor
@@ -35,7 +35,7 @@ class VesselNetwork(nn.Module):
         self, architecture: dict[str, Any], multiple: int, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
     ) -> None:
         super().__init__()
-        self.card = {}  # what load_weights read of the weights
+        self.card = {}  # set by load_weights
         self.architecture: dict[str, Any] = {"kind": self.kind, **architecture}
         self.multiple = multiple
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
@@ -54,10 +54,26 @@ class VesselNetwork(nn.Module):
 
     @property
     def layers(self) -> dict[str, nn.Module]:
-        """Layers an explainer may look at, by what they are, in the order in which data passes.
+        """Layers that an explainer may look at, by role, in the order in which data passes.
 
         ``encoder-1`` …, ``bottleneck``, ``decoder-1/4``, ``decoder-1/2``, … (the fraction is the resolution), and
-        ``last``, whose one channel is the logit map. A decoder that only linear maps follow is none of them, since a
-        class activation map there would be the logit map in disguise.
+        ``last``, whose one channel is the logit map. A decoder followed by linear maps only is left out: a class
+        activation map there would be the logit map in disguise.
         """
         raise NotImplementedError
+
+
+def named_by_role(
+    encoders: Sequence[nn.Module], bottleneck: nn.Module, decoders: Sequence[tuple[int, nn.Module]], last: nn.Module
+) -> dict[str, nn.Module]:
+    """Layers by role, see :attr:`VesselNetwork.layers`.
+
+    Args:
+        encoders: from full resolution down.
+        bottleneck: the coarsest level.
+        decoders: from full resolution down, each after its scale, px of the input per px of its output.
+        last: gives the logit map.
+    """
+    named = {f"encoder-{i}": layer for i, layer in enumerate(encoders, 1)} | {"bottleneck": bottleneck}
+    named |= {f"decoder-1/{scale}": layer for scale, layer in reversed(decoders)}
+    return named | {"last": last}

@@ -1,15 +1,16 @@
-"""Segmenters that hide nothing: vessel filters whose exact attribution has a closed form.
+"""White-box segmenters: vessel filters whose exact attribution has a closed form.
 
 Each is a matched filter for dark lines [chaudhuri1989] on the green channel, summed and not rectified, so that the
-logit is linear in the pixels it reads. Like a U-Net it has a path at full resolution and one through a bottleneck at
-1/8 with several channels, which class activation maps can look at. Of the mean logit g over a target S and a reference
-picture x₀, the Shapley value of each pixel, all colours together, is then known; along the straight path from x₀ it is
-also what integrated gradients give. With w̄ the mean over S of the filter's weights, a transposed convolution of S/|S|:
+logit is linear in the pixels that it reads. Like a U-Net it has a path at full resolution and a path through a
+bottleneck at 1/8 with several channels, for class activation maps. For the mean logit over a target S, relative to a
+reference image x₀, the Shapley value φ of each pixel, all colours together, is then known; along the straight path from
+x₀, integrated gradients give the same. With w̄ the mean over S of the filter's weights, a transposed convolution of
+S/|S|:
 
 * ``linear`` reads every pixel of the field of view but its rim:  φ_i = Δa_i,  Δa_i = w̄_i (z_i − z₀_i), z the darkness.
-* ``thick`` reads thick vessels and their edges only, so that thin vessels have no influence whatever: likewise.
-* ``marker`` needs a marker elsewhere in the picture: logit = A(x) · B(x) + bias, A the filter of all other pixels, B
-  the brightness of the marker. Both are sums over pixels, and no pixel is in both, so that
+* ``thick`` reads thick vessels and their edges only, so that thin vessels have no influence at all: the same φ.
+* ``marker`` needs a marker elsewhere in the image: logit = A(x) · B(x) + bias, A the filter of all other pixels, B the
+  brightness of the marker. Both are sums over pixels, and no pixel is in both, so
   φ_i = Δa_i (B₀ + ΔB / 2) for the pixels of A and φ_j = Δb_j (A₀ + ΔA / 2) for those of the marker.
 """
 
@@ -36,8 +37,8 @@ REACH = SIZE // 2
 STRIDE = 8  # of the bottleneck, as in the bundled networks; hats of SIZE px around its nodes sum to 1
 ORIENTATIONS = 8
 LENGTH = 2.0  # of a kernel in units of its width
-WIDTHS = (1.0, 2.0)  # σ of the lines looked for at full resolution, px
-COARSE_WIDTH = 3.0  # σ of those looked for at the bottleneck
+WIDTHS = (1.0, 2.0)  # σ of the line filters at full resolution, px
+COARSE_WIDTH = 3.0  # σ of those at the bottleneck, px
 SHARES = (0.4, 0.4, 0.2)  # of the logit, by width
 GAIN, BIAS = 600.0, -2.4  # logits per unit of darkness, and where there is no line: a line .004 darker is at 0
 CLOSING = 12.0  # px at DRIVE's scale, wider than the widest vessel
@@ -51,10 +52,10 @@ class WhiteBox(nn.Module):
     """A line filter with fixed weights, (N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) vessel logits, for one size only.
 
     Args:
-        background: (3, H, W), the picture without vessels; what is darker in green counts as line.
-        read: (H, W) bool, pixels that the filter reads; all others are to it as the background is.
-        marker: (H, W) bool, pixels whose brightness the filter is multiplied with, none of them in ``read``; or None.
-        contrast: brightness of the marker less that of the background, at which the factor is 1.
+        background: (3, H, W), the image without vessels; pixels that are darker in green count as line.
+        read: (H, W) bool, pixels that the filter reads; all others have no influence.
+        marker: (H, W) bool, pixels whose brightness multiplies the filter, none of them in ``read``; or None.
+        contrast: brightness of the marker minus that of the background, at which the factor is 1.
     """
 
     background: Tensor
@@ -66,7 +67,7 @@ class WhiteBox(nn.Module):
         planes = 1 if marker is None else 2
         fine = len(WIDTHS) * ORIENTATIONS
         same: dict[str, Any] = {"kernel_size": SIZE, "padding": REACH, "bias": False}
-        # Made without weights, which would be drawn from the global generator.
+        # Built without initial weights, which would be drawn from the global generator.
         self.lines = skip_init(nn.Conv2d, 1, fine, **same)
         self.coarse = skip_init(nn.Conv2d, planes, ORIENTATIONS + planes - 1, stride=STRIDE, **same)
         self.enlarge = skip_init(nn.ConvTranspose2d, ORIENTATIONS, 1, stride=STRIDE, **same)
@@ -112,29 +113,29 @@ class WhiteBox(nn.Module):
         """The Shapley value of each pixel for the mean logit over the target, by the closed form above.
 
         Args:
-            image, reference: (3, H, W); a pixel that is absent is as in the reference.
+            image, reference: (3, H, W); an absent pixel has its value in the reference.
             target: (H, W) bool, not empty.
 
         Returns:
-            (H, W) float64 on the CPU; it sums to the score of the image less that of the reference.
+            (H, W) float64 on the CPU; it sums to the score of the image minus that of the reference.
         """
-        pictures = torch.stack([reference, image]).to(self.read)
+        images = torch.stack([reference, image]).to(self.read)
         weights = self._filter_weights(target)
-        first, last = ((self.background[1].double() - p[1].double()) * self.read * weights for p in pictures)
+        first, last = ((self.background[1].double() - p[1].double()) * self.read * weights for p in images)
         if self.marker is None:
             return torch.as_tensor(last - first).cpu()
-        b_first, b_last = (self._excess(p[None])[0, 0].double() * self._marker_weights() for p in pictures)
+        b_first, b_last = (self._excess(p[None])[0, 0].double() * self._marker_weights() for p in images)
         by_filter = (last - first) * (b_first.sum() + b_last.sum()) / 2  # B₀ + ΔB / 2 is the mean of both
         by_marker = (b_last - b_first) * (first.sum() + last.sum()) / 2
         return torch.as_tensor(by_filter + by_marker).cpu()
 
     def _excess(self, images: Tensor) -> Tensor:
-        """(N, 1, H, W): how much brighter than the background, on the marker."""
+        """(N, 1, H, W): brightness on the marker minus that of the background."""
         assert self.marker is not None
         return (images.mean(1, keepdim=True) - self.background.mean(0)) * self.marker
 
     def _filter_weights(self, target: Tensor) -> Tensor:
-        """w̄, (H, W) float64: the layers transposed, from last to first."""
+        """(H, W) float64: w̄, by the transposed layers from last to first."""
         share = target.to(self.read.device, torch.float64)[None, None] / target.sum()
         head = self.head.weight[0].double()
         kernel = (head[:-1] * self.lines.weight[:, 0].double()).sum(0)[None, None]
@@ -143,7 +144,7 @@ class WhiteBox(nn.Module):
         return (fine + self._from_nodes(nodes, self.coarse.weight[:ORIENTATIONS, :1]))[0, 0]
 
     def _marker_weights(self) -> Tensor:
-        """(H, W) float64: what a unit of brightness adds to the factor."""
+        """(H, W) float64: the increase of the factor per unit of brightness."""
         nodes = self._nodes()
         return self._from_nodes(nodes / nodes.numel(), self.coarse.weight[ORIENTATIONS:, 1:])[0, 0]
 
@@ -191,19 +192,19 @@ def _hats() -> Tensor:
 
 
 def white_box(name: str, case: Case) -> tuple[WhiteBox, Case]:
-    """The segmenter of that name for a case, and the case as it is to be shown to it.
+    """Build the segmenter of that name for a case.
 
     Args:
-        name: ``"linear"``, ``"thick"`` or ``"marker"``, see above.
-        case: decides the size, the background, where thick vessels are, and the place of the marker: where it is
-            farthest from vessels and from the edge of the field of view.
+        name: ``"linear"``, ``"thick"`` or ``"marker"``, see the module's description.
+        case: gives the size, the background, the thick vessels, and the place of the marker, which is farthest from
+            vessels and from the edge of the field of view.
 
     Returns:
         The segmenter in evaluation mode, and the case; for ``"marker"`` with the marker painted into its image.
 
     Raises:
         UserError: if there is no segmenter of that name.
-        Skipped: if ``"thick"`` finds no thick vessels.
+        Skipped: for ``"thick"``, if the case has no thick vessels.
     """
     if name not in SEGMENTERS:
         raise UserError(f"There is no segmenter called {name!r}.", f"The segmenters are {', '.join(SEGMENTERS)}.")
@@ -225,21 +226,19 @@ def white_box(name: str, case: Case) -> tuple[WhiteBox, Case]:
 
 
 def _without_lines(image: np.ndarray, fov: np.ndarray, scale: float) -> np.ndarray:
-    """(3, H, W): the picture closed, so that lines are filled and the darkness at the edge of its field of view stays.
+    """(3, H, W): morphological closing, which fills lines and keeps the darkness at the edge of the field of view.
 
-    A blurred picture would be brighter than the picture all along that edge, which would count as a vessel.
+    A blurred image would be brighter than the image all along that edge, which would count as a vessel.
     """
-    smooth = np.where(fov, blur_inside(image, fov, scale), image)  # or else single grains of noise would stand
+    smooth = np.where(fov, blur_inside(image, fov, scale), image)  # removes single grains of noise
     side = 2 * round(CLOSING * scale / 2) + 1
-    beyond = np.pad(smooth, ((0, 0), (side, side), (side, side)))  # as dark as around the field of view
-    closed: np.ndarray = grey_closing(beyond, size=(1, side, side))[:, side:-side, side:-side]
-    return closed
+    padded = np.pad(smooth, ((0, 0), (side, side), (side, side)))  # as dark as around the field of view
+    return np.asarray(grey_closing(padded, size=(1, side, side))[:, side:-side, side:-side])
 
 
 def _depth(mask: np.ndarray) -> np.ndarray:
-    """(H, W): how far inside the mask a pixel lies, px; beyond the picture nothing is inside."""
-    distance: np.ndarray = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    return distance
+    """(H, W) px: the distance to the nearest pixel outside the mask; beyond the image all is outside."""
+    return np.asarray(distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1])
 
 
 def _marker_place(fov: np.ndarray, vessels: np.ndarray, radius: float) -> np.ndarray:
@@ -247,5 +246,4 @@ def _marker_place(fov: np.ndarray, vessels: np.ndarray, radius: float) -> np.nda
     free = fov & ~vessels if (fov & ~vessels).any() else fov
     row, column = np.unravel_index(int(_depth(free).argmax()), fov.shape)
     y, x = np.indices(fov.shape)
-    disc: np.ndarray = (np.hypot(y - row, x - column) <= max(radius, 1)) & fov
-    return disc
+    return np.asarray((np.hypot(y - row, x - column) <= max(radius, 1)) & fov)

@@ -81,7 +81,7 @@ def segment_rows(case: Case, segments: Segments, prediction: np.ndarray, maps: M
     columns: dict[str, np.ndarray] = {
         "segment": np.arange(len(segments)),
         **{name: getattr(segments, name) for name in SEGMENT_COLUMNS[1:-1]},
-        "found": segments.found(prediction),
+        "found": segments.detected(prediction),
     }
     return _rows(columns, {m: segments.mean(relative(a, case.fov.numpy())) for m, a in maps.items()})
 
