@@ -17,7 +17,7 @@ from xaibench.models.weights_file import save_weights
 from xaibench.registry import entry_points as points
 
 PLUGINS = '''
-from xaibench import Skipped, explainer
+from xaibench import Score, Skipped, explainer, metric
 
 @explainer("boom", family="cam")
 def boom(scorer, image, *, rng):
@@ -28,6 +28,12 @@ def boom(scorer, image, *, rng):
 def picky(scorer, image, *, rng):
     """It cannot work."""
     raise Skipped("the moon is full")
+
+@metric("peak-share", family="shape", better="higher", range=(0, 1), label="peak", main=4, narrow=False,
+        explanation="The share of the map in its highest pixel.")
+def peak_share(attribution, case):
+    size = abs(attribution)
+    return Score(float(size.max() / size.sum()))
 '''
 
 
@@ -74,8 +80,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small: Sequence[str]) -> 
 
 
 @pytest.fixture
-def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Registers an explainer ``name`` as ``module:object`` for one test; the modules are cli_plugins and cli_broken."""
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Registers ``name`` as ``module:object`` for one test; the modules are cli_plugins and cli_broken."""
     folder = tmp_path / "installed"
     folder.mkdir()
     (folder / "cli_plugins.py").write_text(PLUGINS)
@@ -88,8 +94,8 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         points.loaded.cache_clear()
         sys.modules.pop("cli_plugins", None)
 
-    def register(name: str, value: str) -> None:
-        point = EntryPoint(name, value, "xaibench.explainers")
+    def register(name: str, value: str, group: str = "xaibench.explainers") -> None:
+        point = EntryPoint(name, value, group)
         vars(point).update(dist=SimpleNamespace(name="other-package", version="2.5"))
         extra.append(point)
         clear()

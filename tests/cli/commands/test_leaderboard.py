@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,29 @@ def test_csv_and_json_hold_the_same(xaibench: Run, finished: Path) -> None:
     assert [r["method"] for r in rows] == [line["method"] for line in lines] and len(rows) == METHODS
     numbers = [line["auroc-vessels"] for line in lines]
     assert [r["auroc-vessels"] for r in rows] == [float(n) if n else None for n in numbers]
+
+
+def test_a_plugins_metric_is_a_main_column_of_table_and_report_without_the_plugin(
+    xaibench: Run, small: Sequence[str], plugins: Callable[..., None], tmp_path: Path
+) -> None:
+    """Its label, explanation and place are read from the run: the process that prints has no such plugin."""
+    plugins("peak-share", "cli_plugins:peak_share", "xaibench.metrics")
+    metrics = ("--metric", "lift-thin", "peak-share", "auroc-thin", "auroc-thick", "ap-thin")
+    assert xaibench("run", *small, *metrics, "--out", "run", "-q").code == 0
+
+    def printed(*words: str) -> str:
+        command = [sys.executable, "-m", "xaibench", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    table = printed("leaderboard", "run", "--format", "markdown")
+    head = next(line for line in table.splitlines() if line.startswith("| #"))
+    shown = [cell.strip() for cell in head.strip("|").split("|")]
+    assert shown == ["#", "method", "auroc-thin", "auroc-thick", "peak", "lift-thin", "seconds", "passes"]
+    assert ",peak-share,peak-share_lo,peak-share_hi," in printed("leaderboard", "run", "--format", "csv")
+    printed("report", "run", "--no-films")
+    page = Path("run/report.html").read_text("utf-8")
+    title = "The share of the map in its highest pixel. Higher is better. Family: shape."
+    assert f'<th scope="col" title="{title}" class="">peak</th>' in page and f"<dt>peak</dt><dd>{title}</dd>" in page
 
 
 def test_the_quality_of_the_metrics(xaibench: Run, finished: Path) -> None:
