@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak nightly audit bench install results docs clean
+.PHONY: demo test pythons soak nightly audit bench install results docs clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,16 @@ test: $(VENV)/installed-test
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not soak and not alone' -n auto --dist worksteal
 	$(BIN)/python -m pytest -m 'alone and not soak'
+
+# Install from nothing and the whole suite on every supported Python. PYTHONS may hold paths; the constraint of PyTorch
+# holds on each, and builds other than the CPU one at hand are some gigabytes.
+PYTHONS ?= python3.11 python3.12 python3.13
+pythons:
+	@for python in $(PYTHONS); do \
+		venv=.venv-$$(basename $$python); \
+		$(MAKE) test PYTHON=$$python VENV=$$venv || exit 1; \
+		$$venv/bin/python -c 'import sys, torch; print(f"Passed: Python {sys.version.split()[0]}, torch {torch.__version__}")'; \
+	done
 
 # Every reader on two thousand bad inputs each, half an hour: pictures, archives, weights, words, the folders of runs.
 nightly: $(VENV)/installed-test
@@ -65,4 +75,4 @@ docs: $(VENV)/installed
 	$(BIN)/mkdocs build
 
 clean:
-	rm -rf $(VENV) build *.egg-info src/*.egg-info
+	rm -rf .venv .venv-* $(VENV) build *.egg-info src/*.egg-info
