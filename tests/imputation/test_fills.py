@@ -31,14 +31,10 @@ def test_only_removed_pixels_inside_the_field_of_view_change(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILLS)
-def test_nothing_removed_gives_the_image(name: str) -> None:
-    np.testing.assert_array_equal(prepared(name)(np.zeros(SIZE, bool)), IMAGE)
-
-
-@pytest.mark.parametrize("name", FILLS)
-def test_a_filler_remembers_nothing(name: str) -> None:
+def test_a_filler_keeps_no_state(name: str) -> None:
     fill = prepared(name)
     first = fill(REMOVED)
+    np.testing.assert_array_equal(fill(np.zeros(SIZE, bool)), IMAGE)  # nothing removed gives the image
     fill(FOV)
     np.testing.assert_array_equal(fill(REMOVED), first)
 
