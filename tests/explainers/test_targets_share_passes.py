@@ -57,28 +57,6 @@ def test_where_crops_are_taken_too(name: str) -> None:
     assert second.passes < alone.passes
 
 
-def test_a_change_of_the_network_is_seen_once_what_was_kept_is_forgotten(eye: Case) -> None:
-    network = make_network().eval()
-    first = Scorer(network, halves(eye)[0], engine=Engine())
-    second = first.for_target(halves(eye)[1])
-    before = first.shared.scores([eye.image]), second.shared.scores([eye.image])
-    with torch.no_grad():
-        next(iter(network.parameters())).mul_(0.5)
-    assert second.shared.scores([eye.image]) == before[1] and second.passes == 0
-    second.shared.forget()
-    assert first.shared.scores([eye.image]) != before[0] and second.shared.scores([eye.image]) != before[1]
-
-
-def test_a_later_member_finds_nothing_that_was_kept_without_it(eye: Case) -> None:
-    network = make_network().eval()
-    first = Scorer(network, halves(eye)[0], engine=Engine())
-    second = first.for_target(halves(eye)[1])
-    first.shared.scores([eye.image])
-    third = first.for_target(halves(eye)[1])
-    assert third.shared.scores([eye.image]) == second.shared.scores([eye.image])
-    assert (first.passes, second.passes, third.passes) == (1, 0, 1)
-
-
 @pytest.mark.parametrize(
     "name", ["feature-ablation", "occlusion[patch=48,stride=48]", "kernel-shap[samples=80,segments=12]"]
 )

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -156,13 +154,6 @@ def test_a_network_in_training_is_left_in_training_and_learns_nothing(eye: Case,
     assert weights_digest(model) == digest
 
 
-def test_the_mode_comes_back_after_an_exception(eye: Case) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Conv2d(7, 1, 1)).train()
-    with pytest.raises(RuntimeError):
-        Scorer(model, target_on(eye), engine=Engine())(eye.image[None])
-    assert model.training and model[0].training
-
-
 @pytest.mark.parametrize("shape", [(3, 61, 70), (1, 1, 61, 70), (1, 3, 70, 61), (2, 3, 64, 64), (61, 70)])
 @pytest.mark.parametrize("method", ["__call__", "probability", "logits"])
 def test_images_of_another_shape_are_refused(scorer: Scorer, shape: tuple[int, ...], method: str) -> None:
@@ -170,46 +161,3 @@ def test_images_of_another_shape_are_refused(scorer: Scorer, shape: tuple[int, .
         getattr(scorer, method)(torch.zeros(shape))
     assert str(shape) in caught.value.message and caught.value.hint == "Give (N, 3, 61, 70)."
     assert scorer.passes == 0
-
-
-def test_pictures_to_be_scored_together_are_made_as_many_as_go_through_the_network(eye: Case) -> None:
-    model = Watched()
-    scorer = Scorer(model, target_on(eye), engine=Engine(2))
-    made, place = [], torch.empty_like(eye.image)
-
-    def pictures() -> Iterator[Tensor]:
-        for i in range(5):
-            made.append((i, scorer.passes))
-            yield torch.mul(eye.image, 1 - i / 20, out=place)  # always in the same place
-
-    values = scorer.shared.scores(pictures())
-    assert made == [(i, i - i % 2) for i in range(5)] and model.sizes == [2, 2, 1]
-    green = eye.image[1][eye.vessels].double().numpy()
-    np.testing.assert_allclose(values, [20 * (0.4 - green.mean() * (1 - i / 20)) for i in range(5)], rtol=1e-5)
-    assert scorer.shared.scores([]) == []
-
-
-def test_a_picture_that_comes_twice_is_scored_once_where_it_is_kept(eye: Case) -> None:
-    first = Scorer(GreenFilter(), target_on(eye), engine=Engine(2))
-    second = first.for_target(target_on(eye, ~eye.vessels))
-    images = [eye.image, eye.image * 0.5, eye.image, eye.image * 0.25]
-    assert first.shared.scores(images) == [float(first(image[None])) for image in images]
-    assert second.shared.scores(images[::-1]) == [float(second(image[None])) for image in images[::-1]]
-    assert (first.passes, second.passes) == (3 + 4, 4)
-
-
-def test_a_picture_of_another_size_is_refused(eye: Case, scorer: Scorer) -> None:
-    with pytest.raises(UserError, match="got images of shape"):
-        scorer.shared.scores([eye.image[:, :1]])
-
-
-class Watched(nn.Module):
-    """A network that keeps the size of every batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.filter, self.sizes = GreenFilter(), []
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.sizes.append(len(images))
-        return self.filter(images)
