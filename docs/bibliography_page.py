@@ -1,4 +1,4 @@
-"""Prints ``bibliography.md`` from the packaged bibliography: ``python docs/bibliography_page.py``."""
+"""Write ``bibliography.md`` from the packaged bibliography: ``python docs/bibliography_page.py``."""
 
 from __future__ import annotations
 
