@@ -113,9 +113,9 @@ def test_its_score_is_what_it_says(imported: Callable[..., object], eye: Case) -
     map_ = np.zeros(tuple(eye.fov.shape), np.float32)
     map_[y, x] = 2.5
     away = np.hypot(*(np.argwhere(eye.vessels.numpy()) - (y, x)).T).min() / eye.scale
-    score = xaibench_my_method.my_method_score(map_, eye, None, rng=None)
+    score = xaibench_my_method.my_method_score(map_, eye)
     assert score.value == pytest.approx(away) and 0 < away < 20
-    assert xaibench_my_method.my_method_score(map_, eye, None, rng=None, cap=away / 2).value == pytest.approx(away / 2)
+    assert xaibench_my_method.my_method_score(map_, eye, cap=away / 2).value == pytest.approx(away / 2)
 
 
 def test_its_map_is_what_it_says(imported: Callable[..., object], eye: Case) -> None:
