@@ -25,7 +25,7 @@ from xaibench import registry
 from xaibench.conformance import CheckResult, Limits, check_explainer, check_names
 from xaibench.conformance import explainer_checks as explainers
 from xaibench.conformance.explainer_subjects import (
-    picture,
+    dotted_case,
     scorer_of,
 )
 from xaibench.data.case import Case
@@ -142,7 +142,7 @@ def test_an_expected_failure_is_told_with_its_reason() -> None:
 
 def test_an_expected_failure_that_passes_is_a_failure() -> None:
     results = check_explainer(declared(good), quick=True, expected_failures={"state": "it was so once"})
-    assert by_status(results, "failed") == {"state": "passes: take the declaration of its failure away"}
+    assert by_status(results, "failed") == {"state": "it passes: remove the declaration of its failure"}
 
 
 def test_an_expected_failure_of_no_check_is_refused() -> None:
@@ -174,9 +174,9 @@ def test_controls_explain_nothing_and_need_not() -> None:
 
 
 def test_the_cost_is_told_and_fails_only_beyond_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explainers, "draw_phantom", lambda seed: picture((128, 150)))
+    monkeypatch.setattr(explainers, "draw_phantom", lambda seed: dotted_case((128, 150)))
     monkeypatch.setattr(explainers, "unet_phantom", lambda: VesselUNet(channels=(4, 8, 8, 8, 8)).eval())
-    monkeypatch.setattr(explainers, "target", lambda name, model, case: scorer_of(model, case).target)
+    monkeypatch.setattr(explainers, "target", lambda name, model, case: scorer_of(case, model).target)
     cost = {r.name: r for r in check_explainer(good)}["cost"]
     assert cost.status == "passed" and ", 1 passes, " in cost.detail
     for limits in (Limits(seconds=0), Limits(peak_mb=-1e6)):

@@ -11,7 +11,7 @@ from xaibench.conformance.explainer_subjects import (
     LEVEL,
     PLANTED_SIZE,
     WINDOWS,
-    picture,
+    dotted_case,
     planted_network,
     random_network,
     scorer_of,
@@ -36,9 +36,9 @@ def test_maps_of_two_devices() -> None:
 
 def test_the_planted_network_reads_its_window_alone() -> None:
     """From the definition: the mean over all pixels of gain × (level − green)₊ inside the window."""
-    case = picture(PLANTED_SIZE)
+    case = dotted_case(PLANTED_SIZE)
     for window in WINDOWS:
-        scorer = scorer_of(planted_network(window), case, mask=case.fov)
+        scorer = scorer_of(case, planted_network(window), mask=case.fov)
         elsewhere = case.image.clone()
         elsewhere[:, window[0], window[1]] = 1
         assert float(scorer(elsewhere[None])) == 0 < float(scorer(case.image[None]))
@@ -56,7 +56,7 @@ def test_the_planted_network_reads_its_window_alone() -> None:
 
 
 def test_the_subjects_have_the_layers_of_the_bundled_networks() -> None:
-    network, case = random_network(), picture()
+    network, case = random_network(), dotted_case()
     ours, theirs = network.layers, VesselUNet().layers
     assert list(ours) == list(theirs)
     shapes: dict[str, tuple[int, ...]] = {}
@@ -69,7 +69,7 @@ def test_the_subjects_have_the_layers_of_the_bundled_networks() -> None:
         handle.remove()
     assert shapes["encoder-1"] == shapes["last"] == (48, 61)
     assert shapes["decoder-1/2"] == (24, 31) and shapes["decoder-1/4"] == (12, 16) and shapes["bottleneck"] == (6, 8)
-    case = picture(PLANTED_SIZE)
+    case = dotted_case(PLANTED_SIZE)
     for layer in ours:
-        map_ = explain(scorer_of(planted_network(WINDOWS[0]), case), case.image, method=f"gradcam[layer={layer}]")
+        map_ = explain(scorer_of(case, planted_network(WINDOWS[0])), case.image, method=f"gradcam[layer={layer}]")
         assert map_.shape == PLANTED_SIZE and map_.max() > 0

@@ -177,7 +177,7 @@ def test_a_declared_failure_is_expected_and_one_that_passes_is_not() -> None:
     why = {"mirrored": "it looks left"}
     assert failures(declared(leans_to_the_left, known_failures=why)) == {}
     assert failures(declared(leans_to_the_left), expected_failures=why) == {}
-    assert "take the declaration" in failures(declared(good), expected_failures=why)["mirrored"]
+    assert "remove the declaration" in failures(declared(good), expected_failures=why)["mirrored"]
     with pytest.raises(UserError, match="'mirror', which does not exist"):
         check_metric(declared(good), expected_failures={"mirror": "a slip"})
 

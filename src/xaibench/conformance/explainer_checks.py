@@ -1,4 +1,4 @@
-"""The checks that every explainer is held against; each takes a trial and returns in words what it found."""
+"""The checks of explainers: each takes a trial and returns its finding in words, or raises."""
 
 from __future__ import annotations
 
@@ -14,31 +14,30 @@ from xaibench.conformance.explainer_subjects import (
     WINDOWS,
     Failing,
     OneByOne,
-    blank_picture,
+    blank_case,
     blind_network,
+    dotted_case,
     in_use,
-    picture,
     planted_network,
     random_network,
     scorer_of,
 )
 from xaibench.conformance.explainer_trial import CheckFailed, NoMap, Trial
-from xaibench.data.case import Case
 from xaibench.data.phantom.draw import draw_phantom
-from xaibench.errors import Skipped
+from xaibench.errors import Skipped, plural
 from xaibench.metrics.cost import measured
 from xaibench.models.bundled import unet_phantom
 from xaibench.running.sandbox.snapshot import Settings, State
 from xaibench.scorer import Scorer, target
 
-CLEARLY = 0.5  # s.d. of the map, by which its mean where the evidence lies is above its mean elsewhere
-SAME_ON_GPU = 0.02  # norm of the difference of two maps, relative to the map's
-ALIKE_ON_GPU = 0.7  # correlation of two maps whose chance each device may draw for itself
+CLEARLY = 0.5  # s.d. of the map by which its mean on the evidence must exceed its mean elsewhere
+SAME_ON_GPU = 0.02  # largest norm of the difference of two maps, relative to the map's norm
+ALIKE_ON_GPU = 0.7  # least correlation of the maps of a stochastic method, whose draws may differ by device
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a map of a DRIVE-sized picture may cost at the method's parameters."""
+    """The most that a map of a DRIVE-sized image may cost: wall time in s, memory in MB."""
 
     seconds: float = 60.0
     peak_mb: float = 1500.0
@@ -46,35 +45,27 @@ class Limits:
 
 def shape_dtype_finite(trial: Trial) -> str:
     """A finite map of real numbers in the image's size, which may be odd and need not be square."""
-    cases = [picture(size) for size in SIZES]
-    trial.each({_size(case): (scorer_of(random_network(), case), case) for case in cases})
-    return f"{len(cases)} sizes"
-
-
-def _size(case: Case) -> str:
-    height, width = case.fov.shape
-    return f"{width} × {height} px"
+    cases = {f"{width} × {height} px": dotted_case((height, width)) for height, width in SIZES}
+    trial.each({size: (case, scorer_of(case)) for size, case in cases.items()})
+    return f"{len(SIZES)} sizes"
 
 
 def same_seed(trial: Trial) -> str:
     """The same seed gives the same map, bit for bit, whatever was computed before."""
-    case = picture()
-    scorer = scorer_of(random_network(), case)
-    scorer.probability(case.image[None])
-    trial.reproducible = torch.equal(trial.first, trial.map(scorer, case))
+    scorer = scorer_of(dotted_case())
+    scorer.probability(dotted_case().image[None])
+    trial.reproducible = torch.equal(trial.first, trial.map(scorer=scorer))
     if not trial.reproducible:
-        raise CheckFailed("two calls with the same seed give different maps: draw all chance from `rng`")
+        raise CheckFailed("two calls with the same seed give different maps: draw all random numbers from `rng`")
     return "bit for bit"
 
 
 def other_seed(trial: Trial) -> str:
     """Another seed gives another map if and only if the method declares ``stochastic``."""
-    if not trial.declares:
-        raise Skipped("a plain function does not declare whether there is chance in it")
-    if not trial.reproducible:
-        raise Skipped("not even the same seed gives the same map, see same-seed")
-    case = picture()
-    differs = not torch.equal(trial.first, trial.map(scorer_of(random_network(), case), case, seed=1))
+    if not trial.is_declared:
+        raise Skipped("a plain function does not declare whether it is stochastic")
+    trial.require_reproducible()
+    differs = not torch.equal(trial.first, trial.map(seed=1))
     if differs and not trial.traits.stochastic:
         raise CheckFailed("another seed gives another map: declare stochastic=True")
     if trial.traits.stochastic and not differs:
@@ -83,14 +74,13 @@ def other_seed(trial: Trial) -> str:
 
 
 def micro_batch(trial: Trial) -> str:
-    """The map does not depend on how many pictures the scorer puts through the network at a time."""
-    if not trial.reproducible:
-        raise Skipped("not even the same micro-batch gives the same map, see same-seed")
-    case, sizes = picture(), (1, 3, 8)
-    one, *others = (trial.map(scorer_of(random_network(OneByOne()), case, micro_batch=size), case) for size in sizes)
+    """The map does not depend on how many images the scorer puts through the network at a time."""
+    trial.require_reproducible()
+    case, sizes = dotted_case(), (1, 3, 8)
+    one, *others = (trial.map(case, scorer_of(case, random_network(OneByOne()), micro_batch=size)) for size in sizes)
     for size, other in zip(sizes[1:], others, strict=True):
         if not torch.equal(one, other):
-            raise CheckFailed(f"micro-batches of {size} pictures give another map than single pictures")
+            raise CheckFailed(f"micro-batches of {size} images give another map than single images")
     return f"of {', '.join(map(str, sizes))}"
 
 
@@ -98,13 +88,11 @@ def gpu(trial: Trial) -> str:
     """The map of a network on a GPU agrees with that on the CPU."""
     if not torch.cuda.is_available():
         raise Skipped("there is no GPU")
-    if not trial.reproducible:
-        raise Skipped("not even one device gives the same map twice, see same-seed")
-    case, window = picture(PLANTED_SIZE), WINDOWS[0]
-    maps = [
-        trial.map(scorer_of(planted_network(window), case, mask=case.fov, device=device), case).double()
-        for device in ("cpu", "cuda")
-    ]
+    trial.require_reproducible()
+    case, maps = dotted_case(PLANTED_SIZE), []
+    for device in ("cpu", "cuda"):
+        scorer = scorer_of(case, planted_network(WINDOWS[0]), mask=case.fov, device=device)
+        maps.append(trial.map(case, scorer).double())
     return agreement(*maps, stochastic=trial.traits.stochastic)
 
 
@@ -120,45 +108,44 @@ def agreement(on_cpu: Tensor, on_gpu: Tensor, *, stochastic: bool) -> str:
         if not correlation >= ALIKE_ON_GPU:
             raise CheckFailed(f"the maps of CPU and GPU correlate with {correlation:.2f}, below {ALIKE_ON_GPU}")
         return f"correlation {correlation:.3f}"
-    difference, size = float((on_cpu - on_gpu).norm()), float(on_cpu.norm())
-    if not difference <= SAME_ON_GPU * size:
-        raise CheckFailed(f"the maps of CPU and GPU differ by {difference:.3g}, where the map's norm is {size:.3g}")
-    return f"relative difference {difference / size if size else 0:.1e}"
+    difference, norm = float((on_cpu - on_gpu).norm()), float(on_cpu.norm())
+    if not difference <= SAME_ON_GPU * norm:
+        raise CheckFailed(f"the maps of CPU and GPU differ by {difference:.3g}, where the map's norm is {norm:.3g}")
+    return f"relative difference {difference / norm if norm else 0:.1e}"
 
 
 def state(trial: Trial) -> str:
-    """Nothing is left behind that changes numbers: in the network (weights, modes, hooks), the picture, the labels.
+    """The method leaves no change that alters numbers: in weights, modes, hooks, image, labels or random states.
 
-    Gradients left on weights and ``requires_grad`` flags are no fault: a run puts them back.
-
-    Also of a network that is half trained, and also if it fails in its first or its third pass. The method may draw
-    from Python's, numpy's and torch's global generators, which ``explain`` seeds and restores, but not seed them: then
-    their states after it would be the same whatever the seed.
+    This holds for a half-trained network too, and if the network fails in its first or its third pass. Gradients left
+    on weights and ``requires_grad`` flags are no fault: a run restores them. The method may draw from the global
+    generators of Python, NumPy and torch, which ``explain`` seeds and restores, but not seed them: then their states
+    after it would be the same for every seed.
     """
-    case, chance = picture(), []
-    for when, network, seed in (
-        ("", in_use(random_network()), 0),
-        ("", in_use(random_network()), 1),
-        (" if the network fails in its first pass", in_use(random_network(Failing(1))), 0),
-        (" if it fails in its third pass", in_use(random_network(Failing(3))), 0),
+    random_states = []
+    for when, passes, seed in (
+        ("", 0, 0),
+        ("", 0, 1),
+        (" if the network fails in its first pass", 1, 0),
+        (" if it fails in its third pass", 3, 0),
     ):
-        mine = replace(case, image=case.image.clone())
-        scorer = scorer_of(network, mine)
-        before, settings = State(scorer, mine), Settings()
+        case = dotted_case()
+        scorer = scorer_of(case, in_use(random_network(Failing(passes))))
+        before, settings = State(scorer, case), Settings()
         try:
-            trial.map(scorer, mine, seed)
+            trial.map(case, scorer, seed)
         except (NoMap, Skipped):
             if not when:
                 raise
-        found = [*before.changed(), *settings.changed()]
+        changed = [*before.changed(), *settings.changed()]
         settings.restore()
         before.restore()
-        found += ["the image that it was given"] * (not trial.seen.image_kept)
-        found += ["whether gradients are recorded"] * (not trial.seen.gradients_kept)
-        if found:
-            raise CheckFailed(f"it changes {', '.join(dict.fromkeys(found))}{when}")
-        chance.append(trial.seen.chance)
-    seeded = [name for name, value in chance[0].items() if chance[1][name] == value]
+        changed += ["the image that it was given"] * (not trial.trace.image_is_unchanged)
+        changed += ["whether gradients are recorded"] * (not trial.trace.grad_mode_is_unchanged)
+        if changed:
+            raise CheckFailed(f"it changes {', '.join(dict.fromkeys(changed))}{when}")
+        random_states.append(trial.trace.random_states)
+    seeded = [name for name, value in random_states[0].items() if random_states[1][name] == value]
     if seeded:
         raise CheckFailed(f"it seeds {' and '.join(seeded)} global generator: draw from `rng`")
     return "also where the network fails"
@@ -167,15 +154,15 @@ def state(trial: Trial) -> str:
 def planted_evidence(trial: Trial) -> str:
     """The map is clearly higher where the evidence lies than elsewhere, for evidence in two places.
 
-    Dark dots lie all over the picture and the network finds those inside a window only: the more and the darker, the
-    higher its logits. So a map that shows where the picture is dark, or in which evidence counts against, fails; as
-    does one made by a comparison with black, which is the darkest dot of all. Controls explain nothing and are exempt.
+    Dark dots lie all over the image; the network finds those inside a window only, and the more and the darker they
+    are, the higher its logits. So a map that shows where the image is dark fails, as does one in which evidence counts
+    against, or one made by comparison with black, which is the darkest dot of all. Controls are exempt.
     """
     if trial.traits.control:
         raise Skipped("a control explains nothing")
-    case, found = picture(PLANTED_SIZE), []
+    case, margins = dotted_case(PLANTED_SIZE), []
     for window in WINDOWS:
-        map_ = trial.map(scorer_of(planted_network(window), case, mask=case.fov), case).double()
+        map_ = trial.map(case, scorer_of(case, planted_network(window), mask=case.fov)).double()
         inside = torch.zeros_like(case.fov)
         inside[window] = True
         there, elsewhere = map_[inside & case.fov].mean(), map_[~inside & case.fov].mean()
@@ -186,81 +173,79 @@ def planted_evidence(trial: Trial) -> str:
                 f"the network reads only rows {rows} and columns {columns}, where the map's mean is {there:.3g}; "
                 f"elsewhere it is {elsewhere:.3g} (s.d. {deviation:.3g})"
             )
-        found.append(float((there - elsewhere) / deviation))
-    return f"{min(found):.1f} s.d. above the rest"
+        margins.append(float((there - elsewhere) / deviation))
+    return f"{min(margins):.1f} s.d. above the rest"
 
 
 def zero_gradient(trial: Trial) -> str:
-    """A network whose score does not depend on the picture has a legal map, too."""
-    case = picture()
-    trial.map(scorer_of(blind_network(), case), case)
+    """A network whose score does not depend on the image has a legal map."""
+    trial.map(scorer=scorer_of(dotted_case(), blind_network()))
     return "a legal map"
 
 
 def target_size(trial: Trial) -> str:
-    """A target of three pixels has a legal map, and one of the whole field of view."""
-    case = picture()
+    """A target of three pixels has a legal map, and so has one of the whole field of view."""
+    case = dotted_case()
     few = torch.zeros_like(case.fov)
     few[24, 30:33] = True
-    network = random_network()
-    trial.each({n: (scorer_of(network, case, mask=m), case) for n, m in (("3 pixels", few), ("all pixels", case.fov))})
-    return "3 pixels, all pixels"
+    masks = {"3 pixels": few, "all pixels": case.fov}
+    trial.each({name: (case, scorer_of(case, mask=mask)) for name, mask in masks.items()})
+    return ", ".join(masks)
 
 
 def constant_picture(trial: Trial) -> str:
-    """A picture that is the same everywhere, in which there is nothing to be seen, has a legal map."""
-    case = blank_picture()
-    trial.map(scorer_of(random_network(), case), case)
+    """An image that is the same everywhere has a legal map."""
+    trial.map(blank_case())
     return "a legal map"
 
 
 def labels(trial: Trial) -> str:
     """Only a control may see labels, and only if it declares ``sees_labels``; it must read them then."""
     if not trial.traits.sees_labels:
-        if trial.takes_case:
+        if trial.spec.plugin.injection.takes("case"):
             raise CheckFailed("it has a parameter `case`, which brings labels, and does not declare sees_labels=True")
         return "not given any"
-    case = picture()
+    case = dotted_case()
     other = replace(case, **{n: getattr(case, n).flip(0, 1) for n in ("vessels", "caliber", "observer2")})
-    if torch.equal(trial.first, trial.map(scorer_of(random_network(), case), other)):
+    if torch.equal(trial.first, trial.map(other, scorer_of(case))):
         raise CheckFailed("it declares sees_labels=True, and other labels give the same map")
     return "declared, and read"
 
 
 def sign(trial: Trial) -> str:
-    """No map of a method that does not declare ``signed`` has negative values; of all maps that checks asked for."""
+    """No map in any check has negative values, unless the method declares ``signed``."""
     if trial.traits.signed:
-        return "declared signed" if trial.declares else "a plain function may be signed"
+        return "declared signed" if trial.is_declared else "a plain function may be signed"
     if trial.lowest < 0:
         raise CheckFailed(f"a map has {trial.lowest:.3g} in it: declare signed=True")
-    return f"nothing negative in {trial.maps} maps"
-
-
-def cost(trial: Trial, limits: Limits | None) -> str:
-    """What a map of a DRIVE-sized phantom costs with the bundled network; a failure only where it exceeds limits."""
-    case, model = draw_phantom(0), unet_phantom()
-    scorer = Scorer(model, target("vessels", model, case))
-    scorer(case.image[None])  # the first pass may measure how passes are made
-    with measured(scorer) as spent:
-        trial.map(scorer, case)
-    found = f"{spent.seconds:.1f} s, {spent.passes} passes, {spent.peak_mb:.0f} MB"
-    if limits and (spent.seconds > limits.seconds or spent.peak_mb > limits.peak_mb):
-        raise CheckFailed(f"{found}: more than {limits.seconds:g} s or {limits.peak_mb:g} MB")
-    return found
+    return f"nothing negative in {plural(trial.maps, 'map')}"
 
 
 def quiet(trial: Trial) -> str:
-    """Nothing is printed, and nobody warned, while a map is made; of all maps that checks asked for."""
-    if trial.said:
-        raise CheckFailed(f"it says {trial.said!r}")
-    return f"in {trial.maps} maps"
+    """Nothing is printed and no warning is raised while a map is made in any check."""
+    if trial.output:
+        raise CheckFailed(f"it says {trial.output!r}")
+    return f"in {plural(trial.maps, 'map')}"
+
+
+def cost(trial: Trial, limits: Limits | None) -> str:
+    """The cost of a map of a DRIVE-sized phantom with the bundled network; it fails only beyond the limits."""
+    case, model = draw_phantom(0), unet_phantom()
+    scorer = Scorer(model, target("vessels", model, case))
+    scorer(case.image[None])  # the first pass may measure the engine
+    with measured(scorer) as spent:
+        trial.map(case, scorer)
+    spent_text = f"{spent.seconds:.1f} s, {spent.passes} passes, {spent.peak_mb:.0f} MB"
+    if limits and (spent.seconds > limits.seconds or spent.peak_mb > limits.peak_mb):
+        raise CheckFailed(f"{spent_text}: more than {limits.seconds:g} s or {limits.peak_mb:g} MB")
+    return spent_text
 
 
 def some_map(trial: Trial) -> str:
-    """The method gave a map in some check: it did not say of all networks and pictures that it cannot work there."""
+    """The method gave a map in some check: it did not skip all networks and images."""
     if not trial.maps:
         raise NoMap("it gave no map in any check")
-    return f"{trial.maps} maps"
+    return plural(trial.maps, "map")
 
 
 CHECKS: dict[str, Callable[[Trial], str]] = {
@@ -275,7 +260,7 @@ CHECKS: dict[str, Callable[[Trial], str]] = {
     "target": target_size,
     "constant-picture": constant_picture,
     "labels": labels,
-    # After those that ask for maps:
+    # Of all maps that the checks before asked for:
     "sign": sign,
     "quiet": quiet,
 }

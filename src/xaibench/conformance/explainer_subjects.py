@@ -1,4 +1,4 @@
-"""What explainers are held against: small pictures, and small networks of which it is known what they read."""
+"""Subjects of the explainer checks: small images, and small networks that read known pixels."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ GAINS = (12.0, 9.0, 6.0, 3.0)  # of the planted network's channels, per unit of 
 
 
 class NetworkFailed(RuntimeError):
-    """What a network raises that fails on purpose."""
+    """Raised by a network that fails on purpose."""
 
 
 class SmallUNet(nn.Module):
-    """A U-Net with the bundled networks' layer names, and with what breaks methods that were made for classifiers.
+    """A U-Net with the layer names of the bundled networks, and with what breaks methods made for classifiers.
 
-    Activations work in place, there are batch norms and a dropout, and a picture's size need not be a multiple of
-    anything. Where the window is 0, nothing that the picture shows reaches any layer.
+    Activations work in place, there are batch norms and a dropout, and an image may have any size. Where the window is
+    0, no layer sees the image.
     """
 
     def __init__(self, channels: int = len(GAINS)) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):  # layers draw first weights from the caller's global generator
+        with torch.random.fork_rng(devices=[]):  # layers draw initial weights from the global generator
             self.encoders = nn.ModuleList([_Reading(channels), *(_block(channels, 3, stride=2) for _ in range(3))])
             self.bottleneck = _block(channels, 3)
             self.dropout = nn.Dropout2d(0.5)
@@ -63,9 +63,9 @@ class SmallUNet(nn.Module):
 
 
 class OneByOne(SmallUNet):
-    """A network that rounds the same whatever the batch, as the engine makes sure of a real one.
+    """A network that rounds the same for every batch size, as the engine ensures for a real one.
 
-    The engine has no say in passes with gradients, for which methods may put pictures side by side.
+    The engine does not split passes with gradients, for which methods may batch images themselves.
     """
 
     def forward(self, images: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class OneByOne(SmallUNet):
 
 
 class Failing(SmallUNet):
-    """A network that fails at the end of its n-th pass, when every layer was reached."""
+    """A network that fails at the end of its n-th pass, after all layers; never if n is 0."""
 
     def __init__(self, passes: int) -> None:
         super().__init__()
@@ -84,13 +84,13 @@ class Failing(SmallUNet):
     def forward(self, images: Tensor) -> Tensor:
         logits = super().forward(images)
         self.passes_left -= 1
-        if not self.passes_left:
-            raise NetworkFailed("the network fails, to see what is left behind")
+        if self.passes_left == 0:
+            raise NetworkFailed("the network fails on purpose")
         return logits
 
 
 class _Reading(nn.Module):
-    """The first layer: pixel by pixel, through a window."""
+    """The first layer: 1 × 1 convolution, then a window."""
 
     window: Tensor
 
@@ -120,13 +120,13 @@ def random_network(network: SmallUNet | None = None) -> SmallUNet:
                 module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * (2 / fan_in) ** 0.5)
                 module.bias.copy_(torch.randn(module.bias.shape, generator=generator) * 0.1)
             if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
-                # Statistics of their own, so that a pass in the wrong mode shows.
+                # Not the batch's own statistics, so that a pass in training mode shows.
                 module.running_mean.copy_(torch.randn(module.num_features, generator=generator) * 0.2)
     return network.eval()
 
 
 def blind_network() -> SmallUNet:
-    """A network whose score does not depend on the picture: all that its head reads has weight 0."""
+    """A network whose score does not depend on the image: its head has weight 0."""
     network = random_network()
     with torch.no_grad():
         network.head.weight.zero_()
@@ -134,10 +134,10 @@ def blind_network() -> SmallUNet:
 
 
 def planted_network(window: tuple[slice, slice]) -> SmallUNet:
-    """A network that finds dark dots inside a window, and nothing else: the more and the darker, the higher its logits.
+    """A network that finds dark dots inside a window only: the more and the darker, the higher its logits.
 
-    Its first layer is ReLU(gain × (level − green)) inside the window and 0 elsewhere; all further weights hand that on
-    without a sign or a bias, averaging over neighbours.
+    Its first layer is ReLU(gain × (level − green)) inside the window and 0 elsewhere; later layers average it over
+    neighbours with positive weights and no bias.
     """
     network = SmallUNet()
     first = network.encoders[0]
@@ -164,8 +164,8 @@ def planted_network(window: tuple[slice, slice]) -> SmallUNet:
     return network.eval()
 
 
-def picture(size: tuple[int, int] = SIZE) -> Case:
-    """A lit disc, touching the shorter sides, with dark dots all over it, the same each time; the dots are its vessels.
+def dotted_case(size: tuple[int, int] = SIZE) -> Case:
+    """A bright disc that touches the shorter sides, with dark dots, always the same; the dots are its vessels.
 
     Args:
         size: (H, W).
@@ -181,8 +181,8 @@ def picture(size: tuple[int, int] = SIZE) -> Case:
     return make_case("dots", image, dots, fov, caliber=np.ones(size), observer2=second)
 
 
-def blank_picture() -> Case:
-    """The same grey everywhere, without a surround; a few pixels in its middle are its vessels."""
+def blank_case() -> Case:
+    """The same grey everywhere, all of it field of view; a few pixels in its middle are its vessels."""
     middle = np.zeros(SIZE, bool)
     middle[20:28, 25:35] = True
     image = np.full((3, *SIZE), 0.5, np.float32)
@@ -190,22 +190,21 @@ def blank_picture() -> Case:
 
 
 def scorer_of(
-    network: nn.Module,
     case: Case,
+    network: SmallUNet | None = None,
     *,
     mask: Tensor | None = None,
     micro_batch: int = 1,
     device: str | torch.device = "cpu",
 ) -> Scorer:
-    """The network asked about the case's vessels, or about a mask; the way through it is fixed, not measured."""
-    mask = (case.vessels if mask is None else mask).clone()
-    # Copies, so that what a method does to its target spoils no other check's.
-    asked = Target("conformance", mask, case.fov.clone(), mask.float(), case.scale)
-    return Scorer(network, asked, device=device, engine=Engine(micro_batch))
+    """A scorer with a fixed engine, for the case's vessels or a mask; by default of a random network."""
+    mask = (case.vessels if mask is None else mask).clone()  # copies, since a method may change its target
+    target = Target("conformance", mask, case.fov.clone(), mask.float(), case.scale)
+    return Scorer(network or random_network(), target, device=device, engine=Engine(micro_batch))
 
 
 def in_use(network: SmallUNet) -> SmallUNet:
-    """The network in the middle of training: one module is evaluating, a weight is frozen, a gradient is being kept."""
+    """The network in the middle of training: one module in evaluation mode, one weight frozen, one gradient kept."""
     network.train()
     network.bottleneck.eval()
     frozen, learning, *_ = network.parameters()

@@ -1,4 +1,4 @@
-"""Calling a method as a run does, and seeing what it gives and what it does to what it was given."""
+"""An explainer on trial: calls it as a run does, and records what it returns and what it changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import random
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.conformance.explainer_subjects import picture, random_network, scorer_of
+from xaibench.conformance.explainer_subjects import dotted_case, scorer_of
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.explainers.explain import explain
@@ -27,26 +27,26 @@ from xaibench.scorer import Scorer
 
 
 class CheckFailed(Exception):
-    """What a method does that it should not, in one sentence."""
+    """The plugin does what it should not, in one sentence."""
 
 
 class NoMap(Exception):
-    """The method raised, or what it returned is no legal map."""
+    """The plugin raised, or returned no legal map or score."""
 
 
 @dataclass
-class Seen:
-    """What one call of a method showed.
+class Trace:
+    """What one call of a method left behind.
 
     Attributes:
-        image_kept: whether the image that it was given is as it was.
-        gradients_kept: whether gradients are recorded after it if and only if they were before.
-        chance: digests of the states of Python's, numpy's and torch's global generators after it.
+        image_is_unchanged: whether the method left its copy of the image as it was.
+        grad_mode_is_unchanged: whether gradients are recorded after the call if and only if they were before.
+        random_states: digests of the states of the global generators of Python, NumPy and torch after the call.
     """
 
-    image_kept: bool = True
-    gradients_kept: bool = True
-    chance: dict[str, int] = field(default_factory=dict)
+    image_is_unchanged: bool = True
+    grad_mode_is_unchanged: bool = True
+    random_states: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def watch(self, image: Tensor) -> Iterator[None]:
@@ -55,31 +55,36 @@ class Seen:
         try:
             yield
         finally:
-            self.image_kept = same(image, before)
-            self.gradients_kept = torch.is_grad_enabled() == gradients
-            self.chance = _chance()
+            self.image_is_unchanged = same(image, before)
+            self.grad_mode_is_unchanged = torch.is_grad_enabled() == gradients
+            _name, key, position, *normal = np.random.get_state()  # noqa: NPY002 - the global state is what counts
+            self.random_states = {
+                "Python's": hash(random.getstate()),
+                "numpy's": hash((np.asarray(key).tobytes(), position, *normal)),
+                "torch's": hash(torch.random.get_rng_state().numpy().tobytes()),
+            }
 
 
 @dataclass
 class Trial:
-    """A method that is held against the checks.
+    """An explainer and what the checks found so far.
 
     Attributes:
         spec: the method with its parameters.
-        seen: what its last call showed.
-        maps: how many legal maps it gave.
+        trace: what its last call left behind.
+        maps: number of legal maps.
         lowest: the lowest value in any of them.
         reproducible: whether the same seed gave the same map.
-        said: the first words that were printed, or that warned, while it gave a map.
+        output: the first line that was printed, or the first warning, while a map was made.
     """
 
-    basic: ClassVar[str] = "shape-dtype-finite"  # what no other check can go without
+    basic: ClassVar[str] = "shape-dtype-finite"  # if it fails, other checks cannot look at anything
     spec: Spec[ExplainerTraits]
-    seen: Seen = field(default_factory=Seen)
+    trace: Trace = field(default_factory=Trace)
     maps: int = 0
     lowest: float = 0.0
     reproducible: bool = True
-    said: str = ""
+    output: str = ""
 
     @property
     def traits(self) -> ExplainerTraits:
@@ -87,58 +92,64 @@ class Trial:
         return self.spec.plugin.traits
 
     @property
-    def declares(self) -> bool:
+    def is_declared(self) -> bool:
         """Whether it has the decorator; a plain function declares nothing."""
         return self.spec.plugin.family != "local"
 
-    @property
-    def takes_case(self) -> bool:
-        """Whether the function has a parameter for the labels."""
-        return self.spec.plugin.injection.takes("case")
-
     @cached_property
     def first(self) -> Tensor:
-        """The map of the picture for a random network with seed 0."""
-        case = picture()
-        return self.map(scorer_of(random_network(), case), case)
+        """The map for a random network with seed 0."""
+        return self.map()
 
-    def map(self, scorer: Scorer, case: Case, seed: int = 0) -> Tensor:
+    def require_reproducible(self) -> None:
+        """Skip a check that compares maps if even equal calls give different ones."""
+        if not self.reproducible:
+            raise Skipped("not even the same seed gives the same map, see same-seed")
+
+    def map(self, case: Case | None = None, scorer: Scorer | None = None, seed: int = 0) -> Tensor:
         """(H, W) map on the CPU.
+
+        Args:
+            case: the image; by default the one with dots.
+            scorer: by default one of a random network for this case.
+            seed: of the map.
 
         Raises:
             NoMap: if the method raises, or its map is not legal.
-            Skipped: if the method says that it cannot work here.
+            Skipped: if the method cannot work here.
         """
-        seen = self.seen = Seen()
+        case = case or dotted_case()
+        trace = self.trace = Trace()
         gradients = torch.is_grad_enabled()
         try:
-            with _heard(self.spec.plugin.function) as words:
-                map_ = explain(scorer, case.image, method=self.spec, seed=seed, case=case, watch=seen.watch)
+            with _capture_output(self.spec.plugin.function) as lines:
+                map_ = explain(
+                    scorer or scorer_of(case), case.image, method=self.spec, seed=seed, case=case, watch=trace.watch
+                )
         except Skipped:
             raise
         except Exception as error:  # a third party's method may fail in any way at all
-            raise NoMap(told(error)) from error
+            raise NoMap(located(error)) from error
         finally:
             torch.set_grad_enabled(gradients)  # for the checks that follow
         self.maps += 1
-        self.said = self.said or next(iter(words), "")
+        self.output = self.output or next(iter(lines), "")
         self.lowest = min(self.lowest, float(map_.min()))
         return map_
 
-    def each(self, subjects: dict[str, tuple[Scorer, Case]]) -> None:
-        """Make a map of every subject.
+    def each(self, subjects: Mapping[str, tuple[Case, Scorer]]) -> None:
+        """Make a map of every subject, also if the method skips one.
 
         Raises:
-            NoMap: if one of them has none.
-            Skipped: if the method says of one of them that it cannot work there, when all others were tried.
+            NoMap: if a subject has no legal map; the message names it.
+            Skipped: if the method skipped any subject.
         """
         skipped: Skipped | None = None
-        for name, (scorer, case) in subjects.items():
+        for name, (case, scorer) in subjects.items():
             try:
-                self.map(scorer, case)
+                self.map(case, scorer)
             except Skipped as reason:
                 skipped = reason
-                continue
             except NoMap as error:
                 raise NoMap(f"{name}: {error}") from error
         if skipped is not None:
@@ -146,34 +157,25 @@ class Trial:
 
 
 @contextmanager
-def _heard(function: Callable[..., Any]) -> Iterator[list[str]]:
-    """Collects what is printed, and warnings that Python shows by default; nothing of it comes through.
+def _capture_output(function: Callable[..., Any]) -> Iterator[list[str]]:
+    """Collects what is printed, and warnings that Python shows by default, and hides them.
 
     A warning that an installed library raises in its own code, as captum does, is not the method's.
     """
     package = (getattr(function, "__module__", None) or type(function).__module__).partition(".")[0]
-    printed, words = io.StringIO(), list[str]()
+    printed, lines = io.StringIO(), list[str]()
     with redirect_stdout(printed), redirect_stderr(printed), warnings.catch_warnings(record=True) as warned:
-        yield words
+        yield lines
     hidden = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
-    words += [line.strip() for line in printed.getvalue().splitlines() if line.strip()]
+    lines += [line.strip() for line in printed.getvalue().splitlines() if line.strip()]
     for w in warned:
         parts = Path(w.filename).parts
         if not issubclass(w.category, hidden) and ("site-packages" not in parts or package in parts):
-            words.append(f"{w.category.__name__}: {w.message}")
+            lines.append(f"{w.category.__name__}: {w.message}")
 
 
-def _chance() -> dict[str, int]:
-    _name, key, position, *normal = np.random.get_state()  # noqa: NPY002 - it is the global state that is asked for
-    return {
-        "Python's": hash(random.getstate()),
-        "numpy's": hash((np.asarray(key).tobytes(), position, *normal)),
-        "torch's": hash(torch.random.get_rng_state().numpy().tobytes()),
-    }
-
-
-def told(error: Exception) -> str:
-    """What was raised, in one line, and where; ``explain`` alone says of a map that it is not legal."""
+def located(error: Exception) -> str:
+    """An exception in one line with the place that raised it, unless ``explain`` did, which names the method."""
     message = (str(error).splitlines() or [""])[0]
     *_, frame = traceback.extract_tb(error.__traceback__)
     place = "" if frame.filename == explain.__code__.co_filename else f" ({Path(frame.filename).name}:{frame.lineno})"

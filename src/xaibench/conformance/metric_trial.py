@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xaibench.conformance.explainer_trial import NoMap, told
+from xaibench.conformance.explainer_trial import NoMap, located
 from xaibench.conformance.metric_subjects import asked, eye, method
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
@@ -73,7 +73,7 @@ class MetricTrial:
         except Skipped:
             raise
         except Exception as error:  # a third party's metric may fail in any way at all
-            raise NoMap(told(error)) from error
+            raise NoMap(located(error)) from error
         return self.legal(score)
 
     def legal(self, score: Any) -> float:

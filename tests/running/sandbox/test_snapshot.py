@@ -15,7 +15,7 @@ import torch
 from made_up import draw_eye, make_network, target_on
 from torch import nn
 
-from xaibench.conformance.explainer_subjects import in_use, picture, random_network, scorer_of
+from xaibench.conformance.explainer_subjects import dotted_case, in_use, random_network, scorer_of
 from xaibench.data.case import Case
 from xaibench.running.sandbox.snapshot import Settings, State, same
 from xaibench.scorer import Scorer
@@ -125,9 +125,9 @@ def test_each_change_is_seen_and_put_back(change: Change, what: str) -> None:
 
 def test_two_changes_are_both_named() -> None:
     """Of a network in the middle of training, in which everything is different from module to module."""
-    case = picture()
+    case = dotted_case()
     case = replace(case, image=case.image.clone(), vessels=case.vessels.clone())
-    scorer = scorer_of(in_use(random_network()), case)
+    scorer = scorer_of(case, in_use(random_network()))
     state = State(scorer, case)
     assert state.changed() == []
     next(scorer.model.buffers()).add_(1)
@@ -164,8 +164,8 @@ def test_gradients_are_put_back_and_are_no_change(change: Change) -> None:
             for t in (*scorer.model.parameters(), case.image)
         ]
 
-    case = replace(picture(), image=picture().image.clone())
-    scorer = scorer_of(in_use(random_network()), case)
+    case = replace(dotted_case(), image=dotted_case().image.clone())
+    scorer = scorer_of(case, in_use(random_network()))
     before, state = gradients(), State(scorer, case)
     assert any(grad for _, grad in before)
     for restore in (state.restore_gradients, state.restore):
