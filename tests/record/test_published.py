@@ -20,7 +20,7 @@ from xaibench.record.published import RECORDS, publish
 from xaibench.record.schema import encode
 
 KEYS = ("ab" * 12, "cd" * 12)
-LINE = seal(encode(record()))
+LINE = encode(record())
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_without_a_cache_it_is_read_all_the_same(store: Store, tmp_path: Path, m
         b"no gzip",
         gzip.compress(b"no json"),
         gzip.compress(b'{"schema":2}\n'),
-        gzip.compress(seal(encode(record()).replace(b"ab" * 12, b"../../../x"))),
+        gzip.compress(seal(b"{" + LINE.partition(b",")[2].replace(b"ab" * 12, b"../../../x"))),
         gzip.compress(LINE.replace(b"0.25", b"0.95")),
         gzip.compress(LINE)[:-9],
     ],

@@ -15,12 +15,11 @@ from msgspec.structs import replace
 from xaibench.disk import is_file, is_folder, is_there, named, read_bounded, unwritable, write_whole
 from xaibench.errors import UserError, first_line
 from xaibench.record import npz as packed
-from xaibench.record.checksum import seal, verify
 from xaibench.record.lock import locked
 from xaibench.record.manifest import Manifest
 from xaibench.record.maps import pack, unpack
 from xaibench.record.published import is_published, unpacked
-from xaibench.record.schema import Record, decode, decode_without_curves, encode, is_unchecked
+from xaibench.record.schema import Record, decode, decode_without_curves, encode
 from xaibench.record.score_table import csv_parts
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ class Store:
             content, digest = pack(attribution)
             _write(self.map_path(record.map_key), content)
             record = replace(record, map_digest=digest)
-        _write(self.cell_path(record.map_key), seal(encode(record)))
+        _write(self.cell_path(record.map_key), encode(record))
         return record
 
     def read(self, key: str) -> Record | None:
@@ -274,11 +273,7 @@ def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
 
 def _read(path: Path, decoded: Callable[[bytes], Record]) -> Record:
     """The record in a file; OSError or ValueError where it holds none."""
-    raw = read_bounded(path, TEXT)
-    sealed = verify(raw)
-    record = decoded(raw)
-    if not sealed and not is_unchecked(raw):
-        raise ValueError("it has lost its checksum")
+    record = decoded(read_bounded(path, TEXT))
     if record.map_key != path.stem:
         raise ValueError(f"it holds the record of another key, {record.map_key}")
     return record
