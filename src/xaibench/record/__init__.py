@@ -1,4 +1,4 @@
-"""What is kept of a run. The computing side writes it, the reading side reads it, and neither imports the other."""
+"""A run on disk: records, maps, manifest, keys. The computing side writes it, the reading side reads it."""
 
 from xaibench.record.keys import map_key, score_key
 from xaibench.record.maps import as_stored

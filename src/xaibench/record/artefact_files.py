@@ -1,4 +1,4 @@
-"""What a run's folder keeps of its images, so that maps can be looked at without the data: pictures and films.
+"""Pictures and removal films in a run's folder, with which maps can be shown without the data.
 
 Both may show data whose terms forbid redistribution, as the run's maps do.
 """
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image with what is known of it, and what a network says of it.
+    """An image with its labels and a network's prediction.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         fov: (H, W) bool, the field of view.
-        vessels: (H, W) bool, the first observer's vessels.
-        thin: (H, W) bool, those of them that count as thin.
+        vessels: (H, W) bool, labels of the first observer.
+        thin: (H, W) bool, those of the vessels that count as thin.
         caliber: (H, W) float16, the vessel radius in px at every vessel pixel, 0 elsewhere.
         prediction: (H, W) uint8, 255 · vessel probability.
     """
@@ -45,11 +45,11 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """An image from which more and more is taken, the most attributed first, and what the network still sees.
+    """Pixel flipping frame by frame: the image without its most attributed pixels, and the prediction on it.
 
     Attributes:
-        shares: (n,) float, the share of the field of view that is removed, from 0 to 1.
-        pictures: (n, h, w, 3) uint8 RGB, made smaller.
+        shares: (n,) float, the removed share of the field of view, from 0 to 1.
+        pictures: (n, h, w, 3) uint8 RGB, downscaled.
         predictions: (n, h, w) uint8, 255 · vessel probability, 0 outside the field of view.
         probability: (n,) float, the target's mean probability.
     """
@@ -61,12 +61,12 @@ class Film:
 
 
 def picture_key(case_digest: str, weights_digest: str) -> str:
-    """The name of a picture, which a case has one of for each network."""
+    """The name of the picture of a case for a network."""
     return f"{case_digest}-{weights_digest}"
 
 
 def write_picture(store: Store, key: str, picture: Picture) -> None:
-    """Keep a picture, see :func:`picture_key`; UserError if the folder cannot be written."""
+    """Write a picture, see :func:`picture_key`; UserError if the folder cannot be written."""
     store.write_arrays("pictures", key, vars(picture))
 
 
@@ -80,12 +80,12 @@ def load_picture(store: Store, key: str) -> Picture | None:
 
 
 def film_key(map_key: str, fill: str, steps: int) -> str:
-    """The name of a film: of a map, with what is removed replaced by a fill, in so many steps."""
+    """The name of the film of a map, by the fill of removed pixels and the number of steps."""
     return hashlib.sha256(f"{map_key} {fill} {steps}".encode()).hexdigest()[:24]
 
 
 def write_film(store: Store, key: str, film: Film) -> None:
-    """Keep a film, see :func:`film_key`; UserError if the folder cannot be written."""
+    """Write a film, see :func:`film_key`; UserError if the folder cannot be written."""
     store.write_arrays("films", key, vars(film))
 
 
@@ -99,7 +99,7 @@ def load_film(store: Store, key: str) -> Film | None:
 
 
 def _fits(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether the arrays are these and no others, none of them empty, and what is decimal is finite."""
+    """Whether these are the arrays, of these kinds and shapes, none of them empty, and all finite."""
     import numpy as np
 
     return arrays.keys() == kinds.keys() and all(

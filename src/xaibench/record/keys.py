@@ -1,4 +1,4 @@
-"""The keys that records, maps and scores are found by; standard library only."""
+"""Content keys of maps and scores; standard library only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def map_key(
     target: str,
     seed: int,
 ) -> str:
-    """Key of a map: 24 hex digits that change with anything that decides the map.
+    """The key of a map: 24 hex digits that change with everything that decides the map.
 
     Args:
         method: the explainer's name.
@@ -36,7 +36,7 @@ def map_key(
 
     Raises:
         TypeError: for a parameter that is no number, string, bool, None, or list, tuple or mapping of these, since its
-            text could change between two runs of one command.
+            text could change from run to run.
 
     Example:
         >>> same = dict(method="gradcam", distribution="xaibench", version="0.1.0", case_digest="c",
@@ -70,7 +70,7 @@ def map_keys(
 ) -> Callable[[str], str]:
     """The keys of one method's maps on many cases: a function of the case's digest, see :func:`map_key`.
 
-    What all its cases share is written out and hashed once.
+    The part that all cases share is hashed once.
     """
     before = hashlib.sha256((_text(["map", method, parameters, distribution, version])[:-1] + ",").encode())
     after = "," + _text([weights_digest, target, seed])[1:]
@@ -84,7 +84,7 @@ def map_keys(
 
 
 def score_key(map_key: str, *, metric: str, parameters: Mapping[str, Any], version: str) -> str:
-    """Key of a score: the map's key with the metric, all its parameters and its version.
+    """The key of a score, from the map's key, the metric, all its parameters and its version.
 
     Example:
         >>> score_key("0" * 24, metric="srg", parameters={"fill": "blur"}, version="1") == \\
@@ -95,7 +95,7 @@ def score_key(map_key: str, *, metric: str, parameters: Mapping[str, Any], versi
 
 
 def score_identity(*, metric: str, parameters: Mapping[str, Any], version: str) -> str:
-    """What a score's key says beside its map's: the same text for every map, to be given to :func:`identified`."""
+    """The part of a score's key that is the same for every map, for :func:`identified`."""
     return _text([metric, parameters, version])[1:]
 
 

@@ -1,4 +1,4 @@
-"""Maps as they are kept: float16 beside a scale, in an archive, with a digest by which each is known again."""
+"""Attribution maps on disk: float16 with a scale, in an npz archive, with a digest."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def as_stored(attribution: np.ndarray) -> np.ndarray:
     """The map as it will be read back: (H, W) float32.
 
-    Scoring this instead of the original makes a score the same whether it is computed at once or from the stored map.
-    Maps are kept as float16 of a / max|a| with the scale beside it, since float16 alone would lose a gradient of 1e-9.
-    The error is below 2⁻¹¹ |a|, and below 2⁻²⁵ max|a| where |a| is less than 2⁻¹⁴ of the maximum.
+    This is what is scored, so that a score is the same at once and from the stored map. A map is stored as float16 of
+    a / max|a| with the scale beside it, since float16 alone would lose a gradient of 1e-9. The error is below
+    2⁻¹¹ |a|, and below 2⁻²⁵ max|a| where |a| is less than 2⁻¹⁴ of the maximum.
 
     Example:
         >>> import numpy as np
@@ -29,9 +29,7 @@ def as_stored(attribution: np.ndarray) -> np.ndarray:
 
 
 def pack(attribution: np.ndarray) -> tuple[bytes, str]:
-    """The archive of a (H, W) map, and the digest of what is in it.
-
-    The digest is that of the numbers, so that it is the same whichever library compressed them.
+    """The archive of a (H, W) map, and the digest of its numbers, which does not depend on the compression.
 
     Raises:
         ValueError: if the map is not two-dimensional or not finite.
@@ -48,8 +46,8 @@ def unpack(content: bytes, digest: str = "") -> np.ndarray:
     """(H, W) float32, the map as :func:`as_stored` gives it.
 
     Args:
-        content: what :func:`pack` gave.
-        digest: what the map must have; empty if it is not known.
+        content: an archive as :func:`pack` makes it.
+        digest: of the map; empty if unknown.
 
     Raises:
         ValueError: if it is another map, or none.

@@ -1,4 +1,4 @@
-"""Named arrays out of an npz file that somebody else may have written: nothing in it is ever unpickled."""
+"""Reading npz files that somebody else may have written; nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MEMBERS = 32  # a picture has six
 def unpack(content: bytes) -> dict[str, np.ndarray]:
     """The arrays of an npz file.
 
-    What a file declares is believed only where it is there: memory is taken for what it holds, 1 GiB at most.
+    Sizes that a file declares are checked against its content; it may take 1 GiB of memory at most.
 
     Raises:
         ValueError: if it is no such file, damaged, larger, or holds objects.
@@ -30,7 +30,7 @@ def unpack(content: bytes) -> dict[str, np.ndarray]:
             if len(members) > _MEMBERS or sum(m.file_size for m in members) > MOST:
                 raise ValueError("it declares more than a picture has")
             return {m.filename.removesuffix(".npy"): _array(read_member(archive, m)) for m in members}
-    except Exception as error:  # a damaged archive can make it fail in any way at all
+    except Exception as error:  # a damaged archive can fail in any way
         raise ValueError(first_line(error)) from error
 
 
