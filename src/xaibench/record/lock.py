@@ -27,7 +27,7 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
     """Hold the lock in the block; wait while another process holds it.
 
     It is the operating system's lock on an open file, which ends when its process is killed, and works over NFS. Where
-    the file system has no locks the block is entered without one. Who holds it stands in ``PATH.json``.
+    the file system has no locks the block is entered without one. Meanwhile ``PATH.json`` names the holder.
 
     Args:
         path: the file, made if it is not there, never removed.
@@ -56,6 +56,8 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
             holder.write_bytes(msgspec.json.encode(_Holder(os.getpid(), platform.node())))
         yield
     finally:
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
 
 

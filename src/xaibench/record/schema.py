@@ -95,7 +95,7 @@ class ScoreEntry(Struct, frozen=True):
             force_setattr(self, "reason", one_line(self.reason[:LONGEST]))
 
 
-class Record(Struct, frozen=True, kw_only=True, eq=False):
+class Record(Struct, frozen=True, eq=False):
     """What is kept of one (explainer, case, model, target), the map aside.
 
     Attributes:
@@ -151,8 +151,8 @@ class Record(Struct, frozen=True, kw_only=True, eq=False):
     passes: Count
     peak_mb: Number | None
     map_key: FileName
-    map_digest: Text = ""
     scores: Sequence[ScoreEntry] = ()
+    map_digest: Text = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
