@@ -201,6 +201,14 @@ def decode_without_curves(raw: bytes) -> Record:
 class _File(Record, frozen=True, kw_only=True, eq=False):
     schema: Literal[1, 2]
     scores: Sequence[ScoreEntry]
+    map_digest: Text | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.map_digest is None:
+            if self.schema != 1:
+                raise ValueError("its field map_digest is missing")
+            force_setattr(self, "map_digest", "")
 
 
 class _Score(ScoreEntry, frozen=True, gc=False):
