@@ -57,8 +57,8 @@ def check_explainer(
 
     Args:
         method: such as ``"gradcam[layer=last]"``, a plugin, or a function ``(scorer, image) -> (H, W)``.
-        expected_failures: checks that it cannot pass by its nature, each with the reason, besides those that it declares
-            with ``known_failures``. It is a failure to pass one of them.
+        expected_failures: checks that it cannot pass by its nature, each with the reason, besides those that it
+            declares with ``known_failures``. It is a failure to pass one of them.
         quick: leave out the check ``cost``, a map of a DRIVE-sized image.
         limits: what ``cost`` may not exceed; if None, it only reports.
         progress: called with the name of each check before it.
