@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xaibench.leaderboard.aggregate import aggregate
+from xaibench.leaderboard import aggregate as of_merged
 from xaibench.leaderboard.claims.false_positive_table import Component
 from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.leaderboard.merge import merge
 from xaibench.record import Record, ScoreEntry, map_key, score_key
 
 BETTER = {"deletion": "lower", "thin-gap": "zero", "sparseness": "none", "seconds": "lower", "passes": "lower"}
@@ -81,6 +82,16 @@ def records(table: Mapping[str, Sequence[float | str | None]], metric: str = "sr
         for spec, values in table.items()
         for i, value in enumerate(values, 1)
     ]
+
+
+def leaderboards(found: Iterable[Record], **options: Any) -> list[Leaderboard]:
+    """The leaderboards of records in any order."""
+    return of_merged.leaderboards(merge([r] for r in found), **options)
+
+
+def aggregate(found: Iterable[Record], **options: Any) -> Leaderboard:
+    """The one leaderboard of some records; with several targets, that of ``vessels``."""
+    return leaderboards(found, **options)[0]
 
 
 def tabulate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaderboard.plain_loops import _columns, _gaps, _gathered, _rows
-from leaderboard.synthetic import record
-from xaibench.leaderboard.aggregate import grouped, labels_of, leaderboards, read_leaderboards
-from xaibench.leaderboard.leaderboard import Leaderboard
+from leaderboard.synthetic import leaderboards, record
+from xaibench.leaderboard.accumulate import key_of, method_of
+from xaibench.leaderboard.aggregate import labels_of, read_leaderboards
+from xaibench.leaderboard.default_columns import default_info
+from xaibench.leaderboard.leaderboard import Column, Leaderboard
+from xaibench.leaderboard.merge import merge
 from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record, Store
 from xaibench.record import store as store_module
@@ -60,31 +64,52 @@ def cell(rng: random.Random, spec: str, case: int, about: dict[str, Any]) -> Rec
     return record(spec, f"{case:02d}", scores if status == "ok" or rng.random() < 0.5 else {}, nulls, **about)
 
 
-def same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and a.strides == b.strides and a.tobytes() == b.tobytes()
-
-
 def check(board: Leaderboard, records: list[Record]) -> None:
-    """Hold a board against the loops."""
-    labels = labels_of(records)
-    methods = sorted(set(labels.values()))
+    """Hold a board against plain loops over its records, which come in the order of their keys."""
+    labels = labels_of(map(method_of, records))
     images = sorted({(r.case, r.case_digest) for r in records})
-    columns = {c.name: c for c in _columns(records)}
-    assert set(board.columns) == set(columns.values())
-    values, skipped, nulls = _gathered(records, list(board.columns), methods, images, labels)
-    order = [methods.index(r.method) for r in board.rows]
-    assert same(board.values, values[:, order]) and same(board.skipped, skipped[:, order])
-    assert list(board.nulls) == list(nulls)
-    assert all(same(board.nulls[name], null[order]) for name, null in nulls.items())
-    plain = {r.method: r for r in _rows(records, methods, images, labels)}
-    for row in board.rows:
-        expected = plain[row.method]
-        for name in ("family", "control", "coverage", "seconds", "passes"):
-            assert repr(getattr(row, name)) == repr(getattr(expected, name))
-    assert board.primary is not None
-    main = values[board.columns.index(board.primary)]
-    gaps = _gaps(records, board.primary, methods, images, labels, main)
+    entries = [s for r in records for s in r.scores if s.metric != "seconds"]
+    assert set(board.columns) == {Column.of(s, default_info(s.metric)) for s in entries}
+    turns = {c.name: max((len(s.null) for s in entries if s.metric == c.name), default=0) for c in board.columns}
+    # Memory is laid out image by image.
+    values, skipped = (np.zeros((len(board.rows), len(images), len(board.columns)), dtype) for dtype in (float, bool))
+    nulls = {name: np.zeros((len(board.rows), len(images), n)) for name, n in turns.items() if n}
+    gaps: dict[str, list[tuple[str, str]]] = {}
+    for i, row in enumerate(board.rows):
+        mine = [r for r in records if labels[method_of(r)] == row.method]
+        failed = {(r.case, r.case_digest) for r in mine if r.status != "ok"}
+        done = {(r.case, r.case_digest) for r in mine} - failed
+        assert (row.family, row.control, row.coverage) == (mine[0].family, mine[0].control, len(done) / len(images))
+        complete = len(done) == len(images) and all(r.seconds > 0 for r in mine)
+        for name in ("seconds", "passes"):
+            expected = np.mean([getattr(r, name) for r in mine]) if complete else np.nan
+            np.testing.assert_equal(getattr(row, name), expected)
+        for j, image in enumerate(images):
+            cell = [r for r in mine if (r.case, r.case_digest) == image]
+            for k, column in enumerate(board.columns):
+                scores = [next((s for s in r.scores if s.metric == column.name), None) for r in cell]
+                values[i, j, k] = mean([np.nan if s is None or s.value is None else s.value for s in scores])
+                skipped[i, j, k] = "skipped" in {x.status for x in (*cell, *scores) if x}
+                for turn in range(turns[column.name]):
+                    drawn = [s.null[turn] if s and turn < len(s.null) else np.nan for s in scores]
+                    nulls[column.name][i, j, turn] = mean(drawn)
+                if column == board.primary and np.isnan(values[i, j, k]):
+                    found = [r if r.status != "ok" else s for r, s in zip(cell, scores, strict=True)]
+                    reasons = [f"{x.status}: {x.reason}".removesuffix(": ") for x in found if x and x.status != "ok"]
+                    gaps.setdefault(row.method, []).append(
+                        (image[0], [*reasons, "not computed"][max(0, len(reasons) - 1)])
+                    )
+    for array, expected in ((board.values, values), (board.skipped, skipped)):
+        expected = np.moveaxis(expected, -1, 0)[:, list(range(len(board.rows)))]
+        np.testing.assert_array_equal(array, expected)
+        assert array.strides == expected.strides
+    np.testing.assert_equal(board.nulls, nulls)
     assert board.gaps == gaps
+
+
+def mean(values: list[float]) -> float:
+    """The mean of values that are added one after the other."""
+    return functools.reduce(operator.add, values, 0.0) / len(values) if values else np.nan
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -93,13 +118,17 @@ def test_boards_are_those_of_plain_loops(seed: int, tmp_path: Path) -> None:
     store = Store(tmp_path)
     for r in records:
         store.write(r)
+    once, twice = ([*merge([[r] for r in n * records])] for n in (1, 2))  # of two runs, each cell is merged with itself
     by_records = leaderboards(records)
-    twice = grouped(records * 2)  # of two runs taken together, each cell is merged with itself
-    read = (by_records, grouped(records)), (read_leaderboards([store]), grouped(records))
-    for boards, groups in (*read, (read_leaderboards([store, store]), twice)):
-        assert [(b.dataset, b.split, b.model, b.weights_digest, b.target) for b in boards] == list(groups)
+    for boards, merged in (
+        (by_records, once),
+        (read_leaderboards([store]), once),
+        (read_leaderboards([store, store]), twice),
+    ):
+        keys = {key_of(r) for r in merged}
+        assert [b.key for b in boards] == sorted(keys, key=lambda k: (*k[:-1], k[-1] != "vessels", k[-1]))
         for board in boards:
-            check(board, groups[board.dataset, board.split, board.model, board.weights_digest, board.target])
+            check(board, [r for r in merged if key_of(r) == board.key])
         for form in ("csv", "markdown", "table"):
             assert render(boards, form) == render(by_records, form)
 

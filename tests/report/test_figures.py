@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from leaderboard.synthetic import record
+from leaderboard.synthetic import aggregate, record
 from matplotlib.figure import Figure
 
 from report.made_up_run import NASTY, write_made_up_run
-from xaibench.leaderboard.aggregate import aggregate
 from xaibench.leaderboard.run_results import Result, read_results
 from xaibench.report import figures
 from xaibench.report.html.svg import drawn

@@ -1,10 +1,9 @@
 import math
 
 import pytest
-from leaderboard.synthetic import record
+from leaderboard.synthetic import aggregate, record
 
 from report.made_up_run import NASTY, NASTY_CASE, write_made_up_run
-from xaibench.leaderboard.aggregate import aggregate
 from xaibench.leaderboard.run_results import read_results
 from xaibench.report.selection import chosen_cases, column_of, film_methods, shown_methods
 

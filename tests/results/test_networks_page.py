@@ -5,9 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
-from leaderboard.synthetic import records, tabulate
+from leaderboard.synthetic import aggregate, records, tabulate
 
-from xaibench.leaderboard.aggregate import aggregate
 from xaibench.leaderboard.claims.judge import Claim, judge
 
 SCRIPT = "networks"

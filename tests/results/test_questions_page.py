@@ -5,10 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
-from leaderboard.synthetic import records, tabulate
+from leaderboard.synthetic import aggregate, records, tabulate
 from msgspec.structs import replace
-
-from xaibench.leaderboard.aggregate import aggregate
 
 SCRIPT = "questions"
 SCORES = {"first": [0.8] * 12, "alike": [0.9] * 5 + [0.7] * 7, "last": [0.1] * 12}

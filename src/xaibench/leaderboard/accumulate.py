@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,41 +41,45 @@ class Method:
     control: bool
 
 
-@dataclass
-class _Scores:
-    """One column's scores by the numbers of their records; ``outcomes`` says why a score is missing."""
+class _Series:
+    """One number per record, in the order of the records.
 
-    column: Column
-    records: array[int] = field(default_factory=lambda: array("I"))
-    values: array[float] = field(default_factory=lambda: array("d"))
-    missing: array[int] = field(default_factory=lambda: array("I"))
-    outcomes: array[int] = field(default_factory=lambda: array("I"))
-
-
-@dataclass
-class _Nulls:
-    """One column's scores against turned masks: of each record how many, and all of them one after the other."""
-
-    records: array[int] = field(default_factory=lambda: array("I"))
-    turns: array[int] = field(default_factory=lambda: array("I"))
-    values: array[float] = field(default_factory=lambda: array("d"))
-
-
-@dataclass(frozen=True, eq=False)
-class Placement:
-    """Where a leaderboard shows what was accumulated.
-
-    Attributes:
-        row: (methods,) int, the row of each method by its number.
-        position: (images,) int, the position of each image by its number.
-        shape: how many rows and images there are.
-        columns: in their order.
+    Args:
+        typecode: of the :class:`array.array` that holds them.
+        absent: the number of a record that was given none.
     """
 
-    row: np.ndarray
-    position: np.ndarray
-    shape: tuple[int, int]
-    columns: list[Column]
+    def __init__(self, typecode: str, absent: float) -> None:
+        self._numbers: array[float] = array(typecode)
+        self._absent = absent
+
+    def put(self, record: int, number: float) -> None:
+        """Give a record its number; records come in ascending order."""
+        self._numbers.extend([self._absent] * (record - len(self._numbers)))
+        self._numbers.append(number)
+
+    def of(self, records: int) -> np.ndarray:
+        """(records,) numbers of the first so many records."""
+        numbers = np.full(records, self._absent, self._numbers.typecode)
+        numbers[: len(self._numbers)] = self._numbers
+        return numbers
+
+
+class _Scores:
+    """The scores of one column.
+
+    Attributes:
+        column: the column.
+        values: NaN where a score is missing.
+        outcomes: the number of the outcome of each missing score, else 0.
+        turns: how many scores against turned masks there are.
+        nulls: these scores, record after record.
+    """
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self.values, self.outcomes, self.turns = _Series("d", math.nan), _Series("I", 0), _Series("I", 0)
+        self.nulls = array("d")
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,42 +123,33 @@ class Accumulator:
         self._outcomes: dict[_Outcome, int] = {("ok", ""): 0}
         self._outcome = array("I")  # of each record's map
         self._scores: dict[str, _Scores] = {}
-        self._nulls: dict[str, _Nulls] = {}
 
     def add(self, r: Record) -> None:
         """Add one record."""
-        number, which = len(self.method), method_of(r)
-        method = self.methods.get(which)
-        if method is None:
-            method = self.methods[which] = Method(len(self.methods), r.family, r.control)
+        number = len(self.method)
+        method = self.methods.setdefault(method_of(r), Method(len(self.methods), r.family, r.control))
         self.method.append(method.number)
         self.image.append(self.images.setdefault((r.case, r.case_digest), len(self.images)))
         self.seconds.append(r.seconds)
         self.passes.append(r.passes)
         self._outcome.append(self._number(r.status, r.reason) if r.status != "ok" else 0)
-        for s in r.scores:
-            metric, value = s.metric, s.value
+        for metric, s in {s.metric: s for s in r.scores if s.metric not in _COST}.items():
             scores = self._scores.get(metric)
             if scores is None:
-                if metric in _COST:
-                    continue
                 info = self._infos.get(metric) or default_info(metric)
                 scores = self._scores[metric] = _Scores(Column.of(s, info))
-            if value is not None:
-                scores.records.append(number)
-                scores.values.append(value)
+            if s.value is not None:
+                scores.values.put(number, s.value)
             else:
-                scores.missing.append(number)
-                scores.outcomes.append(self._number(s.status, s.reason))
+                scores.outcomes.put(number, self._number(s.status, s.reason))
             if s.null:
-                nulls = self._nulls.get(metric) or self._nulls.setdefault(metric, _Nulls())
-                nulls.records.append(number)
-                nulls.turns.append(len(s.null))
-                nulls.values.extend(s.null)
+                scores.turns.put(number, len(s.null))
+                scores.nulls.extend(s.null)
 
     def _number(self, status: str, reason: str) -> int:
         return self._outcomes.setdefault((status, reason), len(self._outcomes))
 
+    @property
     def columns(self) -> list[Column]:
         """The columns in the order of tables: main ones first; each has the range of its first score."""
         columns = [scores.column for scores in self._scores.values()]
@@ -165,55 +160,45 @@ class Accumulator:
         """(records,) bool, whether the record has a map."""
         return np.asarray(np.asarray(self._outcome) == 0)
 
-    def reasons(self, column: Column, placement: Placement) -> dict[tuple[int, int], str]:
-        """By row and image, why a score of the column is missing."""
-        outcomes = np.array(self._outcome)
-        scores = self._scores[column.name]
-        # Where a record has two scores of one name, the first counts: it is assigned last.
-        missing, why = np.array(scores.missing)[::-1], np.array(scores.outcomes)[::-1]
-        has_map = self.ok[missing]
-        outcomes[missing[has_map]] = why[has_map]
+    def reasons(self, column: Column, cell: np.ndarray) -> dict[int, str]:
+        """By the number of the cell, why a score of the column is missing; ``cell`` as for :meth:`finish`."""
+        of_scores = self._scores[column.name].outcomes.of(len(cell))
+        outcomes = np.where(self.ok, of_scores, np.asarray(self._outcome))
         texts = [f"{status}: {reason}" if reason else status for status, reason in self._outcomes]
-        rows, positions = placement.row[np.asarray(self.method)], placement.position[np.asarray(self.image)]
-        (lost,) = np.nonzero(outcomes)
-        return {(int(rows[i]), int(positions[i])): texts[outcomes[i]] for i in lost}
+        return {i: texts[outcome] for i, outcome in zip(cell.tolist(), outcomes.tolist(), strict=True) if outcome}
 
-    def finish(self, placement: Placement) -> Arrays:
-        """The arrays, once all records were added; the accumulator then holds no scores any more."""
-        rows, images = placement.shape
-        cell = placement.row[np.asarray(self.method)] * images + placement.position[np.asarray(self.image)]
-        seen = np.bincount(cell, minlength=rows * images)
+    def finish(self, cell: np.ndarray, shape: tuple[int, int]) -> Arrays:
+        """The arrays, once all records were added; the accumulator then holds no scores any more.
+
+        Args:
+            cell: (records,) int, the cell of each record: its row · images + the position of its image.
+            shape: how many rows and images there are.
+        """
+        columns = self.columns
+        size = math.prod(shape)
+        seen = np.bincount(cell, minlength=size)
         is_skipped = np.array([status == "skipped" for status, _ in self._outcomes])
         without_map = is_skipped[np.asarray(self._outcome)]
 
         def mean(values: np.ndarray) -> np.ndarray:
             """(rows, images) over the records of a cell, added one after the other; NaN where there is none."""
             with np.errstate(invalid="ignore"):
-                total = np.bincount(cell, values, minlength=rows * images) / seen
-            return np.asarray(total.reshape(rows, images))
+                total = np.bincount(cell, values, minlength=size) / seen
+            return np.asarray(total.reshape(shape))
 
         # Memory is laid out image by image: on this depends how NumPy rounds sums over images.
-        all_values = np.full((rows, images, len(placement.columns)), np.nan)
+        all_values = np.full((*shape, len(columns)), np.nan)
         all_skipped = np.zeros(all_values.shape, bool)
-        for i, column in enumerate(placement.columns):
-            scores = self._scores.pop(column.name)
-            values = np.full(len(cell), np.nan)
-            values[np.asarray(scores.records)] = np.asarray(scores.values)
-            all_values[..., i] = mean(values)
-            skipped = without_map.copy()
-            skipped[np.asarray(scores.missing)[is_skipped[np.asarray(scores.outcomes)]]] = True
-            all_skipped[..., i] = np.bincount(cell, skipped, minlength=rows * images).reshape(rows, images) > 0
         all_nulls = {}
-        for name in list(self._nulls):
-            nulls = self._nulls.pop(name)
-            turns = np.asarray(nulls.turns)
-            drawn = np.full((len(cell), int(turns.max())), np.nan)
-            first = np.cumsum(turns) - turns
-            for turn in range(drawn.shape[1]):
-                has = turns > turn
-                values = np.full(len(turns), np.nan)
-                values[has] = np.asarray(nulls.values)[first[has] + turn]
-                drawn[np.asarray(nulls.records), turn] = values
-            all_nulls[name] = np.stack([mean(drawn[:, turn]) for turn in range(drawn.shape[1])], axis=-1)
+        for i, column in enumerate(columns):
+            scores = self._scores.pop(column.name)
+            all_values[..., i] = mean(scores.values.of(len(cell)))
+            skipped = without_map | is_skipped[scores.outcomes.of(len(cell))]
+            all_skipped[..., i] = np.bincount(cell, skipped, minlength=size).reshape(shape) > 0
+            if scores.nulls:
+                turns = scores.turns.of(len(cell))
+                drawn = np.full((len(cell), turns.max()), np.nan)
+                drawn[np.arange(turns.max()) < turns[:, None]] = scores.nulls
+                all_nulls[column.name] = np.stack([mean(turn) for turn in drawn.T], axis=-1)
         seeds = int(seen.max(initial=0))
         return Arrays(np.moveaxis(all_values, -1, 0), np.moveaxis(all_skipped, -1, 0), all_nulls, seeds)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import types
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from xaibench.errors import UserError
-from xaibench.leaderboard.accumulate import Accumulator, Image, Key, MethodKey, Placement, key_of, method_of
+from xaibench.leaderboard.accumulate import Accumulator, Key, MethodKey, key_of
 from xaibench.leaderboard.leaderboard import Column, Leaderboard, Row
-from xaibench.leaderboard.merge import merge, merge_streams
+from xaibench.leaderboard.merge import merge
 from xaibench.leaderboard.statistics import rank_tests as statistics
 from xaibench.record import Record, Store
 from xaibench.record.manifest import ColumnInfo
@@ -32,7 +33,7 @@ def leaderboards(
     Several seeds of one cell count as one value, their mean.
 
     Args:
-        records: in any order; several of one key are merged.
+        records: in the order of their keys, each key once, see :func:`~xaibench.leaderboard.merge.merge`.
         target: only this one.
         seed: of the bootstrap.
         asked: (dataset, case id) of all images that were asked for, whether or not a record has reached them.
@@ -41,31 +42,22 @@ def leaderboards(
     Raises:
         UserError: if there is no record, or none of that target.
     """
-    return _leaderboards(merge(records), target, seed, asked, infos)
-
-
-def grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
-    """The merged records by the key of their leaderboard: dataset, split, model, weights digest and target."""
-    groups: dict[Key, list[Record]] = defaultdict(list)
-    for r in merge(records):
-        groups[key_of(r)].append(r)
-    return {key: groups[key] for key in sorted(groups, key=_order)}
-
-
-def aggregate(
-    records: Iterable[Record], *, target: str | None = None, seed: int = 0, asked: Collection[tuple[str, str]] = ()
-) -> Leaderboard:
-    """The one leaderboard of the records, see :func:`leaderboards`; with several targets, that of ``vessels``.
-
-    Raises:
-        UserError: also if the records make several leaderboards.
-    """
-    boards = leaderboards(records, target=target, seed=seed, asked=asked)
-    boards = [b for b in boards if b.target == "vessels"] or boards
-    if len(boards) > 1:
-        about = "; ".join(f"{b.dataset} {b.split}, {b.model}, target {b.target}" for b in boards)
-        raise UserError(f"The records make {len(boards)} leaderboards: {about}.", "Ask for one of them.")
-    return boards[0]
+    targets: set[str] = set()
+    accumulators: dict[Key, Accumulator] = {}
+    for r in records:
+        targets.add(r.target)
+        if target in (None, r.target):
+            key = key_of(r)
+            if key not in accumulators:
+                accumulators[key] = Accumulator(key, infos)
+            accumulators[key].add(r)
+    if not targets:
+        raise UserError("The run holds no record yet.", "Give the command it was started with again.")
+    if target is not None and target not in targets:
+        raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(sorted(targets))}.")
+    # Each accumulator is released once its leaderboard is made.
+    order = sorted(accumulators, key=lambda key: (*key[:-1], key[-1] != "vessels", key[-1]))
+    return [_board(accumulators.pop(key), asked, seed) for key in order]
 
 
 def read_leaderboards(
@@ -85,8 +77,8 @@ def read_leaderboards(
         seed: of the bootstrap.
         report: called with each damaged file and the reason; such a record counts as absent.
     """
-    records = merge_streams([store.stream(report) for store in stores])
-    return _leaderboards(records, target, seed, asked_of(stores), columns_of(stores))
+    records = merge(store.stream(report) for store in stores)
+    return leaderboards(records, target=target, seed=seed, asked=asked_of(stores), infos=columns_of(stores))
 
 
 def asked_of(stores: Sequence[Store]) -> set[tuple[str, str]]:
@@ -100,67 +92,33 @@ def columns_of(stores: Sequence[Store]) -> dict[str, ColumnInfo]:
     return {name: info for store in reversed(stores) for name, info in store.read_run().columns.items()}
 
 
-def labels_of(records: Iterable[Record]) -> dict[MethodKey, str]:
+def labels_of(methods: Iterable[MethodKey]) -> dict[MethodKey, str]:
     """The name of each method's row: what the user typed, with the version where two of them stand side by side."""
-    return _labels({method_of(r) for r in records})
-
-
-def _labels(keys: Collection[MethodKey]) -> dict[MethodKey, str]:
-    methods = sorted(keys)
-    specs = [spec for spec, _, _ in methods]
-    return {m: m[0] if specs.count(m[0]) == 1 else f"{m[0]} @{m[1]} {m[2]}" for m in methods}
-
-
-def _leaderboards(
-    records: Iterable[Record],
-    target: str | None,
-    seed: int,
-    asked: Collection[tuple[str, str]],
-    infos: Mapping[str, ColumnInfo],
-) -> list[Leaderboard]:
-    """As :func:`leaderboards`, of records in the order of their keys, each key once."""
-    targets: set[str] = set()
-    accumulators: dict[Key, Accumulator] = {}
-    for r in records:
-        targets.add(r.target)
-        if target in (None, r.target):
-            key = key_of(r)
-            if key not in accumulators:
-                accumulators[key] = Accumulator(key, infos)
-            accumulators[key].add(r)
-    if not targets:
-        raise UserError("The run holds no record yet.", "Give the command it was started with again.")
-    if target is not None and target not in targets:
-        raise UserError(f"The run has no records for the target {target!r}.", f"It has {', '.join(sorted(targets))}.")
-    # Each accumulator is released once its leaderboard is made.
-    return [_board(accumulators.pop(key), asked, seed) for key in sorted(accumulators, key=_order)]
-
-
-def _order(key: Key) -> tuple[object, ...]:
-    return (*key[:-1], key[-1] != "vessels", key[-1])
+    keys = sorted(set(methods))
+    specs = [spec for spec, _, _ in keys]
+    return {m: m[0] if specs.count(m[0]) == 1 else f"{m[0]} @{m[1]} {m[2]}" for m in keys}
 
 
 def _board(found: Accumulator, asked: Collection[tuple[str, str]], seed: int) -> Leaderboard:
     reached = {case for case, _ in found.images}
     unreached = {(case, "") for dataset, case in asked if dataset == found.key[0] and case not in reached}
     images = sorted({*found.images} | unreached)
-    labels = _labels(found.methods)
+    labels = labels_of(found.methods)
     methods = sorted(set(labels.values()))
-    columns = found.columns()
+    columns = found.columns
     primary = next((c for c in columns if c.better != "none" and c.gate is None), None)
-    row = {label: i for i, label in enumerate(methods)}
-    position = {image: i for i, image in enumerate(images)}
-    placement = Placement(
-        row=np.array([row[labels[m]] for m in found.methods]),
-        position=np.array([position[image] for image in found.images]),
-        shape=(len(methods), len(images)),
-        columns=columns,
-    )
-    reasons = found.reasons(primary, placement) if primary else {}
-    arrays = found.finish(placement)
-    main = arrays.values[columns.index(primary)] if primary else np.full(placement.shape, np.nan)
-    rows, order, comparison = _ranked(_rows(found, labels, placement), primary, main)
-    gaps = _gaps(methods, images, reasons, main) if primary else {}
+    row = np.array([methods.index(labels[m]) for m in found.methods])
+    position = np.array([bisect_left(images, image) for image in found.images])
+    shape = len(methods), len(images)
+    cell = row[np.asarray(found.method)] * len(images) + position[np.asarray(found.image)]
+    reasons = found.reasons(primary, cell) if primary else {}
+    arrays = found.finish(cell, shape)
+    main = arrays.values[columns.index(primary)] if primary else np.full(shape, np.nan)
+    rows, order, comparison = _ranked(_rows(found, labels, cell, len(images)), primary, main)
+    gaps: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for place, i in np.argwhere(np.isnan(main[order])).tolist() if primary else ():
+        reason = reasons.get(order[place] * len(images) + i, "not computed")
+        gaps[rows[place].method].append((images[i][0], reason))
     return Leaderboard(
         *found.key,
         cases=tuple(case for case, _ in images),
@@ -171,16 +129,15 @@ def _board(found: Accumulator, asked: Collection[tuple[str, str]], seed: int) ->
         nulls={name: null[order] for name, null in arrays.nulls.items()},
         primary=primary,
         comparison=comparison,
-        gaps={r.method: gaps[r.method] for r in rows if r.method in gaps},
+        gaps=gaps,
         seed=seed,
         seeds=arrays.seeds,
     )
 
 
-def _rows(found: Accumulator, labels: Mapping[MethodKey, str], placement: Placement) -> list[Row]:
+def _rows(found: Accumulator, labels: Mapping[MethodKey, str], cell: np.ndarray, images: int) -> list[Row]:
     """One row per label, in the order of the labels, not yet ranked."""
-    images = placement.shape[1]
-    row, image = placement.row[np.asarray(found.method)], np.asarray(found.image)
+    row, image = np.divmod(cell, images)
     seconds, passes = np.asarray(found.seconds), np.asarray(found.passes)
     first = {labels[key]: method for key, method in reversed(found.methods.items())}  # the label's first method
     rows = []
@@ -225,13 +182,3 @@ def _ranked(
     others.sort(key=lambda i: (rows[i].control, -level[i], rows[i].method))
     order = entrants + others
     return [rows[i] for i in order], order, comparison
-
-
-def _gaps(
-    methods: Sequence[str], images: Sequence[Image], reasons: Mapping[tuple[int, int], str], main: np.ndarray
-) -> dict[str, list[tuple[str, str]]]:
-    """Per method, (case, reason) of each primary score that is missing."""
-    gaps: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for row, position in np.argwhere(np.isnan(main)).tolist():
-        gaps[methods[row]].append((images[position][0], reasons.get((row, position), "not computed")))
-    return gaps

@@ -137,6 +137,11 @@ class Leaderboard:
     seed: int
     seeds: int = 1
 
+    @property
+    def key(self) -> tuple[str, str, str, str, str]:
+        """Dataset, split, model, weights digest and target, which tell leaderboards apart."""
+        return self.dataset, self.split, self.model, self.weights_digest, self.target
+
     def column(self, name: str) -> Column | None:
         """The column of that name, None if it was not measured."""
         return next((c for c in self.columns if c.name == name), None)

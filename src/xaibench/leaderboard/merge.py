@@ -14,22 +14,17 @@ from xaibench.record import Record
 _key = attrgetter("map_key")
 
 
-def merge(records: Iterable[Record]) -> list[Record]:
-    """The records sorted by key, each key once, see :func:`joined`."""
-    return list(_joined(sorted(records, key=_key)))
+def merge(runs: Iterable[Iterable[Record]]) -> Iterator[Record]:
+    """The records in the order of their keys, each key once, of runs with records in this order.
+
+    Of records with one key, those that are ok go before those that are not, and their scores are joined. Only the
+    records of one key are in memory at a time.
+    """
+    for _, same in groupby(heapq.merge(*runs, key=_key), key=_key):
+        yield _joined(list(same))
 
 
-def merge_streams(streams: list[Iterator[Record]]) -> Iterator[Record]:
-    """As :func:`merge`, of streams that are sorted by key, without holding their records."""
-    return streams[0] if len(streams) == 1 else _joined(heapq.merge(*streams, key=_key))
-
-
-def _joined(records: Iterable[Record]) -> Iterator[Record]:
-    return (joined(list(same)) for _, same in groupby(records, key=_key))
-
-
-def joined(same: list[Record]) -> Record:
-    """Records of one key as one: what is ok goes before what is not, and scores are joined."""
+def _joined(same: list[Record]) -> Record:
     if len(same) == 1:
         return same[0]
     best = [r for r in same if r.status == "ok"] or same

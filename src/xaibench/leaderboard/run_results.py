@@ -9,9 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from xaibench.leaderboard.accumulate import method_of
-from xaibench.leaderboard.aggregate import asked_of, columns_of, grouped, labels_of, leaderboards
+from xaibench.leaderboard.accumulate import Key, key_of, method_of
+from xaibench.leaderboard.aggregate import asked_of, columns_of, labels_of, leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.leaderboard.merge import merge
 from xaibench.record import Record, Store
 from xaibench.record.store import Report, ignore
 
@@ -77,7 +78,7 @@ class Result:
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], Record]:
-        labels = labels_of(self.records)
+        labels = labels_of(map(method_of, self.records))
         # Of several seeds the first: a map is shown, not a mean of maps.
         return {(labels[method_of(r)], r.case): r for r in sorted(self.records, key=lambda r: -r.seed)}
 
@@ -100,10 +101,12 @@ def read_results(
     report: Report = ignore,
 ) -> list[Result]:
     """As :func:`~xaibench.leaderboard.aggregate.read_leaderboards`, with the records beside each leaderboard."""
-    records = [record for store in stores for record in store.records(report)]
+    records = list(merge(store.records(report) for store in stores))
     boards = leaderboards(records, target=target, asked=asked_of(stores), infos=columns_of(stores))
-    groups = grouped(records)
-    return [Result(b, groups[b.dataset, b.split, b.model, b.weights_digest, b.target]) for b in boards]
+    groups: dict[Key, list[Record]] = defaultdict(list)
+    for r in records:
+        groups[key_of(r)].append(r)
+    return [Result(board, groups[board.key]) for board in boards]
 
 
 def losses(records: Iterable[Record], wanted: Callable[[str], bool] = lambda metric: True) -> list[Loss]:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaderboard.synthetic import component, record, write_csv
+from leaderboard.synthetic import component, leaderboards, record, write_csv
 from xaibench.errors import UserError
-from xaibench.leaderboard.aggregate import leaderboards
 from xaibench.leaderboard.claims.false_positive_table import Component
 from xaibench.leaderboard.claims.judge import Claim, judge, read_claims
 from xaibench.leaderboard.tables.claims_table import render_claims

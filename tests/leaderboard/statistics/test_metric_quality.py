@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from leaderboard.synthetic import record, records
+from leaderboard.synthetic import aggregate, leaderboards, record, records
 from xaibench.errors import UserError
-from xaibench.leaderboard.aggregate import aggregate, leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import FEW, NO, UNKNOWN, WRONG, YES, Quality, qualities
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics

@@ -8,8 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaderboard.synthetic import records
-from xaibench.leaderboard.aggregate import aggregate
+from leaderboard.synthetic import aggregate, records
 from xaibench.leaderboard.statistics.nemenyi import (
     critical_difference,
     studentized_range_cdf,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leaderboard.synthetic import records
-from xaibench.leaderboard.aggregate import leaderboards
+from leaderboard.synthetic import leaderboards, records
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.summary.best_methods import (
     ALL,

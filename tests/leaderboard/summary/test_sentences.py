@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from leaderboard.synthetic import record, records
-from xaibench.leaderboard.aggregate import aggregate
+from leaderboard.synthetic import aggregate, record, records
 from xaibench.leaderboard.summary.sentences import summarise
 from xaibench.record import Record
 

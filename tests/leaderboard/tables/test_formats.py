@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.synthetic import record, records
-from xaibench.leaderboard.aggregate import leaderboards
+from leaderboard.synthetic import leaderboards, record, records
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
 from xaibench.leaderboard.tables.render import render
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from leaderboard.synthetic import record, records
-from xaibench.leaderboard.aggregate import aggregate
+from leaderboard.synthetic import aggregate, record, records
 from xaibench.leaderboard.leaderboard import Column
 from xaibench.leaderboard.tables.formats import to_text
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leaderboard.synthetic import record, records
+from leaderboard.synthetic import aggregate, leaderboards, record, records
 from xaibench.errors import UserError
-from xaibench.leaderboard.aggregate import aggregate, leaderboards, read_leaderboards
+from xaibench.leaderboard.aggregate import read_leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.summary.sentences import summarise
 from xaibench.leaderboard.tables.numbers import number, with_interval
