@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
+from xaibench.errors import plural
+
 T = TypeVar("T")
 
 _REFRESH = 0.2  # s between two updates of the bar
@@ -78,6 +80,10 @@ class Progress:
         self._text, self._detail = text, detail
         self._look()
 
+    def passes(self, text: str, count: int, *details: str) -> None:
+        """Set the current item, with the number of network passes that it took so far after other details."""
+        self.now(text, ", ".join([*details, plural(count, "pass", "es")] if count else details))
+
     def _look(self) -> None:
         if self._bar is None and not self._logs:
             return
@@ -99,8 +105,7 @@ class Progress:
         self._shown = time_now
 
     def _line(self, gone: float) -> str:
-        plural = "" if self.total == 1 else "s"
-        parts = [f"{self.done} of {self.total} {self._unit}{plural}", f"{_clock(gone)} gone"]
+        parts = [f"{self.done} of {plural(self.total, self._unit)}", f"{_clock(gone)} gone"]
         if worked := self.done - self._free:
             each = gone / worked
             rate = f"{each:.1f} s per {self._unit}" if each >= 1 else f"{1 / each:.1f} {self._unit}s/s"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from xaibench.errors import UserError
 from xaibench.models.networks.vessel_network import VesselNetwork
-from xaibench.models.weights_file import load_weights
-from xaibench.registry import model
+from xaibench.models.weights_file import load_weights, parameter_count, read_card
+from xaibench.registry import get, model
 
 FOLDER = Path(__file__).with_name("weights")
 
@@ -51,3 +53,24 @@ def attention_chase() -> VesselNetwork:
 def segresnet_chase() -> VesselNetwork:
     """SegResNet trained on ten images, of five children, of CHASE_DB1."""
     return load_weights(FOLDER / "segresnet-chase.safetensors")
+
+
+def describe_weights(name: str) -> dict[str, Any]:
+    """The bundled weights of a model.
+
+    Args:
+        name: of a registered model.
+
+    Returns:
+        ``weights``: the path of the file, or None if it is absent. If it is there, also ``network_parameters`` and
+        ``card``, or ``error`` if it is damaged. Empty for a model of another package.
+    """
+    if get("model", name).function.__module__ != __name__:
+        return {}
+    path = FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        return {"weights": None}
+    try:
+        return {"weights": str(path), "network_parameters": parameter_count(path), "card": read_card(path)}
+    except UserError as error:
+        return {"weights": str(path), "error": str(error)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,20 @@ def read_card(path: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or not isinstance(card.get("architecture"), dict):
         raise UserError(f"{path} has a card that names no architecture.", "Train it anew.")
     return card
+
+
+def parameter_count(path: Path) -> int:
+    """The number of weights and biases in a file, without reading the tensors.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = [k for k in file.keys() if k.endswith((".weight", ".bias"))]  # noqa: SIM118 - the handle is no dict
+            return sum(math.prod(file.get_slice(k).get_shape()) for k in names)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged: {first_line(error)}.", "Train it anew.") from error
 
 
 def weights_digest(model: nn.Module) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xaibench.disk import unwritable, write_whole
 from xaibench.report.overlay import PERCENTILE, THICK, THIN, colour_bar, contour, limit_of, overlay, red_free
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ def draw(explained: Explained, panels: Sequence[Panel], caption: str) -> Figure:
 
 
 def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
-    """Write a figure in the format of the path's ending; the same figure gives the same bytes.
+    """Write a figure atomically in the format of the path's ending; the same figure gives the same bytes.
 
     Args:
         figure: see :func:`draw`.
@@ -126,7 +128,7 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
         about: ``title`` and ``description``, written into the file if its format has a place for them.
 
     Raises:
-        OSError: if it cannot be written.
+        UserError: if it cannot be written.
     """
     import matplotlib as mpl
 
@@ -144,7 +146,11 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
     options: dict[str, Any] = {"pil_kwargs": {"quality": 95}} if form in ("jpg", "jpeg") else {"metadata": kept[form]}
     with mpl.rc_context({"svg.hashsalt": "xaibench", "pdf.fonttype": 42}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in a script that the font lacks
-        figure.savefig(path, format=form, **options)
+        figure.savefig(content := io.BytesIO(), format=form, **options)
+    try:
+        write_whole(path, content.getvalue())
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _show(ax: Axes, picture: np.ndarray, title: str, subtitle: str = "", *, pad: float = 14) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from made_up import make_network
 from cli.said import Run
 from cli.strict_json import strict
 from xaibench import registry
-from xaibench.cli.commands import listing
 from xaibench.models import bundled
 from xaibench.models.weights_file import save_weights
 
@@ -49,12 +47,6 @@ def test_explainers_and_metrics_name_their_papers(xaibench: Run) -> None:
     assert link in xaibench("list", "explainers", "--markdown").out
     text = xaibench("list", "explainers").out
     assert "Selvaraju 2017" in text and "https://" not in text
-
-
-def test_a_paper_that_the_bibliography_does_not_list_is_named_as_the_plugin_does() -> None:
-    own = registry.explainer("own", family="cam", paper="Nobody 2031")(lambda scorer, image, *, rng: image[0])
-    about = listing._about(own)
-    assert about["paper"] == "Nobody 2031" and about["key"] == about["url"] == ""
 
 
 def test_an_endless_range_is_null(xaibench: Run) -> None:
@@ -104,36 +96,3 @@ def test_lines_are_cut_only_where_a_terminal_would_break_them(xaibench: Run, mon
     cut = xaibench("list", "metrics").out
     assert max(map(len, whole.splitlines())) > 100
     assert max(map(len, cut.splitlines())) == 60 and "…\n" in cut
-
-
-@pytest.mark.parametrize("kind", ["explainers", "metrics"])
-def test_it_is_remembered_until_a_package_changes(xaibench: Run, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = xaibench("list", kind, "--json")
-    monkeypatch.setattr(registry, "available", lambda kind: pytest.fail("imported"))
-    assert xaibench("list", kind, "--json").out == first.out
-    asked = []
-
-    def none(kind: str) -> tuple[list[registry.Plugin], dict[str, str]]:
-        asked.append(kind)
-        return [], {}
-
-    monkeypatch.setattr(registry, "available", none)
-    there = registry.registered(kind.removesuffix("s"))
-    monkeypatch.setattr(registry, "registered", lambda kind: [*there, ("new", "new_package:it", "new 1.0")])
-    assert xaibench("list", kind, "--json").out.strip() == "[]" and asked == [kind.removesuffix("s")]
-
-
-def test_a_file_that_changes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "made_up_package"
-    package.mkdir()
-    (package / "__init__.py").write_text("1")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "registered", lambda kind: [("it", "made_up_package.part:it", "made-up 1.0")])
-    stamps = [listing._stamp("explainer")]
-    for name, text in (("__init__.py", "22"), ("part.py", "3"), ("data.txt", "4")):
-        (package / name).write_text(text)
-        stamps.append(listing._stamp("explainer"))
-    assert len(set(stamps)) == 4 and listing._stamp("explainer") == stamps[-1]
-    assert "made_up_package" not in sys.modules
-    monkeypatch.setattr(registry, "registered", lambda kind: [("it", "no_such_package:it", "made-up 1.0")])
-    assert listing._stamp("explainer") == listing._stamp("explainer")

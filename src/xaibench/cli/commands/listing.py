@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import hashlib
-import importlib.util
-import inspect
-import json
-import math
 import shutil
 import sys
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from operator import itemgetter
 
-from xaibench import cache, registry
-from xaibench.bibliography import find
+from xaibench import registry
 from xaibench.cli.console import Console, table
 from xaibench.cli.parser import Parser, one_of
+from xaibench.registry.description import Description, descriptions
 
 SUMMARY = "List explainers, metrics, datasets or models."
 KINDS = tuple(f"{kind}s" for kind in registry.KINDS)
@@ -35,140 +28,63 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Print the plugins of a kind; returns the exit code."""
     kind = args.kind.removesuffix("s")
-    found, broken = _found(kind)
+    found, broken = descriptions(kind)
+    if kind == "model":  # weights are looked up each time: they may move
+        from xaibench.models.bundled import describe_weights
+
+        found = [about | describe_weights(about["name"]) for about in found]
     if args.json:
         nothing = {"family": "", "control": False, "parameters": {}, "summary": ""}
         console.out_json(found + [{"name": n, **nothing, "error": reason} for n, reason in broken.items()])
         return 0
     if args.markdown:
-        heads, lines = columns(kind, [f | {"paper": _linked(f)} if "paper" in f else f for f in found])
-        rows = [heads, ["---"] * len(heads), *lines]
-        console.out("\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows))
+        heads, *lines = rows(kind, [f | {"paper": _linked(f)} if "paper" in f else f for f in found])
+        for row in (heads, ["---"] * len(heads), *lines):
+            console.out(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
     else:
-        heads, lines = columns(kind, found)
+        heads, *lines = rows(kind, found)
         console.out("\n".join(map(_fit, table(heads, lines, left=len(heads)).splitlines())))
     for reason in broken.values():
         console.out(f"not usable: {reason}")
     return 0
 
 
-def _found(kind: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The descriptions of the plugins of a kind, and the reason for each plugin that is not usable.
-
-    Describing a plugin imports it, and PyTorch with it. So descriptions are cached until a file of one of the packages
-    changes. Plugins that fail to import are tried again each time, and so are models, whose weights may move.
-    """
-    if kind == "model":
-        return _look(kind)
-    stamp = _stamp(kind)
-    remembered = cache.recall("list", kind)
-    if isinstance(remembered, dict) and remembered.get("stamp") == stamp:
-        return remembered["found"], {}
-    found, broken = _look(kind)
-    if not broken:
-        cache.remember("list", kind, {"stamp": stamp, "found": found})
-    return found, broken
-
-
-def _look(kind: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    plugins, broken = registry.available(kind)
-    return [_about(plugin) for plugin in plugins], broken
-
-
-def _stamp(kind: str) -> str:
-    """A digest of the entry points of a kind, the files of their packages, and the installed packages."""
-    points = registry.registered(kind)
-    h = hashlib.sha256(json.dumps([sys.version, points]).encode())
-    for folder in sys.path:  # changes with any installed package; a plugin may depend on it
-        with contextlib.suppress(OSError):
-            if folder.endswith("-packages"):
-                h.update(f"{folder} {Path(folder).stat().st_mtime_ns}".encode())
-    for package in sorted({value.partition(":")[0].partition(".")[0] for _name, value, _dist in points}):
-        for path in _files(package):
-            with contextlib.suppress(OSError):
-                h.update(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}".encode())
-    return h.hexdigest()
-
-
-def _files(package: str) -> list[Path]:
-    """The files of a package or module, found without importing it."""
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return []
-    if spec is None:
-        return []
-    folders = [Path(f) for f in spec.submodule_search_locations or ()]
-    inside = (p for folder in folders for p in folder.rglob("*") if p.suffix != ".pyc" and p.is_file())
-    return sorted([*inside, *([Path(spec.origin)] if spec.origin and not folders else [])])
-
-
-def columns(kind: str, found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Heads and lines of the table of a kind."""
-    heads, lines = ["name", "family"], [[f["name"], f["family"]] for f in found]
-    if kind == "metric":
-        heads += ["better", "range", "source"]
-        for line, f in zip(lines, found, strict=True):
-            line += [f["better"], _range(*f["range"]), f["paper"]]
-    if kind == "explainer":
-        heads += ["values", "source", "by"]
-        for line, f in zip(lines, found, strict=True):
-            traits = ["signed" if f["signed"] else "unsigned"]
-            traits += ["stochastic"] * f["stochastic"] + ["sees labels"] * f["sees_labels"]
-            line += [", ".join(traits), f["paper"], f["library"] or f["distribution"].partition(" ")[0]]
-    for line, f in zip(lines, found, strict=True):
-        line += [", ".join(f"{k}={v}" for k, v in f["parameters"].items()), f["summary"] + _weights(f)]
-    return [*heads, "parameters", "what it is"], lines
-
-
-def _about(plugin: registry.Plugin) -> dict[str, Any]:
-    """The description of a plugin in JSON types."""
-    about: dict[str, Any] = {
-        "name": plugin.name,
-        "family": plugin.family,
-        "control": getattr(plugin.traits, "control", False),
-        "parameters": {k: None if v is inspect.Parameter.empty else v for k, v in plugin.parameters.items()},
-        "summary": plugin.summary,
-        "distribution": " ".join(plugin.distribution),
+def rows(kind: str, found: list[Description]) -> list[list[str]]:
+    """The table of a kind: its heads, and a line per plugin."""
+    columns: dict[str, Callable[[Description], str]] = {
+        "name": itemgetter("name"),
+        "family": itemgetter("family"),
+        **_COLUMNS.get(kind, {}),
+        "parameters": lambda f: ", ".join(f"{k}={v}" for k, v in f["parameters"].items()),
+        "what it is": lambda f: f["summary"] + _weights(f),
     }
-    if plugin.kind == "model":
-        return about | (_bundled(plugin.name) if plugin.function.__module__ == "xaibench.models.bundled" else {})
-    traits = asdict(plugin.traits)
-    return about | traits | (_source(traits["paper"]) if "paper" in traits else {})
+    return [list(columns), *([cell(f) for cell in columns.values()] for f in found)]
 
 
-def _source(paper: str) -> dict[str, str]:
-    """The paper of a plugin; of one that the bibliography does not list, what the plugin says."""
-    listed = find(paper)
-    details = {name: getattr(listed, name) if listed else "" for name in ("key", "title", "doi", "arxiv", "url")}
-    return {"paper": listed.short if listed else paper} | details
+def _values(about: Description) -> str:
+    """What can be said of the values of an explainer's maps."""
+    values = ["signed" if about["signed"] else "unsigned"]
+    values += ["stochastic"] * about["stochastic"] + ["sees labels"] * about["sees_labels"]
+    return ", ".join(values)
 
 
-def _bundled(name: str) -> dict[str, Any]:
-    """The weights file of a bundled model, and its card."""
-    from xaibench.errors import UserError
-    from xaibench.models.bundled import FOLDER
-    from xaibench.models.weights_file import read_card
-
-    path: Path = FOLDER / f"{name}.safetensors"
-    if not path.is_file():
-        return {"weights": None}
-    try:
-        card = read_card(path)
-    except UserError as error:
-        return {"weights": str(path), "error": str(error)}
-    return {"weights": str(path), "network_parameters": _parameter_count(path), "card": card}
+def _range(about: Description) -> str:
+    low, high = about["range"]
+    return f"{low:g} … {high:g}".replace("inf", "∞")
 
 
-def _parameter_count(path: Path) -> int:
-    from safetensors import safe_open
+_COLUMNS: dict[str, dict[str, Callable[[Description], str]]] = {
+    "metric": {"better": itemgetter("better"), "range": _range, "source": itemgetter("paper")},
+    "explainer": {
+        "values": _values,
+        "source": itemgetter("paper"),
+        "by": lambda f: f["library"] or f["distribution"].partition(" ")[0],
+    },
+}
 
-    with safe_open(path, framework="numpy") as file:
-        names = [k for k in file.keys() if k.endswith((".weight", ".bias"))]  # noqa: SIM118 - the handle is no dict
-        return sum(math.prod(file.get_slice(k).get_shape()) for k in names)
 
-
-def _weights(about: dict[str, Any]) -> str:
+def _weights(about: Description) -> str:
+    """The size and the figures of a model's weights, in brackets."""
     if "error" in about:
         return f" {about['error']}"
     if "weights" not in about:
@@ -184,13 +100,9 @@ def _weights(about: dict[str, Any]) -> str:
     return f" ({', '.join([size + where, *shown])})"
 
 
-def _linked(about: dict[str, Any]) -> str:
+def _linked(about: Description) -> str:
     """The paper as Markdown: a link where the bibliography has its address."""
     return f"[{about['paper']}]({about['url']})" if about["url"] else about["paper"]
-
-
-def _range(low: float, high: float) -> str:
-    return f"{low:g} … {high:g}".replace("inf", "∞")
 
 
 def _fit(line: str) -> str:
