@@ -17,8 +17,8 @@ from xaibench.cli.main import COMMANDS
 from xaibench.cli.parser import SEED, Parser, number, specs
 from xaibench.data.case_loader import load_cases
 from xaibench.data.cases import Cases
-from xaibench.data.datasets.drive import drive, find_drive
-from xaibench.data.datasets.local_copy import copy_place
+from xaibench.data.datasets.drive import drive
+from xaibench.data.datasets.local_copy import copy_place, find_copy
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.explain import explain
 from xaibench.parameter_checks import at_least
@@ -169,7 +169,7 @@ def test_a_place_of_drive_of_any_text(text: str) -> None:
         patch.setenv("XAIBENCH_DRIVE", text)
         patch.setattr("xaibench.data.io.source._MOST_ENTRIES", 2000)  # a whole disk is told sooner
         answer("XAIBENCH_DRIVE: copy_place", lambda: copy_place(drive.traits))
-        assert answer("XAIBENCH_DRIVE: find_drive", find_drive) is None
+        assert answer("XAIBENCH_DRIVE: find_copy", lambda: find_copy(drive.traits)) is None
         assert isinstance(answer("XAIBENCH_DRIVE: drive", lambda: load_cases("drive")), UserError)
 
 

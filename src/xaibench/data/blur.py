@@ -47,7 +47,8 @@ def blurs_inside(image: np.ndarray, fov: np.ndarray) -> Blur:
     Images are mirrored at the frame. Only the frequencies that a Gaussian passes are transformed back, by products of
     small matrices: the wider the Gaussian, the fewer they are.
     """
-    spectra = [_spectrum(values) for values in (fov, np.where(fov, image, 0))]
+    masked = (fov, np.where(fov, image, 0))
+    spectra = [torch.from_numpy(dctn(values.astype(np.float32), axes=(-2, -1))) for values in masked]
     bases = [_cosines(n) for n in fov.shape]
     mean = torch.as_tensor(image[..., fov].mean(-1, dtype=np.float64), dtype=torch.float32)[..., None, None]
     inside = torch.from_numpy(fov)
@@ -60,10 +61,6 @@ def blurs_inside(image: np.ndarray, fov: np.ndarray) -> Blur:
         return result.numpy()
 
     return blurred
-
-
-def _spectrum(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(dctn(values.astype(np.float32), axes=(-2, -1)))
 
 
 def _cosines(n: int) -> Tensor:

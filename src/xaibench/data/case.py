@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -67,10 +66,13 @@ class Case:
 
     def transformed(self, transform: Callable[[Tensor], Tensor], id: str) -> Case:
         """The case with every (…, H, W) tensor transformed alike, such as cropped or mirrored."""
-        names = ("image", "vessels", "fov", "caliber", "observer2")
-        tensors = {name: getattr(self, name) for name in names}
-        changed: dict[str, Any] = {k: transform(t).contiguous() for k, t in tensors.items() if t is not None}
-        return replace(self, id=id, **changed)
+
+        def moved(tensor: Tensor) -> Tensor:
+            return transform(tensor).contiguous()
+
+        image, vessels, fov, caliber = map(moved, (self.image, self.vessels, self.fov, self.caliber))
+        second = None if self.observer2 is None else moved(self.observer2)
+        return replace(self, id=id, image=image, vessels=vessels, fov=fov, caliber=caliber, observer2=second)
 
 
 def make_case(

@@ -13,6 +13,7 @@ from xaibench.data.datasets.local_copy import recognise
 from xaibench.data.io.source import open_source
 from xaibench.disk import is_there
 from xaibench.errors import UserError
+from xaibench.registry import DatasetTraits, Spec
 
 
 def load_cases(data: str | os.PathLike[str], *, split: str = "test", count: int | None = None) -> Cases:
@@ -30,33 +31,28 @@ def load_cases(data: str | os.PathLike[str], *, split: str = "test", count: int 
     """
     if count is not None and count < 1:
         raise UserError(f"{count} cases cannot be loaded.", "Ask for 1 or more, or leave it out for all of them.")
-    cases = _from_path(Path(data), split) if _is_path(data) else _from_name(str(data), split)
-    return cases if count is None else cases[:count]
+    if _is_path(data):
+        source = open_source(data)
+        dataset = recognise(source)
+        if dataset is None:
+            return folder_cases(source, split)[:count]
+        spec = Spec(dataset, (("root", str(Path(data))),))
+    else:
+        spec = _dataset_spec(str(data))
+    cases = spec(split=split)
+    if not isinstance(cases, Cases):
+        raise UserError(f"The dataset {spec.plugin.name!r} returned a {type(cases).__name__}, not Cases.", "Mend it.")
+    return cases[:count]
 
 
-def _from_path(path: Path, split: str) -> Cases:
-    source = open_source(path)
-    dataset = recognise(source)
-    if dataset is None:
-        return folder_cases(source, split)
-    return _checked(dataset.name, dataset(split=split, root=str(path)))
-
-
-def _from_name(text: str, split: str) -> Cases:
+def _dataset_spec(text: str) -> Spec[DatasetTraits]:
     try:
-        spec = registry.parse("dataset", text)
+        return registry.parse("dataset", text)
     except UserError as error:
         if "[" in text or text in registry.names("dataset"):
             raise
         near = error.hint if error.hint.startswith("Did you mean") else "`xaibench list datasets` shows the datasets."
         raise UserError(f"{text!r} is neither a dataset nor a folder or zip archive.", near) from error
-    return _checked(spec.plugin.name, spec(split=split))
-
-
-def _checked(dataset: str, cases: object) -> Cases:
-    if not isinstance(cases, Cases):
-        raise UserError(f"The dataset {dataset!r} returned a {type(cases).__name__}, not Cases.", "Mend it.")
-    return cases
 
 
 def _is_path(data: str | os.PathLike[str]) -> bool:

@@ -51,11 +51,10 @@ def check_folder(path: str | os.PathLike[str]) -> FolderReport:
     if dataset is None:
         title = "images with masks"
         try:
-            listing = list_folder(source)
+            cases, problems = list_folder(source)
         except UserError as error:
             return FolderReport([f"{len(source.files)} images"], [*check.problems, str(error)])
-        cases = listing.cases
-        check.problems += [error.message for error in listing.problems]
+        check.problems += [error.message for error in problems]
     else:
         title, cases = dataset.traits.title, match_files(dataset.traits, source.files)
         for part in sorted({case.part for case in cases}):
@@ -99,8 +98,11 @@ class _Check:
                 self.problems.append(f"{name} is {_size(mask)} but {case.image} is {_size(image)}.")
             else:
                 masks[name] = mask
-        self._note_twin(case.image, image)
-        self._note_twin(case.vessels, masks.get(case.vessels))
+        for name, pixels in ((case.image, image), (case.vessels, masks.get(case.vessels))):
+            if name is not None and pixels is not None:
+                digest = hashlib.sha256(repr((pixels.shape, pixels.dtype)).encode() + pixels.tobytes()).hexdigest()
+                if self.names.setdefault(digest, name) != name:
+                    self.problems.append(f"{name} is the same image as {self.names[digest]}.")
         if image is not None and case.vessels in masks:
             self._measure(case, masks[case.vessels], masks[case.fov] if case.fov in masks else estimate_fov(image))
 
@@ -122,15 +124,6 @@ class _Check:
         except UserError as error:
             self.problems.append(error.message)
             return None
-
-    def _note_twin(self, name: str | None, pixels: np.ndarray | None) -> None:
-        """Report an image or label that is also there under another name."""
-        if name is None or pixels is None:
-            return
-        digest = hashlib.sha256(repr((pixels.shape, pixels.dtype)).encode() + pixels.tobytes()).hexdigest()
-        if digest in self.names:
-            self.problems.append(f"{name} is the same image as {self.names[digest]}.")
-        self.names.setdefault(digest, name)
 
     def _measure(self, case: CaseFiles, vessels: np.ndarray, fov: np.ndarray) -> None:
         vessels = vessels & fov

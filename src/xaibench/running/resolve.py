@@ -16,7 +16,7 @@ from torch import nn
 
 from xaibench.data.case_loader import load_cases
 from xaibench.data.cases import Cases
-from xaibench.data.datasets.drive import find_drive
+from xaibench.data.datasets.local_copy import find_copy
 from xaibench.errors import UserError, did_you_mean
 from xaibench.models.model_loader import load_model
 from xaibench.models.precision import digest_in, in_precision
@@ -189,7 +189,7 @@ def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], 
     count = request.cases if request.cases is not None else count
     if request.data is not None:
         return request.data, count, f"Data: {request.data}, as asked."
-    drive = find_drive()
+    drive = find_copy(dataset_traits("drive"))
     if drive is not None:
         return "drive", count, f"Data: DRIVE, found in {drive}."
     set_to = os.environ.get("XAIBENCH_DRIVE")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xaibench.data.datasets.drive import drive, find_drive
+from xaibench.data.datasets.drive import drive
+from xaibench.data.datasets.local_copy import find_copy
 from xaibench.data.io.field_of_view import estimate_fov
 from xaibench.errors import UserError
 
@@ -96,15 +97,15 @@ def test_the_rubbish_that_a_mac_packs_is_passed_over(make: Any, tmp_path: Path) 
 
 
 def test_where_it_is_looked_for(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_drive() is None
+    assert find_copy(drive.traits) is None
     here = make.drive(tmp_path / "data" / "DRIVE", training=(21,), test=(1, 2))
     there = make.drive(tmp_path / "elsewhere", training=(21,), test=(3,))
-    assert find_drive() == here and drive().ids == ("01", "02")
+    assert find_copy(drive.traits) == here and drive().ids == ("01", "02")
     monkeypatch.setenv("XAIBENCH_DRIVE", str(there))
-    assert find_drive() == there and drive().ids == ("03",)
+    assert find_copy(drive.traits) == there and drive().ids == ("03",)
     assert drive(root=str(here)).ids == ("01", "02")
     monkeypatch.setenv("XAIBENCH_DRIVE", str(tmp_path / "nothing"))
-    assert find_drive() is None
+    assert find_copy(drive.traits) is None
 
 
 def test_an_incomplete_copy_says_so(make: Any, tmp_path: Path) -> None:

@@ -69,9 +69,9 @@ def test_images_and_labels_side_by_side(make: Any, tmp_path: Path, suffix: str) 
 
 def _matched(images: list[str], labels: list[str]) -> dict[str, str | None]:
     names = [f"images/{i}.png" for i in images] + [f"masks/{label}.gif" for label in labels]
-    folder = list_folder(Source(Path("/nowhere"), {name: (Path(name), ()) for name in names}))
-    assert not folder.problems
-    return {i.id: i.vessels and i.vessels[6:-4] for i in folder.cases}
+    cases, problems = list_folder(Source(Path("/nowhere"), {name: (Path(name), ()) for name in names}))
+    assert not problems
+    return {i.id: i.vessels and i.vessels[6:-4] for i in cases}
 
 
 @pytest.mark.parametrize(

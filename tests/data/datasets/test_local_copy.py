@@ -19,7 +19,7 @@ from xaibench.data.folder_check import check_folder
 from xaibench.data.io.source import open_source
 from xaibench.errors import UserError
 from xaibench.registry import dataset, dataset_traits, entry_points
-from xaibench.running.request import default_model
+from xaibench.running.resolve import default_model
 
 PLUGIN = """
 from xaibench import dataset

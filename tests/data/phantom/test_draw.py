@@ -297,7 +297,7 @@ def test_a_folder_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> 
 
 
 def test_a_large_field_holds_more_vessels_than_room_was_made_for() -> None:
-    trees = Forest(100.0)
+    trees = Forest(np.random.default_rng(0), 100.0, 0.02)
     lines = [np.stack([np.linspace(0, 50, 30_000), np.full(30_000, y)], 1) for y in (-20.0, 0.0, 20.0)]
     for kind, line in enumerate(lines):
         assert trees.add(line, kind % 2, -1) == kind

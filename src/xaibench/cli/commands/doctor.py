@@ -88,8 +88,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from xaibench.data.datasets.case_files import match_files
-    from xaibench.data.datasets.local_copy import copy_place
+    from xaibench.data.datasets.local_copy import copy_place, count_labelled
     from xaibench.data.io.source import open_source
 
     for declared in (plugin.traits for plugin in registry.available("dataset")[0] if plugin.traits.files):
@@ -100,7 +99,7 @@ def _data() -> Iterator[Finding]:
             yield Finding("data", f"{title}: {variable}: {error.message}", ok=False)
             continue
         try:
-            labelled = sum(case.labelled for case in match_files(declared, open_source(place).files))
+            labelled = count_labelled(declared, open_source(place))
         except UserError:
             labelled = 0
         if labelled:

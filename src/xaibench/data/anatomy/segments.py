@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import binary_dilation, convolve, distance_transform_edt, label, maximum_position, median
-from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
+from skimage.graph import pixel_graph
 from skimage.morphology import skeletonize
 
 from xaibench.data.anatomy.caliber import MARGIN, is_thin
@@ -16,7 +16,6 @@ from xaibench.data.case import Case
 
 _AROUND = np.ones((3, 3), int)  # a pixel and its eight neighbours
 _NEAR = 1.5  # px: a pixel and its eight neighbours, as a distance
-_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # each link between neighbours once
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,18 +160,11 @@ def _lengths(centreline: np.ndarray, count: int) -> tuple[np.ndarray, tuple[np.n
     if not count:
         return np.zeros(0), (y, x)
     numbers = centreline[y, x]
-    index = np.full(np.add(centreline.shape, 2), -1)
-    index[y + 1, x + 1] = np.arange(y.size)
-    links = [(np.arange(y.size), index[y + 1 + dy, x + 1 + dx], np.hypot(dy, dx)) for dy, dx in _STEPS]
-    start, end, step = (
-        np.concatenate(part)
-        for part in zip(*((a[b >= 0], b[b >= 0], np.full((b >= 0).sum(), d)) for a, b, d in links), strict=True)
-    )
-    graph = coo_array((step, (start, end)), shape=(y.size, y.size)).tocsr()
+    graph, _pixels = pixel_graph(centreline >= 0, connectivity=2)
     last = np.cumsum(np.bincount(numbers)) - 1  # of each segment in an order by number
     _numbers, first = np.unique(numbers, return_index=True)
     for _sweep in range(2):
-        away = dijkstra(graph, directed=False, indices=first, min_only=True)
+        away = dijkstra(graph, indices=first, min_only=True)
         first = np.lexsort((away, numbers))[last]
     length = away[first]
     middle = np.lexsort((-np.abs(away - length[numbers] / 2), numbers))[last]

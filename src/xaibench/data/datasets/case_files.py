@@ -37,11 +37,6 @@ class CaseFiles:
         object.__setattr__(self, "id", one_line(self.id))
 
     @property
-    def labelled(self) -> bool:
-        """Whether there are both an image and its label."""
-        return not self.gap
-
-    @property
     def gap(self) -> str:
         """The missing image or label in one sentence; "" if nothing is missing."""
         if self.image is None:
@@ -75,52 +70,34 @@ def match_files(declared: DatasetTraits, names: Iterable[str]) -> list[CaseFiles
     return [CaseFiles(**files) for _, files in sorted(cases.items()) if "vessels" in files or not declared.unlabelled]
 
 
-def load_case(source: Source, files: CaseFiles, scale: float | None = None) -> Case:
-    """Read a case; the field of view is estimated where it has no mask.
-
-    Args:
-        source: holds the files.
-        files: complete, see :attr:`CaseFiles.gap`.
-        scale: see :func:`~xaibench.data.case.make_case`.
-
-    Raises:
-        UserError: if the image or its label is missing, a file is unreadable, or the sizes differ.
-    """
-    from xaibench.data.case import make_case  # imports PyTorch, which a listing of cases does not need
-
-    if files.image is None or files.vessels is None:
-        raise incomplete(source, files)
-    return make_case(
-        files.id,
-        read_image(source, files.image),
-        read_mask(source, files.vessels),
-        None if files.fov is None else read_mask(source, files.fov),
-        observer2=None if files.observer2 is None else read_mask(source, files.observer2),
-        scale=scale,
-    )
-
-
 def cases_of(
     dataset: str, split: str, source: Source, files: Sequence[CaseFiles], note: str = "", scale: float | None = None
 ) -> Cases:
-    """The cases with these files, in their order.
+    """The cases with these files, in their order; the field of view of a case without a mask is estimated.
+
+    Args:
+        dataset, split, note: see :class:`~xaibench.data.cases.Cases`.
+        source: holds the files.
+        files: of each case.
+        scale: see :func:`~xaibench.data.case.make_case`.
 
     Raises:
         UserError: if an image or its label is missing.
     """
     for case in files:
-        if case.gap:
-            raise incomplete(source, case)  # now, not after an hour of computing
+        if case.gap:  # told now, not after an hour of computing
+            hint = f"`xaibench data check {source.root}` lists all that is missing."
+            raise UserError(f"{case.gap[:-1]} in {source.root}.", hint)
     by_id = {case.id: case for case in files}
-    return Cases(dataset, split, tuple(by_id), partial(_load, source, by_id, scale), note)
+    return Cases(dataset, split, tuple(by_id), partial(_load_case, source, by_id, scale), note)
 
 
-def incomplete(source: Source, files: CaseFiles) -> UserError:
-    """The error for a case with a missing file."""
-    return UserError(
-        f"{files.gap[:-1]} in {source.root}.", f"`xaibench data check {source.root}` lists all that is missing."
-    )
+def _load_case(source: Source, cases: dict[str, CaseFiles], scale: float | None, id: str) -> Case:
+    from xaibench.data.case import make_case  # imports PyTorch, which a listing of cases does not need
 
-
-def _load(source: Source, files: dict[str, CaseFiles], scale: float | None, id: str) -> Case:
-    return load_case(source, files[id], scale)
+    files = cases[id]
+    assert files.image is not None  # see cases_of
+    image = read_image(source, files.image)
+    names = (files.vessels, files.fov, files.observer2)
+    vessels, fov, observer2 = (None if name is None else read_mask(source, name) for name in names)
+    return make_case(id, image, vessels, fov, observer2=observer2, scale=scale)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.case_files import CaseFiles
-from xaibench.data.datasets.local_copy import find_copy, open_copy
+from xaibench.data.datasets.local_copy import open_copy
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -54,11 +52,6 @@ def drive(*, split: str = "test", root: str = "") -> Cases:
                 f"The DRIVE image {files.image} in {copy.source.root} has no field-of-view mask.", "Unpack DRIVE anew."
             )
     return copy.cases(chosen, note)
-
-
-def find_drive() -> Path | None:
-    """Where DRIVE is: ``XAIBENCH_DRIVE``, else ``data/DRIVE`` in the working directory; None if it is not there."""
-    return find_copy(drive.traits)
 
 
 def _choose(split: str, files: list[CaseFiles]) -> tuple[list[CaseFiles], str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.case_files import CaseFiles, cases_of
 from xaibench.data.io.source import Source
 from xaibench.errors import UserError, one_line
+from xaibench.vocabulary import FILE_ROLES
 
 LABELS = ("masks", "labels", "1st_manual", "manual1", "manual")
 FOVS = ("fov", "mask")
@@ -19,14 +19,6 @@ SUFFIXES = {"_mask": "vessels", "_vessels": "vessels", "_1stho": "vessels", "_fo
 HINT = (
     "Arrange it as images/01.png with masks/01.png (and fov/01.png if there are any), or as 01.jpg beside 01_mask.png."
 )
-
-
-@dataclass(frozen=True)
-class FolderListing:
-    """The cases of a folder, and what is wrong with the names of its files."""
-
-    cases: list[CaseFiles]
-    problems: list[UserError]
 
 
 def folder_cases(source: Source, split: str) -> Cases:
@@ -43,23 +35,26 @@ def folder_cases(source: Source, split: str) -> Cases:
     """
     if not source.files and source.broken:
         raise UserError(" ".join(source.broken), "Download it anew.")
-    listing = list_folder(source)
-    if listing.problems:
-        raise listing.problems[0]
-    for case in listing.cases:
+    cases, problems = list_folder(source)
+    if problems:
+        raise problems[0]
+    for case in cases:
         if case.gap:
             raise UserError(f"{case.gap[:-1]} in {source.root}.", HINT)
     name = one_line(source.root.name).removesuffix(".zip")
     note = f"{name} has no splits of its own, so each of them has all of its images."
-    return cases_of(name, split, source, listing.cases, note)
+    return cases_of(name, split, source, cases, note)
 
 
-def list_folder(source: Source) -> FolderListing:
+def list_folder(source: Source) -> tuple[list[CaseFiles], list[UserError]]:
     """Match images, labels and field-of-view masks by name.
 
     A mask belongs to the image of the same stem; else to the image whose stem it begins with (``21_mask`` to ``21``);
     else to the only image with the same leading part up to the first underscore, if that has a digit in it
     (``21_manual1`` to ``21_training``).
+
+    Returns:
+        The cases, and what is wrong with the names of the files.
 
     Raises:
         UserError: if there are no images, or several sets of them.
@@ -79,16 +74,15 @@ def list_folder(source: Source) -> FolderListing:
     if paired := [path for path in roots if beside(path, LABELS)]:
         images = _only(source, paired)
         roles = {"vessels": LABELS, "fov": FOVS, "observer2": SECONDS}
-        return _match(source, folders[images], {role: beside(images, names) for role, names in roles.items()})
+        masks = {role: beside(images, names) for role, names in roles.items()}
+        return _match(source, {"image": folders[images], **masks})
     flat = [path for path, names in folders.items() if any(_role(name) == "vessels" for name in names)] or roots
     if not flat and len(folders) == 1:
         flat = list(folders)
     if not flat:
         raise UserError(f"There are images in {source.root}, but no vessel masks where they should be.", HINT)
-    by_role: dict[str, list[str]] = {"image": [], "vessels": [], "fov": [], "observer2": []}
-    for name in folders[_only(source, flat)]:
-        by_role[_role(name)].append(name)
-    return _match(source, by_role.pop("image"), by_role)
+    names = folders[_only(source, flat)]
+    return _match(source, {role: [name for name in names if _role(name) == role] for role in FILE_ROLES})
 
 
 def _role(name: str) -> str:
@@ -108,10 +102,10 @@ def _only(source: Source, paths: Sequence[str]) -> str:
     return paths[0]
 
 
-def _match(source: Source, images: Sequence[str], masks: dict[str, list[str]]) -> FolderListing:
+def _match(source: Source, by_role: dict[str, list[str]]) -> tuple[list[CaseFiles], list[UserError]]:
     stems: dict[str, str] = {}
     problems: list[UserError] = []
-    for name in images:
+    for name in by_role["image"]:
         stem = PurePosixPath(name).stem
         if stem in stems:
             problems.append(UserError(f"{stems[stem]} and {name} in {source.root} have the same name.", "Rename one."))
@@ -120,7 +114,8 @@ def _match(source: Source, images: Sequence[str], masks: dict[str, list[str]]) -
     unique = {_leading(stem): stem for stem in stems if leading[_leading(stem)] == 1}
     cases: dict[str, dict[str, str]] = {stem: {"image": name} for stem, name in stems.items()}
     stray: list[CaseFiles] = []
-    for role, name in ((role, name) for role, names in masks.items() for name in names):
+    masks = [(role, name) for role in FILE_ROLES[1:] for name in by_role[role]]
+    for role, name in masks:
         stem = PurePosixPath(name).stem
         owner = _owner(stem, stems, unique)
         if owner is None and role == "vessels":
@@ -132,7 +127,7 @@ def _match(source: Source, images: Sequence[str], masks: dict[str, list[str]]) -
             problems.append(UserError(f"{both} both belong to {stems[owner]}.", "Remove one."))
         else:
             cases[owner][role] = name
-    return FolderListing([CaseFiles(stem, **files) for stem, files in sorted(cases.items())] + stray, problems)
+    return [CaseFiles(stem, **files) for stem, files in sorted(cases.items())] + stray, problems
 
 
 def _owner(stem: str, stems: dict[str, str], unique: dict[str, str]) -> str | None:

@@ -129,10 +129,9 @@ def find_copy(declared: DatasetTraits) -> Path | None:
     """Where a data set is, see :func:`copy_place`; None if no labelled image of it is there."""
     try:
         place = copy_place(declared)
-        files = match_files(declared, open_source(place).files)
+        return place if count_labelled(declared, open_source(place)) else None
     except UserError:
         return None
-    return place if any(case.labelled for case in files) else None
 
 
 def how_to_get(declared: DatasetTraits) -> str:
@@ -142,12 +141,13 @@ def how_to_get(declared: DatasetTraits) -> str:
     return f"Get {declared.title}{licence} from {declared.source} and {put}."
 
 
+def count_labelled(declared: DatasetTraits, source: Source) -> int:
+    """The number of a data set's cases in a source that have both an image and its label."""
+    return sum(not case.gap for case in match_files(declared, source.files))
+
+
 def recognise(source: Source) -> Plugin[DatasetTraits] | None:
     """The registered data set with most labelled images in a source; None if no data set has one."""
-    counts = {
-        plugin.name: (sum(case.labelled for case in match_files(plugin.traits, source.files)), plugin)
-        for plugin in available("dataset")[0]
-        if plugin.traits.files
-    }
-    count, plugin = max(counts.values(), key=lambda pair: pair[0], default=(0, None))
-    return plugin if count else None
+    plugins = [plugin for plugin in available("dataset")[0] if plugin.traits.files]
+    counts = [count_labelled(plugin.traits, source) for plugin in plugins]
+    return plugins[counts.index(max(counts))] if any(counts) else None

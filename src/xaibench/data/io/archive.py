@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,9 +37,29 @@ def members(path: Path, endings: tuple[str, ...], prefix: str) -> tuple[dict[str
         ValueError: if the archives inside are so many, or so large, that they are meant to fill a memory.
         Exception: of any kind, if the archive is damaged.
     """
-    listing = _Listing(path, endings)
-    listing.add((), prefix)
-    return listing.images, listing.broken
+    images: dict[str, tuple[str, ...]] = {}
+    broken: list[str] = []
+    sizes: list[int] = []  # of the archives inside, unpacked
+
+    def add(within: tuple[str, ...], prefix: str) -> None:
+        """Add the images of an archive, reached through others, and of those inside it."""
+        with _archive(path, within) as archive:
+            for name, info in _visible(archive, prefix):
+                chain = (*within, info.filename)
+                if name.lower().endswith(endings):
+                    images[name] = chain
+                elif name.lower().endswith(".zip") and len(within) < DEPTH:
+                    sizes.append(info.file_size)
+                    _limit(sizes)
+                    try:
+                        add(chain, name[:-4])
+                    except _TooMuch:
+                        raise
+                    except Exception as error:  # a damaged archive can raise anything
+                        broken.append(f"{name} in {path} is not a readable zip archive: {first_line(error)}.")
+
+    add((), prefix)
+    return images, broken
 
 
 def read(path: Path, chain: tuple[str, ...]) -> bytes:
@@ -55,43 +76,20 @@ class _TooMuch(ValueError):
     """The archives inside are meant to fill a memory."""
 
 
-class _Listing:
-    """The images found so far, and the number and size of the archives opened for them."""
+def _limit(sizes: list[int]) -> None:
+    if len(sizes) > _MOST_ARCHIVES:
+        raise _TooMuch(f"there are more than {_MOST_ARCHIVES} archives in it")
+    if sum(sizes) > _MOST_UNPACKED:
+        raise _TooMuch(f"the archives in it unpack to more than {_MOST_UNPACKED / 1e9:.1f} GB")
 
-    def __init__(self, path: Path, endings: tuple[str, ...]) -> None:
-        self.images: dict[str, tuple[str, ...]] = {}
-        self.broken: list[str] = []
-        self._path = path
-        self._endings = endings
-        self._archives = self._unpacked = 0
 
-    def add(self, within: tuple[str, ...], prefix: str) -> None:
-        """Add the images of an archive, reached through others, and of those inside it."""
-        with _archive(self._path, within) as archive:
-            for info in sorted(archive.infolist(), key=lambda i: i.filename):
-                parts = [p for p in info.filename.replace("\\", "/").split("/") if p not in ("", ".")]
-                hidden = any(p.startswith(HIDDEN) for p in parts)
-                if not parts or hidden or info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
-                    continue
-                name, chain = "/".join([prefix, *parts] if prefix else parts), (*within, info.filename)
-                if name.lower().endswith(self._endings):
-                    self.images[name] = chain
-                elif name.lower().endswith(".zip") and len(within) < DEPTH:
-                    self._add_inner(chain, name, info.file_size)
-
-    def _add_inner(self, chain: tuple[str, ...], name: str, size: int) -> None:
-        self._archives += 1
-        self._unpacked += size
-        if self._archives > _MOST_ARCHIVES:
-            raise _TooMuch(f"there are more than {_MOST_ARCHIVES} archives in it")
-        if self._unpacked > _MOST_UNPACKED:
-            raise _TooMuch(f"the archives in it unpack to more than {_MOST_UNPACKED / 1e9:.1f} GB")
-        try:
-            self.add(chain, name[:-4])
-        except _TooMuch:
-            raise
-        except Exception as error:  # a damaged archive can raise anything
-            self.broken.append(f"{name} in {self._path} is not a readable zip archive: {first_line(error)}.")
+def _visible(archive: zipfile.ZipFile, prefix: str) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+    """The members that are neither folders nor links nor hidden, with their names below the prefix, in order."""
+    for info in sorted(archive.infolist(), key=lambda i: i.filename):
+        parts = [p for p in info.filename.replace("\\", "/").split("/") if p not in ("", ".")]
+        hidden = any(p.startswith(HIDDEN) for p in parts)
+        if parts and not hidden and not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16):
+            yield "/".join([prefix, *parts] if prefix else parts), info
 
 
 def _archive(path: Path, within: tuple[str, ...]) -> zipfile.ZipFile:

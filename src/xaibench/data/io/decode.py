@@ -139,8 +139,7 @@ def _deep_tiff(content: bytes) -> np.ndarray | None:
             if page.axes == "SYX":
                 pixels = np.moveaxis(pixels, 0, 2)
             inverted, alpha = page.photometric == _WHITE_IS_ZERO, bool(page.extrasamples)
-            tag = page.tags.get("Orientation")
-            orientation = int(tag.value) if tag is not None else 1
+            orientation = int(page.tags.valueof("Orientation", default=1))
     except Unreadable:
         raise
     except Exception:  # a damaged file can raise anything

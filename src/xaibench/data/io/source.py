@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from xaibench.data.io import archive
-from xaibench.data.io.decode import Unreadable, grey_pixels, rgb_pixels
+from xaibench.data.io.decode import grey_pixels, rgb_pixels
 from xaibench.disk import gunzipped, is_file, is_folder, is_there, named, read_bounded
 from xaibench.errors import UserError, first_line
 
@@ -38,19 +38,6 @@ class Source:
     files: Mapping[str, Location] = field(repr=False)
     broken: tuple[str, ...] = ()
 
-    def read(self, name: str) -> bytes:
-        """The content of a file.
-
-        Raises:
-            UserError: if it is gone or cannot be unpacked.
-        """
-        path, members = self.files[name]
-        try:
-            content = archive.read(path, members) if members else read_bounded(path)
-            return gunzipped(content) if name.lower().endswith(".gz") else content
-        except Exception as error:  # a damaged archive can raise anything
-            raise _unreadable(self, name, error) from error
-
 
 def open_source(path: str | os.PathLike[str]) -> Source:
     """List the images of a folder or zip archive, up to five levels down.
@@ -60,7 +47,11 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     Raises:
         UserError: if the path does not exist, is a file but no zip archive, or holds a whole disk.
     """
-    root = _absolute(named(path))
+    root = named(path)
+    try:  # not always resolved: a symbolic link keeps the name that the user knows
+        root = root.resolve() if ".." in root.parts else root.absolute()
+    except (OSError, RuntimeError):  # links that lead to each other
+        root = root.absolute()
     if not is_there(root):
         raise UserError(f"There is no folder or zip archive {root}.", "Check the path.")
     if not is_folder(root) and not (is_file(root) and root.suffix.lower() == ".zip"):
@@ -111,22 +102,13 @@ def read_mask(source: Source, name: str) -> np.ndarray:
 
 
 def _decoded(source: Source, name: str, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
+    path, members = source.files[name]
     try:
-        return decode(source.read(name))
-    except Unreadable as error:
-        raise _unreadable(source, name, error) from error
-
-
-def _unreadable(source: Source, name: str, error: Exception) -> UserError:
-    return UserError(f"{name} in {source.root} cannot be read: {first_line(error)}.", "Download or export it anew.")
-
-
-def _absolute(path: Path) -> Path:
-    """The absolute path; a symbolic link keeps the name that the user knows."""
-    try:
-        return path.resolve() if ".." in path.parts else path.absolute()
-    except (OSError, RuntimeError):  # links that lead to each other
-        return path.absolute()
+        content = archive.read(path, members) if members else read_bounded(path)
+        return decode(gunzipped(content) if name.lower().endswith(".gz") else content)
+    except Exception as error:  # a damaged file can raise anything
+        reason = f"{name} in {source.root} cannot be read: {first_line(error)}."
+        raise UserError(reason, "Download or export it anew.") from error
 
 
 def _walk(root: Path) -> Iterator[tuple[str, Path]]:

@@ -11,7 +11,7 @@ from PIL import Image
 from xaibench.data.case import Case, make_case
 from xaibench.data.datasets.phantom import FULL_SIZE, SMALLEST, phantom_id
 from xaibench.data.phantom.raster import rasterise
-from xaibench.data.phantom.retina import paint
+from xaibench.data.phantom.retina import Scene, paint
 from xaibench.data.phantom.tree import FIELD_RADIUS, grow_trees, place_landmarks
 from xaibench.disk import unwritable, write_whole
 from xaibench.errors import UserError
@@ -54,11 +54,10 @@ def draw_phantom(seed: int, size: tuple[int, int] = FULL_SIZE) -> Case:
     turn, away = view.uniform(0, 2 * np.pi), view.uniform(0, 0.9) * max(FIELD_RADIUS - field_radius, 0)
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     origin = centre - away * np.array([np.cos(turn), np.sin(turn)])
-    y, x = np.mgrid[:height, :width]
-    fov = np.hypot(x - centre[0], y - centre[1]) <= field_radius
-    raster = rasterise(surface, trees, (height, width), origin)
-    image = paint(surface, eye, raster, fov, origin, field_radius)
-    return make_case(phantom_id(seed), image, raster.vessels, fov, caliber=raster.radius, scale=1.0)
+    raster = rasterise(surface, trees, size, origin)
+    scene = Scene(surface, eye, size, origin, field_radius)
+    image = paint(scene, raster)
+    return make_case(phantom_id(seed), image, raster.vessels, scene.fov, caliber=raster.radius, scale=1.0)
 
 
 def save_phantom(case: Case, folder: Path | str) -> None:

@@ -54,7 +54,7 @@ def rasterise(rng: np.random.Generator, trees: list[Vessel], shape: tuple[int, i
         samples = samples[((samples[:, :2] > -12) & (samples[:, :2] < np.array(shape[::-1]) + 11)).all(1)]
         if not len(samples):
             continue
-        (i, j), nearest, power, distance = _nearest(samples[:, :2], samples[:, 2], shape)
+        i, j, nearest, power, distance = _nearest(samples[:, :2], samples[:, 2], shape)
         r, dark, shine = samples[nearest, 2:].T
         closer = power < union[i, j]
         union[i, j] = np.minimum(union[i, j], power)
@@ -89,13 +89,12 @@ def _samples(rng: np.random.Generator, vessels: list[Vessel], kind: int) -> np.n
     return np.concatenate(parts)
 
 
-def _nearest(
-    xy: np.ndarray, r: np.ndarray, shape: tuple[int, int]
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
-    """For the pixels near vessels: the sample of least power d² − r², that power in px², and the distance d in px.
+def _nearest(xy: np.ndarray, r: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Row and column of the pixels near vessels, and for each the sample of least power, that power and the distance.
 
-    A pixel lies in the union of all discs exactly if the least power is not positive. Lifting each sample to the height
-    √(R² − r²) turns the search into a search for the nearest neighbour.
+    The power of a sample is d² − r² in px², with the distance d in px. A pixel lies in the union of all discs exactly
+    if the least power is not positive. Lifting each sample to the height √(R² − r²) turns the search into a search for
+    the nearest neighbour.
     """
     empty = np.ones(shape, bool)
     cells = np.rint(xy).astype(int)
@@ -107,4 +106,4 @@ def _nearest(
     tree = cKDTree(np.column_stack([xy, height]), balanced_tree=False, compact_nodes=False)
     lifted, nearest = tree.query(np.column_stack([j, i, np.zeros(len(i))]))
     distance = np.hypot(j - xy[nearest, 0], i - xy[nearest, 1])
-    return (i, j), nearest, lifted**2 - largest**2, distance
+    return i, j, nearest, lifted**2 - largest**2, distance

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -20,37 +19,38 @@ _MOTTLING_PALE = (0.006, 0.009, 0.013, 0.018, 0.025, 0.035, 0.045)
 _MOTTLING_DARK = (0.009, 0.014, 0.022, 0.03, 0.042, 0.07, 0.09)
 
 
-@dataclass(frozen=True)
-class _Scene:
+class Scene:
     """One eye in front of one camera.
 
-    Attributes:
+    Args:
         rng: draws everything that the geometry leaves open.
         eye: the landmarks.
-        fov: (H, W) bool.
+        shape: (H, W) of the image.
         origin: (2,) pixel (x, y) of the coordinate origin of ``eye``.
         field_radius: px, of the field of view.
-        pigment: 0 for a pale and even eye, as in DRIVE; 1 for a dark and mottled one, as in CHASE_DB1.
+
+    Attributes:
         x, y: (H, W) pixel coordinates.
+        centred: (H, W) px to the right of the image's centre, and below it.
+        fov: (H, W) bool.
+        pigment: 0 for a pale and even eye, as in DRIVE; 1 for a dark and mottled one, as in CHASE_DB1.
     """
 
-    rng: np.random.Generator
-    eye: Anatomy
-    fov: np.ndarray
-    origin: np.ndarray
-    field_radius: float
-    pigment: float
-    x: np.ndarray
-    y: np.ndarray
+    def __init__(
+        self, rng: np.random.Generator, eye: Anatomy, shape: tuple[int, int], origin: np.ndarray, field_radius: float
+    ) -> None:
+        self.rng = rng
+        self.eye = eye
+        self.origin = origin
+        self.field_radius = field_radius
+        self.y, self.x = np.mgrid[: shape[0], : shape[1]].astype(float)
+        self.centred = self.x - (shape[1] - 1) / 2, self.y - (shape[0] - 1) / 2
+        self.fov = np.hypot(*self.centred) <= field_radius
+        self.pigment = float(rng.beta(0.6, 1.1))
 
     def offsets(self, landmark: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(H, W) px to the right of a landmark, and below it."""
         return self.x - self.origin[0] - landmark[0], self.y - self.origin[1] - landmark[1]
-
-    def centred(self) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W) px to the right of the image's centre, and below it."""
-        height, width = self.fov.shape
-        return self.x - (width - 1) / 2, self.y - (height - 1) / 2
 
     def noise(self, sigma: float) -> np.ndarray:
         """(H, W) Gaussian noise of unit spread with correlation length ``sigma`` px."""
@@ -64,24 +64,13 @@ class _Scene:
         return np.asarray(rows @ (columns @ coarse.T).T)
 
 
-def paint(
-    rng: np.random.Generator, eye: Anatomy, raster: Raster, fov: np.ndarray, origin: np.ndarray, field_radius: float
-) -> np.ndarray:
-    """Paint the image that a fundus camera takes.
+def paint(scene: Scene, raster: Raster) -> np.ndarray:
+    """Paint the image that a fundus camera takes: (H, W, 3) uint8.
 
     Args:
-        rng: draws everything that the geometry leaves open.
-        eye: the landmarks.
+        scene: the eye without its vessels.
         raster: the vessels.
-        fov: (H, W) bool.
-        origin: (2,) pixel (x, y) of the coordinate origin of ``eye``.
-        field_radius: px, of the field of view.
-
-    Returns:
-        (H, W, 3) uint8.
     """
-    y, x = np.mgrid[: fov.shape[0], : fov.shape[1]].astype(float)
-    scene = _Scene(rng, eye, fov, origin, field_radius, float(rng.beta(0.6, 1.1)), x, y)
     colour = _colour(scene)
     light = _illumination(scene)
     texture = _tissue(scene)
@@ -91,7 +80,7 @@ def paint(
     image = colour * np.exp(texture) * light
     image = image * np.exp(_lesions(scene)[..., None] * [0.35, 1.0, 0.9])
     image = _disc(scene, image, colour, light)
-    return _camera(scene, _vessels(rng, image, raster))
+    return _camera(scene, _vessels(scene.rng, image, raster))
 
 
 def _interpolation(n: int, sigma: float, phase: float) -> csr_array:
@@ -103,7 +92,7 @@ def _interpolation(n: int, sigma: float, phase: float) -> csr_array:
     return csr_array((weight.ravel(), (np.repeat(np.arange(n), 8), node.ravel())), shape=(n, int(node.max()) + 1))
 
 
-def _colour(scene: _Scene) -> np.ndarray:
+def _colour(scene: Scene) -> np.ndarray:
     """(3,) typical red, green and blue."""
     rng, pigment = scene.rng, scene.pigment
     green = np.clip(rng.normal(0.38 - 0.12 * pigment, 0.06), 0.2, 0.55)
@@ -112,9 +101,9 @@ def _colour(scene: _Scene) -> np.ndarray:
     return np.array([min(red, 0.95), green, blue])
 
 
-def _illumination(scene: _Scene) -> np.ndarray:
+def _illumination(scene: Scene) -> np.ndarray:
     """(H, W, 3) light that falls off from a point beside the image's centre, in each colour differently."""
-    rng, (x, y) = scene.rng, scene.centred()
+    rng, (x, y) = scene.rng, scene.centred
     cx, cy = rng.normal(0, 0.22, 2)
     u, v = x / scene.field_radius - cx, y / scene.field_radius - cy
     fall = rng.uniform(0.05, 0.3) + rng.uniform(0, 0.5) * scene.pigment
@@ -126,7 +115,7 @@ def _illumination(scene: _Scene) -> np.ndarray:
     return np.asarray(light / np.median(light, axis=(0, 1)))
 
 
-def _tissue(scene: _Scene) -> np.ndarray:
+def _tissue(scene: Scene) -> np.ndarray:
     """(H, W, 3) logarithmic mottling over all scales, with spreads as measured on fundus photographs."""
     pigment = scene.pigment
     texture = np.zeros((*scene.fov.shape, 3))
@@ -139,7 +128,7 @@ def _tissue(scene: _Scene) -> np.ndarray:
     return texture
 
 
-def _choroid(scene: _Scene) -> np.ndarray:
+def _choroid(scene: Scene) -> np.ndarray:
     """(H, W) vessels of the choroid shining through: broad, faint, blurred bands that are no retinal vessels."""
     rng = scene.rng
     if rng.random() < 0.45 - 0.3 * scene.pigment:
@@ -150,7 +139,7 @@ def _choroid(scene: _Scene) -> np.ndarray:
     return np.asarray(rng.choice([-1.0, 1.0]) * rng.uniform(0.02, 0.09) * bands * where)
 
 
-def _nerve_fibres(scene: _Scene) -> np.ndarray:
+def _nerve_fibres(scene: Scene) -> np.ndarray:
     """(H, W) bright streaks that fan out from the disc and bend around the fovea."""
     rng, (dx, dy) = scene.rng, scene.offsets(scene.eye.disc)
     distance = np.hypot(dx, dy)
@@ -168,7 +157,7 @@ def _nerve_fibres(scene: _Scene) -> np.ndarray:
     return np.asarray(strength * streaks * thick * patch + strength * 1.2 * thick * patch)
 
 
-def _macula(scene: _Scene) -> np.ndarray:
+def _macula(scene: Scene) -> np.ndarray:
     """(H, W) absorption of the macula, deepest in the fovea."""
     rng, distance = scene.rng, np.hypot(*scene.offsets(scene.eye.fovea))
     wide = rng.uniform(0.05, 0.2) * np.exp(-0.5 * (distance / rng.uniform(40, 70)) ** 2)
@@ -177,7 +166,7 @@ def _macula(scene: _Scene) -> np.ndarray:
     return np.asarray(wide + deep + glint)
 
 
-def _disc(scene: _Scene, image: np.ndarray, colour: np.ndarray, light: np.ndarray) -> np.ndarray:
+def _disc(scene: Scene, image: np.ndarray, colour: np.ndarray, light: np.ndarray) -> np.ndarray:
     """The image with its optic disc: pale, a soft rim, a brighter cup, sometimes a ring of bare or dark tissue."""
     rng, eye, (dx, dy) = scene.rng, scene.eye, scene.offsets(scene.eye.disc)
     squeeze = rng.uniform(0.9, 1.0)
@@ -207,7 +196,7 @@ def _inside(distance: np.ndarray, soft: float) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(np.clip(distance / soft, -30, 30))))
 
 
-def _lesions(scene: _Scene) -> np.ndarray:
+def _lesions(scene: Scene) -> np.ndarray:
     """(H, W) logarithmic brightness of distractors for a vessel detector: streaks, dots, clusters and bleedings."""
     rng, inside = scene.rng, np.argwhere(scene.fov)
     density = len(inside) / 229_000  # of the full field
@@ -253,10 +242,10 @@ def _vessels(rng: np.random.Generator, image: np.ndarray, raster: Raster) -> np.
     return np.asarray(image * np.exp((glow - raster.depth * (1 - raster.reflex))[..., None] * weight))
 
 
-def _camera(scene: _Scene, image: np.ndarray) -> np.ndarray:
+def _camera(scene: Scene, image: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: the image after optics, sensor and file: blur, rim, sharpening, noise and compression."""
     rng, fov = scene.rng, scene.fov
-    inward = scene.field_radius - np.hypot(*scene.centred())  # px from the rim
+    inward = scene.field_radius - np.hypot(*scene.centred)  # px from the rim
     optics = rng.uniform(0.55, 0.95)
     for channel, extra in enumerate((1.25, 1.0, 1.35)):  # eyes and cameras focus one colour only
         image[..., channel] = gaussian_filter(image[..., channel], optics * extra)

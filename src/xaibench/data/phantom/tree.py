@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
 
 from xaibench.data.phantom.vessel import STEP, Forest, Vessel
 
@@ -59,7 +60,7 @@ def grow_trees(rng: np.random.Generator, eye: Anatomy, field_radius: float = FIE
     Returns:
         Vessels, parents before children.
     """
-    growth = _Growth(rng, Forest(field_radius + 30), eye, field_radius, rng.uniform(0.018, 0.05))
+    growth = _Growth(Forest(rng, field_radius, crookedness=rng.uniform(0.018, 0.05)), eye)
     heights = rng.uniform(0.82, 1.2, 2)
     for side, full in zip((-1.0, 1.0), heights, strict=True):
         first = int(rng.integers(2))
@@ -68,7 +69,7 @@ def grow_trees(rng: np.random.Generator, eye: Anatomy, field_radius: float = FIE
             trunk = growth.forest.add(growth.arcade(side, height, rank), kind, -1)
             growth.add_spokes(side, trunk)
     growth.fill()
-    return growth.forest.vessels(rng, field_radius)
+    return growth.forest.vessels()
 
 
 @dataclass(frozen=True)
@@ -76,22 +77,16 @@ class _Growth:
     """The vessels that grow in one eye.
 
     Attributes:
-        rng: draws everything.
         forest: the vessels so far.
         eye: the landmarks.
-        field_radius: px, of the disc about the origin that the trees fill.
-        crookedness: radians per step, s.d. of a vessel's wobble.
     """
 
-    rng: np.random.Generator
     forest: Forest
     eye: Anatomy
-    field_radius: float
-    crookedness: float
 
     def arcade(self, side: float, height: float, rank: int) -> np.ndarray:
         """(N, 2) temporal arcade: from the disc up or down (side -1 or 1), around the fovea and out of the field."""
-        rng, temporal = self.rng, self.eye.fovea - self.eye.disc
+        rng, temporal = self.forest.rng, self.eye.fovea - self.eye.disc
         along = np.array([0.0, 0.01, 0.1, 0.34, 0.75, 1.25, 1.75, 2.3, 3.2])
         up = np.array([0.0, 0.17, 0.42, 0.72, 0.93, 0.95, 0.86, 0.78, 0.7]) * height
         outer = rank * np.array([0.0, 0.09, 0.13, 0.13, 0.1, 0.06, 0.04, 0.04, 0.04])
@@ -99,39 +94,39 @@ class _Growth:
         up = up + np.concatenate([[0, 0], np.cumsum(rng.normal(0, 0.06, 7))])
         emerging = rng.normal(0, 0.1, 2) * self.eye.disc_radius - rng.uniform(0, 0.07) * temporal  # nasal in the cup
         start = self.eye.disc + emerging
-        xy = _smooth_curve(
-            start + along[:, None] * temporal + up[:, None] * np.hypot(*temporal) * np.array([0.0, side])
-        )
+        lift = up[:, None] * np.hypot(*temporal) * np.array([0.0, side])
+        xy = _smooth_curve(start + along[:, None] * temporal + lift)
         # Lateral waves of 60-200 px: the gentle winding of a large vessel.
         waves = np.convolve(rng.normal(0, 1, len(xy) + 60), np.hanning(33) / 3.4, "same")[30:-30]
         tangent = np.gradient(xy, axis=0)
         tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
         ramp = np.clip(np.arange(len(xy)) / 20, 0, 1)
         xy = xy + (rng.uniform(1.0, 2.6) * waves * ramp)[:, None] * tangent[:, ::-1] * [-1, 1]
-        outside = np.flatnonzero(np.hypot(*xy.T) > self.field_radius + 15)
+        outside = np.flatnonzero(np.hypot(*xy.T) > self.forest.field_radius + 15)
         beyond = outside[outside > 60]
         return np.asarray(xy[: beyond[0]] if beyond.size else xy)
 
     def add_spokes(self, side: float, trunk: int) -> None:
         """Add the vessels that leave a trunk near the disc's rim: a large nasal one, and small ones to all sides."""
-        rng, forest, disc = self.rng, self.forest, self.eye.disc
-        temporal = self.eye.fovea - disc
-        kind = int(forest.kinds[forest.start[trunk]])
+        forest, disc = self.forest, self.eye.disc
+        rng, temporal, start = forest.rng, self.eye.fovea - disc, forest.bounds[trunk]
+        kind = int(forest.kinds[start])
         clear = lambda xy: forest.is_clear(xy, kind)
         for number in range(int(rng.integers(3, 6))):
             towards = rng.uniform(-1, 0.1) if number == 0 or rng.random() < 0.6 else rng.uniform(0.2, 0.75)
             distance = rng.uniform(0.6, 1.1) if number == 0 else rng.uniform(0.25, 0.55)
             lift = side * math.sqrt(1 - towards**2) * np.hypot(*temporal)
             goal = disc + distance * (towards * temporal + [0, lift])
-            near = np.arange(forest.start[trunk] + 4, forest.start[trunk] + 28)
+            near = np.arange(start + 4, start + 28)
             near = near[forest.free[near]]
             if near.size:
                 at = int(rng.choice(near))
-                forest.branch(rng, at, goal, self.crookedness, clear if number else lambda xy: True)
+                forest.branch(at, goal, clear if number else lambda xy: True)
 
     def fill(self) -> None:
         """Add vessels towards the largest gap until every gap is smaller than the spacing wanted there."""
-        rng, forest, eye, field_radius = self.rng, self.forest, self.eye, self.field_radius
+        forest, eye = self.forest, self.eye
+        rng, field_radius = forest.rng, forest.field_radius
         n = int(2 * field_radius / 8)
         grid = np.stack(np.meshgrid(*[np.linspace(-field_radius - 6, field_radius + 6, n)] * 2), -1).reshape(-1, 2)
         grid = grid + rng.uniform(-4, 4, grid.shape)
@@ -146,9 +141,11 @@ class _Growth:
         gap = np.minimum(np.full((2, len(grid)), _FAR), 0.45 * np.hypot(*(grid - eye.fovea).T))
         done = 0
         for _ in range(1500):
-            for vessel in range(done, len(forest.start)):
-                _shrink_gaps(gap[int(forest.kinds[forest.start[vessel]])], grid, forest.course(vessel))
-            done = len(forest.start)
+            for vessel in range(done, len(forest.origin)):
+                of_kind = gap[forest.kinds[forest.bounds[vessel]]]
+                nearest, _ = cKDTree(forest.course(vessel)[::2]).query(grid, distance_upper_bound=_FAR)
+                np.minimum(of_kind, nearest, out=of_kind)
+            done = len(forest.origin)
             # A gap counts from any vessel, and, since arteries and veins interlace, also from its own kind.
             need = np.minimum(gap.min(0), 0.7 * gap.max(0)) / spacing
             i = int(np.argmax(need))
@@ -161,22 +158,22 @@ class _Growth:
     def _connect(self, goal: np.ndarray, kind: int) -> bool:
         """Grow a vessel of this kind to the goal if a course exists that does not cross its own kind."""
         forest = self.forest
-        n = forest.count
+        n = forest.bounds[-1]
         free = np.flatnonzero(forest.free[:n] & (forest.kinds[:n] == kind))
         d = goal - forest.xy[free]
         length = np.hypot(*d.T)
         cosine = (d * forest.tangent[free]).sum(1) / np.maximum(length, 1e-6)
         # Blood takes a short way overall: the new stretch counts full, the way from the disc in part.
         cost = length * (1 + 0.5 * (1 - cosine) ** 2) + 0.22 * forest.way[free]
-        cost = np.where((cosine < -0.1) | (length < 9), np.inf, cost * self.rng.uniform(0.93, 1.07, len(cost)))
+        cost = np.where((cosine < -0.1) | (length < 9), np.inf, cost * forest.rng.uniform(0.93, 1.07, len(cost)))
         candidates = itertools.takewhile(lambda j: np.isfinite(cost[j]), np.argsort(cost)[:30:6])
-        clear = lambda xy: forest.is_clear(xy, kind) and self._avoids_fovea(xy)
-        return any(forest.branch(self.rng, int(free[j]), goal, self.crookedness, clear) for j in candidates)
 
-    def _avoids_fovea(self, xy: np.ndarray) -> bool:
-        """Whether a course keeps off the fovea: a longer course, hence a larger vessel, needs more room."""
-        room = np.clip(0.4 * STEP * len(xy), AVASCULAR_RADIUS + 2, _FAR)
-        return bool(np.hypot(*(xy - self.eye.fovea).T).min() > room)
+        def accepts(xy: np.ndarray) -> bool:
+            """Not across its kind, nor near the fovea: a longer course, hence a larger vessel, needs more room."""
+            room = np.clip(0.4 * STEP * len(xy), AVASCULAR_RADIUS + 2, _FAR)
+            return forest.is_clear(xy, kind) and bool(np.hypot(*(xy - self.eye.fovea).T).min() > room)
+
+        return any(forest.branch(int(free[j]), goal, accepts) for j in candidates)
 
 
 def _smooth_curve(corners: np.ndarray) -> np.ndarray:
@@ -193,13 +190,3 @@ def _patchiness(rng: np.random.Generator, grid: np.ndarray) -> np.ndarray:
     k = rng.normal(0, 1, (2, 8))
     k *= 2 * np.pi / (rng.uniform(120, 400, 8) * np.linalg.norm(k, axis=0))
     return np.asarray(np.cos(grid @ k + rng.uniform(0, 2 * np.pi, 8)).sum(1) / 2)
-
-
-def _shrink_gaps(gap: np.ndarray, grid: np.ndarray, xy: np.ndarray) -> None:
-    """Lower the (M,) distances of the grid's points to the nearest vessel where a new course comes nearer."""
-    xy = xy[::2]
-    low, high = xy.min(0) - _FAR, xy.max(0) + _FAR
-    near = np.flatnonzero(((grid > low) & (grid < high)).all(1))
-    for part in range(0, len(xy), 16):
-        d = ((grid[near, None] - xy[None, part : part + 16]) ** 2).sum(-1).min(1)
-        gap[near] = np.minimum(gap[near], np.sqrt(d))
