@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
-from xaibench.registry.plugin import Plugin, Traits
-from xaibench.registry.traits import DatasetTraits, ExplainerTraits, MetricTraits, ModelTraits
+from xaibench.registry.injection import Function
+from xaibench.registry.plugin import Plugin
+from xaibench.registry.traits import DatasetTraits, ExplainerTraits, MetricTraits, ModelTraits, Traits
 
 
-def explainer(
-    name: str,
-    *,
-    family: str,
-    signed: bool = False,
-    stochastic: bool = False,
-    control: bool = False,
-    sees_labels: bool = False,
-    paper: str = "",
-    library: str = "",
-    sums_to: str = "",
-    known_failures: Mapping[str, str] | None = None,
-) -> Callable[[Callable[..., Any]], Plugin[ExplainerTraits]]:
+@dataclass(frozen=True)
+class _Decorator(Traits):
+    """A decorator is the traits that it declares, with the kind, name and family of the plugin that it makes."""
+
+    kind: ClassVar[str]
+    name: str
+    family: str = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise ValueError(f"{self.kind} {self.name!r}: {error}") from None
+
+    def __call__(self, function: Function) -> Plugin[Self]:
+        # A class with __call__ is made once; a model's class is called for each network.
+        made = function() if isinstance(function, type) and self.kind in ("explainer", "metric") else function
+        return Plugin(self.kind, self.name, made, self.family, self)
+
+
+@dataclass(frozen=True)
+class explainer(_Decorator, ExplainerTraits):
     """Declare ``(scorer, image, **parameters) -> (H, W)`` an explainer.
 
     Args:
@@ -41,40 +50,12 @@ def explainer(
     Raises:
         ValueError: for a value out of its list, or an explainer that sees labels and is no control.
     """
-    with _naming("explainer", name):
-        traits = ExplainerTraits(
-            signed=signed,
-            stochastic=stochastic,
-            control=control,
-            sees_labels=sees_labels,
-            paper=paper,
-            library=library,
-            sums_to=sums_to,
-            known_failures=known_failures or {},
-        )
-    return _decorator("explainer", name, family, traits)
+
+    kind = "explainer"
 
 
-def metric(
-    name: str,
-    *,
-    family: str,
-    better: str,
-    range: tuple[float, float],
-    measures: str = "map",
-    mask: str = "",
-    invariant: str = "",
-    chance: float | None = None,
-    gate: float | None = None,
-    targets: tuple[str, ...] = (),
-    paper: str = "",
-    known_failures: Mapping[str, str] | None = None,
-    label: str = "",
-    explanation: str = "",
-    suites: tuple[str, ...] | None = None,
-    main: int | None = None,
-    narrow: bool = True,
-) -> Callable[[Callable[..., Any]], Plugin[MetricTraits]]:
+@dataclass(frozen=True)
+class metric(_Decorator, MetricTraits):
     """Declare ``(attribution, case, scorer, **parameters) -> Score`` a metric.
 
     Args:
@@ -103,45 +84,12 @@ def metric(
     Raises:
         ValueError: for a value out of its list.
     """
-    with _naming("metric", name):
-        traits = MetricTraits(
-            better=better,
-            range=range,
-            measures=measures,
-            mask=mask,
-            invariant=invariant,
-            chance=chance,
-            gate=gate,
-            targets=targets,
-            paper=paper,
-            known_failures=known_failures or {},
-            label=label,
-            explanation=explanation,
-            suites=suites,
-            main=main,
-            narrow=narrow,
-        )
-    return _decorator("metric", name, family, traits)
+
+    kind = "metric"
 
 
-def dataset(
-    name: str,
-    *,
-    family: str = "fundus",
-    title: str = "",
-    paper: str = "",
-    licence: str = "",
-    terms: str = DatasetTraits.terms,
-    source: str = "",
-    variable: str = "",
-    files: Mapping[str, str] | None = None,
-    example: str = "",
-    unlabelled: bool = False,
-    images: int = 0,
-    splits: tuple[str, ...] = (),
-    scale: float | None = None,
-    default_model: str = DatasetTraits.default_model,
-) -> Callable[[Callable[..., Any]], Plugin[DatasetTraits]]:
+@dataclass(frozen=True)
+class dataset(_Decorator, DatasetTraits):
     """Declare ``(*, split, **parameters) -> Cases`` a data set.
 
     With ``files`` the data set is recognised by the names of its files, wherever a user has it; its function then also
@@ -170,43 +118,19 @@ def dataset(
     Raises:
         ValueError: for a file pattern without a group ``id`` or of an unknown role, or a scale that is not positive.
     """
-    with _naming("dataset", name):
-        traits = DatasetTraits(
-            title=title or name,
-            paper=paper,
-            licence=licence,
-            terms=terms,
-            source=source,
-            variable=variable or f"XAIBENCH_{name.upper().replace('-', '_')}",
-            files=files or {},
-            example=example,
-            unlabelled=unlabelled,
-            images=images,
-            splits=splits,
-            scale=scale,
-            default_model=default_model,
-        )
-    return _decorator("dataset", name, family, traits)
+
+    kind = "dataset"
+    family: str = field(default="fundus", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "title", self.title or self.name)
+        object.__setattr__(self, "variable", self.variable or f"XAIBENCH_{self.name.upper().replace('-', '_')}")
 
 
-def model(name: str, *, family: str = "unet") -> Callable[[Callable[..., Any]], Plugin[ModelTraits]]:
+@dataclass(frozen=True)
+class model(_Decorator, ModelTraits):
     """Declare ``() -> torch.nn.Module`` a model."""
-    return _decorator("model", name, family, ModelTraits())
 
-
-def _decorator(kind: str, name: str, family: str, traits: Traits) -> Callable[[Callable[..., Any]], Plugin[Traits]]:
-    def declare(function: Callable[..., Any]) -> Plugin[Traits]:
-        # A class with __call__ is made once; a model's class is called for each network.
-        made = function() if isinstance(function, type) and kind in ("explainer", "metric") else function
-        return Plugin(kind, name, made, family, traits)
-
-    return declare
-
-
-@contextmanager
-def _naming(kind: str, name: str) -> Iterator[None]:
-    """Puts the plugin's kind and name before the message of a ValueError."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{kind} {name!r}: {error}") from None
+    kind = "model"
+    family: str = field(default="unet", kw_only=True)

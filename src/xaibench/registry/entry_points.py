@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 KINDS = {
     "explainer": "xaibench.explainers",
@@ -32,7 +31,7 @@ def distribution_of(point: EntryPoint) -> str:
 
 
 @cache
-def loaded(point: EntryPoint) -> Any:
+def loaded(point: EntryPoint) -> object:
     """What it points to, imported once."""
     return point.load()
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+Function = Callable[..., Any]  # what a plugin runs: any signature
+Parameters = dict[str, Any]  # hyper-parameters by name; a value is whatever the function takes
 REQUIRED = inspect.Parameter.empty  # the default of a hyper-parameter that a user must set
 
 
@@ -52,13 +54,13 @@ class Injection:
 
     positional: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Parameters = field(default_factory=dict)
 
     def takes(self, argument: str) -> bool:
         """Whether the function is given that argument."""
         return argument in self.positional or argument in self.keywords.values()
 
-    def bind(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def bind(self, arguments: Mapping[str, object]) -> tuple[list[object], dict[str, object]]:
         """Those of the arguments that the function takes: the positional ones and those passed by keyword.
 
         Raises:
@@ -70,7 +72,7 @@ class Injection:
         return [arguments[name] for name in self.positional], keywords
 
 
-def injection_of(function: Callable[..., Any], known: Arguments) -> Injection:
+def injection_of(function: Function, known: Arguments) -> Injection:
     """How to call a plugin's function.
 
     Args:
@@ -83,7 +85,7 @@ def injection_of(function: Callable[..., Any], known: Arguments) -> Injection:
         return Injection(known.main)
     names = {p.name for p in parameters}
     unnamed = [argument for argument in known.main if argument not in names]
-    positional, keywords, own = list[str](), dict[str, str](), dict[str, Any]()
+    positional, keywords, own = list[str](), dict[str, str](), Parameters()
     by_position = True  # until a parameter is passed by keyword or left out
     for p in parameters:
         leading = p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 from xaibench.errors import UserError, did_you_mean, first_line
 from xaibench.registry.entry_points import distribution_of, loaded, names, points_of
@@ -18,8 +18,8 @@ def get(kind: Literal["metric"], name: str) -> Plugin[MetricTraits]: ...
 @overload
 def get(kind: Literal["dataset"], name: str) -> Plugin[DatasetTraits]: ...
 @overload
-def get(kind: str, name: str) -> Plugin[Any]: ...
-def get(kind: str, name: str) -> Plugin[Any]:
+def get(kind: str, name: str) -> Plugin: ...
+def get(kind: str, name: str) -> Plugin:
     """The plugin of that name.
 
     Raises:
@@ -54,8 +54,8 @@ def available(kind: Literal["metric"]) -> tuple[list[Plugin[MetricTraits]], dict
 @overload
 def available(kind: Literal["dataset"]) -> tuple[list[Plugin[DatasetTraits]], dict[str, str]]: ...
 @overload
-def available(kind: str) -> tuple[list[Plugin[Any]], dict[str, str]]: ...
-def available(kind: str) -> tuple[list[Plugin[Any]], dict[str, str]]:
+def available(kind: str) -> tuple[list[Plugin], dict[str, str]]: ...
+def available(kind: str) -> tuple[list[Plugin], dict[str, str]]:
     """All plugins of a kind that load, and the reason for each that does not."""
     good, bad = [], {}
     for name in names(kind):

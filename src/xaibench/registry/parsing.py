@@ -12,13 +12,14 @@ from typing import Any, Literal, overload
 
 from xaibench.errors import UserError
 from xaibench.registry import declare
+from xaibench.registry.injection import Function, Parameters
 from xaibench.registry.lookup import get
 from xaibench.registry.plugin import Plugin, Spec
 from xaibench.registry.traits import ExplainerTraits, MetricTraits
 
 _LARGEST, _LONGEST = 2**63 - 1, 200  # of a number: what libraries can count to, and the characters that it has
 # What is assumed of a plain function.
-_LOCAL: dict[str, Callable[[str], Callable[[Callable[..., Any]], Plugin]]] = {
+_LOCAL: dict[str, Callable[[str], Callable[[Function], Plugin]]] = {
     "explainer": partial(declare.explainer, family="local", signed=True, stochastic=True),
     "metric": partial(declare.metric, family="local", better="none", range=(float("-inf"), float("inf"))),
     "dataset": partial(declare.dataset, family="local"),
@@ -27,12 +28,12 @@ _LOCAL: dict[str, Callable[[str], Callable[[Callable[..., Any]], Plugin]]] = {
 
 
 @overload
-def parse(kind: Literal["explainer"], text: str | Plugin[Any] | Callable[..., Any]) -> Spec[ExplainerTraits]: ...
+def parse(kind: Literal["explainer"], text: str | Plugin | Function) -> Spec[ExplainerTraits]: ...
 @overload
-def parse(kind: Literal["metric"], text: str | Plugin[Any] | Callable[..., Any]) -> Spec[MetricTraits]: ...
+def parse(kind: Literal["metric"], text: str | Plugin | Function) -> Spec[MetricTraits]: ...
 @overload
-def parse(kind: str, text: str | Plugin[Any] | Callable[..., Any]) -> Spec[Any]: ...
-def parse(kind: str, text: str | Plugin[Any] | Callable[..., Any]) -> Spec[Any]:
+def parse(kind: str, text: str | Plugin | Function) -> Spec: ...
+def parse(kind: str, text: str | Plugin | Function) -> Spec:
     """Turn ``name[key=value,…]``, a plugin, or a plain Python function into a :class:`Spec`.
 
     Raises:
@@ -52,7 +53,7 @@ def parse(kind: str, text: str | Plugin[Any] | Callable[..., Any]) -> Spec[Any]:
     plugin = get(kind, match[1])
     types = _types(plugin.function)
     defaults = plugin.parameters
-    given: dict[str, Any] = {}
+    given: Parameters = {}
     for part in filter(None, (p.strip() for p in (match[2] or "").split(","))):
         key, equals, raw = part.partition("=")
         key = key.strip().replace("-", "_")
@@ -67,7 +68,7 @@ def parse(kind: str, text: str | Plugin[Any] | Callable[..., Any]) -> Spec[Any]:
     return _complete(Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k])))
 
 
-def _name(function: Any) -> str:
+def _name(function: Function) -> str:
     """The name of a plain function, the function of a partial, or the class of an object with ``__call__``."""
     if isinstance(function, partial):
         return _name(function.func)
@@ -81,19 +82,19 @@ def _complete(spec: Spec) -> Spec:
     return spec
 
 
-def _types(function: Callable[..., Any]) -> dict[str, Any]:
+def _types(function: Function) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
     except Exception:  # hints that name what is not importable cost the conversion, not the run
         return {}
 
 
-def _type_of(default: Any) -> Any:
+def _type_of(default: object) -> object:
     """The type of a parameter without a hint."""
     return Any if default is None or default is inspect.Parameter.empty else type(default)
 
 
-def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:
+def _convert(plugin: str, key: str, raw: str, kind: Any) -> object:
     if not raw.isprintable():
         raise UserError(f"{plugin}: {key}={raw} holds a control character.", f"Write {plugin}[{key}=…] without it.")
     if kind is str or str in typing.get_args(kind):
@@ -112,15 +113,15 @@ def _convert(plugin: str, key: str, raw: str, kind: Any) -> Any:
     return value
 
 
-def _one(kind: Any) -> str:
+def _one(kind: object) -> str:
     """A value of that type, in words."""
     name = getattr(kind, "__name__", str(kind))
     return "none" if kind is type(None) else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def _value(raw: str) -> Any:
+def _value(raw: str) -> object:
     """What Python would read; the text itself where that is nothing."""
-    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    words: dict[str, object] = {"true": True, "false": False, "none": None}
     if raw.lower() in words:
         return words[raw.lower()]
     if len(raw) > _LONGEST:

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import inspect
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
@@ -14,13 +13,14 @@ from typing import Any, Generic, TypeVar
 
 from xaibench.bibliography import spell_out
 from xaibench.registry.entry_points import loaded, points_of
-from xaibench.registry.injection import ARGUMENTS, COST_METRIC, Arguments, Injection, injection_of
+from xaibench.registry.injection import ARGUMENTS, COST_METRIC, Arguments, Function, Injection, Parameters, injection_of
+from xaibench.registry.traits import Traits
 
-Traits = TypeVar("Traits")
+T_co = TypeVar("T_co", bound=Traits, covariant=True)
 
 
 @dataclass(frozen=True)
-class Plugin(Generic[Traits]):
+class Plugin(Generic[T_co]):
     """A registered function with what it declares about itself.
 
     Attributes:
@@ -33,11 +33,11 @@ class Plugin(Generic[Traits]):
 
     kind: str
     name: str
-    function: Callable[..., Any]
+    function: Function
     family: str
-    traits: Traits
+    traits: T_co
 
-    def __call__(self, *main: Any, **keywords: Any) -> Any:
+    def __call__(self, *main: object, **keywords: object) -> Any:
         """Call the function with the main arguments of its kind in their order; it gets those that it takes.
 
         Args:
@@ -45,11 +45,9 @@ class Plugin(Generic[Traits]):
             **keywords: other arguments, such as ``rng``, and hyper-parameters.
         """
         known = self._arguments
-        names = {*known.main, *known.by_name}
-        arguments = dict(zip(known.main, main, strict=False)) | {k: v for k, v in keywords.items() if k in names}
-        parameters = {k: v for k, v in keywords.items() if k not in names}
-        positional, named = self.injection.bind(arguments)
-        return self.function(*positional, **named, **parameters)
+        parameters = {k: v for k, v in keywords.items() if k not in (*known.main, *known.by_name)}
+        arguments = dict(zip(known.main, main, strict=False)) | keywords
+        return Spec(self, tuple(parameters.items()))(**arguments)
 
     @property
     def _arguments(self) -> Arguments:
@@ -67,7 +65,7 @@ class Plugin(Generic[Traits]):
         return injection_of(self.function, self._arguments)
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> Parameters:
         """Hyper-parameters and their defaults; :data:`~xaibench.registry.injection.REQUIRED` where there is none."""
         return dict(self.injection.parameters)
 
@@ -86,22 +84,22 @@ class Plugin(Generic[Traits]):
 
 
 @dataclass(frozen=True)
-class Spec(Generic[Traits]):
+class Spec(Generic[T_co]):
     """A plugin with the parameters a user gave, such as ``gradcam[layer=last]``."""
 
-    plugin: Plugin[Traits]
+    plugin: Plugin[T_co]
     given: tuple[tuple[str, Any], ...] = ()
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> Parameters:
         """All hyper-parameters, defaults filled in."""
         return self.plugin.parameters | dict(self.given)
 
-    def with_parameters(self, **parameters: Any) -> Spec[Traits]:
+    def with_parameters(self, **parameters: object) -> Spec[T_co]:
         """The same plugin with some parameters replaced."""
         return Spec(self.plugin, tuple((dict(self.given) | parameters).items()))
 
-    def __call__(self, **arguments: Any) -> Any:
+    def __call__(self, **arguments: object) -> Any:
         """Call the plugin with those of the arguments that it takes, such as ``scorer``, and its hyper-parameters."""
         positional, named = self.plugin.injection.bind(arguments)
         return self.plugin.function(*positional, **named, **dict(self.given))
@@ -111,7 +109,7 @@ class Spec(Generic[Traits]):
         return f"{self.plugin.name}[{inner}]" if inner else self.plugin.name
 
 
-def _content(value: Any) -> str:
+def _content(value: object) -> str:
     """Text that changes with what a function does, but not with its place in a file or from process to process."""
     if isinstance(value, CodeType):
         return f"({value.co_code.hex()} {value.co_names} {_content(value.co_consts)})"
@@ -126,7 +124,7 @@ def _content(value: Any) -> str:
     return re.sub(r" at 0x\w+", "", repr(value))
 
 
-def _code(function: Any) -> tuple[Any, ...]:
+def _code(function: Function) -> tuple[object, ...]:
     """The function; of a bound method or an object with ``__call__``, its class's methods and its plain attributes."""
     if isinstance(function, FunctionType | BuiltinFunctionType | partial | type):
         return (function,)
@@ -137,7 +135,7 @@ def _code(function: Any) -> tuple[Any, ...]:
     return getattr(function, "__name__", ""), methods, plain
 
 
-def _closure(function: Any) -> list[Any]:
+def _closure(function: Function) -> list[object]:
     """The values of an enclosing function that it uses."""
     values = []
     for cell in getattr(function, "__closure__", None) or ():

@@ -9,8 +9,16 @@ from dataclasses import dataclass, field
 from xaibench.vocabulary import DIRECTIONS, FILE_ROLES, INVARIANCES, MASKS, MEASURED, SUITES, SUMS, TARGETS
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What a plugin of any kind declares."""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class ExplainerTraits:
+class ExplainerTraits(Traits):
     """What an explainer declares; see :func:`~xaibench.registry.declare.explainer` for each field.
 
     Raises:
@@ -33,11 +41,11 @@ class ExplainerTraits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricTraits:
+class MetricTraits(Traits):
     """What a metric declares; see :func:`~xaibench.registry.declare.metric` for each field.
 
     Raises:
-        ValueError: for a value out of its list, a range whose ends are swapped, or a negative place.
+        ValueError: for a value out of its list, or a negative place.
     """
 
     better: str
@@ -70,7 +78,7 @@ class MetricTraits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetTraits:
+class DatasetTraits(Traits):
     """What a data set declares; see :func:`~xaibench.registry.declare.dataset` for each field.
 
     Raises:
@@ -101,7 +109,7 @@ class DatasetTraits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelTraits:
+class ModelTraits(Traits):
     """What a model declares."""
 
 
