@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import typing
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any, Literal, overload
 
 from xaibench.errors import UserError
 from xaibench.registry import declare
-from xaibench.registry.injection import Function, Parameters
+from xaibench.registry.injection import REQUIRED, Function, Parameters
 from xaibench.registry.lookup import get
 from xaibench.registry.plugin import Plugin, Spec
 from xaibench.registry.traits import ExplainerTraits, MetricTraits
@@ -43,10 +42,17 @@ def parse(kind: str, text: str | Plugin | Function) -> Spec:
         >>> str(parse("explainer", "gradcam[layer=last]"))
         'gradcam[layer=last]'
     """
-    if isinstance(text, Plugin):
-        return _complete(Spec(text))
-    if not isinstance(text, str):
-        return _complete(Spec(_LOCAL[kind](_name(text))(text)))
+    if isinstance(text, str):
+        spec = _read(kind, text)
+    else:
+        spec = Spec(text if isinstance(text, Plugin) else _LOCAL[kind](_name(text))(text))
+    for name, value in spec.parameters.items():
+        if value is REQUIRED:
+            raise UserError(f"{spec.plugin.name} needs a value for {name}.", "Give one, or the parameter a default.")
+    return spec
+
+
+def _read(kind: str, text: str) -> Spec:
     match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", text)
     if match is None:
         raise UserError(f"{text!r} is not of the form name[key=value,…].", "Quote the brackets in your shell.")
@@ -65,7 +71,7 @@ def parse(kind: str, text: str | Plugin | Function) -> Spec:
         if key in given:
             raise UserError(f"{plugin.name} is given {key} twice.", f"Write {plugin.name}[{key}=…] with one of them.")
         given[key] = _convert(plugin.name, key, raw.strip(), types.get(key, _type_of(defaults[key])))
-    return _complete(Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k])))
+    return Spec(plugin, tuple((k, given[k]) for k in defaults if k in given and given[k] != defaults[k]))
 
 
 def _name(function: Function) -> str:
@@ -73,13 +79,6 @@ def _name(function: Function) -> str:
     if isinstance(function, partial):
         return _name(function.func)
     return str(getattr(function, "__name__", type(function).__name__)).replace("_", "-")
-
-
-def _complete(spec: Spec) -> Spec:
-    for name, value in spec.parameters.items():
-        if value is inspect.Parameter.empty:
-            raise UserError(f"{spec.plugin.name} needs a value for {name}.", "Give one, or the parameter a default.")
-    return spec
 
 
 def _types(function: Function) -> dict[str, Any]:
@@ -91,7 +90,7 @@ def _types(function: Function) -> dict[str, Any]:
 
 def _type_of(default: object) -> object:
     """The type of a parameter without a hint."""
-    return Any if default is None or default is inspect.Parameter.empty else type(default)
+    return Any if default is None or default is REQUIRED else type(default)
 
 
 def _convert(plugin: str, key: str, raw: str, kind: Any) -> object:
