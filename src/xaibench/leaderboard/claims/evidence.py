@@ -23,27 +23,51 @@ from xaibench.leaderboard.tables.numbers import listed, number
 GRADCAM = "gradcam"
 FUTURE = ("kernel-shap", "partition-shap", "shapley-sampling", "deep-shap", "lime")
 _FINER_LAYERS = ("gradcam[layer=decoder-1/4]", "gradcam[layer=decoder-1/2]")  # of the bundled networks
+_TURNED = "turned"
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """A number per image that speaks on a claim.
+    """A number per image that speaks on a claim: a metric's score, or its difference from another one.
 
     Attributes:
-        name: the heading of its line.
-        against: the value that the mean exceeds if the claim holds.
+        metric: the score that is read.
         says: the mean as part of a sentence.
-        metrics: the metrics to run for it.
-        read: the numbers of a method (the row's name) from a leaderboard; None if the leaderboard lacks them.
-        optional: whether the evidence is dropped, instead of reported as missing, if there are no numbers.
+        against: the value that the mean exceeds if the claim holds.
+        minus: what is subtracted: ``"turned"`` (the same map's mean score against turned vessels), ``"gradcam"`` (the
+            score of Grad-CAM with its default parameters), or another metric; empty for the score itself.
+        heading: of its line, if it is not made of metric and minus.
     """
 
-    name: str
-    against: float
+    metric: str
     says: Callable[[float], str]
-    metrics: tuple[str, ...]
-    read: Callable[[Leaderboard, str], Sample | None]
-    optional: bool = False
+    against: float = 0
+    minus: str = ""
+    heading: str = ""
+
+    @property
+    def name(self) -> str:
+        """The heading of its line."""
+        return self.heading or f"{self.metric} − {self.minus}".removesuffix(" − ")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics to run for it."""
+        return [name for name in (self.metric, self.minus) if name not in ("", _TURNED, GRADCAM)]
+
+    def read(self, board: Leaderboard, method: str) -> Sample | None:
+        """The numbers of a row; None if the leaderboard lacks them."""
+        sample = _sample(board, method, self.metric)
+        if sample is None or not self.minus:
+            return sample
+        if self.minus == _TURNED:
+            chance = board.turned(self.metric, [r.method for r in board.rows].index(method))
+            absent = np.isnan(chance)
+            return None if absent.all() else sample - Sample(chance, absent)
+        gradcam = next(iter(rows(board, GRADCAM)), "")
+        other = _sample(board, *((gradcam, self.metric) if self.minus == GRADCAM else (method, self.minus)))
+        # A difference from something that was not measured is not measured, even if the other side was skipped.
+        return sample - other if other is not None and sample.measured and other.measured else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,40 +101,6 @@ def _sample(board: Leaderboard, method: str, metric: str) -> Sample | None:
     return Sample(board.scores(column)[row], board.skipped[board.columns.index(column)][row])
 
 
-def _difference(a: Sample | None, b: Sample | None) -> Sample | None:
-    # A difference from something that was not measured is not measured, even if the other side was skipped.
-    return a - b if a is not None and b is not None and a.measured and b.measured else None
-
-
-def _column(metric: str, against: float, says: Callable[[float], str]) -> Evidence:
-    return Evidence(metric, against, says, (metric,), lambda board, method: _sample(board, method, metric))
-
-
-def _beyond_chance(metric: str, says: Callable[[float], str]) -> Evidence:
-    """A score minus the same map's mean score against turned vessels; dropped if no image has the latter."""
-
-    def read(board: Leaderboard, method: str) -> Sample | None:
-        sample = _sample(board, method, metric)
-        if sample is None:
-            return None
-        chance = board.turned(metric, [r.method for r in board.rows].index(method))
-        absent = np.isnan(chance)
-        return None if absent.all() else sample - Sample(chance, absent)
-
-    return Evidence(f"{metric} − turned", 0, says, (metric,), read, optional=True)
-
-
-def _less_gradcam(metric: str, noun: str) -> Evidence:
-    """A score minus that of Grad-CAM with its default parameters."""
-
-    def read(board: Leaderboard, method: str) -> Sample | None:
-        gradcam = rows(board, GRADCAM)
-        return _difference(_sample(board, method, metric), _sample(board, gradcam[0], metric)) if gradcam else None
-
-    says = lambda v: f"its {noun} thin vessels is {_more(v)} than Grad-CAM's"
-    return Evidence(f"{metric} − gradcam", 0, says, (metric,), read)
-
-
 def _more(v: float) -> str:
     return f"{number(abs(v))} {_side(v)}"
 
@@ -119,40 +109,53 @@ def _side(v: float) -> str:
     return "higher" if v > 0 else "lower"
 
 
-_RATIO = "a pixel of a thick vessel holds {} × the attribution of one of a thin vessel"
-_GAPS = (
-    _column("thin-gap", 0, lambda v: _RATIO.format(number(2**v))),
-    _beyond_chance("thin-gap", lambda v: f"that ratio is {number(2**v)} × the one for vessels turned elsewhere"),
-)
+def _ratio(v: float) -> str:
+    return f"a pixel of a thick vessel holds {number(2**v)} × the attribution of one of a thin vessel"
+
+
+def _ratio_to_turned(v: float) -> str:
+    return f"that ratio is {number(2**v)} × the one for vessels turned elsewhere"
+
+
+_GAPS = (Evidence("thin-gap", _ratio), Evidence("thin-gap", _ratio_to_turned, minus=_TURNED))
 _MATCHED_GAPS = (
-    _column("thin-gap-matched", 0, lambda v: f"{_RATIO.format(number(2**v))} of the same contrast"),
-    _beyond_chance("thin-gap-matched", _GAPS[1].says),
+    Evidence("thin-gap-matched", lambda v: f"{_ratio(v)} of the same contrast"),
+    Evidence("thin-gap-matched", _ratio_to_turned, minus=_TURNED),
 )
 _THICK_LESS_THIN = Evidence(
-    "auroc thick − thin",
-    0,
+    "auroc-thick",
     lambda v: f"its AUROC on thick vessels is {_more(v)} than on thin ones",
-    ("auroc-thick", "auroc-thin"),
-    lambda board, method: _difference(_sample(board, method, "auroc-thick"), _sample(board, method, "auroc-thin")),
+    minus="auroc-thin",
+    heading="auroc thick − thin",
 )
 _CONTRAST = (
-    _column(
+    Evidence(
         "contrast-response",
-        0,
         lambda v: f"over vessel segments attribution and contrast have a rank correlation of {number(v)}",
     ),
-    _beyond_chance("contrast-response", lambda v: f"that is {_more(v)} than for vessels turned elsewhere"),
+    Evidence("contrast-response", lambda v: f"that is {_more(v)} than for vessels turned elsewhere", minus=_TURNED),
 )
 _THICK = (
-    _column("auroc-thick", 0.5, lambda v: f"its AUROC on thick vessels is {number(v)} (chance .5)"),
-    _column("lift-thick", 1, lambda v: f"a pixel of a thick vessel holds {number(v)} × the average attribution"),
+    Evidence("auroc-thick", lambda v: f"its AUROC on thick vessels is {number(v)} (chance .5)", 0.5),
+    Evidence("lift-thick", lambda v: f"a pixel of a thick vessel holds {number(v)} × the average attribution", 1),
 )
-_ERRORS = _column(
+_ERRORS = Evidence(
     "fp-lift",
-    1,
     lambda v: f"a pixel of a false positive holds {number(v)} × the attribution of others that look like vessels",
+    1,
 )
-_THIN = (_less_gradcam("auroc-thin", "AUROC on"), _less_gradcam("lift-thin", "lift on"))
+_VESSELNESS = Evidence(
+    "fp-lift",
+    lambda v: (
+        f"their vesselness is {number(abs(v), bounded=False, decimals=3)} {_side(v)} "
+        "than that of the same shapes laid over true negatives"
+    ),
+    heading="vesselness − matched",
+)
+_THIN = (
+    Evidence("auroc-thin", lambda v: f"its AUROC on thin vessels is {_more(v)} than Grad-CAM's", minus=GRADCAM),
+    Evidence("lift-thin", lambda v: f"its lift on thin vessels is {_more(v)} than Grad-CAM's", minus=GRADCAM),
+)
 _LESS_ON_THIN = "Grad-CAM is less informative for thin vessels"
 _OF_GRADCAM = (
     ("1", "Grad-CAM concentrates on high-contrast vessels", _CONTRAST),
@@ -176,7 +179,9 @@ def questions(boards: Mapping[str, Leaderboard], components: Sequence[Component]
     board = boards.get("vessels")
 
     def ask(name: str, statement: str, evidence: Sequence[Evidence], method: str, *methods: str) -> Question:
-        measures = _measures(board, evidence, method)
+        samples = [(e, e.read(board, method) if board is not None else None) for e in evidence]
+        # A map's own chance is left out, instead of reported as missing, if no image has it.
+        measures = tuple((e, sample) for e, sample in samples if sample is not None or e.minus != _TURNED)
         return Question(name, statement, "vessels", method, measures, methods or (method,))
 
     plain = rows(board, GRADCAM) or [GRADCAM]
@@ -187,7 +192,7 @@ def questions(boards: Mapping[str, Leaderboard], components: Sequence[Component]
         layer = m.partition("layer=")[2].partition("]")[0].partition(",")[0]
         asked.append(ask("2c", f"{_LESS_ON_THIN} also at layer {layer}", (*_GAPS, *_MATCHED_GAPS), m))
     if not at_layers:
-        missing = _measures(None, (*_GAPS, *_MATCHED_GAPS), GRADCAM)
+        missing = ((_GAPS[0], None), (_MATCHED_GAPS[0], None))
         statement = f"{_LESS_ON_THIN} also at finer layers"
         asked.append(Question("2c", statement, "vessels", GRADCAM, missing, _FINER_LAYERS))
 
@@ -198,13 +203,6 @@ def questions(boards: Mapping[str, Leaderboard], components: Sequence[Component]
     if absent := [name for name in FUTURE if not rows(board, name, None)]:
         asked.append(ask("5", f"{listed(absent)} against Grad-CAM on thin vessels", _THIN, "", *absent, GRADCAM))
     return sorted(asked, key=lambda q: q.name)
-
-
-def _measures(
-    board: Leaderboard | None, evidence: Sequence[Evidence], method: str
-) -> tuple[tuple[Evidence, Sample | None], ...]:
-    samples = [(e, e.read(board, method) if board is not None else None) for e in evidence]
-    return tuple((e, sample) for e, sample in samples if sample is not None or not e.optional)
 
 
 def rows(board: Leaderboard | None, name: str, parameter: str | None = "") -> list[str]:
@@ -230,13 +228,8 @@ def _false_positives(board: Leaderboard, components: Sequence[Component]) -> Que
     values = np.array([excess.get(case, np.nan) for case in board.cases])
     # An image without a line has no false positive to compare. A run without any line did not measure them.
     sample = Sample(values, np.isnan(values)) if components else None
-    says = lambda v: (
-        f"their vesselness is {number(abs(v), bounded=False, decimals=3)} {_side(v)} "
-        "than that of the same shapes laid over true negatives"
-    )
-    evidence = Evidence("vesselness − matched", 0, says, ("fp-lift",), lambda board, method: sample)
     statement = "False positives lie where the texture resembles vessels"
-    return Question("3", statement, board.target, "", ((evidence, sample),), (GRADCAM,))
+    return Question("3", statement, board.target, "", ((_VESSELNESS, sample),), (GRADCAM,))
 
 
 def _explained_false_positives(boards: Mapping[str, Leaderboard]) -> list[Question]:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from xaibench.leaderboard.aggregate import read_leaderboards
@@ -98,23 +98,18 @@ def claims_on(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> list[li
 
     Args:
         stores: the runs.
-        boards: all leaderboards of these runs.
+        boards: all leaderboards of these runs, in the order in which they are read.
 
     Raises:
         UserError: if a file of false positives is damaged.
     """
-    groups: dict[tuple[str, ...], list[Leaderboard]] = defaultdict(list)
-    for board in boards:
-        groups[board.dataset, board.split, board.model, board.weights_digest].append(board)
     components = [c for store in stores for c in read_components(store.root)]
-    return [
-        judge(
-            group,
-            [c for c in components if (c.dataset, c.model) == (group[0].dataset, group[0].model)],
-            begin=_command_start(stores, group),
-        )
-        for group in groups.values()
-    ]
+    claims = []
+    for (dataset, _, model, _), same in groupby(boards, key=lambda board: board.key[:4]):
+        group = list(same)
+        found = [c for c in components if (c.dataset, c.model) == (dataset, model)]
+        claims.append(judge(group, found, begin=_command_start(stores, group)))
+    return claims
 
 
 def _judged(q: Question, tests: tuple[Test, ...], board: Leaderboard, begin: Sequence[str]) -> Claim:
