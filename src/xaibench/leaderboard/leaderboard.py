@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,10 @@ from xaibench.record.schema import ScoreEntry
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# The columns of a row's own values, before and after those of the metrics.
+FIRST = ("rank", "method", "family", "control", "coverage")
+LAST = ("mean_rank", "group", "seconds", "passes")  # stay last when a later leaderboard adds metrics
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,11 @@ class Leaderboard:
         """(cases,) mean score of a row's maps against turned vessels: their own chance; NaN where it is not known."""
         return np.asarray(self.nulls[name][row].mean(1)) if name in self.nulls else np.full(len(self.cases), np.nan)
 
+    @cached_property
+    def is_method(self) -> np.ndarray:
+        """(rows,) bool, False for controls."""
+        return np.array([not r.control for r in self.rows], bool)
+
     def chance(self, column: Column) -> tuple[float, float] | None:
         """The band in which the column's mean lies by chance: its 2.5–97.5 % range over methods and turns of the masks.
 
@@ -167,9 +177,8 @@ class Leaderboard:
         """
         if column.name not in self.nulls:
             return None
-        methods = np.array([not r.control for r in self.rows], bool)
         null = self.nulls[column.name]
-        means = (null[methods] if methods.any() else null).mean(1)
+        means = (null[self.is_method] if self.is_method.any() else null).mean(1)
         means = means[np.isfinite(means)]
         if not means.size:
             return None
@@ -201,19 +210,22 @@ class Leaderboard:
 
     def agreement(self, columns: Sequence[Column]) -> dict[tuple[str, str], float | None]:
         """Kendall's τ between each two columns' means over the methods, controls aside, the better end up."""
-        methods = np.array([not r.control for r in self.rows], bool)
-        means = [c.orient(self.mean(c))[methods] for c in columns]
-        return {
-            (columns[i].name, columns[j].name): statistics.kendall_tau(means[i], means[j])
-            for i in range(len(columns))
-            for j in range(i + 1, len(columns))
-        }
+        means = {c.name: c.orient(self.mean(c))[self.is_method] for c in columns}
+        return {(a, b): statistics.kendall_tau(means[a], means[b]) for a, b in combinations(means, 2)}
 
     def reliability(self, column: Column) -> float | None:
         """Krippendorff's α over images of the methods that have the column on every image, controls aside."""
         scores = self.scores(column)
-        methods = np.array([not r.control for r in self.rows], bool) & ~np.isnan(scores).any(1)
+        methods = self.is_method & ~np.isnan(scores).any(1)
         return statistics.krippendorff_alpha(column.orient(scores[methods]))
+
+    def table(self) -> dict[str, Sequence[object]]:
+        """The columns of ``leaderboard.csv`` by name, one value per row; NaN for a missing number."""
+        table: dict[str, Sequence[object]] = {n: [getattr(r, n) for r in self.rows] for n in FIRST}
+        for c in self.columns:
+            low, high = self.interval(c)
+            table |= {c.name: self.mean(c).tolist(), f"{c.name}_lo": low.tolist(), f"{c.name}_hi": high.tolist()}
+        return table | {n: [getattr(r, n) for r in self.rows] for n in LAST}
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -221,12 +233,4 @@ class Leaderboard:
         mean_rank, group, seconds, passes."""
         import pandas as pd
 
-        data: dict[str, object] = {
-            "rank": pd.array([r.rank for r in self.rows], dtype="Int64"),
-            **{n: [getattr(r, n) for r in self.rows] for n in ("method", "family", "control", "coverage")},
-        }
-        for c in self.columns:
-            data[c.name] = self.mean(c)
-            data[f"{c.name}_lo"], data[f"{c.name}_hi"] = self.interval(c)
-        data |= {n: [getattr(r, n) for r in self.rows] for n in ("mean_rank", "group", "seconds", "passes")}
-        return pd.DataFrame(data)
+        return pd.DataFrame(self.table()).astype({"rank": "Int64"})

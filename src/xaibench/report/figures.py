@@ -213,14 +213,13 @@ def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column] | None = N
 
 def agreeing(board: Leaderboard) -> list[Column]:
     """The metrics that rank at least half of the methods, and three or more; without gates, costs and variants."""
-    methods = np.array([not r.control for r in board.rows], bool)
-    least = max(3, -(-int(methods.sum()) // 2))
+    least = max(3, -(-int(board.is_method.sum()) // 2))
     return [
         c
         for c in board.columns
         if c.better != "none" and c.gate is None and c.family != "cost"
         and not any(word in c.name for word in ("fill=", "share=", "segmenter="))
-        and np.unique(board.mean(c)[methods & np.isfinite(board.mean(c))]).size >= least
+        and np.unique(board.mean(c)[board.is_method & np.isfinite(board.mean(c))]).size >= least
     ]  # fmt: skip
 
 

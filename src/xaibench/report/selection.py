@@ -42,9 +42,8 @@ def chosen_cases(board: Leaderboard) -> list[Chosen]:
     """Best, median and worst image, see :data:`CASES_RULE`; fewer if there are fewer images."""
     if board.primary is None:
         return [Chosen(case, "", math.nan) for case in board.cases[: len(_titles(len(board.cases)))]]
-    methods = np.array([not r.control for r in board.rows], bool)
     scores = board.scores(board.primary)
-    scores = scores[methods] if methods.any() else scores
+    scores = scores[board.is_method] if board.is_method.any() else scores
     there = np.isfinite(scores)
     counts = there.sum(0)
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN for an image without any score, as intended

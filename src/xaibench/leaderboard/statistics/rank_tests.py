@@ -37,17 +37,11 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     scores = np.asarray(scores, float)
     if not scores.size:
         return np.zeros(scores.shape)
-    order = np.argsort(-scores, axis=0)
-    sorted_scores = np.take_along_axis(scores, order, axis=0)
-    place = np.arange(len(scores))[:, None]
-    differs = sorted_scores[1:] != sorted_scores[:-1]
-    edge = np.ones((1, scores.shape[1]), bool)
-    first = np.maximum.accumulate(np.where(np.concatenate([edge, differs]), place, 0), axis=0)
-    after = np.where(np.concatenate([differs, edge]), place + 1, len(scores))
-    after = np.minimum.accumulate(after[::-1], axis=0)[::-1]
-    result = np.empty(scores.shape)
-    np.put_along_axis(result, order, first + (after - first + 1) / 2, axis=0)
-    return result
+    columns = []
+    for image in -scores.T:
+        ordered = np.sort(image)
+        columns.append((ordered.searchsorted(image) + ordered.searchsorted(image, "right") + 1) / 2)
+    return np.stack(columns, axis=1)
 
 
 def friedman(scores: np.ndarray) -> tuple[float, float]:
@@ -189,13 +183,9 @@ def letters(differ: np.ndarray) -> list[str]:
             candidates = dict.fromkeys([g for g in groups if not {i, j} <= g] + split)
             groups = [g for g in candidates if not any(g < other for other in candidates)]
     groups.sort(key=sorted)
-    names = [_letter(n) for n in range(len(groups))]
-    return ["".join(name for name, group in zip(names, groups, strict=True) if m in group) for m in range(count)]
-
-
-def _letter(n: int) -> str:
     # One character per group, so that a method's letters are distinguishable: a … z, A … Z, then from Ā on.
-    return string.ascii_letters[n] if n < 52 else chr(0x100 + n - 52)
+    names = string.ascii_letters + "".join(map(chr, range(0x100, 0x100 + len(groups))))
+    return ["".join(name for name, group in zip(names, groups, strict=False) if m in group) for m in range(count)]
 
 
 @dataclass(frozen=True)

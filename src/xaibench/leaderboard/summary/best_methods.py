@@ -171,13 +171,11 @@ def answer(question: str, board: Leaderboard, column: Column) -> Answer | None:
     following = None
     if others:
         k = min(others, key=lambda k: float(ranks[k]))
-        mean, low, high = paired(board, column, entrants[top], entrants[k])
-        tested = tests.letters is not None and tests.p is not None
-        verdict = FEW if not tested else UNTOLD if letters[top] & letters[k] else REAL
+        verdict = FEW if tests.p is None else UNTOLD if letters[top] & letters[k] else REAL
         p = float(tests.p[top, k]) if tests.p is not None else math.nan
-        following = _difference(board, column, entrants[k], (mean, low, high), verdict, p)
+        following = _difference(board, column, entrants[top], entrants[k], verdict, p)
     row = entrants[top]
-    controls = [j for name in CONTROLS for j, r in enumerate(board.rows) if r.control and r.method == name]
+    controls = complete_controls(board, column)
     return Answer(
         question,
         board,
@@ -187,8 +185,14 @@ def answer(question: str, board: Leaderboard, column: Column) -> Answer | None:
         value=value_text(board, column, row),
         next=following,
         alike=tuple(board.rows[entrants[k]].method for k in others if letters[k] & letters[top]),
-        controls=tuple(_from_control(board, column, row, j) for j in controls if complete[j]),
+        controls=tuple(_difference(board, column, row, controls[name]) for name in CONTROLS if name in controls),
     )
+
+
+def complete_controls(board: Leaderboard, column: Column) -> dict[str, int]:
+    """The rows of the controls that have the column on every image, by name."""
+    complete = ~np.isnan(board.scores(column)).any(1)
+    return {r.method: i for i, r in enumerate(board.rows) if r.control and complete[i]}
 
 
 def value_text(board: Leaderboard, column: Column, row: int) -> str:
@@ -198,15 +202,12 @@ def value_text(board: Leaderboard, column: Column, row: int) -> str:
 
 
 def _difference(
-    board: Leaderboard, column: Column, row: int, values: tuple[float, float, float], verdict: str, p: float = math.nan
+    board: Leaderboard, column: Column, best: int, other: int, verdict: str = "", p: float = math.nan
 ) -> Difference:
-    return Difference(board.rows[row].method, *values, verdict, p, signed(column, *values))
-
-
-def _from_control(board: Leaderboard, column: Column, best: int, control: int) -> Difference:
-    mean, low, high = paired(board, column, best, control)
-    verdict = FEW if math.isnan(low) else BETTER if low > 0 else WORSE if high < 0 else UNTOLD
-    return _difference(board, column, control, (mean, low, high), verdict)
+    """The difference of two rows; the verdict is by default that of its interval."""
+    mean, low, high = paired(board, column, best, other)
+    verdict = verdict or (FEW if math.isnan(low) else BETTER if low > 0 else WORSE if high < 0 else UNTOLD)
+    return Difference(board.rows[other].method, mean, low, high, verdict, p, signed(column, mean, low, high))
 
 
 def verdict(answered: Sequence[Answer]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from xaibench.errors import plural
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics import bootstrap, rank_tests
-from xaibench.leaderboard.summary.best_methods import paired, signed, value_text
+from xaibench.leaderboard.summary.best_methods import answer, complete_controls, paired, signed, value_text
 from xaibench.leaderboard.tables.numbers import listed, number
 
 # Every method is compared with these. To beat the first is expected; the other two are hard to beat.
@@ -38,29 +38,26 @@ def _first(board: Leaderboard) -> str:
     if board.primary is None:
         return "No metric of this run has a direction, so no method is ranked."
     name = board.primary.name
-    if all(r.control for r in board.rows):
+    if not board.is_method.any():
         return "No method is ranked, since this run has only controls."
-    ranked = [i for i, r in enumerate(board.rows) if r.rank is not None]
-    if not ranked:
+    first = answer("", board, board.primary)
+    if first is None:
         return f"No method is ranked, since none has {name} on every image."
-    best = [i for i in ranked if board.rows[i].rank == 1]
-    names = listed([board.rows[i].method for i in best])
-    level = value_text(board, board.primary, best[0])
+    ranked = sum(r.rank is not None for r in board.rows)
+    names = listed(first.best)
     images = "the one image" if len(board.cases) == 1 else f"the {len(board.cases)} images"
     where = f"on {images} of {board.dataset} (target {board.target})"
-    if len(ranked) == 1:
-        return f"{names} is the only ranked method, with {name} {level} {where}."
-    if len(best) > 1:
-        return f"{names} share the first place of {len(ranked)} methods on {name} {where}."
-    text = f"{names} ranks first of {len(ranked)} methods on {name} ({level}) {where}"
+    if ranked == 1:
+        return f"{names} is the only ranked method, with {name} {first.value} {where}."
+    if len(first.best) > 1:
+        return f"{names} share the first place of {ranked} methods on {name} {where}."
+    text = f"{names} ranks first of {ranked} methods on {name} ({first.value}) {where}"
     if len(board.cases) == 1:
         return f"{text}."
     if not board.comparison.letters:
         return f"{text}; {board.comparison.reason}."
-    group = set(board.rows[best[0]].group)
-    alike = [board.rows[i].method for i in ranked if i not in best and set(board.rows[i].group) & group]
-    if alike:
-        return f"{text}, but {listed(alike)} cannot be told apart from it."
+    if first.alike:
+        return f"{text}, but {listed(first.alike)} cannot be told apart from it."
     return f"{text} and can be told apart from all others."
 
 
@@ -81,24 +78,15 @@ def _against_controls(board: Leaderboard, i: int) -> str:
         return f"unranked, since {column.name} is missing on {count} ({case}: {reason}{more})"
     beaten: list[str] = []
     others: list[str] = []
-    complete = _complete_controls(board)
-    for name in CONTROLS:
-        if name in complete:
-            mean, low, high = paired(board, column, i, complete[name])
-            ahead = low > 0 if images > 1 else mean >= _VISIBLE
-            (beaten if ahead else others).append(f"{name} ({signed(column, mean, low, high)})")
+    complete = complete_controls(board, column)
+    for name in (name for name in CONTROLS if name in complete):
+        mean, low, high = paired(board, column, i, complete[name])
+        ahead = low > 0 if images > 1 else mean >= _VISIBLE
+        (beaten if ahead else others).append(f"{name} ({signed(column, mean, low, high)})")
     # On one image "is better than" describes the image; "beats" would be a claim about others.
     yes, no = ("beats", "does not beat") if images > 1 else ("is better than", "is not better than")
     clauses = ([f"{yes} {listed(beaten)}"] if beaten else []) + ([f"{no} {listed(others, 'or')}"] if others else [])
     return f"on {column.name} it {' but '.join(clauses)}" if clauses else ""
-
-
-def _complete_controls(board: Leaderboard) -> dict[str, int]:
-    """The rows of the controls that have the primary column on every image, by name."""
-    if board.primary is None:
-        return {}
-    complete = ~np.isnan(board.scores(board.primary)).any(1)
-    return {r.method: i for i, r in enumerate(board.rows) if r.control and complete[i]}
 
 
 def _thin(board: Leaderboard, i: int) -> str:
@@ -138,9 +126,10 @@ def _gates(board: Leaderboard, i: int) -> str:
 
 def _limits(board: Leaderboard) -> list[str]:
     lines = []
-    absent = [name for name in CONTROLS if name not in _complete_controls(board)]
-    if board.primary and absent and any(not r.control for r in board.rows):
-        lines.append(f"Not compared with {listed(absent)}: no complete {board.primary.name} in this run.")
+    if board.primary and board.is_method.any():
+        complete = complete_controls(board, board.primary)
+        if absent := [name for name in CONTROLS if name not in complete]:
+            lines.append(f"Not compared with {listed(absent)}: no complete {board.primary.name} in this run.")
     if len(board.cases) == 1:
         lines.append("This is one image: it says nothing about other images, and no interval or test can be given.")
     elif len(board.cases) < rank_tests.FEWEST:

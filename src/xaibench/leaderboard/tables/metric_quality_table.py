@@ -62,8 +62,7 @@ def render_metrics(boards: Sequence[Leaderboard], format: str = "table", *, fain
     """
 
     def lines() -> list[dict[str, object]]:
-        rows = ((about(b), dataclasses.asdict(q)) for b in boards for q in qualities(b).values())
-        return [b | {k: plain(v) if isinstance(v, float) else v for k, v in q.items()} for b, q in rows]
+        return [about(b) | plain(dataclasses.asdict(q)) for b in boards for q in qualities(b).values()]
 
     heads = [f.name for f in dataclasses.fields(Quality)]
     return write_sheets(

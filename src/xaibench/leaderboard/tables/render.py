@@ -6,34 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xaibench.leaderboard.export import about, csv_text, json_text, plain
-from xaibench.leaderboard.leaderboard import Leaderboard
+from xaibench.leaderboard.leaderboard import LAST, Leaderboard
 from xaibench.leaderboard.tables.formats import TERMINAL_WIDTH, write_sheets
 from xaibench.leaderboard.tables.leaderboard_table import leaderboard_sheet
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
 from xaibench.record import Store, write_text
 
-_FIRST = ("rank", "method", "family", "control", "coverage")
-_LAST = ("mean_rank", "group", "seconds", "passes")  # stay last when a later leaderboard adds metrics
-Value = str | float | None
 
-
-def rows(board: Leaderboard) -> list[dict[str, Value]]:
+def rows(board: Leaderboard) -> list[dict[str, object]]:
     """One dictionary per row with the columns of ``leaderboard.csv``; None for a missing number."""
-    lines: list[dict[str, Value]] = [{n: getattr(r, n) for n in _FIRST} for r in board.rows]
-    for c in board.columns:
-        low, high = board.interval(c)
-        for line, *values in zip(lines, board.mean(c), low, high, strict=True):
-            line |= zip((c.name, f"{c.name}_lo", f"{c.name}_hi"), map(plain, values), strict=True)
-    for line, r in zip(lines, board.rows, strict=True):
-        line |= {n: r.group if n == "group" else plain(getattr(r, n)) for n in _LAST}
-    return lines
+    table = board.table()
+    lines = (dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True))
+    return [plain(line) | {"coverage": line["coverage"]} for line in lines]
 
 
 def to_csv(boards: Sequence[Leaderboard]) -> str:
     """The columns of ``leaderboard.csv``; several leaderboards have dataset, split, model and target before them."""
     lines = [(about(b) if len(boards) > 1 else {}) | line for b in boards for line in rows(b)]
     heads = list(dict.fromkeys(name for line in lines for name in line))
-    return csv_text(lines, [*(h for h in heads if h not in _LAST), *_LAST])
+    return csv_text(lines, [*(h for h in heads if h not in LAST), *LAST])
 
 
 def render(
