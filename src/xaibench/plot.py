@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xaibench.errors import UserError
 from xaibench.leaderboard.run_results import Result, read_results
@@ -25,7 +26,7 @@ from xaibench.report import figures
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from xaibench.leaderboard.leaderboard import Column, Leaderboard
+    from xaibench.leaderboard.leaderboard import Column
 
 Run = str | os.PathLike[str] | Store | Result
 CURVES = tuple(figures.CURVE_LABELS)
@@ -107,13 +108,14 @@ def thin_against_thick(run: Run, *, target: str | None = None, ax: Axes | None =
     Raises:
         UserError: if no metric was measured on both.
     """
-    board = _board(run, target)
-    if figures.thin_and_thick(board) is None:
+    board = read(run, target).board
+    pair = figures.thin_and_thick(board)
+    if pair is None:
         raise UserError(
             "The run measured nothing on both thin and thick vessels.", "`xaibench run --metric auroc-thin auroc-thick`"
         )
     with _styled():
-        return figures.thin_against_thick(_axes(ax, (5, 4.5)), board)
+        return figures.thin_against_thick(_axes(ax, (5, 4.5)), board, pair)
 
 
 def cost_against_faithfulness(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
@@ -122,7 +124,7 @@ def cost_against_faithfulness(run: Run, *, target: str | None = None, ax: Axes |
     Raises:
         UserError: if no method has both.
     """
-    board = _board(run, target)
+    board = read(run, target).board
     if not figures.pareto(board):
         raise UserError("No method of the run has both a cost and a rank.", "`xaibench run` of a suite measures them.")
     with _styled():
@@ -135,7 +137,7 @@ def critical_difference(run: Run, *, target: str | None = None, ax: Axes | None 
     Raises:
         UserError: if no method is ranked.
     """
-    board = _board(run, target)
+    board = read(run, target).board
     ranked = sum(r.rank is not None for r in board.rows)
     if not ranked:
         raise UserError("No method of the run is ranked.", "`xaibench leaderboard` shows what is missing.")
@@ -157,7 +159,7 @@ def agreement(
     Raises:
         UserError: with fewer than two metrics.
     """
-    board = _board(run, target)
+    board = read(run, target).board
     chosen = figures.agreeing(board) if columns is None else list(columns)
     if len(chosen) < 2:
         raise UserError("Fewer than two metrics of the run rank its methods.", "Run more methods or metrics.")
@@ -229,11 +231,7 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _board(run: Run, target: str | None) -> Leaderboard:
-    return read(run, target).board
-
-
-def _styled() -> Any:
+def _styled() -> AbstractContextManager[None]:
     import matplotlib as mpl
 
     return mpl.rc_context(figures.style())

@@ -44,17 +44,17 @@ def _rgb(colour: str) -> list[float]:
 
 
 def test_methods_have_looks_of_their_own_and_controls_are_grey(result: Result) -> None:
-    look = figures.looks(result.board, [r.method for r in result.board.rows])
+    look = figures.looks(result.board)
     methods = [r.method for r in result.board.rows if not r.control]
-    assert len({(look[m]["color"], look[m]["marker"]) for m in methods}) == len(methods)
-    assert {look[c]["color"] for c in ("random", "frangi")} == {figures.GREY}
+    assert len({(look[m].color, look[m].marker) for m in methods}) == len(methods)
+    assert {look[c].color for c in ("random", "frangi")} == {figures.GREY}
 
 
 def test_the_controls_of_every_figure_are_told_apart_whatever_others_there_are() -> None:
     names = ["frangi", "green-contrast", "prediction", "prediction-blurred", "random", "sobel", "uniform", "z"]
     board = aggregate([record(name, "1", {"srg": 0.5}, control=True) for name in names])
-    look = figures.looks(board, names)
-    assert len({str(look[c]["linestyle"]) for c in CONTROLS}) == len(CONTROLS)
+    look = figures.looks(board)
+    assert len({str(look[c].linestyle) for c in CONTROLS}) == len(CONTROLS)
 
 
 def test_where_no_method_has_both_thin_and_thick_another_pair_stands_or_none() -> None:
@@ -65,9 +65,10 @@ def test_where_no_method_has_both_thin_and_thick_another_pair_stands_or_none() -
 
 
 def test_thin_against_thick_puts_each_method_at_its_means(result: Result) -> None:
-    ax = figures.thin_against_thick(axes(), result.board)
     board = result.board
-    thin, thick = (board.mean(board.column(n)) for n in ("srg-thin", "srg-thick"))
+    pair = [board.column(n) for n in ("srg-thin", "srg-thick")]
+    ax = figures.thin_against_thick(axes(), board, pair)
+    thin, thick = map(board.mean, pair)
     points = {(float(x.get_xdata()[0]), float(x.get_ydata()[0])) for x in ax.lines if len(x.get_xdata()) == 1}
     assert points == {(float(a), float(b)) for a, b in zip(thin, thick, strict=True)}
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("srg-thin", "srg-thick")

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -73,7 +73,6 @@ def draw(explained: Explained, panels: Sequence[Panel], caption: str) -> Figure:
         caption: one line below, on the origin of the figure.
     """
     from matplotlib.figure import Figure
-    from matplotlib.gridspec import GridSpec
 
     height, width = explained.fov.shape
     single = len(panels) == 1
@@ -89,18 +88,11 @@ def draw(explained: Explained, panels: Sequence[Panel], caption: str) -> Figure:
     size = (left + columns * across + (columns - 1) * gap + right, rows * (down + head) + foot)
     dpi = min(max(_DPI[0], math.ceil(width / across)), _DPI[1])
     figure = Figure(figsize=size, dpi=dpi)
-    grid = GridSpec(
-        rows,
-        columns,
-        figure,
-        left=left / size[0],
-        right=1 - right / size[0],
-        bottom=foot / size[1],
-        top=1 - head / size[1],
-        wspace=gap / across,
-        hspace=head / down,
-    )
-    places = [figure.add_subplot(grid[i // columns, i % columns]) for i in range(count)]
+    places = []
+    for i in range(count):
+        row, column = divmod(i, columns)
+        box = (left + column * (across + gap), foot + (rows - 1 - row) * (down + head), across, down)
+        places.append(figure.add_axes(tuple(np.divide(box, (*size, *size)))))
     if not single:
         _show(places[0], explained.image, "image")
         _show(places[1], _outlined(red_free(explained.image), explained), "prediction")
@@ -134,7 +126,7 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
 
     form = path.suffix[1:].lower()
     title, text = about["title"], about["description"]
-    kept: dict[str, dict[str, Any]] = {
+    metadata = {
         "png": {"Title": title, "Description": text, "Software": "xaibench"},
         "pdf": {"Title": title, "Subject": text, "Creator": "xaibench", "CreationDate": None},
         "svg": {"Title": title, "Description": text, "Creator": "xaibench", "Date": None},
@@ -143,10 +135,12 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
         for ax in figure.axes:
             for picture in ax.images:
                 picture.set_interpolation("none")
-    options: dict[str, Any] = {"pil_kwargs": {"quality": 95}} if form in ("jpg", "jpeg") else {"metadata": kept[form]}
     with mpl.rc_context({"svg.hashsalt": "xaibench", "pdf.fonttype": 42}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in a script that the font lacks
-        figure.savefig(content := io.BytesIO(), format=form, **options)
+        if form in metadata:
+            figure.savefig(content := io.BytesIO(), format=form, metadata=metadata[form])
+        else:
+            figure.savefig(content := io.BytesIO(), format=form, pil_kwargs={"quality": 95})
     try:
         write_whole(path, content.getvalue())
     except OSError as error:
@@ -156,14 +150,9 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
 def _show(ax: Axes, picture: np.ndarray, title: str, subtitle: str = "", *, pad: float = 14) -> None:
     ax.imshow(picture)
     ax.set_axis_off()
-    if subtitle:
-        below: dict[str, Any] = {
-            "xycoords": "axes fraction",
-            "textcoords": "offset points",
-            "ha": "center",
-            "va": "bottom",
-        }
-        ax.annotate(subtitle, (0.5, 1), (0, 3), fontsize=7, color=_GREY, **below)
+    ax.annotate(
+        subtitle, (0.5, 1), (0, 3), "axes fraction", "offset points", fontsize=7, color=_GREY, ha="center", va="bottom"
+    )
     ax.set_title(title, fontsize=9, pad=pad, parse_math=False)
 
 
@@ -197,6 +186,7 @@ def _colour_bar(beside: Axes, signed: bool, full: str, across: float) -> None:
 
 def _foot(figure: Figure, explained: Explained, caption: str, left: float, foot: float) -> None:
     """The legend of outlines and colours, and the caption; ``left`` and ``foot`` are margins, inches."""
+    import matplotlib as mpl
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches()
@@ -207,25 +197,13 @@ def _foot(figure: Figure, explained: Explained, caption: str, left: float, foot:
     handles = [line(EXPLAINED, f"explained: {explained.target_name}")]
     if (explained.predicted & ~explained.target).any():
         handles.append(line(OTHER, "other predicted vessels"))
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(left / width, (foot - 0.06) / height),
-        ncols=2,
-        fontsize=7,
-        borderaxespad=0,
-        borderpad=0.3,
-        handlelength=1.2,
-        columnspacing=1.2,
-        facecolor="0.25",  # pink and white are visible on it
-        edgecolor="none",
-        labelcolor="white",
-        framealpha=1,
-    )
+    legend = mpl.rc_params_from_file(Path(__file__).with_name("legend.mplstyle"), use_default_template=False)
+    with mpl.rc_context(legend):
+        figure.legend(handles=handles, bbox_to_anchor=(left / width, (foot - 0.06) / height), ncols=2)
     lines = [f"Colour is full at the {PERCENTILE:g}th percentile of |attribution| in the field of view.", caption]
+    at = (left / width, (foot - 0.28) / height)
     # Dollar signs in a file's name would start a formula.
-    place: dict[str, Any] = {"parse_math": False, "ha": "left", "va": "top", "fontsize": 6.5, "color": _GREY}
-    figure.text(left / width, (foot - 0.28) / height, "\n".join(lines), **place)
+    figure.text(*at, "\n".join(lines), parse_math=False, va="top", fontsize=6.5, color=_GREY)
 
 
 def _wrapped(name: str, inches: float) -> str:

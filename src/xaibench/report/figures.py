@@ -7,8 +7,9 @@ a marker each. Controls are grey.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from xaibench.report.label_placement import FAINT, GREY, place_names
 from xaibench.report.selection import CONTROLS, column_of, shown_methods
 
 if TYPE_CHECKING:
+    from matplotlib import RcParams
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#9a8700", "#7f5fb0")
@@ -33,26 +35,34 @@ CURVE_LABELS = {
 }
 
 
-def style(ink: str = "black") -> dict[Any, Any]:
+class Look(NamedTuple):
+    """How a method is drawn: the arguments of ``Axes.plot`` for its line."""
+
+    color: str
+    linestyle: str | tuple[int, tuple[int, ...]]
+    marker: str
+
+
+def style(ink: str = "black") -> RcParams:
     """Matplotlib's settings for drawing and saving a figure, with text and axes in a colour."""
     import matplotlib as mpl
 
     settings = mpl.rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False)
-    coloured = ("text.color", "xtick.color", "ytick.color", "axes.edgecolor", "axes.labelcolor")
-    return settings | dict.fromkeys(coloured, ink)
+    for name in ("text.color", "xtick.color", "ytick.color", "axes.edgecolor", "axes.labelcolor"):
+        settings[name] = ink
+    return settings
 
 
-def looks(board: Leaderboard, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour, line and marker of some methods and controls, in the order of the table.
+def looks(board: Leaderboard) -> dict[str, Look]:
+    """Colour, line and marker of each method and control.
 
     The controls that every figure shows come first, so that their lines always differ.
     """
     plain = [r.method for r in board.rows if not r.control]
     controls = sorted((r.method for r in board.rows if r.control), key=lambda m: m not in CONTROLS)
-    styles = {m: {"color": GREY, "linestyle": DASHES[i % len(DASHES)], "marker": ""} for i, m in enumerate(controls)}
-    for i, m in enumerate(plain):
-        styles[m] = {"color": COLOURS[i % len(COLOURS)], "linestyle": "-", "marker": MARKERS[i % len(MARKERS)]}
-    return {m: styles[m] for m in methods}
+    styles = {m: Look(GREY, dash, "") for m, dash in zip(controls, cycle(DASHES), strict=False)}
+    markers = zip(plain, cycle(COLOURS), cycle(MARKERS), strict=False)
+    return styles | {m: Look(colour, "-", marker) for m, colour, marker in markers}
 
 
 def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = None) -> Axes:
@@ -67,13 +77,14 @@ def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = 
     board = result.board
     column = column_of(board, stem)
     chosen = shown_methods(board) if methods is None else list(methods)
-    look = looks(board, chosen)
+    styles = looks(board)
     for m in chosen:
         curve = result.curve(column.name, m) if column is not None else None
         if curve is not None:
-            ax.plot(curve.x, curve.mean(), label=m, markevery=max(1, curve.x.size // 6), **look[m])
-            if look[m]["marker"]:  # no bands of controls, which would cover each other
-                ax.fill_between(curve.x, *curve.band(), color=look[m]["color"], alpha=0.13, linewidth=0)
+            look = styles[m]
+            ax.plot(curve.x, curve.mean(), label=m, markevery=max(1, curve.x.size // 6), **look._asdict())
+            if look.marker:  # no bands of controls, which would cover each other
+                ax.fill_between(curve.x, *curve.band(), color=look.color, alpha=0.13, linewidth=0)
     along, up = CURVE_LABELS[stem]
     ax.set(xlabel=along, ylabel=up, title=main_stem(column.label) if column is not None else stem)
     if stem in ("deletion", "insertion"):
@@ -86,11 +97,14 @@ def curves(ax: Axes, result: Result, stem: str, methods: Sequence[str] | None = 
     return ax
 
 
-def thin_against_thick(ax: Axes, board: Leaderboard) -> Axes:
-    """Each method's mean on thin and on thick vessels; methods above the diagonal are better on thick vessels."""
-    pair = thin_and_thick(board)
-    if pair is None:
-        return ax
+def thin_against_thick(ax: Axes, board: Leaderboard, pair: tuple[Column, Column]) -> Axes:
+    """Each method's mean on thin and on thick vessels; methods above the diagonal are better on thick vessels.
+
+    Args:
+        ax: the axes to draw on.
+        board: the leaderboard.
+        pair: see :func:`thin_and_thick`.
+    """
     thin, thick = (board.mean(c) for c in pair)
     both = np.concatenate([thin[np.isfinite(thick)], thick[np.isfinite(thin)]])
     both = both[np.isfinite(both)]
@@ -146,8 +160,6 @@ def critical_difference(ax: Axes, board: Leaderboard) -> Axes:
     """Mean ranks on a line, the best left; a bar joins methods without a significant difference [demsar2006]."""
     names, ranks, difference = board.critical_difference()
     k = len(names)
-    if not k:
-        return ax
     half = (k + 1) // 2
     low, high = 1.0, max(float(k), 2.0)
     bars = _cliques(ranks, difference)
@@ -186,19 +198,15 @@ def _cliques(ranks: np.ndarray, difference: float) -> list[list[int]]:
     return cliques
 
 
-def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column] | None = None) -> Axes:
+def agreement(ax: Axes, board: Leaderboard, columns: Sequence[Column]) -> Axes:
     """Kendall's τ between each two metrics' rankings of the methods: 1 is the same ranking, −1 the reverse."""
-    chosen = agreeing(board) if columns is None else list(columns)
-    taus = board.agreement(chosen)
-    n = len(chosen)
+    n = len(columns)
     grid = np.eye(n)
-    for i in range(n):
-        for j in range(i + 1, n):
-            tau = taus[chosen[i].name, chosen[j].name]
-            grid[i, j] = grid[j, i] = np.nan if tau is None else tau
+    grid[np.triu_indices(n, 1)] = [np.nan if tau is None else tau for tau in board.agreement(columns).values()]
+    grid = np.triu(grid) + np.triu(grid, 1).T
     picture = ax.imshow(grid, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="nearest")
     size = 8.5 if n <= 16 else 7.5
-    names = [main_stem(c.label) for c in chosen]
+    names = [main_stem(c.label) for c in columns]
     ax.set_xticks(range(n), names, rotation=55, ha="right", rotation_mode="anchor", fontsize=size)
     ax.set_yticks(range(n), names, fontsize=size)
     ax.spines[:].set_visible(False)
@@ -225,8 +233,7 @@ def agreeing(board: Leaderboard) -> list[Column]:
 
 def _points(ax: Axes, board: Leaderboard, x: np.ndarray, y: np.ndarray, labelled: Sequence[str]) -> None:
     """One point per row, with names beside the labelled ones."""
-    look = looks(board, [r.method for r in board.rows])
-    points = []
+    points, styles = [], looks(board)
     for i, r in enumerate(board.rows):
         if not (np.isfinite(x[i]) and np.isfinite(y[i])):
             continue
@@ -235,7 +242,8 @@ def _points(ax: Axes, board: Leaderboard, x: np.ndarray, y: np.ndarray, labelled
         if r.control:
             ax.plot(x[i], y[i], "o", markerfacecolor="none", color=GREY, markersize=6, zorder=2)
         elif named:
-            ax.plot(x[i], y[i], look[r.method]["marker"], color=look[r.method]["color"], markersize=7, zorder=3)
+            look = styles[r.method]
+            ax.plot(x[i], y[i], look.marker, color=look.color, markersize=7, zorder=3)
         else:
             ax.plot(x[i], y[i], "o", color=FAINT, markersize=5, zorder=1)
     place_names(ax, points)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -76,16 +75,14 @@ def render(source: Source) -> str:
     return environment.get_template("report.html").render(_content(source))
 
 
-def _content(source: Source) -> dict[str, Any]:
+def _content(source: Source) -> dict[str, object]:
     pictures = Pictures(source.store)
-    groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
-    for r in source.results:
-        groups[r.board.dataset, r.board.split, r.board.model, r.board.weights_digest].append(r)
+    groups = [list(group) for _, group in groupby(source.results, key=lambda result: result.board.key[:4])]
     count = sum(len(chosen_cases(r.board)) * len(r.board.rows) for r in source.results)
     panels = [_panel(i, source, pictures, count, several=len(groups) > 1) for i in range(len(source.results))]
     return {
         "title": source.store.shown.resolve().name,
-        "heads": [_head(group) for group in groups.values()],
+        "heads": list(map(_head, groups)),
         "panels": panels,
         "rules": Markup("\n".join(pictures.rules)),  # holds class names and base64 alone
         "bars": [webp(colour_bar(signed, 256)[None].repeat(12, 0)) for signed in (False, True)],
@@ -103,7 +100,7 @@ def _content(source: Source) -> dict[str, Any]:
     }
 
 
-def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: bool) -> dict[str, Any]:
+def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: bool) -> dict[str, object]:
     """All sections of one leaderboard; ``several``: the page has leaderboards of several datasets or networks."""
     result = source.results[i]
     board = result.board
@@ -123,7 +120,7 @@ def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: b
     }
 
 
-def _head(group: Sequence[Result]) -> dict[str, Any]:
+def _head(group: Sequence[Result]) -> dict[str, object]:
     """The verdict on the leaderboards of one dataset, split and model."""
     found = answers([r.board for r in group])
     board = group[0].board
@@ -136,7 +133,7 @@ def _head(group: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def _card(a: Answer) -> dict[str, Any]:
+def _card(a: Answer) -> dict[str, object]:
     """One question, its best method, and the comparisons with the next method and the controls."""
     against = [(*_LEADS[a.next.verdict], a.next, True)] if a.next else []
     against += [(*_CONTROLS[c.verdict], c, False) for c in a.controls]

@@ -26,7 +26,7 @@ def drawn(draw: Callable[[Figure], object], size: tuple[float, float], name: str
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(style(_INK) | {"svg.hashsalt": name}):
+    with mpl.rc_context({**style(_INK), "svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         text = io.StringIO()

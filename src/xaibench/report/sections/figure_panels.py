@@ -98,7 +98,7 @@ def thin_thick_panel(result: Result, name: str) -> FigurePanel | None:
         "method is as good on thin vessels as on thick ones; above it, it is better on thick ones. Open grey circles "
         "are controls."
     )
-    draw = lambda figure: figures.thin_against_thick(figure.add_subplot(), board)
+    draw = lambda figure: figures.thin_against_thick(figure.add_subplot(), board, pair)
     return _panel(name, "Thin against thick vessels", caption, _means(board, pair), draw, _SQUARE)
 
 

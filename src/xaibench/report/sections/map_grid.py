@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -78,7 +77,7 @@ def _contour(mask: np.ndarray, vessels: np.ndarray) -> np.ndarray:
     return contour(resized(mask, CONTOUR_SIDE) >= 0.5) & (resized(vessels, CONTOUR_SIDE) < 0.5)
 
 
-def grid(result: Result, store: Store, cases: Sequence[Chosen], pictures: Pictures, count: int) -> dict[str, Any]:
+def grid(result: Result, store: Store, cases: Sequence[Chosen], pictures: Pictures, count: int) -> dict[str, object]:
     """The grid of maps for the template.
 
     Args:
@@ -94,27 +93,28 @@ def grid(result: Result, store: Store, cases: Sequence[Chosen], pictures: Pictur
     """
     board = result.board
     shown = shown_methods(board)
-    rows: list[dict[str, Any]] = [
+    maps = [[_map(result, store, i, chosen, pictures, count) for chosen in cases] for i in range(len(board.rows))]
+    rows = [
         {
             "method": row.method,
             "control": row.control,
             "rank": row.rank,
             "rest": row.method not in shown,
-            "maps": [_map(result, store, i, chosen, pictures, count) for chosen in cases],
+            "maps": of_row,
         }
-        for i, row in enumerate(board.rows)
+        for row, of_row in zip(board.rows, maps, strict=True)
     ]
     images = {c.case for c in cases}
     records = [r for r in result.records if r.status == "ok" and r.case in images]
     return {
         "cases": [{"case": c.case, "title": c.title, "value": _value(board, c.value)} for c in cases],
         "rows": rows,
-        "any": any(m["source"] for row in rows for m in row["maps"]),
+        "any": any(m["source"] for of_row in maps for m in of_row),
         "missing": any(pictures.of(r)[1] is None for r in records),
     }
 
 
-def _map(result: Result, store: Store, row: int, chosen: Chosen, pictures: Pictures, count: int) -> dict[str, Any]:
+def _map(result: Result, store: Store, row: int, chosen: Chosen, pictures: Pictures, count: int) -> dict[str, object]:
     board = result.board
     record = result.record(board.rows[row].method, chosen.case)
     attribution = store.load_map(record) if record is not None and record.status == "ok" else None

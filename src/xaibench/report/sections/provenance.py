@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from xaibench.leaderboard.run_results import Result
 from xaibench.record.manifest import Manifest
 from xaibench.registry import dataset_traits
 
 
-def provenance(run: Manifest, results: Sequence[Result], root: Path, command: str) -> dict[str, Any]:
+def provenance(run: Manifest, results: Sequence[Result], root: Path, command: str) -> dict[str, object]:
     """The origin of the page's numbers for the template.
 
     Args:

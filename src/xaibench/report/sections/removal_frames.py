@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ FIRST_SHARE = 0.1  # shown at first: enough is removed for methods to differ
 FILMS_SIZE = 4e6  # characters of all strips of a page
 
 
-def films(result: Result, store: Store, cases: Sequence[Chosen], boards: int = 1) -> dict[str, Any] | None:
+def films(result: Result, store: Store, cases: Sequence[Chosen], boards: int = 1) -> dict[str, object] | None:
     """The strips for the template; None if the run has none.
 
     Args:
@@ -57,7 +56,7 @@ def missing_films(store: Store, wanted: Sequence[Record]) -> bool:
     return any(not store.arrays_path("films", film_key(r.map_key, FILL, STEPS)).is_file() for r in wanted)
 
 
-def _strips(film: Film, size: float) -> dict[str, Any]:
+def _strips(film: Film, size: float) -> dict[str, object]:
     n, height, width = film.predictions.shape
     return {
         "picture": webp(np.concatenate(list(film.pictures), axis=1), size),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ _DIRECTIONS = {
 }
 
 
-def table(board: Leaderboard) -> dict[str, Any]:
+def table(board: Leaderboard) -> dict[str, object]:
     """The table for the template.
 
     Returns:
@@ -61,11 +60,11 @@ def table(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _head(name: str, title: str, *, first: bool = True, weak: bool = False, word: bool = False) -> dict[str, Any]:
+def _head(name: str, title: str, *, first: bool = True, weak: bool = False, word: bool = False) -> dict[str, object]:
     return {"name": name, "title": title, "first": first, "weak": weak, "word": word}
 
 
-def _metric_head(board: Leaderboard, column: Column, quality: Quality | None) -> dict[str, Any]:
+def _metric_head(board: Leaderboard, column: Column, quality: Quality | None) -> dict[str, object]:
     sentences = [column.explanation, _DIRECTIONS[column.better], f"Family: {column.family}."]
     declared = column.main is not None or column.gate is not None or column == board.primary
     first = declared and bool(np.isfinite(board.mean(column)).any())
