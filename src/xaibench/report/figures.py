@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#9a8700", "#7f5fb0")
 MARKERS = "osD^vPX*"
-DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
+DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
+    "--",
+    ":",
+    "-.",
+    (0, (5, 1, 1, 1, 1, 1)),
+    (0, (1, 3)),
+    (0, (8, 3)),
+)
 CURVE_LABELS = {
     "deletion": ("share of the field of view removed, most attributed first", "target score, 1: whole image"),
     "insertion": ("share of the field of view put back, most attributed first", "target score, 1: whole image"),
