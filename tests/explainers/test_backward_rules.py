@@ -81,9 +81,14 @@ def test_a_view_does_not_matter_to_rules_on_something_else(eye: Case) -> None:
     torch.testing.assert_close(logits, scorer.batched_logits(eye.image[None]), rtol=0, atol=1e-5)
 
 
+def features(*values: float) -> Tensor:
+    """As computed from an image."""
+    return torch.tensor(values, dtype=torch.float32, requires_grad=True) * 1
+
+
 def test_an_overwritten_tensor_is_replaced_in_lists_and_dictionaries() -> None:
-    a, b = torch.ones(2), torch.zeros(2)
-    with Rules({"add": lambda _function, x, y: x.detach() + 10 * y}) as rules:
+    a, b = features(1, 1), torch.zeros(2)
+    with Rules({"add": lambda _function, x, y: x + 10 * y}) as rules:
         a.add_(1)
         assert rules.now({"x": [a, b], "size": a.shape})["x"][0].tolist() == [11, 11]
         assert torch.stack((a, b)).tolist() == [[11, 11], [0, 0]] and (a * 1).tolist() == [11, 11]
@@ -101,5 +106,12 @@ def test_an_overwritten_tensor_that_is_gone_is_forgotten() -> None:
 
     with Rules({"relu": rule}) as rules:
         for _ in range(3):
-            torch.zeros(2).relu_()
-        assert not rules._instead
+            features(0, 0).relu_()
+        assert len(kept) == 3 and not rules._instead
+
+
+def test_constants_are_left_to_the_function() -> None:
+    with Rules({"relu": lambda _function, x: x + 7}) as rules:
+        constant = torch.tensor([-1.0])
+        assert constant.relu_() is constant and constant == 0
+        assert torch.relu(features(1)) == 8 and rules.met == {"relu"}

@@ -8,27 +8,29 @@ runs.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from xaibench.errors import Skipped
+from xaibench.explainers.custom_backward import Function, depends
 from xaibench.scorer import Scorer
 from xaibench.scorer.batching import evaluating
 from xaibench.scorer.fingerprint import NetworkCache
 
-Rule = Callable[..., Any]  # (function, *args, **kwargs) -> what the function would return
+Rule = Callable[..., Tensor]  # (function, *args, **kwargs) -> what the function would return
 
 ELEMENTWISE = (
     *("relu", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign"),
     *("sigmoid", "tanh", "hardtanh", "relu6", "hardswish", "hardsigmoid", "logsigmoid", "exp", "log", "sqrt", "rsqrt"),
 )
 PRODUCTS = ("mul", "multiply", "rmul", "imul")
+SUMS = ("add", "radd", "iadd", "sub", "subtract", "isub", "rsub")
 TOLERANCE = 0.05  # relative error that the sum of a map may have
 # Share of the largest logit by which replaced operations may change the logits. Observed: 1e-5 in float32, 2e-2 in
 # bfloat16 (another order of operations rounds differently), tenths where an operation is not seen.
@@ -51,7 +53,11 @@ def logits_by(rules: Rules, scorer: Scorer, images: Tensor) -> Tensor:
         Skipped: if the logits differ from the network's own, because the rules miss an operation, such as an in-place
             operation on a view. Checked once per network and set of rules.
     """
-    with torch.enable_grad(), _frozen(scorer.model):
+    trainable = [weight for weight in scorer.model.parameters() if weight.requires_grad]
+    with torch.enable_grad(), ExitStack() as restore:
+        for weight in trainable:
+            restore.callback(weight.requires_grad_, True)
+            weight.requires_grad_(False)
         picture = images * 1  # not a leaf: leaves count as constants
         with rules:
             logits: Tensor = rules.now(scorer.logits(picture))
@@ -65,31 +71,19 @@ def logits_by(rules: Rules, scorer: Scorer, images: Tensor) -> Tensor:
     return logits
 
 
-@contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    """The network with weights that require no gradients."""
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    for weight in trainable:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in trainable:
-            weight.requires_grad_(True)
-
-
 class Rules(TorchFunctionMode):
     """A context manager that replaces functions by rules, looked up by the function's name.
 
     ``relu`` stands for ``torch.relu``, ``Tensor.relu_``, ``F.relu`` and ``nn.ReLU``; ``add`` and ``iadd`` stand for
-    ``+`` and ``+=``. A rule returns a new tensor, also for an in-place function: from then on the new tensor is used
-    wherever the network uses the overwritten one. Nothing remains after the block.
+    ``+`` and ``+=``. A rule is called if the first argument, or either operand of a sum or product, is computed from
+    the image. It returns a new tensor, also for an in-place function: from then on the new tensor is used wherever the
+    network uses the overwritten one. Nothing remains after the block.
 
     Args:
-        rules: name to rule; a rule receives the function that it replaces, and the arguments.
+        rules: name to rule; a rule receives the function that it replaces, and the arguments without ``inplace``.
 
     Attributes:
-        met: names that were replaced at least once.
+        met: names of rules that the network needed at least once.
         names: all names.
     """
 
@@ -98,56 +92,37 @@ class Rules(TorchFunctionMode):
         self.met: set[str] = set()
         self.names = frozenset(rules)
         self._rules = rules
-        self._instead: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}  # by id, while the old tensor lives
+        self._instead = WeakIdKeyDictionary()  # overwritten tensor to new tensor
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Function, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
         name = getattr(func, "__name__", "")
-        given, kwargs = self.now(args), self.now(kwargs or {})
-        rule = self._rules.get(name.strip("_"))
-        if rule is None:
-            return func(*given, **kwargs)
-        self.met.add(name.strip("_"))
-        result = rule(func, *given, **kwargs)
-        if _works_in_place(name, kwargs) and args:
+        given, named = self.now(args), self.now(kwargs or {})
+        kind = name.strip("_")
+        self.met |= self.names & {kind}
+        operands = [*given, *named.values()][: 2 if kind in SUMS + PRODUCTS else 1]
+        if kind not in self._rules or not any(map(depends, operands)):
+            return func(*given, **named)
+        in_place = named.pop("inplace", False) or name in _OPERATORS or (name[-1] == "_" and name[-2:] != "__")
+        result = self._rules[kind](func, *given, **named)
+        if in_place:
             for old in (args[0], given[0]):
-                if isinstance(old, Tensor) and old is not result:
-                    self._replace(old, result)
+                self._instead[old] = result
         return result
-
-    def _replace(self, old: Tensor, new: Tensor) -> None:
-        key = id(old)
-        self._instead[key] = weakref.ref(old, lambda _: self._instead.pop(key, None)), new
 
     def __exit__(self, *raised: Any) -> None:
         super().__exit__(*raised)
-        self._instead.clear()
+        self._instead = WeakIdKeyDictionary()
 
     def now(self, value: Any) -> Any:
         """The value, with tensors that were overwritten in this block replaced by their current content."""
-        if not self._instead:
-            return value
         if isinstance(value, Tensor):
-            old, new = self._instead.get(id(value), (None, value))
-            return value if old is None or old() is not value else new
+            return self._instead.get(value, value)
         if isinstance(value, dict):
             return {key: self.now(each) for key, each in value.items()}
         # Exact types: a torch.Size is a tuple without tensors.
         return type(value)(map(self.now, value)) if type(value) in (list, tuple) else value
-
-
-def _works_in_place(name: str, kwargs: Mapping[str, Any]) -> bool:
-    """Whether the function overwrites its first argument, as ``relu_``, ``+=`` and ``inplace=True`` do."""
-    return (name.endswith("_") and not name.endswith("__")) or name in _OPERATORS or bool(kwargs.get("inplace"))
-
-
-def out_of_place(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of an activation with ``inplace`` off: its input is still needed."""
-    return {**kwargs, "inplace": False} if "inplace" in kwargs else kwargs
-
-
-def depends(value: Any) -> bool:
-    """Whether a value is computed from the image; in :func:`logits_by` weights and constants are not."""
-    return isinstance(value, Tensor) and value.requires_grad and not value.is_leaf
 
 
 def check_sum(map_: Tensor, wanted: float, what: str) -> None:

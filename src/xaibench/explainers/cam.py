@@ -160,14 +160,14 @@ def scorecam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck", baseli
     image = image.detach().to(scorer.device)
     reference = scorer.reference(baseline, image)
     activation = _activation(scorer, image, _layer(scorer, image, layer), layer)
-    inside = scorer.target.fov.flatten().nonzero().squeeze(1).to(scorer.device)
+    inside = scorer.target.fov.to(scorer.device)
     varying: list[int] = []
 
     def masked() -> Iterator[Tensor]:
         yield reference
         for k, channel in enumerate(activation):
             mask = enlarge(channel, image.shape[1:], pixel_centre(scorer.model))
-            low, high = mask.flatten().index_select(0, inside).aminmax()
+            low, high = mask[inside].aminmax()
             if high > low:
                 varying.append(k)
                 yield torch.lerp(reference, image, (mask - low) / (high - low))
@@ -194,9 +194,9 @@ def ablationcam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> 
     whole = scorer.shared.scores([image])[0]
     logits = scorer.partial_forward(image, module)
     weights = activation.new_zeros(len(activation))
-    for k in activation.flatten(1).any(dim=1).nonzero().flatten().tolist():
-        without = scorer.shared.score_of(partial(b"%d %b".__mod__, (k, name)), partial(logits, partial(_without, k)))
-        weights[k] = whole - without
+    for k in activation.flatten(1).any(dim=1).nonzero().flatten():
+        zeroed = partial(logits, partial(Tensor.index_fill, dim=1, index=k, value=0))
+        weights[k] = whole - scorer.shared.score_of(partial(b"%d %b".__mod__, (k, name)), zeroed)
     return _map(scorer, image, activation * weights[:, None, None])
 
 
@@ -253,13 +253,6 @@ def _feature_map(outputs: list[Tensor], layer: str) -> Tensor:
 def _whole(values: Tensor) -> Tensor:
     """The values in float32 at least; a network in reduced precision gives less."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def _without(channel: int, output: Tensor) -> Tensor:
-    """The layer's output with one channel set to zero."""
-    output = output.clone()
-    output[:, channel] = 0
-    return output
 
 
 def _map(scorer: Scorer, image: Tensor, weighted: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xaibench.data.baseline import random_references
-from xaibench.explainers.backward_rules import (
-    ELEMENTWISE,
-    PRODUCTS,
-    Rule,
-    Rules,
-    check_sum,
-    depends,
-    logits_by,
-    out_of_place,
-)
+from xaibench.explainers.backward_rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, logits_by
+from xaibench.explainers.custom_backward import Function, Operand, depends, with_backward
 from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
@@ -98,48 +91,28 @@ def contributions(scorer: Scorer, image: Tensor, reference: Tensor) -> Tensor:
     return map_
 
 
-def _elementwise(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-    if not depends(x):
-        return function(x, *args, **kwargs)
-    y = function(x.detach().clone(), *args, **out_of_place(kwargs))
+def _elementwise(function: Function, x: Tensor, *args: object, **kwargs: object) -> Tensor:
+    """The backward pass applies one slope, Δy / Δx, to both halves of the pair."""
     with torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
-        (slope,) = torch.autograd.grad(function(leaf * 1, *args, **out_of_place(kwargs)).sum(), leaf)
-    change = _quotient(y[:1] - y[1:], x.detach()[:1] - x.detach()[1:], otherwise=slope[:1])
-    return _Slope.apply(x, y, change)
+        y = function(leaf * 1, *args, **kwargs)  # a copy, since the function may work in place
+        (slope,) = torch.autograd.grad(y.sum(), leaf)
+    y, x_ = y.detach(), leaf.detach()
+    change = _quotient(y[:1] - y[1:], x_[:1] - x_[1:], otherwise=slope[:1])
+    return with_backward(y, lambda gradient: (gradient * change,), x)
 
 
-class _Slope(torch.autograd.Function):
-    """Returns the output unchanged; the backward pass applies one slope to both halves of the pair."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, slope: Tensor) -> Tensor:
-        ctx.save_for_backward(slope)
-        return y.clone()  # a copy: autograd forbids in-place operations on a returned input
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (slope,) = ctx.saved_tensors
-        return gradients[0] * slope, None, None
-
-
-def _product(function: Any, a: Any, b: Any) -> Any:
+def _product(function: Function, a: Operand, b: Operand) -> Tensor:
     """Δ(ab) = Δa · mean(b) + Δb · mean(a), exactly; a product with a constant is an ordinary product."""
     if not (depends(a) and depends(b)):
         return function(a, b)
     # The value is the product; the slopes are the mean factors of image and reference.
-    linear = a * _mean(b) + b * _mean(a)
+    linear = a * b.detach().mean(0, keepdim=True) + b * a.detach().mean(0, keepdim=True)
     return linear + (a * b - linear).detach()
 
 
-def _mean(x: Tensor) -> Tensor:
-    return x.detach().mean(0, keepdim=True)
-
-
-def _max_pool(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _max_pool(_function: Function, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """With winner i in the image and j in the reference, Δy is a convex combination of Δx_i and Δx_j."""
-    if not depends(x):
-        return function(x, *args, **kwargs)
     _y, places = F.max_pool2d_with_indices(x.detach(), *args, **{**kwargs, "return_indices": True})
     flat = x.flatten(2)
 
@@ -156,40 +129,38 @@ def _max_pool(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 
 def _group_norm(
-    function: Any, x: Tensor, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Any:
-    if not depends(x):
-        return function(x, num_groups, weight, bias, eps)
+    _: Function, x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
     grouped = _standardised(x.reshape(len(x), num_groups, -1), eps).reshape(x.shape)
     return _affine(grouped, weight, bias, (1, -1, *[1] * (x.ndim - 2)))
 
 
-def _instance_norm(
-    function: Any, x: Tensor, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
-    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
-) -> Any:  # fmt: skip
-    if not (depends(x) and use_input_stats):
-        return function(x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
-    return _group_norm(function, x, x.shape[1], weight, bias, eps)
+def _instance_norm(function: Function, x: Tensor, **options: Any) -> Tensor:
+    if not options["use_input_stats"]:
+        return function(x, **options)
+    return _group_norm(function, x, x.shape[1], options["weight"], options["bias"], options["eps"])
 
 
 def _layer_norm(
-    function: Any, x: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Any:
-    if not depends(x):
-        return function(x, normalized_shape, weight, bias, eps)
-    kept = x.shape[: x.ndim - len(normalized_shape)]
-    return _affine(_standardised(x.reshape(*kept, -1), eps).reshape(x.shape), weight, bias, tuple(normalized_shape))
+    _: Function,
+    x: Tensor,
+    shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    standardised = _standardised(x.flatten(x.ndim - len(shape)), eps).reshape(x.shape)
+    return _affine(standardised, weight, bias, tuple(shape))
 
 
 def _standardised(x: Tensor, eps: float) -> Tensor:
     """Standardisation along the last axis, in steps that each have a rule."""
     centred = x - x.mean(-1, keepdim=True)
     variance = _product(torch.mul, centred, centred).mean(-1, keepdim=True)
-    return _product(torch.mul, centred, _elementwise(torch.rsqrt, variance + eps))  # type: ignore[no-any-return]
+    return _product(torch.mul, centred, _elementwise(torch.rsqrt, variance + eps))
 
 
-def _affine(x: Tensor, weight: Any, bias: Any, shape: tuple[int, ...]) -> Tensor:
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...]) -> Tensor:
     x = x if weight is None else x * weight.reshape(shape)
     return x if bias is None else x + bias.reshape(shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,12 +12,15 @@ from xaibench.data.baseline import random_references
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.backward_rules import Rules, logits_by
 from xaibench.explainers.cam import gradcam
+from xaibench.explainers.custom_backward import Function, with_backward
 from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
+gradient_method = partial(explainer, family="gradient")
 
-@explainer("saliency", family="gradient", paper="simonyan2013", library="captum")
+
+@gradient_method("saliency", paper="simonyan2013", library="captum")
 def saliency(scorer: Scorer, image: Tensor) -> Tensor:
     """Absolute gradient of the score; the maximum over the three colours.
 
@@ -34,9 +37,8 @@ def saliency(scorer: Scorer, image: Tensor) -> Tensor:
     return gradient[0].amax(0)
 
 
-@explainer(
+@gradient_method(
     "input-x-gradient",
-    family="gradient",
     signed=True,
     paper="shrikumar2016",
     library="captum",
@@ -59,14 +61,7 @@ def input_x_gradient(scorer: Scorer, image: Tensor) -> Tensor:
     return product[0].sum(0).detach()
 
 
-@explainer(
-    "integrated-gradients",
-    family="gradient",
-    signed=True,
-    paper="sundararajan2017",
-    library="captum",
-    sums_to="difference",
-)
+@gradient_method("integrated-gradients", signed=True, paper="sundararajan2017", library="captum", sums_to="difference")
 def integrated_gradients(scorer: Scorer, image: Tensor, *, steps: int = 50, baseline: str = "blur") -> Tensor:
     """Gradients averaged along the straight path from a baseline without vessels, times the difference.
 
@@ -95,7 +90,7 @@ def integrated_gradients(scorer: Scorer, image: Tensor, *, steps: int = 50, base
     return path[0].sum(0).detach()
 
 
-@explainer("smoothgrad", family="gradient", stochastic=True, paper="smilkov2017", library="captum")
+@gradient_method("smoothgrad", stochastic=True, paper="smilkov2017", library="captum")
 def smoothgrad(scorer: Scorer, image: Tensor, *, samples: int = 25, noise: float = 0.05) -> Tensor:
     """Absolute value of the mean gradient over noisy copies of the image.
 
@@ -118,7 +113,7 @@ def smoothgrad(scorer: Scorer, image: Tensor, *, samples: int = 25, noise: float
     return _noisy_gradient(scorer, image, "smoothgrad", samples, noise).abs().amax(0)
 
 
-@explainer("smoothgrad-squared", family="gradient", stochastic=True, paper="hooker2019", library="captum")
+@gradient_method("smoothgrad-squared", stochastic=True, paper="hooker2019", library="captum")
 def smoothgrad_squared(scorer: Scorer, image: Tensor, *, samples: int = 25, noise: float = 0.05) -> Tensor:
     """Mean squared gradient over noisy copies of the image, summed over the colours.
 
@@ -130,7 +125,7 @@ def smoothgrad_squared(scorer: Scorer, image: Tensor, *, samples: int = 25, nois
     return _noisy_gradient(scorer, image, "smoothgrad_sq", samples, noise).sum(0)
 
 
-@explainer("expected-gradients", family="gradient", signed=True, stochastic=True, paper="erion2021")
+@gradient_method("expected-gradients", signed=True, stochastic=True, paper="erion2021")
 def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, samples: int = 50) -> Tensor:
     """Integrated gradients averaged over many baselines, one random point on each path (GradientSHAP).
 
@@ -162,7 +157,7 @@ def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
     return (total / samples).sum(0)
 
 
-@explainer("guided-backprop", family="gradient", paper="springenberg2014")
+@gradient_method("guided-backprop", paper="springenberg2014")
 def guided_backprop(scorer: Scorer, image: Tensor) -> Tensor:
     """Gradient that passes a ReLU only where both the gradient and the ReLU's input are positive.
 
@@ -179,7 +174,7 @@ def guided_backprop(scorer: Scorer, image: Tensor) -> Tensor:
     return _with_relu(scorer, image, open_only=True).abs().amax(0)
 
 
-@explainer("deconvolution", family="gradient", paper="zeiler2014")
+@gradient_method("deconvolution", paper="zeiler2014")
 def deconvolution(scorer: Scorer, image: Tensor) -> Tensor:
     """Gradient that passes a ReLU only where the gradient is positive, whatever the ReLU's input.
 
@@ -192,7 +187,7 @@ def deconvolution(scorer: Scorer, image: Tensor) -> Tensor:
     return _with_relu(scorer, image, open_only=False).abs().amax(0)
 
 
-@explainer("guided-gradcam", family="gradient", paper="selvaraju2017")
+@gradient_method("guided-gradcam", paper="selvaraju2017")
 def guided_gradcam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> Tensor:
     """Product of guided backpropagation and Grad-CAM (section 3.3 of the paper).
 
@@ -238,26 +233,14 @@ def _noisy_gradient(scorer: Scorer, image: Tensor, kind: str, samples: int, nois
     return average[0].detach()
 
 
-class _PositiveGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, open_only: bool) -> Tensor:
-        y = x.clamp(min=0)
-        if open_only:
-            ctx.save_for_backward(x > 0)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        gradient = gradients[0].clamp(min=0)
-        for is_open in ctx.saved_tensors:
-            gradient = gradient * is_open
-        return gradient, None
-
-
 def _with_relu(scorer: Scorer, image: Tensor, *, open_only: bool) -> Tensor:
     """(3, H, W) gradient of the score with the modified ReLU."""
-    rules = Rules({"relu": lambda _function, x, **_: _PositiveGradient.apply(x, open_only)})
-    leaf = _leaf(scorer, image)
+
+    def relu(_function: Function, x: Tensor) -> Tensor:
+        is_open = (x > 0) if open_only else True
+        return with_backward(x.detach().clamp(min=0), lambda gradient: (gradient.clamp(min=0) * is_open,), x)
+
+    rules, leaf = Rules({"relu": relu}), _leaf(scorer, image)
     score = scorer.mean_over_target(logits_by(rules, scorer, leaf))
     if "relu" not in rules.met:
         raise Skipped("the network has no ReLU, the only activation for which the rule is defined")

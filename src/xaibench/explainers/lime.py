@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from unittest.mock import patch
 
 import numpy as np
 from torch import Tensor
@@ -52,12 +51,12 @@ def lime(
     Raises:
         UserError: for unknown regions or baseline, fewer than one segment, or fewer than two samples.
     """
+    from lime import lime_image
+
     at_least(2, "samples", samples)
     labels, count, value = region_game(scorer, image, segments, regions, baseline)
-    with _without_bar():
-        from lime.lime_image import LimeImageExplainer
-
-        method = LimeImageExplainer(feature_selection="none", random_state=int(rng.integers(2**31)))
+    with patch.object(lime_image, "tqdm", iter):  # without its progress bar
+        method = lime_image.LimeImageExplainer(feature_selection="none", random_state=int(rng.integers(2**31)))
         explanation = method.explain_instance(
             np.ones((1, count, 3)),  # an image of one pixel per region, white where the region is present
             lambda images: value(images[:, 0, :, 0])[:, None],
@@ -72,16 +71,3 @@ def lime(
     for region, weight in explanation.local_exp[0]:
         weights[region] = weight
     return spread(weights, labels, scorer.target.fov)
-
-
-@contextmanager
-def _without_bar() -> Iterator[None]:
-    """lime without its progress bar."""
-    from lime import lime_image
-
-    bar = lime_image.tqdm
-    lime_image.tqdm = lambda rows: rows
-    try:
-        yield
-    finally:
-        lime_image.tqdm = bar

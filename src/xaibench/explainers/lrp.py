@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from xaibench.errors import UserError
-from xaibench.explainers.backward_rules import ELEMENTWISE, PRODUCTS, Rules, check_sum, depends, logits_by, out_of_place
+from xaibench.explainers.backward_rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, logits_by
+from xaibench.explainers.custom_backward import Function, Operand, depends, with_backward
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
@@ -41,10 +42,9 @@ def lrp(scorer: Scorer, image: Tensor, *, epsilon: float = 0.25) -> Tensor:
     """
     if not epsilon > 0:
         raise UserError(f"epsilon={epsilon} is not positive.", "Give a small positive number, such as 0.25.")
-    rule = _Rulebook(epsilon)
     leaf = image[None].detach().to(scorer.device).requires_grad_()
     with torch.enable_grad():
-        logits = logits_by(Rules(rule.by_name()), scorer, leaf)
+        logits = logits_by(Rules(_rules(epsilon)), scorer, leaf)
         score = scorer.mean_over_target(logits)
         (share,) = torch.autograd.grad(score.sum(), logits, retain_graph=True)
         (relevance,) = torch.autograd.grad(logits, leaf, grad_outputs=share * logits.detach())
@@ -53,174 +53,120 @@ def lrp(scorer: Scorer, image: Tensor, *, epsilon: float = 0.25) -> Tensor:
     return map_
 
 
-class _Rulebook:
-    """The rules of LRP: they propagate relevance where autograd would propagate gradients."""
+def _rules(epsilon: float) -> dict[str, Rule]:
+    """The rule of each operation: it propagates relevance where autograd would propagate gradients."""
+    affine = ("conv2d", "conv_transpose2d", "linear")
+    mixing = ("avg_pool2d", "adaptive_avg_pool2d", "interpolate", "upsample", "mean")
+    norms = ("group_norm", "instance_norm", "layer_norm")
+    scales = ("div", "truediv", "idiv", "itruediv", "divide")
+    return {
+        **dict.fromkeys(affine, partial(_affine, epsilon)),
+        **dict.fromkeys(mixing, partial(_mixing, epsilon)),
+        **dict.fromkeys((*ELEMENTWISE, *norms, *scales), _same),
+        **dict.fromkeys(("add", "radd", "iadd"), partial(_sum, epsilon, 1)),
+        **dict.fromkeys(("sub", "subtract", "isub"), partial(_sum, epsilon, -1)),
+        "rsub": lambda function, a, b, **options: _sum(epsilon, -1, function, b, a, **options),
+        **dict.fromkeys(PRODUCTS, _gate),
+        "batch_norm": _batch_norm,
+    }
 
-    def __init__(self, epsilon: float) -> None:
-        self.epsilon = epsilon
 
-    def by_name(self) -> dict[str, Callable[..., Any]]:
-        affine = {"conv2d": self._convolution, "conv_transpose2d": self._convolution, "linear": self._convolution}
-        mixing = ("avg_pool2d", "adaptive_avg_pool2d", "interpolate", "upsample", "mean")
-        same = dict.fromkeys((*ELEMENTWISE, *("group_norm", "instance_norm", "layer_norm")), self._same)
-        sums = {"add": 1, "radd": 1, "iadd": 1, "sub": -1, "subtract": -1, "isub": -1}
-        scales = ("div", "truediv", "idiv", "itruediv", "divide")
-        return {
-            **affine,
-            **dict.fromkeys(mixing, self._mixing),
-            **same,
-            **dict.fromkeys(scales, self._same),
-            **{name: self._sum(sign) for name, sign in sums.items()},
-            "rsub": self._sum(-1, swapped=True),
-            **dict.fromkeys(PRODUCTS, self._gate),
-            "batch_norm": self._batch_norm,
-        }
+def _affine(
+    epsilon: float, function: Function, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
+) -> Tensor:
+    weight, bias = weight.detach(), None if bias is None else bias.detach()
 
-    def _convolution(
-        self, function: Any, x: Tensor, weight: Tensor, bias: Any = None, *args: Any, **kwargs: Any
-    ) -> Any:
-        if not depends(x):
-            return function(x, weight, bias, *args, **kwargs)
+    def scaled(factor: Tensor | float = 1.0, shift: Tensor | float = 0.0) -> Tensor:
+        """The operation with scaled and shifted output channels, as a following batch norm applies them."""
+        z = function(x.detach(), weight, bias, *args, **kwargs) * factor + shift
+        linear = lambda v: function(v, weight, None, *args, **kwargs) * factor
+        count = lambda v: function(v, torch.ones_like(weight), None, *args, **kwargs)
+        return _relevance(x, z, linear, count, epsilon)
 
-        def scaled(factor: Tensor | None, shift: Tensor | None) -> Tensor:
-            """The operation with scaled and shifted output channels, as a following batch norm applies them."""
-            w = weight.detach()
-            own = function(x.detach(), w, None if bias is None else bias.detach(), *args, **kwargs)
-            by = torch.ones_like(own[:1, :, :1, :1] if own.ndim == 4 else own[:1]) if factor is None else factor
-            z = own * by + (0 if shift is None else shift)
-            linear = lambda v: function(v, w, None, *args, **kwargs) * by
-            count = lambda v: function(v, torch.ones_like(w), None, *args, **kwargs)
-            result: Tensor = _Relevance.apply(x, z, linear, count, self.epsilon)
-            return result
+    y = scaled()
+    y._with_norm = scaled  # type: ignore[attr-defined]  # used by a following batch norm
+    return y
 
-        y = scaled(None, None)
-        y._with_norm = scaled  # type: ignore[attr-defined]  # used by a following batch norm
-        return y
 
-    def _batch_norm(
-        self, function: Any, x: Tensor, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
-        training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
-    ) -> Any:  # fmt: skip
-        if not depends(x) or training or running_var is None:
-            return self._same(function, x, running_mean, running_var, weight, bias, training, momentum, eps)
-        factor = torch.rsqrt(running_var + eps) * (1 if weight is None else weight.detach())
-        shift = (0 if bias is None else bias.detach()) - running_mean * factor
-        factor, shift = factor.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
-        if hasattr(x, "_with_norm"):
-            return x._with_norm(factor, shift)
-        # Without a convolution before it each value has one input, which receives all relevance.
-        return _Same.apply(x, x.detach() * factor + shift)
+def _batch_norm(function: Function, x: Tensor, mean: Tensor | None, variance: Tensor | None, **options: Any) -> Tensor:
+    weight, bias = options["weight"], options["bias"]
+    if options["training"] or mean is None or variance is None:
+        return _same(function, x, mean, variance, **options)
+    factor = torch.rsqrt(variance + options["eps"]) * (1 if weight is None else weight.detach())
+    shift = (0 if bias is None else bias.detach()) - mean * factor
+    factor, shift = factor.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
+    if hasattr(x, "_with_norm"):
+        return cast(Tensor, x._with_norm(factor, shift))
+    # Without a convolution before it each value has one input, which receives all relevance.
+    return _unchanged(x, x.detach() * factor + shift)
 
-    def _mixing(self, function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if not depends(x):
-            return function(x, *args, **kwargs)
-        linear = lambda v: function(v, *args, **kwargs)
-        # The weights also distribute the remainder: they sum to one for every output.
-        return _Relevance.apply(x, linear(x.detach()), linear, linear, self.epsilon)
 
-    def _same(self, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if not depends(x):
-            return function(x, *args, **kwargs)
-        y = _Same.apply(x, function(x.detach().clone(), *args, **out_of_place(kwargs)))
-        if function.__name__.strip("_") in ("sigmoid", "hardsigmoid"):
-            y._gates = True
-        return y
+def _mixing(epsilon: float, function: Function, x: Tensor, *args: object, **kwargs: object) -> Tensor:
+    linear = lambda v: function(v, *args, **kwargs)
+    # The weights also distribute the remainder: they sum to one for every output.
+    return _relevance(x, linear(x.detach()), linear, linear, epsilon)
 
-    def _sum(self, sign: int, swapped: bool = False) -> Callable[..., Any]:
-        def rule(function: Any, a: Any, b: Any, *, alpha: float = 1) -> Any:
-            if not (depends(a) or depends(b)):
-                return function(a, b) if alpha == 1 else function(a, b, alpha=alpha)
-            if swapped:
-                a, b = b, a
-            if alpha != 1:  # a factor does not change relevance
-                b = _Same.apply(b, alpha * b.detach()) if depends(b) else alpha * b
-            if depends(a) and depends(b):
-                return _Sum.apply(*torch.broadcast_tensors(a, b), sign, self.epsilon)
-            x, total = a if depends(a) else b, a + sign * b
-            return _Same.apply(x, total.detach()) if total.shape == x.shape else total
 
-        return rule
+def _same(function: Function, x: Tensor, *args: object, **kwargs: object) -> Tensor:
+    y = _unchanged(x, function(x.detach().clone(), *args, **kwargs))  # a copy, since the function may work in place
+    if function.__name__.strip("_") in ("sigmoid", "hardsigmoid"):
+        y._gates = True  # type: ignore[attr-defined]  # used by a following product
+    return y
 
-    def _gate(self, function: Any, a: Any, b: Any) -> Any:
-        if depends(a) and depends(b):
-            y = (a * b).detach()
-            gates = [hasattr(v, "_gates") for v in (a, b)]
-            a, b = torch.broadcast_tensors(a, b)
-            if gates[0] != gates[1]:
-                return _Same.apply(b if gates[0] else a, y)
-            return _Half.apply(a, b, y)
-        x, other = (a, b) if depends(a) else (b, a)
-        if not depends(x):
-            return function(a, b)
-        return _Same.apply(x, x.detach() * other)
+
+def _sum(epsilon: float, sign: int, _function: Function, a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
+    """a ± b: relevance in proportion to the summands, half of the remainder to each."""
+    if alpha != 1:  # a factor does not change relevance
+        b = _unchanged(b, alpha * b.detach()) if depends(b) else alpha * b
+    if not (depends(a) and depends(b)):
+        x, total = a if depends(a) else b, a + sign * b
+        return _unchanged(x, total.detach()) if total.shape == x.shape else total
+
+    def shares(relevance: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        z = a + sign * b
+        per_unit = relevance / _stabilised(z, epsilon)
+        half = (relevance - per_unit * z) / 2
+        return per_unit * a + half, per_unit * sign * b + half
+
+    a, b = torch.broadcast_tensors(a, b)
+    return with_backward((a + sign * b).detach(), shares, a, b, saved=(a, b))
+
+
+def _gate(_function: Function, a: Operand, b: Operand) -> Tensor:
+    """A product: all relevance to the signal and none to a gate, half to each of two signals."""
+    if not (depends(a) and depends(b)):
+        x, factor = (a, b) if depends(a) else (b, a)
+        return _unchanged(x, x.detach() * factor)
+    y, gates = (a * b).detach(), [hasattr(v, "_gates") for v in (a, b)]
+    a, b = torch.broadcast_tensors(a, b)
+    if gates[0] != gates[1]:
+        return _unchanged(b if gates[0] else a, y)
+    return with_backward(y, lambda relevance: (relevance / 2, relevance / 2), a, b)
+
+
+def _unchanged(x: Tensor, y: Tensor) -> Tensor:
+    """The output y of an operation that propagates relevance unchanged to x."""
+    return with_backward(y, lambda relevance: (relevance,), x)
+
+
+def _relevance(x: Tensor, z: Tensor, linear: Function, count: Function, epsilon: float) -> Tensor:
+    """z = linear(x) + constant: relevance by the ε-rule, the remainder distributed by the weights of ``count``."""
+
+    def shares(relevance: Tensor, x: Tensor) -> tuple[Tensor]:
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            own = linear(leaf)
+            per_unit = relevance / _stabilised(z, epsilon)
+            (slope,) = torch.autograd.grad(own, leaf, per_unit)
+            ones = torch.ones_like(x).requires_grad_()
+            inputs = count(ones)
+            left = (relevance - per_unit * own.detach()) / inputs.detach()
+            (even,) = torch.autograd.grad(inputs, ones, left)
+        return (x * slope + even,)
+
+    return with_backward(z, shares, x, saved=(x,))
 
 
 def _stabilised(z: Tensor, epsilon: float) -> Tensor:
     scale = z.square().mean().sqrt().clamp(min=1e-12)
     return z + epsilon * scale * torch.where(z < 0, -1.0, 1.0)
-
-
-class _Relevance(torch.autograd.Function):
-    """z = linear(x) + constant: relevance by the ε-rule, the remainder distributed by the weights of ``count``."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, z: Tensor, linear: Any, count: Any, epsilon: float) -> Tensor:
-        ctx.save_for_backward(x, z)
-        ctx.linear, ctx.count, ctx.epsilon = linear, count, epsilon
-        return z.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *relevance: Tensor) -> Any:
-        x, z = ctx.saved_tensors
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_()
-            own = ctx.linear(leaf)
-            per_unit = relevance[0] / _stabilised(z, ctx.epsilon)
-            (slope,) = torch.autograd.grad(own, leaf, per_unit)
-            ones = torch.ones_like(x).requires_grad_()
-            inputs = ctx.count(ones)
-            left = (relevance[0] - per_unit * own.detach()) / inputs.detach()
-            (even,) = torch.autograd.grad(inputs, ones, left)
-        return x * slope + even, None, None, None, None
-
-
-class _Same(torch.autograd.Function):
-    """Returns the output; propagates relevance unchanged."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
-        return y.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *relevance: Tensor) -> Any:
-        return relevance[0], None
-
-
-class _Sum(torch.autograd.Function):
-    """a ± b: relevance in proportion to the summands, half of the remainder to each."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, sign: int, epsilon: float) -> Tensor:
-        ctx.save_for_backward(a, b)
-        ctx.sign, ctx.epsilon = sign, epsilon
-        return a + sign * b
-
-    @staticmethod
-    def backward(ctx: Any, *relevance: Tensor) -> Any:
-        a, b = ctx.saved_tensors
-        z = a + ctx.sign * b
-        per_unit = relevance[0] / _stabilised(z, ctx.epsilon)
-        half = (relevance[0] - per_unit * z) / 2
-        return per_unit * a + half, per_unit * ctx.sign * b + half, None, None
-
-
-class _Half(torch.autograd.Function):
-    """A product of two features: half of the relevance to each."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, y: Tensor) -> Tensor:
-        return y.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *relevance: Tensor) -> Any:
-        return relevance[0] / 2, relevance[0] / 2, None

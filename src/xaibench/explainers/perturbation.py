@@ -139,13 +139,14 @@ def rise(
     open_unit("keep", keep)
     fov = scorer.target.fov
     reference = scorer.reference(baseline, image)
-    draws = [_draw_grid(fov.shape, cell, keep, rng) for _ in range(samples)]
+    nodes = [hats(n, cell).shape[1] for n in fov.shape]
+    draws = [(rng.uniform(0, cell, 2), rng.random(nodes) < keep) for _ in range(samples)]
 
     # In torch: NumPy's BLAS threads would keep spinning while the network computes.
     def masks() -> Iterator[Tensor]:
-        for grid, shift in draws:
+        for shift, grid in draws:  # the shift is up and left, px
             y, x = (torch.from_numpy(hats(n, cell, s)) for n, s in zip(fov.shape, shift, strict=True))
-            yield y @ torch.from_numpy(grid) @ x.T
+            yield y @ torch.from_numpy(grid).double() @ x.T
 
     image, reference = image.to(scorer.device), reference.to(scorer.device)
     place = torch.empty_like(image)
@@ -157,14 +158,6 @@ def rise(
         coverage += mask
     mean = torch.where(coverage > 0, total / coverage, 0)
     return torch.where(fov, mean, 0).float()
-
-
-def _draw_grid(
-    size: tuple[int, ...], cell: int, keep: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """The nodes that are kept, and the shift of the grid up and left, px."""
-    shift = rng.uniform(0, cell, 2)
-    return (rng.random([hats(n, cell).shape[1] for n in size]) < keep).astype(np.float64), shift
 
 
 def hats(size: int, cell: int, shift: float = 0.0) -> np.ndarray:
@@ -219,7 +212,6 @@ def extremal(
     at_least(1, "cell", cell)
     open_unit("area", area)
     fov = scorer.target.fov.to(scorer.device)
-    inside = fov.flatten().nonzero().squeeze(1)
     image = image.to(scorer.device)
     reference = scorer.reference(baseline, image)
     whole, hidden = scorer.shared.scores([image, reference])
@@ -236,9 +228,8 @@ def extremal(
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(scorer(picture).sum(), picture)
         kept = (gradient[0] * difference).sum(0)
-        held = mask.flatten().index_select(0, inside)
-        excess = torch.zeros_like(mask)
-        excess.view(-1)[inside] = (held - _ideal(held, area)) * (2 / len(inside))
+        held, excess = mask[fov], torch.zeros_like(mask)
+        excess[fov] = (held - _ideal(held, area)) * (2 / len(held))
         grid.grad = y.T @ (float(weight) * excess - kept) @ x
         adam.step()
         grid.clamp_(0, 1)

@@ -8,9 +8,7 @@ vectors of 0 and 1 in memory, not batches of images.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,23 +16,19 @@ from torch import Tensor
 
 from xaibench.data.regions import spread
 from xaibench.errors import UserError
+from xaibench.explainers.explain import seeded_globally
 from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 from xaibench.scorer.coalition_game import CoalitionGame, region_game
 
 LEAF = 64  # px, the area below which partition-shap does not divide a part
+shapley_method = partial(explainer, family="shapley", signed=True, sums_to="difference")
+# Warnings of shap's import and of numba's compiler, which no user can act on.
+_without_warnings = partial(warnings.catch_warnings, action="ignore")
 
 
-@explainer(
-    "kernel-shap",
-    family="shapley",
-    signed=True,
-    stochastic=True,
-    paper="lundberg2017",
-    library="shap",
-    sums_to="difference",
-)
+@shapley_method("kernel-shap", stochastic=True, paper="lundberg2017", library="shap")
 def kernel_shap(
     scorer: Scorer,
     image: Tensor,
@@ -73,7 +67,7 @@ def kernel_shap(
     # A coalition and its complement give the same equation in the count - 1 unknowns.
     if samples < min(2 * (count - 1), 2**count - 2):
         raise few
-    with _quietly():
+    with _without_warnings():
         import shap
 
         method = shap.KernelExplainer(value, np.zeros((1, count)))
@@ -84,15 +78,7 @@ def kernel_shap(
     return spread(values, labels, scorer.target.fov)
 
 
-@explainer(
-    "shapley-sampling",
-    family="shapley",
-    signed=True,
-    stochastic=True,
-    paper="castro2009",
-    library="captum",
-    sums_to="difference",
-)
+@shapley_method("shapley-sampling", stochastic=True, paper="castro2009", library="captum")
 def shapley_sampling(
     scorer: Scorer,
     image: Tensor,
@@ -131,7 +117,7 @@ def shapley_sampling(
     return spread(values[0].numpy(), labels, scorer.target.fov)
 
 
-@explainer("partition-shap", family="shapley", signed=True, paper="lundberg2020", library="shap", sums_to="difference")
+@shapley_method("partition-shap", paper="lundberg2020", library="shap")
 def partition_shap(scorer: Scorer, image: Tensor, *, samples: int = 300, baseline: str = "blur") -> Tensor:
     """Owen values of the field of view, halved recursively where the score changes most (Partition SHAP).
 
@@ -162,7 +148,7 @@ def partition_shap(scorer: Scorer, image: Tensor, *, samples: int = 300, baselin
     value = CoalitionGame(scorer, image, scorer.reference(baseline, image), labels)
     if count == 1:
         return spread(np.diff(value(np.array([[0], [1]]))), labels, fov)
-    with _quietly(), _fixed_global_seed():
+    with _without_warnings(), seeded_globally(0):
         import shap
 
         method = shap.PartitionExplainer(value, shap.maskers.Partition(np.zeros((1, count)), clustering=_tree(count)))
@@ -204,22 +190,3 @@ def _tree(count: int) -> np.ndarray:
     children = np.arange(2 * (count - 1)).reshape(-1, 2)  # level by level, pair by pair
     size = np.concatenate([np.full(count >> k, 2**k) for k in range(1, count.bit_length())])
     return np.column_stack([children, np.ones(count - 1), size]).astype(np.float64)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Suppress warnings of shap's import and of numba's compiler, which no user can act on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def _fixed_global_seed() -> Iterator[None]:
-    """NumPy's global generator with a fixed seed inside the block; its state is restored afterwards."""
-    before: Any = np.random.get_state()  # noqa: NPY002 - the generator that shap uses
-    np.random.seed(0)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
