@@ -8,9 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TextIO
 
 from xaibench.cli.progress import Progress
+from xaibench.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Console:
         except BrokenPipeError:
             silence(sys.stdout)
 
-    def out_json(self, value: Any) -> None:
+    def out_json(self, value: object) -> None:
         """Print a result as one strictly valid JSON document."""
         self.out(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
@@ -59,12 +61,16 @@ class Console:
         except BrokenPipeError:
             silence(sys.stderr)
 
+    def left_out(self, path: Path, reason: str) -> None:
+        """Warn of a damaged file that is left out."""
+        self.warn(one_line(f"{path} is damaged and left out: {reason}."))
+
     def bar(self, total: int, unit: str) -> Progress:
         """A progress bar on stderr; silent with ``-q``."""
         return Progress(total, unit, quiet=self.quiet)
 
 
-def silence(stream: Any) -> None:
+def silence(stream: TextIO) -> None:
     """Discard what a stream still buffers, and all later output."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -72,7 +78,7 @@ def silence(stream: Any) -> None:
         os.close(nowhere)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """The value in JSON types: a number that is not finite becomes None, any other object its text."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}

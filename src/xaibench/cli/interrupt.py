@@ -6,13 +6,12 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import Any
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 
 class Stop:
-    """A context manager that counts presses of Ctrl-C; where SIGINT is ignored, it stays ignored.
+    """Counts presses of Ctrl-C.
 
     Args:
         now: returns the name of the current cell, such as ``"gradcam on 01"``, for the message of the first press.
@@ -21,18 +20,19 @@ class Stop:
     def __init__(self, now: Callable[[], str]) -> None:
         self.presses = 0
         self._now = now
-        self._before: Any = None
 
-    def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
-            self._before = signal.signal(signal.SIGINT, self._hear)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Count the presses inside the block; where SIGINT is ignored, it stays ignored."""
+        before = signal.getsignal(signal.SIGINT)
+        heard = threading.current_thread() is threading.main_thread() and callable(before)
+        if heard:
+            signal.signal(signal.SIGINT, self._hear)
+        try:
+            yield
+        finally:
+            if heard:
+                signal.signal(signal.SIGINT, before)
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if Ctrl-C was pressed; called between cells."""

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import sys
-import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -72,7 +71,15 @@ COMMANDS = {
     "check": _command(check),
     "doctor": _command(doctor),
 }
-DESCRIPTION = "Which explanation method can be trusted on a vessel-segmentation network, and on which vessels?"
+OVERVIEW = """usage: xaibench COMMAND [OPTIONS]
+
+Which explanation method can be trusted on a vessel-segmentation network, and on which vessels?
+
+commands:
+{commands}
+
+`xaibench COMMAND --help` shows the options of a command, `xaibench --version` the version.
+Begin with `xaibench doctor`, then `xaibench run --suite quick`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,19 +124,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(argv: list[str], console: Console) -> int:
-    if not argv:
-        print(_overview(), file=sys.stderr)
-        return USAGE
-    if argv[0] in ("-h", "--help"):
-        console.out(_overview())
-        return OK
+    if not argv or argv[0] in ("-h", "--help"):
+        commands = "\n".join(f"  {name:14} {command.summary}" for name, command in COMMANDS.items())
+        show = console.out if argv else console.warn
+        show(OVERVIEW.format(commands=commands))
+        return OK if argv else USAGE
     if argv[0] in ("-V", "--version"):
         console.out(f"xaibench {version('xaibench')}")
         return OK
-    words = 2 if argv[0] in {n.split()[0] for n in COMMANDS if " " in n} else 1
+    inner = [name for name in COMMANDS if name.startswith(f"{argv[0]} ")]
+    words = 2 if inner else 1
     name = " ".join(argv[:words])
+    if name not in COMMANDS and inner and (len(argv) == 1 or argv[1] in ("-h", "--help")):
+        console.out("\n".join(f"xaibench {name:14} {COMMANDS[name].summary}" for name in inner))
+        return OK if len(argv) > 1 else USAGE
     if name not in COMMANDS:
-        return _unknown(argv, console)
+        what = "option" if name.startswith("-") else "command"
+        known = ["--help", "--version"] if what == "option" else inner or {name.split()[0] for name in COMMANDS}
+        hint = did_you_mean(name, known, "`xaibench --help` shows the commands.")
+        raise UserError(f"There is no {what} {name!r}.", hint)
     command = COMMANDS[name]
     parser = Parser(f"xaibench {name}", command.summary, command.epilog)
     command.configure(parser)
@@ -137,36 +150,6 @@ def _dispatch(argv: list[str], console: Console) -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     args = parser.parse(argv[words:])
     return command.execute(args, console)
-
-
-def _unknown(argv: list[str], console: Console) -> int:
-    inner = [n for n in COMMANDS if n.startswith(f"{argv[0]} ")]
-    if inner and (len(argv) == 1 or argv[1] in ("-h", "--help")):
-        console.out("\n".join(f"xaibench {n:14} {COMMANDS[n].summary}" for n in inner))
-        return OK if len(argv) > 1 else USAGE
-    name = " ".join(argv[:2]) if inner else argv[0]
-    what = "option" if name.startswith("-") else "command"
-    known = (
-        ["--help", "--version"] if what == "option" else inner or list(dict.fromkeys(n.split()[0] for n in COMMANDS))
-    )
-    raise UserError(f"There is no {what} {name!r}.", did_you_mean(name, known, "`xaibench --help` shows the commands."))
-
-
-def _overview() -> str:
-    lines = [f"  {name:14} {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: xaibench COMMAND [OPTIONS]",
-            "",
-            *textwrap.wrap(DESCRIPTION, 100),
-            "",
-            "commands:",
-            *lines,
-            "",
-            "`xaibench COMMAND --help` shows the options of a command, `xaibench --version` the version.",
-            "Begin with `xaibench doctor`, then `xaibench run --suite quick`.",
-        ]
-    )
 
 
 def _flag(argv: list[str], letter: str, word: str) -> bool:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
 
 from xaibench.cli.parser import SEED, Parser, number, one_of, specs
 from xaibench.disk import is_file
 from xaibench.vocabulary import TARGETS
-
-_REQUEST = (
-    *("data", "split", "cases", "target", "suite", "seed", "device", "precision"),
-    *("workers", "scheduler", "scheduler_file", "tls_ca", "tls_cert", "tls_key", "worker_memory"),
-    *("threads", "timeout", "force", "fail_fast"),
-)
 
 
 def add_runs(parser: Parser) -> None:
@@ -98,8 +90,3 @@ def add_computing(parser: Parser) -> None:
     add("--worker-memory", type=number(float, 0.1), metavar="GB", help="of each of the N (default: an even share)")
     add("--threads", type=number(int, 1), metavar="N", help="of each process; another number can change last digits")
     add("--timeout", type=number(float, 0.001), metavar="SECONDS", help="a cell fails after this (default: never)")
-
-
-def request_fields(args: argparse.Namespace) -> dict[str, Any]:
-    """The fields of a :class:`~xaibench.running.request.Request` that options of ``xaibench run`` fill unchanged."""
-    return {name: getattr(args, name) for name in _REQUEST}

@@ -19,11 +19,20 @@ def writable(path: Path, force: bool) -> Path:
         raise UserError(f"{path} is a folder.", "Give --out the name of a file.")
     if is_there(path) and not force:
         raise UserError(f"{path} exists already.", "Give another --out, or --force to replace it.")
-    probe = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        probe(path)
     except OSError as error:
         raise unwritable(path, error) from error
     return path
+
+
+def probe(path: Path) -> None:
+    """Write and remove a file beside a path; its folder is created.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside.touch()
+    beside.unlink()

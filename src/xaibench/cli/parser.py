@@ -6,10 +6,12 @@ import argparse
 import math
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 from xaibench import registry
 from xaibench.errors import UserError, did_you_mean
+
+Number = TypeVar("Number", int, float)
 
 # argparse's message as a pattern, the sentence that replaces it (filled from the groups), and whether help is hinted.
 _SENTENCES = (
@@ -69,13 +71,13 @@ def one_of(*known: str) -> Callable[[str], str]:
     return convert
 
 
-def number(kind: type[int] | type[float], least: float = -math.inf, most: float = math.inf) -> Callable[[str], Any]:
+def number(kind: type[Number], least: float = -math.inf, most: float = math.inf) -> Callable[[str], Number]:
     """A converter to a finite number within bounds, ends included."""
     words = "whole number" if kind is int else "number"
     bounds = [f"of {least:g} or more"] if math.isfinite(least) else []
     bounds += [f"of {most:g} or less"] if math.isfinite(most) else []
 
-    def convert(text: str) -> Any:
+    def convert(text: str) -> Number:
         try:
             value = kind(text)
             good = math.isfinite(value) and least <= value <= most

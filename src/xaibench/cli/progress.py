@@ -7,10 +7,12 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from xaibench.errors import plural
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 T = TypeVar("T")
 
@@ -50,9 +52,7 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.close()
 
@@ -114,7 +114,7 @@ class Progress:
         return ", ".join(parts) + (f"; {doing}" if doing else "")
 
 
-def _bar(total: int, unit: str) -> Any:
+def _bar(total: int, unit: str) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
     size = shutil.get_terminal_size()  # has defaults for terminals without a size

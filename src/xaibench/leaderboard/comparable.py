@@ -15,6 +15,21 @@ _HINTS = {
 }
 
 
+def open_comparable(runs: Sequence[str]) -> list[Store]:
+    """Open the runs that one table shows.
+
+    Args:
+        runs: their folders.
+
+    Raises:
+        UserError: if one of them is no run, or they cannot be compared.
+    """
+    stores = [Store.open(run) for run in runs]
+    if len(stores) > 1:
+        require_comparable(stores, [Path(run) for run in runs])
+    return stores
+
+
 def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
     """Refuses runs that one table would compare although their images, networks or metrics differ.
 

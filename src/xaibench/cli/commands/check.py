@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xaibench import registry
 from xaibench.cli import options
 from xaibench.cli.console import Console, table
-from xaibench.cli.parser import Parser, check_name
+from xaibench.cli.parser import Parser
 from xaibench.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -65,14 +65,11 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 def _spec(name: str) -> registry.Spec:
     """The metric of that name if there is one, else the explainer."""
     plain = name.partition("[")[0].strip()
-    kinds = {kind: registry.names(kind) for kind in ("metric", "explainer")}
-    kind = "metric" if plain in kinds["metric"] else "explainer"
-    if not any(plain in known for known in kinds.values()):
+    kinds = {known: kind for kind in ("explainer", "metric") for known in registry.names(kind)}
+    if plain not in kinds:
         otherwise = "`xaibench list explainers` and `xaibench list metrics` show what there is."
-        hint = did_you_mean(plain, [name for known in kinds.values() for name in known], otherwise)
-        raise UserError(f"There is no explainer or metric called {plain!r}.", hint)
-    check_name(kind, name)
-    return registry.parse(kind, name)
+        raise UserError(f"There is no explainer or metric called {plain!r}.", did_you_mean(plain, kinds, otherwise))
+    return registry.parse(kinds[plain], name)
 
 
 def _check(spec: registry.Spec, quick: bool, console: Console) -> list[CheckResult]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
-from xaibench.errors import one_line
 from xaibench.vocabulary import CLAIM_FORMATS as FORMATS
 
 SUMMARY = "Judge the founding paper's claims."
@@ -28,16 +26,9 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Print the verdicts; returns the exit code."""
     from xaibench.leaderboard.claims.judge import read_claims
-    from xaibench.leaderboard.comparable import require_comparable
+    from xaibench.leaderboard.comparable import open_comparable
     from xaibench.leaderboard.tables.claims_table import render_claims
-    from xaibench.record import Store
 
-    stores = [Store.open(run) for run in args.runs]
-    if len(stores) > 1:
-        require_comparable(stores, [Path(run) for run in args.runs])
-    claims = read_claims(
-        stores,
-        report=lambda path, reason: console.warn(one_line(f"{path} is damaged and left out: {reason}.")),
-    )
+    claims = read_claims(open_comparable(args.runs), report=console.left_out)
     console.out(render_claims(claims, args.format))
     return 0

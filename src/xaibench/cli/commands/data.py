@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import SEED, Parser, number
 from xaibench.disk import is_there, named
@@ -17,9 +18,8 @@ SIDES = (128, 8192)  # px, as those who draw them have them, whom it would take 
 
 def configure_check(parser: Parser) -> None:
     """The options of ``data check``."""
-    parser.add_argument(
-        "folder", metavar="FOLDER", help="DRIVE, CHASE_DB1, STARE, HRF, or a folder or zip of images and masks"
-    )
+    text = "DRIVE, CHASE_DB1, STARE, HRF, or a folder or zip of images and masks"
+    parser.add_argument("folder", metavar="FOLDER", help=text)
 
 
 def execute_check(args: argparse.Namespace, console: Console) -> int:
@@ -44,13 +44,9 @@ def configure_phantom(parser: Parser) -> None:
     add("--out", required=True, metavar="FOLDER", help="gets images/, masks/ and fov/")
     add("--count", type=number(int, 1, MOST), default=20, metavar="N", help="how many (default: 20)")
     add("--seed", type=SEED, default=0, metavar="N", help="of the first, the next has one more (default: 0)")
-    add(
-        "--size",
-        type=number(int, *SIDES),
-        metavar="PX",
-        help="side of a square picture (default: 565 × 584 as DRIVE)",
-    )
-    add("--force", action="store_true", help="replace files that are there")
+    text = "side of a square picture (default: 565 × 584 as DRIVE)"
+    add("--size", type=number(int, *SIDES), metavar="PX", help=text)
+    options.add_force(parser, "replace files that are there")
 
 
 def execute_phantom(args: argparse.Namespace, console: Console) -> int:

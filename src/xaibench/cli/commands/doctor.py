@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from xaibench import registry
 from xaibench.cli import options
 from xaibench.cli.console import Console
+from xaibench.cli.output_path import probe
 from xaibench.cli.parser import Parser
 from xaibench.disk import is_there
 from xaibench.errors import UserError, plural
@@ -43,7 +46,7 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Print every finding; returns the exit code."""
     found: list[Finding] = []
-    for finding in _findings():
+    for finding in chain(_versions(), _devices(), _data(), _weights(), _plugins(), _cache(), _self_test()):
         found.append(finding)
         if not args.json:
             console.out(f"{'ok' if finding.ok else '!!'}  {finding.topic:9} {finding.text}")
@@ -53,16 +56,6 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     else:
         console.out(f"{plural(problems, 'problem')}, marked !!." if problems else "All is well.")
     return int(bool(problems))
-
-
-def _findings() -> Iterator[Finding]:
-    yield from _versions()
-    yield from _devices()
-    yield from _data()
-    yield from _weights()
-    yield from _plugins()
-    yield _cache()
-    yield _self_test()
 
 
 def _versions() -> Iterator[Finding]:
@@ -92,16 +85,14 @@ def _data() -> Iterator[Finding]:
     from xaibench.data.io.source import open_source
 
     for declared in (plugin.traits for plugin in registry.available("dataset")[0] if plugin.traits.files):
-        title, variable = declared.title, declared.variable
+        title, variable, labelled = declared.title, declared.variable, 0
         try:
             place = copy_place(declared)
         except UserError as error:  # an invalid path
             yield Finding("data", f"{title}: {variable}: {error.message}", ok=False)
             continue
-        try:
+        with contextlib.suppress(UserError):  # no data there, or other data
             labelled = count_labelled(declared, open_source(place))
-        except UserError:
-            labelled = 0
         if labelled:
             yield Finding("data", f"{title}: {plural(labelled, 'labelled image')} in {place}")
         elif os.environ.get(variable):
@@ -133,22 +124,20 @@ def _plugins() -> Iterator[Finding]:
             yield Finding("plugins", reason, ok=False)
 
 
-def _cache() -> Finding:
+def _cache() -> Iterator[Finding]:
     from xaibench import cache
     from xaibench.scorer.batching import CACHE
 
     folder = cache.folder(CACHE)
-    probe = folder / f".doctor.{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        probe(folder / "doctor")
     except OSError as error:
-        return Finding("cache", f"{folder} cannot be written ({error.strerror}): set XDG_CACHE_HOME", ok=False)
-    return Finding("cache", f"{folder} can be written")
+        yield Finding("cache", f"{folder} cannot be written ({error.strerror}): set XDG_CACHE_HOME", ok=False)
+    else:
+        yield Finding("cache", f"{folder} can be written")
 
 
-def _self_test() -> Finding:
+def _self_test() -> Iterator[Finding]:
     import numpy as np
 
     from xaibench.data.phantom.draw import draw_phantom
@@ -166,10 +155,11 @@ def _self_test() -> Finding:
         score = registry.get("metric", "deletion")(map_, case, scorer, rng=np.random.default_rng(0))
         finite = bool(np.isfinite(map_).all() and np.isfinite([score.value, *score.curve[1]]).all())
     except Exception as error:  # any failure is a finding
-        return Finding("self-test", f"failed: {type(error).__name__}: {error}", ok=False)
+        yield Finding("self-test", f"failed: {type(error).__name__}: {error}", ok=False)
+        return
     what = f"gradcam and a deletion curve of {name} on a phantom of {SIZE} px"
     seconds = time.perf_counter() - start
-    return Finding("self-test", f"{what}: {'finite' if finite else 'not finite'}, {seconds:.1f} s", ok=finite)
+    yield Finding("self-test", f"{what}: {'finite' if finite else 'not finite'}, {seconds:.1f} s", ok=finite)
 
 
 def _network() -> tuple[VesselNetwork, str]:

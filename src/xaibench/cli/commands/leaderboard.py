@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser, one_of
-from xaibench.errors import one_line
 from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 
 SUMMARY = "Show the leaderboard of finished runs."
@@ -27,19 +25,11 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Print the leaderboards; returns the exit code."""
     from xaibench.leaderboard.aggregate import read_leaderboards
-    from xaibench.leaderboard.comparable import require_comparable
+    from xaibench.leaderboard.comparable import open_comparable
     from xaibench.leaderboard.tables.metric_quality_table import render_metrics
     from xaibench.leaderboard.tables.render import render
-    from xaibench.record import Store
 
-    stores = [Store.open(run) for run in args.runs]
-    if len(stores) > 1:
-        require_comparable(stores, [Path(run) for run in args.runs])
-    boards = read_leaderboards(
-        stores,
-        target=args.target,
-        report=lambda path, reason: console.warn(one_line(f"{path} is damaged and left out: {reason}.")),
-    )
+    boards = read_leaderboards(open_comparable(args.runs), target=args.target, report=console.left_out)
     if args.metrics:
         console.out(render_metrics(boards, args.format, faint=console.dims))
     else:

@@ -34,7 +34,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         raise UserError(f"{args.run} is published already.", "Copy the folder, or name the run that it is of.")
     records, damaged = store.scan()
     for path, reason in damaged:
-        console.warn(f"{path} is damaged and left out: {reason}.")
+        console.left_out(path, reason)
     if not records:
         raise UserError(f"{args.run} holds no record yet.", "Give the command it was started with again.")
     try:

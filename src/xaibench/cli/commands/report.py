@@ -12,7 +12,7 @@ from xaibench.cli.console import Console
 from xaibench.cli.output_path import writable
 from xaibench.cli.parser import Parser
 from xaibench.disk import is_folder, is_there, named
-from xaibench.errors import UserError, one_line
+from xaibench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
     def leave_out(path: Path, reason: str) -> None:
         damaged.append((path.name, reason))
-        console.warn(one_line(f"{path} is damaged and left out: {reason}."))
+        console.left_out(path, reason)
 
     store.report = leave_out  # of maps, which are read when the page is made
     results = read_results([store], report=leave_out)

@@ -8,9 +8,10 @@ import gc
 import json
 import shlex
 from collections import Counter
+from dataclasses import asdict, fields
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from xaibench.cli import options
 from xaibench.cli.console import Console
@@ -21,7 +22,9 @@ from xaibench.errors import UserError, plural
 from xaibench.vocabulary import PRECISIONS, SUITES
 
 if TYPE_CHECKING:
-    from xaibench.leaderboard.leaderboard import Leaderboard
+    from pathlib import Path
+
+    from xaibench.leaderboard.run_results import Loss
     from xaibench.running.progress import Event, Step
     from xaibench.running.resolve import Run
 
@@ -32,6 +35,7 @@ EPILOG = """examples:
 
 The same command again computes only what is missing. Exit code: 0 all well, 1 some cells failed and the rest is kept,
 2 unusable input, 130 interrupted."""
+_WHAT = attrgetter("dataset", "split", "model", "weights_digest", "target")  # of a record, a leaderboard or a setting
 
 
 def configure(parser: Parser) -> None:
@@ -65,14 +69,9 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.running.request import Request
     from xaibench.running.resolve import resolve
 
-    request = Request(
-        methods=methods,
-        metrics=metrics,
-        model=options.model_argument(args.model),
-        out=named(args.out) if args.out else None,
-        **options.request_fields(args),
-    )
-    run = resolve(request)
+    given = {field.name: getattr(args, field.name) for field in fields(Request) if field.name in args}
+    model, out = options.model_argument(args.model), named(args.out) if args.out else None
+    run = resolve(Request(**given | {"methods": methods, "metrics": metrics, "model": model, "out": out}))
     run.store.report = lambda path, reason: console.warn(f"{path} is damaged and counts as missing: {reason}.")
     say = console.note if args.json else console.out
     for line in filter(None, (run.why, run.cases.note)):
@@ -124,7 +123,7 @@ def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
     # Memory is measured after a garbage collection; objects of the imports need not be searched each time.
     gc.freeze()
     watch = _Watch(console, len(run.cases) * len(run.methods))
-    with watch.stop:
+    with watch.stop.listening():
         try:
             with watch.bar:
                 failures = compute(run, console.command, Listener(watch, watch.step, console.note))
@@ -134,14 +133,15 @@ def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
             with contextlib.suppress(UserError, KeyboardInterrupt):
                 if watch.stop.presses < 2:
                     write_leaderboard(run.store, read_leaderboards([run.store], seed=args.seed))
-            console.warn(f"xaibench: Interrupted after {_resumable(watch, root, console)}")
+            console.warn(f"xaibench: Interrupted after {watch.resumable(root)}")
             return 130
         except ClusterLost as gone:
-            console.warn(f"xaibench: {gone.message} It was after {_resumable(watch, root, console)}")
+            console.warn(f"xaibench: {gone.message} It was after {watch.resumable(root)}")
             return 1
     found = read_leaderboards([run.store], seed=args.seed, report=run.store.damaged)
     paths = write_leaderboard(run.store, found)
-    boards = [b for b in found if _is_of(b, run)]
+    # A folder can hold the results of several commands.
+    boards = [b for b in found if _WHAT(b) == _WHAT(run.setting)]
     lost = _lost(run)
     counts = {status: watch.statuses[status] for status in ("ok", "kept", "skipped", "failed")}
     summary = [line for board in boards for line in summarise(board)]
@@ -152,7 +152,7 @@ def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
                 "data": run.why,
                 "note": run.cases.note,
                 "cells": counts,
-                "lost": lost,
+                "lost": [asdict(loss) for loss in lost],
                 "leaderboard": json.loads(render(boards, "json")),
                 "summary": summary,
             }
@@ -162,10 +162,8 @@ def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
             f"Cells: {counts['ok']} computed, {counts['kept']} kept, "
             f"{counts['skipped']} skipped, {counts['failed']} failed."
         )
-        for line in lost:
-            console.note(
-                f"{line['status'].capitalize()}, {line['count']} ×: {line['reason']} ({', '.join(line['what'])})."
-            )
+        for loss in lost:
+            console.note(f"{loss.status.capitalize()}, {loss.count} ×: {loss.reason} ({', '.join(loss.what)}).")
         console.out(f"\n{render(boards, faint=console.dims)}\n")
         files = ", ".join(["scores.csv", *(p.name for p in paths)])
         console.out(f"Kept in {root}: {files}, maps and records.\n")
@@ -175,18 +173,10 @@ def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
     return int(bool(failures))
 
 
-def _resumable(watch: _Watch, root: Path, console: Console) -> str:
-    words = [w for w in shlex.split(console.command) if w != "--force"]  # which would compute finished cells again
-    kept = f", which are kept in {root}" if watch.done else ""
-    return f"{watch.done} of {watch.total} cells{kept}. Resume with: {shlex.join(words)}"
-
-
 class _Watch:
     """Shows events as a progress bar and lines on failures, and counts them."""
 
     def __init__(self, console: Console, total: int) -> None:
-        self.total = total
-        self.done = 0
         self.statuses: Counter[str] = Counter()
         self.bar = console.bar(total, "cell")
         self.stop = Stop(lambda: self._now)
@@ -194,7 +184,6 @@ class _Watch:
         self._console = console
 
     def __call__(self, event: Event) -> None:
-        self.done = event.done
         self.statuses[event.status] += 1
         self.bar.update(free=event.status == "kept")
         if event.status == "failed":
@@ -206,28 +195,22 @@ class _Watch:
     def step(self, step: Step) -> None:
         """Show the current part of a cell."""
         self._now = step.cell
-        parts = [step.part] if step.part != "map" else []
-        parts += [plural(step.passes, "pass", "es")] if step.passes else []
-        self.bar.now(step.cell, ", ".join(parts))
+        details = [] if step.part == "map" else [step.part]
+        self.bar.passes(step.cell, step.passes, *details)
+
+    def resumable(self, root: Path) -> str:
+        """How far the run in a folder got, and the command that resumes it."""
+        # --force would compute finished cells again.
+        words = [word for word in shlex.split(self._console.command) if word != "--force"]
+        kept = f", which are kept in {root}" if self.bar.done else ""
+        return f"{self.bar.done} of {self.bar.total} cells{kept}. Resume with: {shlex.join(words)}"
 
 
-def _is_of(board: Leaderboard, run: Run) -> bool:
-    """Whether the leaderboard is of this command; a folder can hold the results of several."""
-    names = ("dataset", "split", "model", "weights_digest", "target")
-    return all(getattr(board, n) == getattr(run.setting, n) for n in names)
-
-
-def _lost(run: Run) -> list[dict[str, Any]]:
+def _lost(run: Run) -> list[Loss]:
     """The requested scores that are missing, by distinct reason."""
     from xaibench.leaderboard.run_results import losses
 
     asked = {str(m) for m in run.setting.metrics}
-    specs, ids = {str(m) for m in run.methods}, set(run.cases.ids)
-    names = ("dataset", "split", "model", "weights_digest", "target", "seed")
-    mine = (
-        r
-        for r in run.store.stream()
-        if all(getattr(r, n) == getattr(run.setting, n) for n in names) and r.spec in specs and r.case in ids
-    )
-    found = losses(mine, asked.__contains__)
-    return [{"status": f.status, "reason": f.reason, "what": list(f.what), "count": f.count} for f in found]
+    specs, ids, seed = {str(m) for m in run.methods}, set(run.cases.ids), run.setting.seed
+    mine = (r for r in run.store.stream() if _WHAT(r) == _WHAT(run.setting) and r.seed == seed)
+    return losses((r for r in mine if r.spec in specs and r.case in ids), asked.__contains__)

@@ -88,7 +88,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
 
 
 def _card(facts: dict[str, Any], cases: Cases) -> dict[str, Any]:
-    about = {
+    about = facts | {
         "dataset": cases.dataset,
         "split": cases.split,
         "images": list(cases.ids),
@@ -97,7 +97,7 @@ def _card(facts: dict[str, Any], cases: Cases) -> dict[str, Any]:
         "xaibench": version("xaibench"),
         "date": datetime.now(UTC).date().isoformat(),
     }
-    return {k: plain(v) for k, v in (facts | about).items()}
+    return {k: plain(v) for k, v in about.items()}
 
 
 def _shown(figures: dict[str, float]) -> str:
