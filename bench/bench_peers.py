@@ -19,7 +19,7 @@ from torch import Tensor
 import xaibench as xb
 from xaibench.data.regions import superpixels
 from xaibench.imputation.fills import prepare_fill
-from xaibench.metrics.faithfulness.pixel_flipping import removed_in_order
+from xaibench.metrics.faithfulness.pixel_flipping import Removal
 
 STEPS = 40  # of pixel flipping; Quantus wants as many pixels in all, and its picture is 584 x 565 px
 SAMPLES = 200  # of lime on our superpixels: both take as long per sample whatever their number
@@ -241,7 +241,7 @@ def test_our_deletion_curve(once: Callable[..., Any], subject: Subject) -> None:
     pixels = np.flatnonzero(case.fov.numpy())
     order = pixels[np.argsort(-map_.ravel()[pixels], kind="stable")]
     seen = once(
-        lambda: removed_in_order(np.array_split(order, STEPS), case, subject.scorer, "zero", 0),
+        lambda: Removal(case, subject.scorer, "zero", 0).in_order(np.array_split(order, STEPS)),
         kind="ours",
         pair=f"deletion curve, {STEPS} steps",
         name="deletion[fill=zero]",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaibench.data.case import Case
-from xaibench.data.regions import REGIONS, spread, superpixels
+from xaibench.data.regions import REGIONS, busiest_window, spread, superpixels
 from xaibench.errors import UserError
 
 regions = pytest.mark.parametrize("regions", REGIONS)
@@ -90,3 +90,11 @@ def test_a_map_sums_to_the_values_and_is_even_within_a_region(regions: str, eye:
         region = map_[torch.from_numpy(labels == i) & eye.fov]
         assert float(region.double().sum()) == pytest.approx(value, rel=1e-5)
         assert region.min() == region.max()
+
+
+def test_the_busiest_window_has_the_largest_sum_and_is_the_first_of_several() -> None:
+    mask = np.random.default_rng(3).random((13, 17)) < 0.2
+    sums = {(i, j): int(mask[i : i + 5, j : j + 5].sum()) for i in range(9) for j in range(13)}
+    row, column = max(sums, key=lambda place: sums[place])  # max keeps the first of several
+    assert busiest_window(mask, 5) == (slice(row, row + 5), slice(column, column + 5))
+    assert busiest_window(mask[:5, :5], 5) == (slice(0, 5), slice(0, 5))

@@ -23,7 +23,15 @@ from xaibench.scorer import Scorer, Target
 MOST = 14
 SOURCE = str(Path(xaibench.__file__).parent)
 # Trials of the network, which are no passes: micro-batch, folding, receptive field.
-TRIALS = {"fastest_engine", "_fold", "receptive_field", "_agrees", "batch_is_exact", "named_layers", "_in_order"}
+TRIALS = {
+    "fastest_engine",
+    "_fold",
+    "receptive_field",
+    "_agrees",
+    "Inference.allows_batch",
+    "named_layers",
+    "_in_order",
+}
 
 
 class Probe(nn.Module):

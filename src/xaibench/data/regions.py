@@ -33,6 +33,24 @@ def window_sums(values: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(below[:, width:] - below[:, :-width])
 
 
+def busiest_window(weights: np.ndarray, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the square with the largest sum of weights; ties go to the first.
+
+    Args:
+        weights: (H, W) bool or integers.
+        side: px; the square is cut to the image's height and width.
+
+    Example:
+        >>> mask = np.zeros((6, 9), bool); mask[4, 7] = True
+        >>> busiest_window(mask, 3)
+        (slice(2, 5, None), slice(5, 8, None))
+    """
+    height, width = (min(side, n) for n in weights.shape)
+    sums = window_sums(weights, height, width)
+    row, column = (int(i) for i in np.unravel_index(int(sums.argmax()), sums.shape))
+    return slice(row, row + height), slice(column, column + width)
+
+
 def superpixels(image: Tensor, fov: Tensor, segments: int, regions: str = "slic") -> np.ndarray:
     """Cut the field of view into regions.
 

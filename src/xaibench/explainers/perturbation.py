@@ -55,14 +55,14 @@ def occlusion(scorer: Scorer, image: Tensor, *, patch: int = 32, stride: int = 3
         for top in _steps(height, patch, stride)
         for left in _steps(width, patch, stride)
     ]
-    hiding = [w for w in windows if fov[w.slices].any()]  # outside the field of view the reference equals the image
+    hiding = [w for w in windows if fov[w.index].any()]  # outside the field of view the reference equals the image
     whole = scorer.shared.base_score(local)
-    values = scorer.shared.changed_scores(local, ((w, reference[(..., *w.slices)]) for w in hiding))
+    values = scorer.shared.changed_scores(local, ((w, reference[w.index]) for w in hiding))
     total, count = np.zeros((2, height, width))
     for w in windows:
-        count[w.slices] += 1
+        count[w.index] += 1
     for w, value in zip(hiding, values, strict=True):
-        total[w.slices] += whole - value
+        total[w.index] += whole - value
     return torch.from_numpy(np.where(fov.numpy(), total / count, 0).astype(np.float32))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -11,17 +12,10 @@ from xaibench.metrics.score import Score
 from xaibench.registry import metric
 
 VISIBLE = 0.1  # share of the maximum
+complexity = partial(metric, family="complexity", better="none", invariant="scale")
 
 
-@metric(
-    "sparseness",
-    family="complexity",
-    better="none",
-    range=(0, 1),
-    invariant="scale",
-    chance=0,
-    paper="chalasani2020",
-)
+@complexity("sparseness", range=(0, 1), chance=0, paper="chalasani2020")
 def sparseness(attribution: np.ndarray, case: Case) -> Score:
     """Gini index of the positive attribution in the field of view: 0 even, near 1 on a few pixels [chalasani2020]."""
     positive = np.sort(np.maximum(attribution[case.fov.numpy()], 0).astype(np.float64))
@@ -31,15 +25,7 @@ def sparseness(attribution: np.ndarray, case: Case) -> Score:
     return Score(float((2 * np.arange(1, n + 1) - n - 1) @ positive) / (n * total))
 
 
-@metric(
-    "entropy",
-    family="complexity",
-    better="none",
-    range=(0, math.inf),
-    invariant="scale",
-    paper="bhatt2020",
-    suites=("standard", "full"),
-)
+@complexity("entropy", range=(0, math.inf), paper="bhatt2020", suites=("standard", "full"))
 def entropy(attribution: np.ndarray, case: Case) -> Score:
     """Entropy of |a| ÷ Σ|a| over the field of view, in nats: ln of its n pixels if all are equal [bhatt2020].
 
@@ -53,15 +39,7 @@ def entropy(attribution: np.ndarray, case: Case) -> Score:
     return Score(max(0.0, -float(share @ np.log(share))))
 
 
-@metric(
-    "effective-complexity",
-    family="complexity",
-    better="none",
-    range=(0, math.inf),
-    invariant="scale",
-    paper="nguyen2020",
-    suites=("standard", "full"),
-)
+@complexity("effective-complexity", range=(0, math.inf), paper="nguyen2020", suites=("standard", "full"))
 def effective_complexity(attribution: np.ndarray, case: Case) -> Score:
     """Number of field-of-view pixels in which |a| is above 10 % of its maximum [nguyen2020, adapted].
 

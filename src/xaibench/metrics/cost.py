@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ from xaibench.metrics.score import Score
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
 
+of_cost = partial(metric, family="cost", better="lower", range=(0, math.inf), measures="cost")
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
@@ -94,13 +96,10 @@ def _sampled(process: psutil.Process, interval: float = 0.002) -> Iterator[Calla
         while not stop.wait(interval):
             highest = max(highest, process.memory_info().rss)
 
-    def found() -> int:
-        return max(highest, process.memory_info().rss)
-
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield found
+        yield lambda: max(highest, process.memory_info().rss)
     finally:
         stop.set()
         watcher.join()
@@ -114,19 +113,19 @@ def _give_memory_back() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-@metric("seconds", family="cost", better="lower", range=(0, math.inf), measures="cost")
+@of_cost("seconds")
 def seconds(cost: Cost) -> Score:
     """Wall time of the map, s; comparable only within one run on one machine."""
     return Score(cost.seconds)
 
 
-@metric("passes", family="cost", better="lower", range=(0, math.inf), measures="cost")
+@of_cost("passes")
 def passes(cost: Cost) -> Score:
     """Images scored for the map, whole or by a crop; a backward pass is not counted separately."""
     return Score(float(cost.passes))
 
 
-@metric("peak-mb", family="cost", better="lower", range=(0, math.inf), measures="cost")
+@of_cost("peak-mb")
 def peak_mb(cost: Cost) -> Score:
     """Peak memory of the map above the memory in use before, MB."""
     return Score(cost.peak_mb)

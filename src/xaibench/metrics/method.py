@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -16,7 +15,7 @@ from xaibench.scorer import target as target_of
 from xaibench.vocabulary import REFERENCES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Method:
     """An explainer with its parameters and the run's seed, ready to explain something else.
 
@@ -34,8 +33,8 @@ class Method:
         given = str(self.spec.parameters.get("baseline", "blur"))
         return given if given in REFERENCES else "blur"
 
-    def __call__(self, scorer: Scorer, case: Case, image: Tensor | None = None, **parameters: Any) -> np.ndarray:
-        """(H, W) float32 map of another network, target or picture; its chance comes from the same seed.
+    def __call__(self, scorer: Scorer, case: Case, image: Tensor | None = None, **parameters: object) -> np.ndarray:
+        """(H, W) float32 map of another network, target or image; random numbers come from the same seed.
 
         Args:
             scorer: network and target.
@@ -58,14 +57,7 @@ class Method:
             Skipped: if that target is empty, or the method cannot work on it.
         """
         other = scorer_about(scorer, case, target)
-        maps, key = scorer.cache.get(_Maps), (str(self.spec), target)
-        if key not in maps:
-            maps[key] = self(other, case)
-        return other, maps[key]
-
-
-class _Maps(dict[tuple[str, str], np.ndarray]):
-    """Further maps of one case by method and target."""
+        return other, scorer.cache.get(self, other, case)
 
 
 def scorer_about(scorer: Scorer, case: Case, target: str) -> Scorer:

@@ -63,10 +63,9 @@ class CoalitionGame:
             box = _bounding_box([self._places[i] for i in np.flatnonzero(row != from_full)])
             if box is None:
                 changes[key] = None
-            elif base.crops(box):
-                inside = (..., *box.slices)
-                present = torch.from_numpy(row).to(self._labels.device)[self._labels[inside]]
-                changes[key] = box, torch.where(present, self._full.image[inside], self._empty.image[inside])
+            elif base.crop_for(box) is not None:
+                present = torch.from_numpy(row).to(self._labels.device)[self._labels[box.index]]
+                changes[key] = box, torch.where(present, self._full.image[box.index], self._empty.image[box.index])
         return changes
 
 

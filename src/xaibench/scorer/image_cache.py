@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable
-from typing import Any, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
+
+import numpy as np
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,7 +22,8 @@ class ImageCache:
     """
 
     def __init__(self) -> None:
-        self._values: dict[Hashable, Any] = {}
+        self._values: dict[Hashable, object] = {}
+        self._map, self._of_map = b"", dict[Hashable, object]()
 
     def get(self, compute: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``compute(*args)``, computed once; an exception is not kept.
@@ -32,5 +36,27 @@ class ImageCache:
         key = (compute, args, *kwargs.items())
         if key not in self._values:
             self._values[key] = compute(*args, **kwargs)
-        value: T = self._values[key]
-        return value
+        return cast("T", self._values[key])
+
+    def of_map(
+        self,
+        compute: Callable[Concatenate[np.ndarray, P], T],
+        attribution: np.ndarray,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As :meth:`get`, for a value derived from a map; only values of the latest map are kept.
+
+        Args:
+            compute: called with the map and the other arguments.
+            attribution: told apart from other maps by its content.
+            *args: see :meth:`get`.
+            **kwargs: as ``args``.
+        """
+        digest = hashlib.sha1(np.ascontiguousarray(attribution).data, usedforsecurity=False).digest()
+        if digest != self._map:
+            self._map, self._of_map = digest, {}
+        key = (compute, args, *kwargs.items())
+        if key not in self._of_map:
+            self._of_map[key] = compute(attribution, *args, **kwargs)
+        return cast("T", self._of_map[key])

@@ -42,9 +42,19 @@ class Inference:
         return logits.clone()  # outside inference mode, so that callers may use it anywhere
 
     def allows_batch(self, images: Tensor) -> bool:
-        """Whether a batch gives the bits of its images one by one; the trial is not counted as passes."""
-        with torch.inference_mode(), evaluating(self._model):
-            return batch_is_exact(self._network, self._engine.formatted(images))
+        """Whether a batch, (N, 3, h, w), gives bit for bit what its images give one by one.
+
+        For some sizes torch selects another kernel for several images than for one, which rounds differently. Tried
+        once per network, shape of the batch and number of threads; the trial is not counted as passes.
+        """
+        by_shape = _same_bits.setdefault(self._network, {})
+        key = (torch.get_num_threads(), *images.shape)
+        if key not in by_shape:
+            images = self._engine.formatted(images)
+            with torch.inference_mode(), evaluating(self._model):
+                one_by_one = torch.cat([self._network(image) for image in images.split(1)])
+                by_shape[key] = torch.equal(self._network(images), one_by_one)
+        return by_shape[key]
 
 
 def fastest_network(model: nn.Module, size: tuple[int, ...]) -> nn.Module:
@@ -67,20 +77,3 @@ def engine_for(model: nn.Module, image: Tensor) -> Engine:
     with torch.inference_mode(), evaluating(model):
         network = fastest_network(model, INTERFACE.size(image))
         return fastest_engine(network, image, weights_digest(model) + (" folded" if network is not model else ""))
-
-
-def batch_is_exact(network: nn.Module, images: Tensor) -> bool:
-    """Whether a batch gives bit for bit what its images give one by one.
-
-    For some sizes torch selects another kernel for several images than for one, which rounds differently. Tried once
-    per network, shape of the batch and number of threads.
-
-    Args:
-        network: on the images' device, in evaluation mode.
-        images: (N, 3, h, w), in the memory format of the passes.
-    """
-    by_shape, key = _same_bits.setdefault(network, {}), (torch.get_num_threads(), *images.shape)
-    if key not in by_shape:
-        one_by_one = torch.cat([network(image) for image in images.split(1)])
-        by_shape[key] = torch.equal(network(images), one_by_one)
-    return by_shape[key]

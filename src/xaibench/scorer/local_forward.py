@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from types import EllipsisType
 
 import numpy as np
 import torch
@@ -38,20 +39,19 @@ class Box:
     right: int
 
     @property
-    def slices(self) -> tuple[slice, slice]:
-        """Index of the last two dimensions, to be used after an ellipsis."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
+    def index(self) -> tuple[EllipsisType, slice, slice]:
+        """Index of the box in the last two dimensions."""
+        return ..., slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.bottom - self.top, self.right - self.left
 
-    def within(self, outer: Box) -> tuple[slice, slice]:
-        """Index of the same place in a crop ``outer``."""
-        return Box(
-            self.top - outer.top, self.left - outer.left, self.bottom - outer.top, self.right - outer.left
-        ).slices
+    def within(self, outer: Box) -> Box:
+        """The same place in a crop ``outer``."""
+        y, x = outer.top, outer.left
+        return Box(self.top - y, self.left - x, self.bottom - y, self.right - x)
 
 
 def box_of(mask: Tensor) -> Box | None:
@@ -63,8 +63,35 @@ def box_of(mask: Tensor) -> Box | None:
     return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
 
-def crop_for(box: Box, field: ReceptiveField, size: tuple[int, ...]) -> tuple[Box, Box] | None:
-    """The box in which the output changes, and the crop that gives the output of the whole image there.
+@dataclass(frozen=True)
+class Crop:
+    """A place where the input changes, and the crop that gives the output of the whole image.
+
+    Attributes:
+        box: where the input changes.
+        affected: where the output changes.
+        crop: the part of the input from which ``affected`` is computed.
+    """
+
+    box: Box
+    affected: Box
+    crop: Box
+
+    def cut(self, image: Tensor, content: Tensor) -> Tensor:
+        """(3, h, w): the crop of an image, (3, H, W), with other content in the box."""
+        part = image[self.crop.index].clone()
+        part[self.box.within(self.crop).index] = content
+        return part
+
+    def pasted(self, logits: Tensor, output: Tensor) -> Tensor:
+        """A copy of the image's logits with the output for the crop where it changes."""
+        whole = logits.clone()
+        whole[self.affected.index] = output[self.affected.within(self.crop).index]
+        return whole
+
+
+def crop_for(box: Box, field: ReceptiveField, size: tuple[int, ...]) -> Crop | None:
+    """The crop that gives the output of the whole image where a change in a box is felt.
 
     Args:
         box: where the input changes.
@@ -84,17 +111,7 @@ def crop_for(box: Box, field: ReceptiveField, size: tuple[int, ...]) -> tuple[Bo
     (top, bottom, crop_top, crop_bottom), (left, right, crop_left, crop_right) = spans
     if (crop_bottom - crop_top) * (crop_right - crop_left) > LARGEST_CROP * size[0] * size[1]:
         return None
-    return Box(top, left, bottom, right), Box(crop_top, crop_left, crop_bottom, crop_right)
-
-
-@dataclass(frozen=True)
-class _Change:
-    """New content for a box, the box of the output that it changes, and the crop to compute that from."""
-
-    box: Box
-    content: Tensor
-    affected: Box
-    crop: Box
+    return Crop(box, Box(top, left, bottom, right), Box(crop_top, crop_left, crop_bottom, crop_right))
 
 
 class LocalForward:
@@ -128,9 +145,9 @@ class LocalForward:
         """(1, 3, H, W), in which changes are made and undone."""
         return self.image[None].clone(memory_format=torch.channels_last)
 
-    def crops(self, box: Box) -> bool:
-        """Whether a change in the box is computed by a crop."""
-        return self._field is not None and crop_for(box, self._field, self.size) is not None
+    def crop_for(self, box: Box) -> Crop | None:
+        """The crop by which a change in the box is computed; None if that takes a pass of the whole image."""
+        return None if self._field is None else crop_for(box, self._field, self.size)
 
     def changed(self, box: Box, content: Tensor) -> Tensor:
         """(1, 1, H, W) logits of the image with ``content``, (3, h, w), in the box."""
@@ -143,46 +160,36 @@ class LocalForward:
         A few crops of one size share a pass: one alone is so small that the overhead between layers dominates.
         """
         forward = self._current()
-        batch: list[_Change] = []
+        batch: list[tuple[Crop, Tensor]] = []
         for box, content in changes:
-            place = None if self._field is None else crop_for(box, self._field, self.size)
-            if batch and (place is None or not self._joins(place[1], batch)):
+            crop = self.crop_for(box)
+            if batch and (crop is None or not self._joins(crop, batch)):
                 yield from self._by_crops(batch, forward)
                 batch = []
-            if place is None:
+            if crop is None:
                 yield self._by_whole_image(box, content, forward)
             else:
-                batch.append(_Change(box, content, *place))
+                batch.append((crop, crop.cut(self.image, content)))
         if batch:
             yield from self._by_crops(batch, forward)
 
-    def _joins(self, crop: Box, batch: list[_Change]) -> bool:
+    def _joins(self, new: Crop, batch: list[tuple[Crop, Tensor]]) -> bool:
         """Whether a crop may join a batch: of one size, and together no larger than the image."""
-        height, width = crop.size
+        height, width = new.crop.size
         most = min(LARGEST_BATCH, self.size[0] * self.size[1] // (height * width))
-        return crop.size == batch[0].crop.size and len(batch) < most
+        return new.crop.size == batch[0][0].crop.size and len(batch) < most
 
-    def _by_crops(self, batch: list[_Change], forward: Inference) -> list[Tensor]:
-        crops = torch.stack([self.image[(..., *change.crop.slices)] for change in batch])
-        for crop, change in zip(crops, batch, strict=True):
-            crop[(..., *change.box.within(change.crop))] = change.content
-        share = len(crops) > 1 and forward.allows_batch(crops)
-        outputs: list[Tensor] = []
-        for part in crops.split(len(crops) if share else 1):
-            outputs.extend(forward(part))
-        whole = []
-        for output, change in zip(outputs, batch, strict=True):
-            logits = self.logits.clone()
-            logits[(0, ..., *change.affected.slices)] = output[(..., *change.affected.within(change.crop))]
-            whole.append(logits)
-        return whole
+    def _by_crops(self, batch: list[tuple[Crop, Tensor]], forward: Inference) -> list[Tensor]:
+        images = torch.stack([image for _, image in batch])
+        share = len(images) > 1 and forward.allows_batch(images)
+        outputs = torch.cat(list(map(forward, images.split(len(images) if share else 1))))
+        return [crop.pasted(self.logits, output) for (crop, _), output in zip(batch, outputs, strict=True)]
 
     def _by_whole_image(self, box: Box, content: Tensor, forward: Inference) -> Tensor:
         """One pass of the whole image; one copy serves all changes."""
-        place = (0, ..., *box.slices)
-        self._copy[place] = content
+        self._copy[box.index] = content
         logits = forward(self._copy)
-        self._copy[place] = self.image[(..., *box.slices)]
+        self._copy[box.index] = self.image[box.index]
         return logits
 
 
@@ -212,15 +219,13 @@ def _agrees(model: nn.Module, image: Tensor, field: ReceptiveField) -> bool:
     side, original = min(8, height, width), model(image[None])
     top, left = (height - side) // 2, (width - side) // 2
     for box in (Box(top, left, top + side, left + side), Box(height - side, width - side, height, width)):
-        place = crop_for(box, field, (height, width))
-        if place is None:
+        crop = crop_for(box, field, (height, width))
+        if crop is None:
             continue
-        affected, crop = place
-        changed, by_crop = image.clone(), original.clone()
-        changed[(..., *box.slices)] = 1 - changed[(..., *box.slices)]
+        changed = image.clone()
+        changed[box.index] = 1 - changed[box.index]
         whole = model(changed[None].contiguous(memory_format=torch.channels_last))
-        output = model(changed[(None, ..., *crop.slices)].contiguous())
-        by_crop[(..., *affected.slices)] = output[(..., *affected.within(crop))]
+        by_crop = crop.pasted(original, model(changed[crop.crop.index][None].contiguous()))
         if float((whole - by_crop).abs().max()) > _TOLERANCE * max(1.0, float(whole.abs().max())):
             return False
     return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -47,7 +46,7 @@ def _by_steps(network: fx.GraphModule, name: str, image: Tensor) -> PartialForwa
         whole = network(image)
         return lambda change: whole.clone()
     inputs = {source for node in dependent for source in node.all_input_nodes} - dependent - {layer}
-    recorder = _Recorder(network, layer, inputs)
+    recorder = _Recorder(network, layer, inputs | {layer})
     whole = recorder.run(image)
     # The interpreter needs an entry for every step that it skips, but only the inputs of the others are read.
     skipped = {node: recorder.outputs.get(node) for node in nodes if node not in dependent and node is not layer}
@@ -56,7 +55,7 @@ def _by_steps(network: fx.GraphModule, name: str, image: Tensor) -> PartialForwa
         # Copies, because a step may work in place.
         known = {node: value.clone() if isinstance(value, Tensor) else value for node, value in skipped.items()}
         with torch.inference_mode():
-            known[layer] = change(recorder.layer_output)
+            known[layer] = change(recorder.outputs[layer])
             result: Tensor = fx.Interpreter(network).run(image, initial_env=known)
         return result.clone()
 
@@ -64,21 +63,18 @@ def _by_steps(network: fx.GraphModule, name: str, image: Tensor) -> PartialForwa
 
 
 class _Recorder(fx.Interpreter):
-    """Runs a network and records the outputs of some steps, and the layer's before a later step can overwrite it."""
+    """Runs a network and records the outputs of some steps, the layer's before a later step can overwrite it."""
 
     def __init__(self, network: fx.GraphModule, layer: fx.Node, recorded: set[fx.Node]) -> None:
         super().__init__(network)
         self._layer, self._recorded = layer, recorded
-        self.outputs: dict[fx.Node, Any] = {}
-        self.layer_output: Tensor
+        self.outputs: dict[fx.Node, Tensor] = {}
 
-    def run_node(self, n: fx.Node) -> Any:
+    def run_node(self, n: fx.Node) -> Tensor:
         """One step."""
-        result = super().run_node(n)
+        result: Tensor = super().run_node(n)
         if n in self._recorded:
-            self.outputs[n] = result
-        if n is self._layer:
-            self.layer_output = result.clone()
+            self.outputs[n] = result.clone() if n is self._layer else result
         return result
 
 
@@ -87,7 +83,7 @@ def _by_hook(model: nn.Module, layer: nn.Module, image: Tensor) -> PartialForwar
         """The logits, and how often the layer was called."""
         calls = itertools.count()
 
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
+        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor | None:
             return change(output) if next(calls) == changed_call else None
 
         handle = layer.register_forward_hook(hook)

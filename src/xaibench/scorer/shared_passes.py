@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from xaibench.scorer.batching import FORMATS
 from xaibench.scorer.image_cache import ImageCache
 from xaibench.scorer.local_forward import Box, LocalForward, digest
 
@@ -39,7 +38,6 @@ class SharedPasses:
         self._scores: dict[bytes, list[float]] = {} if first is None else first._scores  # by image: one per target
         self._place = len(self._family)
         self._family.append(scorer)
-        self._batch: Tensor | None = None
 
     def scores(self, images: Iterable[Tensor]) -> list[float]:
         """The score of each (3, H, W) image.
@@ -49,21 +47,18 @@ class SharedPasses:
         """
         scores = self._scores if self._is_shared else {}
         keys: list[bytes] = []
-        waiting: list[bytes] = []
+        waiting: dict[bytes, Tensor] = {}
         for i, image in enumerate(images):
             self._scorer.check(image[None])
             key = digest(image) if self._is_shared else b"%d" % i
             keys.append(key)
             if key in waiting or self._is_known(key, scores):
                 continue
-            batch = self._batch_like(image)
-            batch[len(waiting)] = image
-            waiting.append(key)
-            if len(waiting) == len(batch):
-                self._score(waiting, batch, scores)
-                waiting = []
-        if waiting and self._batch is not None:
-            self._score(waiting, self._batch[: len(waiting)], scores)
+            waiting[key] = image.to(self._scorer.device, copy=True)
+            if len(waiting) == self._scorer.measured_engine(image).micro_batch:
+                self._score(waiting, scores)
+        if waiting:
+            self._score(waiting, scores)
         return [scores[key][self._place] for key in keys]
 
     def changed_scores(self, local: LocalForward, changes: Iterable[tuple[Box, Tensor]]) -> list[float]:
@@ -115,18 +110,11 @@ class SharedPasses:
         """Whether every scorer of the family has its score; one that joined later has not."""
         return len(scores.get(key, ())) == len(self._family)
 
-    def _batch_like(self, image: Tensor) -> Tensor:
-        """(micro-batch, 3, H, W), in which images wait for their pass."""
-        if self._batch is None:
-            engine = self._scorer.measured_engine(image)
-            shape = (engine.micro_batch, *image.shape)
-            memory_format = FORMATS[engine.memory_format]
-            self._batch = torch.empty(shape, device=self._scorer.device, memory_format=memory_format)
-        return self._batch
-
-    def _score(self, keys: list[bytes], batch: Tensor, scores: dict[bytes, list[float]]) -> None:
-        for key, logits in zip(keys, self._scorer.batched_logits(batch), strict=True):
-            scores[key] = self._of_family(logits[None])
+    def _score(self, waiting: dict[bytes, Tensor], scores: dict[bytes, list[float]]) -> None:
+        """Score the waiting images, at most a micro-batch, in one pass; afterwards none is waiting."""
+        logits = self._scorer.batched_logits(torch.stack([*waiting.values()]))
+        scores.update(zip(waiting, map(self._of_family, logits.split(1)), strict=True))
+        waiting.clear()
 
     def _of_family(self, logits: Tensor) -> list[float]:
         return [float(scorer.mean_over_target(logits)[0]) for scorer in self._family]

@@ -198,13 +198,13 @@ def test_one_map_is_made_for_both_metrics_and_kept_by_all_that_decides_it() -> N
         made.append(case.id)
         return exact(scorer, image, case)
 
-    scorer = run_scorer()
+    scorer, method = run_scorer(), own(counted)
     for metric in BOTH:
-        value(metric, own(counted), scorer=scorer)
+        value(metric, method, scorer=scorer)
     assert len(made) == 1
-    value(planted, own(counted), scorer=scorer, segmenter="marker")
+    value(planted, method, scorer=scorer, segmenter="marker")
     value(planted, own(counted, "other"), scorer=scorer)
-    value(planted, own(counted), replace(CASE, image=CASE.image.flip(-1)), scorer)
+    value(planted, method, replace(CASE, image=CASE.image.flip(-1)), scorer)
     assert len(made) == 4 and scorer.passes == 0
 
 

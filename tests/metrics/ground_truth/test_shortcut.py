@@ -11,9 +11,10 @@ from torch import Tensor
 
 from xaibench.data.case import Case
 from xaibench.data.phantom.draw import draw_phantom
+from xaibench.data.regions import busiest_window
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.ground_truth import shortcut as module
-from xaibench.metrics.ground_truth.shortcut import Planted, busiest_window, plant, shortcut
+from xaibench.metrics.ground_truth.shortcut import Planted, plant, shortcut
 from xaibench.metrics.method import Method
 from xaibench.models.evaluate import predict
 from xaibench.models.networks.shortcut_network import SIDE, WINDOW, load_shortcut
@@ -50,8 +51,7 @@ def oracle(scorer: Scorer, case: Case) -> Tensor:
 
 
 def test_what_is_handed_over_is_the_marked_window_whose_truth_is_the_marker(planted: Planted) -> None:
-    top, left = busiest_window(CASE.thin.numpy(), WINDOW)
-    cut = np.s_[..., top : top + WINDOW, left : left + WINDOW]
+    cut = (..., *busiest_window(CASE.thin.numpy(), WINDOW))
     case, marker = planted.case, planted.case.vessels
     assert int(marker.sum()) == SIDE**2
     assert torch.equal(case.fov, CASE.fov[cut]) and not (marker & ~case.fov).any()
@@ -61,8 +61,7 @@ def test_what_is_handed_over_is_the_marked_window_whose_truth_is_the_marker(plan
 
 
 def test_the_target_is_what_removing_the_marker_takes_away(planted: Planted) -> None:
-    top, left = busiest_window(CASE.thin.numpy(), WINDOW)
-    without = CASE.image[:, top : top + WINDOW, left : left + WINDOW]
+    without = CASE.image[..., *busiest_window(CASE.thin.numpy(), WINDOW)]
     target, model = planted.scorer.target, load_shortcut()
     assert int(target.mask.sum()) >= 20 and not (target.mask & planted.case.vessels).any()
     assert (predict(model, planted.case.image)[target.mask] >= 0.5).all()
@@ -110,8 +109,7 @@ def test_noise_is_chance_on_average() -> None:
 
 def test_a_method_that_reads_the_network_finds_the_marker() -> None:
     """Input × gradient, summed over a path from the picture without the marker, is all on the marker."""
-    top, left = busiest_window(CASE.thin.numpy(), WINDOW)
-    start = CASE.image[:, top : top + WINDOW, left : left + WINDOW]
+    start = CASE.image[..., *busiest_window(CASE.thin.numpy(), WINDOW)]
 
     def path(scorer: Scorer, case: Case) -> Tensor:
         total = torch.zeros_like(start)
@@ -171,8 +169,8 @@ def test_at_most_a_tenth_of_the_thin_vessels_may_be_left(
 ) -> None:
     case = replace(CASE, caliber=torch.ones(150, 140), vessels=torch.zeros(150, 140, dtype=torch.bool))
     case.vessels[30:32, 20:120] = True  # 100 columns, all thin
-    _, left = busiest_window(case.thin.numpy(), WINDOW)
-    monkeypatch.setattr(module, "load_shortcut", lambda: _Half(20 - left + round(100 * share)))
+    _, columns = busiest_window(case.thin.numpy(), WINDOW)
+    monkeypatch.setattr(module, "load_shortcut", lambda: _Half(20 - columns.start + round(100 * share)))
     if kept:
         assert int(plant(case, WINDOW, CPU).scorer.target.mask.sum()) >= 20
     else:
@@ -187,10 +185,3 @@ def test_what_cannot_be_scored_is_skipped_with_its_reason() -> None:
         score(oracle, case=replace(CASE, caliber=torch.full_like(CASE.caliber, 9.0)))
     with pytest.raises(UserError, match="window=10 is too few"):
         score(oracle, window=10)
-
-
-def test_the_busiest_window_is_the_one_that_counting_finds() -> None:
-    mask = np.random.default_rng(3).random((13, 17)) < 0.2
-    counts = {(i, j): int(mask[i : i + 5, j : j + 5].sum()) for i in range(9) for j in range(13)}
-    assert busiest_window(mask, 5) == max(counts, key=lambda place: counts[place])  # max keeps the first of several
-    assert busiest_window(mask[:5, :5], 5) == (0, 0)

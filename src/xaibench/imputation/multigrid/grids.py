@@ -20,6 +20,10 @@ _COARSEST = 5  # rows and columns, border included, at which halving ends and th
 _TWICE = 2  # number of coarse grids, from the finest on, that take two corrections
 _LEAST = np.float32(1e-5)  # a coarse point with a smaller diagonal covers hardly any unknown; other grids solve there
 
+# The part of a stencil that couples a point to each neighbour in reading order, and the point that it belongs to: so
+# many rows above, so many columns to the left.
+_NEIGHBOURS = ((4, 1, 1), (3, 1, 0), (2, 1, -1), (1, 0, 1), (1, 0, 0), (2, 0, 0), (3, 0, 0), (4, 0, 0))
+
 
 class Grids:
     """All grids of one system.
@@ -107,7 +111,18 @@ class _FinestGrid:
 
 
 class _CoarseGrid:
-    """A coarse grid in the layout of :mod:`xaibench.imputation.multigrid.kernels`."""
+    """A coarse grid in the layout of :mod:`xaibench.imputation.multigrid.kernels`.
+
+    Attributes:
+        x, f: the values and the right-hand side.
+        coupling: (8, rows, 2, half), minus the coefficients of the neighbours in reading order.
+        diagonal: (rows, 2, half), the coefficient of the point itself.
+        inverse: 1 / diagonal, or 0 where nothing is unknown.
+        used: (rows,), whether a row has an unknown.
+
+    Args:
+        stencil: (5, rows, cols), see :func:`xaibench.imputation.multigrid.setup.galerkin_coarse`.
+    """
 
     def __init__(self, stencil: Float32) -> None:
         _, rows, cols = stencil.shape
@@ -115,9 +130,14 @@ class _CoarseGrid:
         self.x = np.zeros((3, rows, 2, half + 1), np.float32)
         self.f = np.zeros((3, rows, 2, half), np.float32)
         self.coupling = np.zeros((8, rows, 2, half), np.float32)
-        self.diagonal, self.inverse = np.zeros((2, rows, 2, half), np.float32)
-        self.used = np.zeros(rows, bool)
-        setup.sort_coarse(stencil, _LEAST, self.coupling, self.diagonal, self.inverse, self.used)
+        for k, (part, up, left) in enumerate(_NEIGHBOURS):
+            for parity in (0, 1):  # the last even column is the border and has no neighbour to the right
+                values = stencil[part, 1 - up : rows - 1 - up, 2 - parity - left :: 2][:, :half]
+                self.coupling[k, 1:-1, parity, : values.shape[1]] = -values
+        self.diagonal = np.stack([stencil[0, :, 2::2], stencil[0, :, 1::2]], 1)
+        is_unknown = self.diagonal > _LEAST
+        self.inverse = np.divide(1, self.diagonal, out=np.zeros_like(self.diagonal), where=is_unknown)
+        self.used = is_unknown.any((1, 2))
 
     def solve(self, inverse: Float32) -> None:
         """The direct solution on the coarsest grid; ``inverse`` is in the order of rows and columns."""

@@ -84,21 +84,28 @@ def _row(x: Float32, y: int, parity: int) -> tuple[Float32, Float32, Float32]:
 
 
 @inlined
+def _gather_row(x: Float32, f: Float32, coupling: Float32, y: int, parity: int, out: Float32) -> None:
+    """The right-hand side plus the neighbours times their couplings, of one parity of one channel's row."""
+    a, b, c = _row(x, y - 1, parity)
+    d, _, e = _row(x, y, parity)
+    g, h, i = _row(x, y + 1, parity)
+    k0, k1, k2, k3 = coupling[0, y, parity], coupling[1, y, parity], coupling[2, y, parity], coupling[3, y, parity]
+    k4, k5, k6, k7 = coupling[4, y, parity], coupling[5, y, parity], coupling[6, y, parity], coupling[7, y, parity]
+    right = f[y, parity]
+    for j in range(right.size):
+        above = k0[j] * a[j] + k1[j] * b[j] + k2[j] * c[j]
+        below = k5[j] * g[j] + k6[j] * h[j] + k7[j] * i[j]
+        out[j] = right[j] + above + (k3[j] * d[j] + k4[j] * e[j]) + below
+
+
+@inlined
 def _relax_row(x: Float32, f: Float32, coupling: Float32, inverse: Float32, y: int, total: Float32) -> None:
     """Relax the even, then the odd columns of one channel's row; ``total`` (half,) is scratch."""
     for parity in range(2):
-        a, b, c = _row(x, y - 1, parity)
-        d, own, e = _row(x, y, parity)
-        g, h, i = _row(x, y + 1, parity)
-        k0, k1, k2, k3 = coupling[0, y, parity], coupling[1, y, parity], coupling[2, y, parity], coupling[3, y, parity]
-        k4, k5, k6, k7 = coupling[4, y, parity], coupling[5, y, parity], coupling[6, y, parity], coupling[7, y, parity]
-        right, weight = f[y, parity], inverse[y, parity]
+        _gather_row(x, f, coupling, y, parity, total)  # to scratch, so that the compiler can rule out an overlap
+        own, weight = _row(x, y, parity)[1], inverse[y, parity]
         for j in range(total.size):
-            above = k0[j] * a[j] + k1[j] * b[j] + k2[j] * c[j]
-            below = k5[j] * g[j] + k6[j] * h[j] + k7[j] * i[j]
-            total[j] = weight[j] * (right[j] + above + (k3[j] * d[j] + k4[j] * e[j]) + below)
-        for j in range(total.size):  # through scratch, so that the compiler can rule out an overlap
-            own[j] = total[j]
+            own[j] = weight[j] * total[j]
 
 
 @inlined
@@ -108,16 +115,10 @@ def _residual_row(
     """Residual of one channel's row to ``even`` (half + 1,), border included, and ``odd`` (half,)."""
     for parity in range(2):
         out = even[1:] if parity == 0 else odd
-        a, b, c = _row(x, y - 1, parity)
-        d, own, e = _row(x, y, parity)
-        g, h, i = _row(x, y + 1, parity)
-        k0, k1, k2, k3 = coupling[0, y, parity], coupling[1, y, parity], coupling[2, y, parity], coupling[3, y, parity]
-        k4, k5, k6, k7 = coupling[4, y, parity], coupling[5, y, parity], coupling[6, y, parity], coupling[7, y, parity]
-        right, weight = f[y, parity], diagonal[y, parity]
+        _gather_row(x, f, coupling, y, parity, out)
+        own, weight = _row(x, y, parity)[1], diagonal[y, parity]
         for j in range(odd.size):
-            above = k0[j] * a[j] + k1[j] * b[j] + k2[j] * c[j]
-            below = k5[j] * g[j] + k6[j] * h[j] + k7[j] * i[j]
-            out[j] = right[j] + above + (k3[j] * d[j] + k4[j] * e[j]) + below - weight[j] * own[j]
+            out[j] -= weight[j] * own[j]
 
 
 @inlined
@@ -266,7 +267,7 @@ def down_coarse(
     Args:
         x: the values, changed in place.
         f: the right-hand side.
-        coupling, diagonal, inverse, used: see :func:`xaibench.imputation.multigrid.setup.sort_coarse`.
+        coupling, diagonal, inverse, used: see :class:`xaibench.imputation.multigrid.grids._CoarseGrid`.
         below_f: output, the right-hand side of the next coarser grid.
     """
     _, rows, _, half = f.shape

@@ -44,53 +44,6 @@ def list_unknowns(
     starts[rows] = n
 
 
-@compiled
-def sort_coarse(
-    stencil: Float32, least: np.float32, coupling: Float32, diagonal: Float32, inverse: Float32, used: Bool
-) -> None:
-    """Arrange a coarse operator for the sweeps, see :mod:`xaibench.imputation.multigrid.kernels`.
-
-    Args:
-        stencil: (5, rows, cols), see :func:`galerkin_coarse`.
-        least: a point with a smaller diagonal is not an unknown.
-        coupling: (8, rows, 2, half) output, minus the coefficients of the neighbours in reading order. All outputs must
-            be zero before.
-        diagonal: (rows, 2, half) output.
-        inverse: output, 1 / diagonal, or 0 where nothing is unknown.
-        used: (rows,) output, whether a row has an unknown.
-    """
-    _, rows, cols = stencil.shape
-    for y in range(1, rows - 1):
-        for x in range(1, cols - 1):
-            used[y] |= stencil[0, y, x] > least
-        if not used[y]:
-            continue
-        for parity in range(2):
-            first = 2 - parity
-            for j in range(diagonal.shape[2]):
-                x = 2 * j + first
-                own = stencil[0, y, x]
-                diagonal[y, parity, j] = own
-                inverse[y, parity, j] = 1 / own if own > least else 0
-            for j in range(diagonal.shape[2]):
-                coupling[1, y, parity, j] = -stencil[3, y - 1, 2 * j + first]
-                coupling[6, y, parity, j] = -stencil[3, y, 2 * j + first]
-            for j in range(diagonal.shape[2]):
-                coupling[0, y, parity, j] = -stencil[4, y - 1, 2 * j + first - 1]
-                coupling[7, y, parity, j] = -stencil[4, y, 2 * j + first]
-            for j in range(diagonal.shape[2]):
-                coupling[3, y, parity, j] = -stencil[1, y, 2 * j + first - 1]
-                coupling[4, y, parity, j] = -stencil[1, y, 2 * j + first]
-            for j in range(diagonal.shape[2]):
-                coupling[5, y, parity, j] = -stencil[2, y, 2 * j + first]
-            if parity == 1:
-                for j in range(diagonal.shape[2]):
-                    coupling[2, y, parity, j] = -stencil[2, y - 1, 2 * j + first + 1]
-            else:  # the last even column is the border
-                for j in range(diagonal.shape[2] - 1):
-                    coupling[2, y, parity, j] = -stencil[2, y - 1, 2 * j + first + 1]
-
-
 @inlined
 def _over_columns(c: Float32, e: Float32, sw: Float32, s: Float32, se: Float32, out: Float32) -> None:
     """Stencils of one fine row (the point, right, below left, below, below right) in terms of coarse columns.

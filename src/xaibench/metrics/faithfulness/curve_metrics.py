@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -17,61 +17,45 @@ from xaibench.registry import Plugin, metric
 from xaibench.registry.traits import MetricTraits
 from xaibench.scorer import Scorer
 
-ANY = (-math.inf, math.inf)
+faithfulness = partial(metric, family="faithfulness", range=(-math.inf, math.inf))
 CurveOf = Callable[[Curves], np.ndarray | None]  # the curve over the share removed whose area is the score
 
 
-def _score(
-    curve_of: CurveOf,
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    rng: np.random.Generator,
-    fill: str,
-    steps: int,
-) -> Score:
-    curves = removal_of(case, scorer, fill, rng).curves(attribution, steps)
-    curve = curve_of(curves)
-    if curve is None:
-        raise Skipped(f"removing everything ({fill}) leaves the prediction as it is")
-    return Score(area(curve, curves.fractions), (tuple(curves.fractions.tolist()), tuple(curve.tolist())))
+def of_curves(curve_of: CurveOf) -> Callable[..., Score]:
+    """The function of a metric, with the parameters ``fill`` and ``steps``, from a function of a map's curves.
 
-
-def curve_metric(name: str, better: str, **traits: Any) -> Callable[[CurveOf], Plugin[MetricTraits]]:
-    """Declare a function of a map's curves a metric with the parameters ``fill`` and ``steps``.
-
-    The metric has the function's docstring. It is skipped where the function returns None.
-
-    Args:
-        name, better: see :func:`~xaibench.registry.declare.metric`.
-        **traits: see there.
+    It has that function's docstring, and is skipped where that function returns None.
     """
 
-    def declare(curve_of: CurveOf) -> Plugin[MetricTraits]:
-        def score(
-            attribution: np.ndarray,
-            case: Case,
-            scorer: Scorer,
-            *,
-            rng: np.random.Generator,
-            fill: str = "inpaint",
-            steps: int = STEPS,
-        ) -> Score:
-            return _score(curve_of, attribution, case, scorer, rng, fill, steps)
+    def score(
+        attribution: np.ndarray,
+        case: Case,
+        scorer: Scorer,
+        *,
+        rng: np.random.Generator,
+        fill: str = "inpaint",
+        steps: int = STEPS,
+    ) -> Score:
+        removal = removal_of(case, scorer, fill, rng)
+        curves = scorer.cache.of_map(removal.curves, np.asarray(attribution, np.float32), steps)
+        curve = curve_of(curves)
+        if curve is None:
+            raise Skipped(f"removing everything ({fill}) leaves the prediction as it is")
+        return Score(area(curve, curves.fractions), (tuple(curves.fractions.tolist()), tuple(curve.tolist())))
 
-        score.__doc__ = curve_of.__doc__
-        return metric(name, family="faithfulness", better=better, range=ANY, invariant="rank", **traits)(score)
-
-    return declare
+    score.__doc__ = curve_of.__doc__
+    return score
 
 
-@curve_metric(
+@faithfulness(
     "deletion",
-    "lower",
+    better="lower",
+    invariant="rank",
     paper="petsiuk2018",
     explanation="What the network still finds while the most attributed pixels are removed first.",
     main=1,
 )
+@of_curves
 def deletion(curves: Curves) -> np.ndarray:
     """Area under the target's probability as the most attributed pixels are removed first [petsiuk2018].
 
@@ -81,13 +65,15 @@ def deletion(curves: Curves) -> np.ndarray:
     return curves.most_first
 
 
-@curve_metric(
+@faithfulness(
     "insertion",
-    "higher",
+    better="higher",
+    invariant="rank",
     paper="petsiuk2018",
     explanation="What the network finds again while the most attributed pixels are put back first.",
     main=2,
 )
+@of_curves
 def insertion(curves: Curves) -> np.ndarray:
     """Area under the target's probability as the most attributed pixels are added first [petsiuk2018].
 
@@ -97,9 +83,10 @@ def insertion(curves: Curves) -> np.ndarray:
     return curves.least_first[::-1]
 
 
-@curve_metric(
+@faithfulness(
     "srg",
-    "higher",
+    better="higher",
+    invariant="rank",
     chance=0,
     paper="blucher2024",
     explanation="Does the network really use what the map marks? Area under its answer while the least attributed "
@@ -107,15 +94,18 @@ def insertion(curves: Curves) -> np.ndarray:
     main=0,
     narrow=False,
 )
+@of_curves
 def srg(curves: Curves) -> np.ndarray:
     """Symmetric relevance gain: removal area, least attributed first, less most attributed first [blucher2024].
 
     0 is chance, and a constant map gives exactly 0. The difference cancels much of the effect of the fill itself.
     """
-    return _gain(curves)
+    gain: np.ndarray = curves.least_first - curves.most_first
+    return gain
 
 
-@curve_metric("dice-deletion", "lower", paper="milletari2016")
+@faithfulness("dice-deletion", better="lower", invariant="rank", paper="milletari2016")
+@of_curves
 def dice_deletion(curves: Curves) -> np.ndarray | None:
     """Deletion with the soft Dice of perturbed and original prediction [milletari2016] as the curve.
 
@@ -125,11 +115,6 @@ def dice_deletion(curves: Curves) -> np.ndarray | None:
         Skipped: if with everything removed the prediction is still the original one.
     """
     return curves.dice
-
-
-def _gain(curves: Curves) -> np.ndarray:
-    gain: np.ndarray = curves.least_first - curves.most_first
-    return gain
 
 
 def _srg_for(target: str, main: int) -> Plugin[MetricTraits]:
@@ -147,14 +132,13 @@ def _srg_for(target: str, main: int) -> Plugin[MetricTraits]:
         steps: int = STEPS,
     ) -> Score:
         other, map_ = method.about(scorer, case, target)
-        return _score(_gain, map_, case, other, rng, fill, steps)
+        gain: Score = srg.function(map_, case, other, rng=rng, fill=fill, steps=steps)
+        return gain
 
     score.__doc__ = f"Symmetric relevance gain (srg) of the method's map for the target `{target}` [blucher2024]."
-    return metric(
+    return faithfulness(
         f"srg-{target}",
-        family="faithfulness",
         better="higher",
-        range=ANY,
         measures="method",
         chance=0,
         targets=(target,),

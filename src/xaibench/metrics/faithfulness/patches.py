@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,12 +20,17 @@ from xaibench.imputation.fills import prepare_fill
 from xaibench.metrics.score import Score
 from xaibench.metrics.similarity import correlation
 from xaibench.parameter_checks import at_least
-from xaibench.registry import Plugin, metric
-from xaibench.registry.traits import MetricTraits
+from xaibench.registry import metric
 from xaibench.scorer import Scorer
 from xaibench.scorer.local_forward import Box
 
-_MIRRORED = {"mirrored": "the patches are drawn for one picture, and drawn anew for a mirrored one"}
+patch_metric = partial(
+    metric,
+    family="faithfulness",
+    invariant="scale",
+    known_failures={"mirrored": "the patches are drawn for one picture, and drawn anew for a mirrored one"},
+    suites=("standard", "full"),
+)
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,8 @@ def _measure_drops(case: Case, scorer: Scorer, seed: int, count: int, side: int,
 
     def without(top: int, left: int) -> tuple[Box, torch.Tensor]:
         place, removed = Box(top, left, top + pixels, left + pixels), np.zeros(fov.shape, bool)
-        removed[place.slices] = True
-        content = torch.from_numpy(np.ascontiguousarray(filler(removed)[(..., *place.slices)]))
+        removed[place.index] = True
+        content = torch.from_numpy(np.ascontiguousarray(filler(removed)[place.index]))
         return place, content.to(scorer.device)
 
     scores = scorer.shared.changed_scores(local, (without(*corner) for corner in corners.tolist()))
@@ -95,36 +100,31 @@ def _inside(fov: np.ndarray, side: int) -> np.ndarray:
     return np.argwhere(window_sums(fov, side, side) == side * side)
 
 
-def _patch_metric(
-    name: str, better: str, range: tuple[float, float], **traits: Any
-) -> Callable[[Callable[[np.ndarray, np.ndarray], float]], Plugin[MetricTraits]]:
-    """Declare a function of the sums of the map over the patches and of the drops, (N,) each, a metric.
+def of_patches(compare: Callable[[np.ndarray, np.ndarray], float]) -> Callable[..., Score]:
+    """The function of a metric from one of the sums of the map over the patches and of the drops, (N,) each.
 
-    The metric has the function's docstring and the parameters ``patches``, ``side`` and ``fill``.
+    It has that function's docstring and the parameters ``patches``, ``side`` and ``fill``.
     """
 
-    def declare(compare: Callable[[np.ndarray, np.ndarray], float]) -> Plugin[MetricTraits]:
-        def score(
-            attribution: np.ndarray,
-            case: Case,
-            scorer: Scorer,
-            *,
-            rng: np.random.Generator,
-            patches: int = 100,
-            side: int = 16,
-            fill: str = "blur",
-        ) -> Score:
-            removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
-            return Score(compare(removed.sums(attribution), removed.drops))
+    def score(
+        attribution: np.ndarray,
+        case: Case,
+        scorer: Scorer,
+        *,
+        rng: np.random.Generator,
+        patches: int = 100,
+        side: int = 16,
+        fill: str = "blur",
+    ) -> Score:
+        removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
+        return Score(compare(removed.sums(attribution), removed.drops))
 
-        score.__doc__ = compare.__doc__
-        given = {"invariant": "scale", "known_failures": _MIRRORED, "suites": ("standard", "full"), **traits}
-        return metric(name, family="faithfulness", better=better, range=range, **given)(score)
-
-    return declare
+    score.__doc__ = compare.__doc__
+    return score
 
 
-@_patch_metric("infidelity", "lower", (0, math.inf), paper="yeh2019")
+@patch_metric("infidelity", better="lower", range=(0, math.inf), paper="yeh2019")
+@of_patches
 def infidelity(sums: np.ndarray, drops: np.ndarray) -> float:
     """Mean squared error with which a map predicts what the removal of a patch does to the score [yeh2019].
 
@@ -138,7 +138,8 @@ def infidelity(sums: np.ndarray, drops: np.ndarray) -> float:
     return float(((beta * sums - drops) ** 2).mean())
 
 
-@_patch_metric("faithfulness-correlation", "higher", (-1, 1), chance=0, paper="bhatt2020")
+@patch_metric("faithfulness-correlation", better="higher", range=(-1, 1), chance=0, paper="bhatt2020")
+@of_patches
 def faithfulness_correlation(sums: np.ndarray, drops: np.ndarray) -> float:
     """Pearson correlation of a patch's summed attribution and the drop in score without it [bhatt2020].
 

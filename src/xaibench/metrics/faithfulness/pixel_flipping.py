@@ -110,6 +110,11 @@ def tie_order(fov: np.ndarray, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
 
 
+def _seeded_orders(attribution: np.ndarray, case: Case, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    fov = case.fov.numpy()
+    return removal_orders(attribution, fov, tie_order(fov, seed))
+
+
 def seeded_fill(case: Case, fill: str, seed: int) -> Filler:
     """The fill of that name with noise from a seed; see :func:`~xaibench.imputation.fills.prepare_fill`."""
     rng = np.random.default_rng([seed, 0])
@@ -150,13 +155,11 @@ class WholeImage:
     Attributes:
         local: the image, for passes of images that differ from it in one place.
         dice: soft Dice by the name of a perturbed image.
-        orders: removal orders of the last map, by seed and digest of the map, for its curves with another fill.
     """
 
     def __init__(self, case: Case, scorer: Scorer) -> None:
         self.local = scorer.local_forward(case.image)
         self.dice: dict[bytes, float] = {}
-        self.orders: dict[tuple[int, bytes], tuple[np.ndarray, np.ndarray]] = {}
         self._fov = torch.nonzero(case.fov.flatten()).squeeze(1).to(scorer.device)
         self.prediction = self.local.logits.sigmoid()  # (1, 1, H, W)
         self._inside = self.prediction.flatten()[self._fov]
@@ -189,34 +192,25 @@ class Removal:
         self._filler: Filler = shared.get(seeded_fill, case, fill, seed)
         self._whole: WholeImage = shared.get(WholeImage, case, scorer.shared.first)
         self._emptied: LocalForward = shared.get(emptied_image, case, scorer.shared.first, fill, seed)
-        self._curves: dict[tuple[int, bytes], Curves] = {}
         self._ends: Response | None = None
 
     def curves(self, attribution: np.ndarray, steps: int = STEPS) -> Curves:
-        """The curves of a map, (H, W); computed once for all metrics that read them.
+        """The curves of a map, (H, W) float32.
 
         Raises:
             Skipped: if removing everything changes the score by less than 1e-4.
         """
-        attribution = np.asarray(attribution, np.float32)
-        digest = hashlib.sha1(np.ascontiguousarray(attribution).data, usedforsecurity=False).digest()
-        if (steps, digest) in self._curves:
-            return self._curves[steps, digest]
-        over, ends, orders = fractions(steps), self.ends(), self._whole.orders
-        if (self._seed, digest) not in orders:
-            orders.clear()
-            orders[self._seed, digest] = removal_orders(attribution, self._fov, tie_order(self._fov, self._seed))
+        over, ends = fractions(steps), self.ends()
+        orders = self._scorer.cache.of_map(_seeded_orders, attribution, self._case, self._seed)
         bounds = [round(q * int(self._fov.sum())) for q in over[:-1]]
-        most_first, least_first = orders[self._seed, digest]
-        most = self.in_order([most_first[a:b] for a, b in pairwise(bounds)])
-        least = self.in_order([least_first[a:b] for a, b in pairwise(bounds)])
-        curves = self._curves[steps, digest] = Curves(
+        groups = [[order[a:b] for a, b in pairwise(bounds)] for order in orders]
+        most, least = map(self.in_order, groups)
+        return Curves(
             over,
             normalised(most.probability, ends.probability),
             normalised(least.probability, ends.probability),
             normalised(most.dice, ends.dice) if 1 - ends.dice[1] >= LEAST_RANGE else None,
         )
-        return curves
 
     def ends(self) -> Response:
         """The response to the whole image and to the emptied one; computed once.
@@ -270,8 +264,8 @@ class Removal:
         if self._filler.values is not None:
             places.append((self._emptied, box_of(self._case.fov & ~torch.from_numpy(removed))))
         for local, box in places:
-            if box is not None and local.crops(box):
-                return local.changed(box, changed[(..., *box.slices)].to(self._scorer.device))
+            if box is not None and local.crop_for(box) is not None:
+                return local.changed(box, changed[box.index].to(self._scorer.device))
         return self._scorer.batched_logits(changed[None])
 
 

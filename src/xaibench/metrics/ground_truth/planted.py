@@ -10,6 +10,7 @@ with the absolute Shapley values; a signed one with the values themselves.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from xaibench.scorer.batching import Engine
 from xaibench.scorer.target import THRESHOLD
 
 CELLS = (1, 2, 4, 8, 16, 32)  # px, side of the squares that the curve sums over
+of_truth = partial(metric, family="truth", better="higher", measures="method")
 SHARE = 0.9  # share of Σ|Shapley value| that the deciding pixels hold
 
 
@@ -49,7 +51,7 @@ class Planted:
     region: np.ndarray | None
 
 
-@metric("planted", family="truth", better="higher", range=(-1, 1), measures="method", chance=0.0)
+@of_truth("planted", range=(-1, 1), chance=0.0)
 def planted(case: Case, scorer: Scorer, *, method: Method, segmenter: str = "linear") -> Score:
     """Correlation of the method's map of a white-box segmenter with the exact Shapley values of its pixels or regions.
 
@@ -70,7 +72,7 @@ def planted(case: Case, scorer: Scorer, *, method: Method, segmenter: str = "lin
         UserError: if there is no such segmenter.
         Skipped: if the white box predicts no vessel, or the method cannot explain it.
     """
-    pixels = _explained(case, scorer, method, segmenter)
+    pixels = scorer.cache.get(_explained, method, case, scorer, segmenter)
     truth = pixels.truth if pixels.signed else np.abs(pixels.truth)
     curve = [correlation(_sums(pixels.map, pixels.place, side), _sums(truth, pixels.place, side)) for side in CELLS]
     if pixels.region is not None:
@@ -79,7 +81,7 @@ def planted(case: Case, scorer: Scorer, *, method: Method, segmenter: str = "lin
     return Score(correlation(pixels.map, truth), (tuple(map(float, CELLS)), tuple(curve)))
 
 
-@metric("planted-pixels", family="truth", better="higher", range=(0, 1), measures="method", chance=0.5)
+@of_truth("planted-pixels", range=(0, 1), chance=0.5)
 def planted_pixels(case: Case, scorer: Scorer, *, method: Method, segmenter: str = "linear") -> Score:
     """ROC area of the method's map of a white-box segmenter for the deciding pixels; .5 is chance.
 
@@ -89,7 +91,7 @@ def planted_pixels(case: Case, scorer: Scorer, *, method: Method, segmenter: str
 
     Args and errors as of ``planted``.
     """
-    pixels = _explained(case, scorer, method, segmenter)
+    pixels = scorer.cache.get(_explained, method, case, scorer, segmenter)
     decide = deciding(pixels.truth, SHARE)
     if decide.all():
         raise Skipped("every pixel of the field of view decides")
@@ -121,24 +123,17 @@ def _sums(values: np.ndarray, place: np.ndarray, side: int) -> np.ndarray:
     return np.bincount(cell.ravel(), values)
 
 
-def _explained(case: Case, scorer: Scorer, method: Method, segmenter: str) -> Planted:
-    known, key = scorer.cache.get(_Explained), (segmenter, str(method.spec))
-    if key not in known:
-        box, shown, white = scorer.cache.get(_white_box_scorer, case, scorer, segmenter)
-        exact, fov = scorer.cache.get(_exact, box, shown, white, method.baseline), shown.fov.numpy()
-        if not exact.any():
-            raise Skipped(f"the white box {segmenter!r} does not tell the image from its reference {method.baseline!r}")
-        try:
-            map_ = method(white, shown)
-        except UserError as error:  # the method may name a layer that the white box lacks
-            raise Skipped(f"{method.spec} cannot explain the white box: {error.message}") from error
-        signed, own = method.spec.plugin.traits.signed, _own_regions(method, shown)
-        known[key] = Planted(np.argwhere(fov).T, map_[fov], exact, signed, own)
-    return known[key]
-
-
-class _Explained(dict[tuple[str, str], Planted]):
-    """Maps of white boxes with their exact values, by white box and method."""
+def _explained(method: Method, case: Case, scorer: Scorer, segmenter: str) -> Planted:
+    box, shown, white = scorer.cache.get(_white_box_scorer, case, scorer, segmenter)
+    exact, fov = scorer.cache.get(_exact, box, shown, white, method.baseline), shown.fov.numpy()
+    if not exact.any():
+        raise Skipped(f"the white box {segmenter!r} does not tell the image from its reference {method.baseline!r}")
+    try:
+        map_ = method(white, shown)
+    except UserError as error:  # the method may name a layer that the white box lacks
+        raise Skipped(f"{method.spec} cannot explain the white box: {error.message}") from error
+    signed, own = method.spec.plugin.traits.signed, _own_regions(method, shown)
+    return Planted(np.argwhere(fov).T, map_[fov], exact, signed, own)
 
 
 def _exact(box: WhiteBox, shown: Case, white: Scorer, baseline: str) -> np.ndarray:

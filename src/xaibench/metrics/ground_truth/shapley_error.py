@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from xaibench.data.case import Case
-from xaibench.data.regions import window_sums
+from xaibench.data.regions import busiest_window
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
@@ -143,13 +142,9 @@ def best_window(vessels: np.ndarray, fov: np.ndarray, side: int) -> tuple[slice,
 
     Args:
         vessels, fov: (H, W) bool.
-        side: px; at most the height and width of the image.
+        side: px; the square is cut to the image.
     """
-    height, width = (min(side, n) for n in fov.shape)
-    weights = vessels.astype(np.int64) * (height * width + 1) + fov
-    held = window_sums(weights, height, width)
-    row, column = (int(i) for i in np.unravel_index(int(held.argmax()), held.shape))
-    return slice(row, row + height), slice(column, column + width)
+    return busiest_window(vessels.astype(np.int64) * (fov.size + 1) + fov, side)
 
 
 def _cut(case: Case, scorer: Scorer, side: int) -> Window:
@@ -174,7 +169,7 @@ def _exact(view: Window, baseline: str) -> np.ndarray:
     return shapley_values(game(coalitions(PLAYERS)))
 
 
-def _measured(view: Window, method: Method, truth: np.ndarray, **parameters: Any) -> tuple[float, float]:
+def _measured(view: Window, method: Method, truth: np.ndarray, **parameters: object) -> tuple[float, float]:
     """Passes and error of the method's map of the window."""
     before = view.scorer.passes
     try:

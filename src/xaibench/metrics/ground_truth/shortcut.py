@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from xaibench.data.case import Case, make_case
-from xaibench.data.regions import window_sums
+from xaibench.data.regions import busiest_window
 from xaibench.errors import Skipped
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
@@ -85,51 +85,25 @@ def plant(case: Case, window: int, device: torch.device) -> Planted:
     Raises:
         Skipped: see :func:`shortcut`.
     """
-    top, left = busiest_window(case.thin.numpy(), window)
-    cut = np.s_[..., top : top + window, left : left + window]
-    image, vessels, fov, thin = case.image[cut], case.vessels[cut], case.fov[cut], case.thin[cut]
-    marker = marker_at(roomiest_place(vessels.numpy(), fov.numpy()), (window, window))
-    marked = paint_marker(image, marker)
-    model = load_shortcut().to(device)
-    prediction = predict(model, marked)
-    with_marker, without = prediction >= THRESHOLD, predict(model, image) >= THRESHOLD
-    dependent = with_marker & ~without & fov & ~marker
-    if (thin & with_marker & without).sum() >= MOST_LEFT * (thin & with_marker).sum() or dependent.sum() < LEAST_TARGET:
-        raise Skipped("removing the marker does not remove the thin prediction here")
-    target = Target("thin thanks to the marker", dependent, fov.clone(), prediction, case.scale)
-    return Planted(
-        make_case(
-            f"{case.id}-marked",
-            marked.numpy(),
-            marker.numpy(),
-            fov.numpy(),
-            scale=case.scale,
-            observer2=None if case.observer2 is None else case.observer2[cut].numpy(),
-        ),
-        Scorer(model, target, device=device),
-    )
-
-
-def busiest_window(mask: np.ndarray, window: int) -> tuple[int, int]:
-    """(row, column) of the upper left corner of the window with the most mask pixels; ties go to the first.
-
-    Args:
-        mask: (H, W) bool.
-        window: side, px.
-
-    Raises:
-        Skipped: if the mask is smaller than the window or empty.
-
-    Example:
-        >>> mask = np.zeros((6, 9), bool); mask[4, 7] = True
-        >>> busiest_window(mask, 3)
-        (2, 5)
-    """
-    height, width = mask.shape
+    height, width = case.fov.shape
     if min(height, width) < window:
         raise Skipped(f"the image of {width} × {height} px is smaller than the window of {window} px")
-    if not mask.any():
+    if not case.thin.any():
         raise Skipped("there is no thin vessel")
-    count = window_sums(mask, window, window)
-    row, column = np.unravel_index(np.argmax(count), count.shape)
-    return int(row), int(column)
+    place = busiest_window(case.thin.numpy(), window)
+    part = case.transformed(lambda t: t[..., *place], f"{case.id}-marked")
+    marker = marker_at(roomiest_place(part.vessels.numpy(), part.fov.numpy()), (window, window))
+    marked = paint_marker(part.image, marker)
+    model = load_shortcut().to(device)
+    prediction = predict(model, marked)
+    with_marker, without = prediction >= THRESHOLD, predict(model, part.image) >= THRESHOLD
+    dependent = with_marker & ~without & part.fov & ~marker
+    thin = part.thin & with_marker
+    if (thin & without).sum() >= MOST_LEFT * thin.sum() or dependent.sum() < LEAST_TARGET:
+        raise Skipped("removing the marker does not remove the thin prediction here")
+    target = Target("thin thanks to the marker", dependent, part.fov, prediction, case.scale)
+    observer2 = None if part.observer2 is None else part.observer2.numpy()
+    arrays = marked.numpy(), marker.numpy(), part.fov.numpy()
+    return Planted(
+        make_case(part.id, *arrays, scale=case.scale, observer2=observer2), Scorer(model, target, device=device)
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -20,7 +21,7 @@ from xaibench.data.anatomy.segments import Segments, vessel_segments
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.score import Score
-from xaibench.metrics.similarity import turned
+from xaibench.metrics.similarity import correlation, turned
 from xaibench.parameter_checks import above_zero, open_unit
 from xaibench.registry import metric
 from xaibench.scorer import Scorer, Target
@@ -28,8 +29,9 @@ from xaibench.scorer import Scorer, Target
 WIDEST = 8  # px at DRIVE's scale; wider vessels are rare and count as this wide
 BINS = 10  # deciles of contrast
 LEAST = 5  # segments; fewer support neither a rank correlation nor a match
-MIRRORED = "the skeleton of a mirrored image can lie a pixel off, which moves the ends of segments"
+MIRRORED = {"mirrored": "the skeleton of a mirrored image can lie a pixel off, which moves the ends of segments"}
 RADII = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128)  # px at DRIVE's scale
+of_segments = partial(metric, family="overlap", invariant="scale", chance=0.0, known_failures=MIRRORED)
 
 
 def segments_of(case: Case, scorer: Scorer) -> Segments:
@@ -106,15 +108,7 @@ def contrast_bins(contrast: np.ndarray) -> np.ndarray:
     return bins
 
 
-@metric(
-    "caliber-response",
-    family="overlap",
-    better="zero",
-    range=(-math.inf, math.inf),
-    invariant="scale",
-    chance=0.0,
-    known_failures={"mirrored": MIRRORED},
-)
+@of_segments("caliber-response", better="zero", range=(-math.inf, math.inf))
 def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Score:
     """Slope of the density on vessels over their width, per px at DRIVE's scale; 0 is no response to width.
 
@@ -143,15 +137,7 @@ def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Sco
     return Score(value, _curve(x, y), _nulls(lambda turned: slope(turned)[0], case, scorer))
 
 
-@metric(
-    "contrast-response",
-    family="overlap",
-    better="none",
-    range=(-1, 1),
-    invariant="scale",
-    chance=0.0,
-    known_failures={"mirrored": MIRRORED},
-)
+@of_segments("contrast-response", better="none", range=(-1, 1))
 def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Score:
     """Spearman ρ between the density on vessel segments and their local contrast; a constant map scores 0.
 
@@ -174,24 +160,20 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Sc
     x = np.array([segments.contrast[bins == b].mean() for b in filled])
     # Ranks of the means before the division, whose rounding would separate equal segments.
     positive = np.maximum(np.asarray(attribution, np.float32), 0)
-    value = _spearman(segments.mean(positive)[known], contrast)
+    value = correlation(rankdata(segments.mean(positive)[known]), rankdata(contrast))
 
     def against(turned: Segments) -> float:
         seen = np.isfinite(turned.contrast)
-        return _spearman(turned.mean(positive)[seen], turned.contrast[seen])
+        return correlation(rankdata(turned.mean(positive)[seen]), rankdata(turned.contrast[seen]))
 
     curve = _curve(x, _mean_by(bins, segments, density)[filled])
     return Score(value, curve, _nulls(against, case, scorer))
 
 
-@metric(
+@of_segments(
     "thin-gap-matched",
-    family="overlap",
     better="zero",
     range=(-math.inf, math.inf),
-    invariant="scale",
-    chance=0.0,
-    known_failures={"mirrored": MIRRORED},
     explanation="Does the map favour thick (+) or thin (−) vessels of like contrast? +1 is twice as much on thick.",
     main=8,
 )
@@ -279,13 +261,6 @@ def _mean_by(group: np.ndarray, segments: Segments, density: np.ndarray) -> np.n
     with np.errstate(invalid="ignore"):
         mean: np.ndarray = np.bincount(of, density[inside]) / np.bincount(of)
     return mean
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation; 0 where either is constant."""
-    x, y = (rankdata(v) - (v.size + 1) / 2 for v in (a, b))
-    norm = math.sqrt(float((x @ x) * (y @ y)))
-    return float(np.clip((x @ y) / norm, -1, 1)) if norm else 0.0
 
 
 def _curve(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
