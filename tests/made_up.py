@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from xaibench.data.case import Case, make_case
+from xaibench.explainers.explain import explain
+from xaibench.metrics.method import Method
+from xaibench.metrics.score import Score
 from xaibench.models.networks.unet import VesselUNet
-from xaibench.registry import Plugin, Spec
-from xaibench.scorer import Target
+from xaibench.registry import ExplainerTraits, Plugin, Spec
+from xaibench.scorer import Scorer, Target
 
 HEIGHT, WIDTH = 61, 70  # unlike, and no multiples of the network's stride
 
@@ -107,3 +113,26 @@ def cheap(method: Plugin) -> Spec:
     """The method with as few samples, steps and segments as show what it does."""
     few = {k: v for k, v in FEW.items() if method.parameters.get(k, 0) > v}
     return Spec(method, tuple((k, few[k]) for k in method.parameters if k in few))
+
+
+def method_of(plugin: Plugin, **given: Any) -> Method:
+    """An explainer with these parameters, as metrics get it."""
+    return Method(
+        Spec(plugin, tuple(given.items())),
+        lambda scorer, image, spec, case: explain(scorer, image, method=spec, case=case),
+    )
+
+
+def own_method(make: Callable[[Scorer, Tensor, Case], Tensor], name: str = "own", *, signed: bool = True) -> Method:
+    """A method written in a test; it sees the case."""
+    plugin = Plugin("explainer", name, make, "local", ExplainerTraits(signed=signed))
+    return Method(Spec(plugin), lambda scorer, image, _spec, case: make(scorer, image, case))
+
+
+def score_of_method(metric: Plugin, method: Method, case: Case, scorer: Scorer, **parameters: Any) -> Score:
+    """The score of a metric that asks the method for maps of its own; it is in the declared range."""
+    unused = np.zeros(tuple(case.fov.shape), np.float32)
+    score: Score = metric(unused, case, scorer, rng=np.random.default_rng(0), method=method, **parameters)
+    low, high = metric.traits.range
+    assert low <= score.value <= high
+    return score

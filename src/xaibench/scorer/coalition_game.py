@@ -38,35 +38,26 @@ class CoalitionGame:
         rows = np.asarray(coalitions, bool)
         keys = [row.tobytes() for row in rows]
         new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._scores}
-        shared, image, reference = self._scorer.shared, self._full.image, self._empty.image
+        shared = self._scorer.shared
         for base in (self._full, self._empty):
-            local = self._local_changes(new, base is self._full)
-            if None in local.values():  # no pixel differs from the base
-                score = shared.base_score(base)
-                self._scores |= {key: score for key, change in local.items() if change is None}
-            changes = {key: change for key, change in local.items() if change is not None}
+            changes: dict[bytes, tuple[Box, Tensor]] = {}
+            for key, row in new.items():
+                if (row.sum() * 2 >= row.size) != (base is self._full):
+                    continue
+                box = _bounding_box([self._places[i] for i in np.flatnonzero(row != (base is self._full))])
+                if box is None:  # no pixel differs from the base
+                    self._scores[key] = shared.base_score(base)
+                elif base.crop_for(box) is not None:
+                    present = torch.from_numpy(row).to(self._labels.device)[self._labels[box.index]]
+                    content = torch.where(present, self._full.image[box.index], self._empty.image[box.index])
+                    changes[key] = box, content
             self._scores.update(zip(changes, shared.changed_scores(base, changes.values()), strict=True))
         rest = {key: row for key, row in new.items() if key not in self._scores}
         # lerp with a weight of exactly 0 or 1 copies one of the images, several times faster than torch.where.
-        masks = (torch.from_numpy(row).to(image)[self._labels] for row in rest.values())
-        images = (torch.lerp(reference, image, mask, out=self._mixed) for mask in masks)
+        masks = (torch.from_numpy(row).to(self._mixed)[self._labels] for row in rest.values())
+        images = (torch.lerp(self._empty.image, self._full.image, mask, out=self._mixed) for mask in masks)
         self._scores.update(zip(rest, shared.scores(images), strict=True))
         return np.array([self._scores[key] for key in keys])
-
-    def _local_changes(self, rows: dict[bytes, np.ndarray], from_full: bool) -> dict[bytes, tuple[Box, Tensor] | None]:
-        """The coalitions that are a local change of the full, or of the empty, one; None where nothing changes."""
-        base = self._full if from_full else self._empty
-        changes: dict[bytes, tuple[Box, Tensor] | None] = {}
-        for key, row in rows.items():
-            if (row.sum() * 2 >= row.size) != from_full:
-                continue
-            box = _bounding_box([self._places[i] for i in np.flatnonzero(row != from_full)])
-            if box is None:
-                changes[key] = None
-            elif base.crop_for(box) is not None:
-                present = torch.from_numpy(row).to(self._labels.device)[self._labels[box.index]]
-                changes[key] = box, torch.where(present, self._full.image[box.index], self._empty.image[box.index])
-        return changes
 
 
 def _bounding_box(places: list[tuple[slice, slice] | None]) -> Box | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -75,9 +76,7 @@ class SharedPasses:
 
     def base_score(self, local: LocalForward) -> float:
         """The score of the unchanged image."""
-        if not self._is_shared:
-            return float(self._scorer.mean_over_target(local.logits)[0])
-        return self.score_of(lambda: local.digest, lambda: local.logits)
+        return self.score_of(partial(getattr, local, "digest"), partial(getattr, local, "logits"))
 
     def score_of(self, key: Callable[[], bytes], logits: Callable[[], Tensor]) -> float:
         """The score of logits, (1, 1, H, W), which are computed once for the family.

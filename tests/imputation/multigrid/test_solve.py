@@ -43,6 +43,11 @@ def direct(image: np.ndarray, removed: np.ndarray, domain: np.ndarray) -> np.nda
     return result
 
 
+def error(image: np.ndarray, removed: np.ndarray, domain: np.ndarray, **given: float) -> float:
+    """The largest difference between the solver and the definition."""
+    return float(np.abs(solve_inpaint(image, removed, domain, **given) - direct(image, removed, domain)).max())
+
+
 def disc(size: int, radius: float) -> np.ndarray:
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     return np.hypot(y, x) <= radius
@@ -95,7 +100,7 @@ def test_agrees_with_a_direct_solve(kind: str, height: int, width: int, domain: 
         inside[height // 2, : width // 2 + 1] = True
     removed = solvable(removal(kind, inside, rng), inside)
     if (removed & inside).any():
-        assert np.abs(solve_inpaint(image, removed, inside) - direct(image, removed, inside)).max() < 1e-4
+        assert error(image, removed, inside) < 1e-4
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -115,7 +120,7 @@ def test_what_the_cycles_do_not_solve_is_solved_directly(
     image, domain = rng.random((3, 40, 30), np.float32), np.ones((40, 30), bool)
     removed = removal("blobs", domain, rng)
     monkeypatch.setattr(inpaint, *limit)
-    np.testing.assert_allclose(solve_inpaint(image, removed, domain), direct(image, removed, domain), rtol=0, atol=1e-6)
+    assert error(image, removed, domain) < 1e-6
 
 
 def test_a_picture_with_values_that_are_no_numbers_is_an_error() -> None:
@@ -133,7 +138,7 @@ def test_agrees_with_a_direct_solve_of_a_larger_image(kind: str) -> None:
     image = np.clip(0.5 + gaussian_filter(rng.standard_normal((3, 200, 180)), (0, 2, 2)), 0, 1).astype(np.float32)
     domain = disc(200, 98)[:, 10:190]
     removed = removal(kind, domain, rng)
-    assert np.abs(solve_inpaint(image, removed, domain) - direct(image, removed, domain)).max() < 1e-4
+    assert error(image, removed, domain) < 1e-4
 
 
 @pytest.mark.parametrize("density", [0.4, 0.45, 0.6, 0.8])
@@ -141,15 +146,14 @@ def test_a_fragmented_domain_is_solved_as_exactly(density: float) -> None:
     rng = RNG(6)
     image, domain = rng.random((3, 150, 140), np.float32), rng.random((150, 140)) < density
     removed = solvable(rng.random(domain.shape) < 0.9, domain)
-    assert np.abs(solve_inpaint(image, removed, domain) - direct(image, removed, domain)).max() < 1e-4
+    assert error(image, removed, domain) < 1e-4
 
 
 def test_a_smaller_tolerance_is_kept_to() -> None:
     rng = RNG(7)
     image, domain = rng.random((3, 120, 110), np.float32), disc(120, 54)[:, 5:115]
     removed = removal("blobs", domain, rng)
-    off = np.abs(solve_inpaint(image, removed, domain, tolerance=2e-6) - direct(image, removed, domain))
-    assert off.max() < 4e-6  # two of them rounding
+    assert error(image, removed, domain, tolerance=2e-6) < 4e-6  # two of them rounding
 
 
 def test_the_same_input_gives_the_same_bits_in_any_layout() -> None:
@@ -193,18 +197,6 @@ def test_a_full_disk_costs_no_more_than_compiling_again(monkeypatch: pytest.Monk
     assert calls == [1]
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_values_stay_between_the_known_ones(seed: int) -> None:
-    rng = RNG(seed)
-    image, domain = rng.random((3, 40, 40), np.float32), disc(40, 18)
-    removed = removal("blobs", domain, rng) & domain
-    filled, known = solve_inpaint(image, removed, domain), domain & ~removed
-    for channel, original in zip(filled, image, strict=True):
-        assert channel[domain].min() >= original[known].min() - 1e-4
-        assert channel[domain].max() <= original[known].max() + 1e-4
-
-
 def test_a_ramp_is_continued_into_a_hole() -> None:
     y, x = np.mgrid[:60, :50].astype(np.float32)
     image = np.stack([x / 50, y / 60, (x + y) / 110])
@@ -219,14 +211,6 @@ def test_a_constant_picture_stays_constant_and_what_is_removed_is_not_looked_at(
     np.testing.assert_allclose(solve_inpaint(image, removed, domain)[:, domain], 0.3, atol=1e-6)
 
 
-def test_one_pixel_is_the_weighted_mean_of_its_neighbours() -> None:
-    image, removed = RNG(0).random((3, 3, 3), np.float32), np.zeros((3, 3), bool)
-    removed[1, 1] = True
-    weights = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]]) / 12
-    expected = (image * weights).sum((1, 2))
-    np.testing.assert_allclose(solve_inpaint(image, removed, np.ones((3, 3), bool))[:, 1, 1], expected, atol=1e-6)
-
-
 def test_nothing_else_changes() -> None:
     image, domain = RNG(0).random((3, 64, 64), np.float32), disc(64, 28)
     before, removed = image.copy(), RNG(1).random((64, 64)) < 0.5
@@ -235,11 +219,6 @@ def test_nothing_else_changes() -> None:
     assert (changed == (removed & domain)).mean() > 0.99
     assert not changed[~(removed & domain)].any()
     np.testing.assert_array_equal(image, before)
-
-
-def test_nothing_removed_gives_the_image() -> None:
-    image = RNG(0).random((3, 9, 9), np.float32)
-    np.testing.assert_array_equal(solve_inpaint(image, np.zeros((9, 9), bool), np.ones((9, 9), bool)), image)
 
 
 def test_everything_removed_gives_the_mean_of_the_picture() -> None:
@@ -267,22 +246,6 @@ def test_what_lies_outside_the_domain_plays_no_part() -> None:
     other = np.where(domain, image, 1 - image)
     a, b = solve_inpaint(image, removed, domain), solve_inpaint(other, removed, domain)
     np.testing.assert_array_equal(a[:, domain], b[:, domain])
-
-
-def test_channels_do_not_touch_each_other() -> None:
-    image, domain = RNG(0).random((3, 50, 44), np.float32), np.ones((50, 44), bool)
-    removed = removal("blobs", domain, RNG(1))
-    together = solve_inpaint(image, removed, domain)
-    for channel, grey in zip(together, image, strict=True):
-        alone = solve_inpaint(np.stack([grey, grey, grey]), removed, domain)
-        np.testing.assert_allclose(alone, np.stack([channel] * 3), atol=1e-4)
-
-
-def test_mirrored_input_gives_the_mirrored_result() -> None:
-    image, domain = RNG(0).random((3, 50, 44), np.float32), np.ones((50, 44), bool)
-    removed = removal("blobs", domain, RNG(1))
-    mirrored = solve_inpaint(image[:, ::-1, ::-1], removed[::-1, ::-1], domain)[:, ::-1, ::-1]
-    np.testing.assert_allclose(mirrored, solve_inpaint(image, removed, domain), atol=1e-4)
 
 
 @pytest.mark.alone

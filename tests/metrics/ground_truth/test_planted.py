@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import GreenFilter, draw_eye, target_on
+from made_up import GreenFilter, draw_eye, method_of, own_method, score_of_method, target_on
 from scipy.stats import pearsonr, wilcoxon
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
@@ -22,14 +21,13 @@ from xaibench.data.phantom.draw import draw_phantom
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.cam import gradcam
 from xaibench.explainers.controls import random, uniform, vessels_oracle
-from xaibench.explainers.explain import explain
 from xaibench.explainers.gradient import integrated_gradients
 from xaibench.explainers.perturbation import feature_ablation
 from xaibench.explainers.shapley import kernel_shap, shapley_sampling
 from xaibench.metrics.ground_truth.planted import CELLS, deciding, planted, planted_pixels
 from xaibench.metrics.method import Method
 from xaibench.models.networks.white_box import SEGMENTERS, white_box
-from xaibench.registry import ExplainerTraits, Plugin, Spec
+from xaibench.registry import ExplainerTraits, Plugin
 from xaibench.scorer import Scorer
 
 CASE = draw_phantom(0, (128, 128))
@@ -42,26 +40,8 @@ def run_scorer(case: Case = CASE) -> Scorer:
     return Scorer(GreenFilter(), target_on(case))
 
 
-def maker(scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
-    return explain(scorer, image, method=spec, case=case)
-
-
-def method_of(plugin: Plugin, **given: Any) -> Method:
-    return Method(Spec(plugin, tuple(given.items())), maker)
-
-
-def own(make: Callable[[Scorer, Tensor, Case], Tensor], name: str = "own", **traits: bool) -> Method:
-    """A method written here; it sees the case."""
-    plugin = Plugin("explainer", name, make, "local", ExplainerTraits(**{"signed": True, **traits}))
-    return Method(Spec(plugin), lambda scorer, image, _spec, case: make(scorer, image, case))
-
-
 def value(metric: Plugin, method: Method, case: Case = CASE, scorer: Scorer | None = None, **parameters: Any) -> float:
-    unused = np.zeros(tuple(case.fov.shape), np.float32)
-    rng = np.random.default_rng(0)
-    score = metric(unused, case, scorer or run_scorer(case), rng=rng, method=method, **parameters)
-    assert metric.traits.range[0] <= score.value <= metric.traits.range[1]
-    return float(score.value)
+    return score_of_method(metric, method, case, scorer or run_scorer(case), **parameters).value
 
 
 def exact(scorer: Scorer, image: Tensor, case: Case, baseline: str = "blur") -> Tensor:
@@ -73,7 +53,7 @@ def exact(scorer: Scorer, image: Tensor, case: Case, baseline: str = "blur") -> 
 def test_the_exact_map_and_integrated_gradients_are_right_in_every_pixel(segmenter: str) -> None:
     scorer = run_scorer()
     for metric in BOTH:
-        assert value(metric, own(exact), scorer=scorer, segmenter=segmenter) == pytest.approx(1, abs=1e-6)
+        assert value(metric, own_method(exact), scorer=scorer, segmenter=segmenter) == pytest.approx(1, abs=1e-6)
         steps = method_of(integrated_gradients, steps=8)
         assert value(metric, steps, scorer=scorer, segmenter=segmenter) == pytest.approx(1, abs=1e-5)
 
@@ -81,28 +61,28 @@ def test_the_exact_map_and_integrated_gradients_are_right_in_every_pixel(segment
 def test_the_truth_is_relative_to_the_methods_own_reference() -> None:
     for baseline in ("mean", "zero"):
         assert value(planted, method_of(integrated_gradients, steps=4, baseline=baseline)) == pytest.approx(1, abs=1e-5)
-    assert value(planted, own(lambda *a: exact(*a, "zero"))) < 0.9  # a method without one is held against blur
+    assert value(planted, own_method(lambda *a: exact(*a, "zero"))) < 0.9  # a method without one is held against blur
 
 
 @every
 def test_the_inverted_map_is_the_worst_and_an_unsigned_method_is_asked_for_magnitude(segmenter: str) -> None:
     scorer = run_scorer()
-    assert value(planted, own(lambda *a: -exact(*a), "inverted"), scorer=scorer, segmenter=segmenter) == pytest.approx(
-        -1
-    )
-    size = own(lambda *a: exact(*a).abs(), "size", signed=False)
+    assert value(
+        planted, own_method(lambda *a: -exact(*a), "inverted"), scorer=scorer, segmenter=segmenter
+    ) == pytest.approx(-1)
+    size = own_method(lambda *a: exact(*a).abs(), "size", signed=False)
     for metric in BOTH:
         assert value(metric, size, scorer=scorer, segmenter=segmenter) == pytest.approx(1, abs=1e-6)
-    signed = own(lambda *a: exact(*a).abs(), "size, said to be signed")
+    signed = own_method(lambda *a: exact(*a).abs(), "size, said to be signed")
     assert value(planted, signed, scorer=scorer, segmenter=segmenter) < 1 - 1e-4
     # The pixels that decide are the same whichever way they point.
-    assert value(planted_pixels, own(lambda *a: -exact(*a), "inverted"), scorer=scorer, segmenter=segmenter) == 1
+    assert value(planted_pixels, own_method(lambda *a: -exact(*a), "inverted"), scorer=scorer, segmenter=segmenter) == 1
 
 
 @every
 @pytest.mark.parametrize("level", [0.0, 0.1, -2.5])
 def test_a_constant_map_is_exactly_chance(segmenter: str, level: float) -> None:
-    constant = own(lambda _s, image, _c: torch.full(image.shape[1:], level))
+    constant = own_method(lambda _s, image, _c: torch.full(image.shape[1:], level))
     assert value(planted, constant, segmenter=segmenter) == 0
     assert value(planted_pixels, constant, segmenter=segmenter) == 0.5
 
@@ -110,7 +90,7 @@ def test_a_constant_map_is_exactly_chance(segmenter: str, level: float) -> None:
 def test_the_value_is_pearsons_r_and_the_area_under_the_roc_in_the_field_of_view() -> None:
     box, shown = white_box("linear", CASE)
     noise = torch.randn(CASE.fov.shape, generator=torch.Generator().manual_seed(0))
-    half = own(lambda *a: exact(*a) / exact(*a).std() + noise)
+    half = own_method(lambda *a: exact(*a) / exact(*a).std() + noise)
     scorer = run_scorer()
     fov, mask = CASE.fov.numpy(), (torch.sigmoid(box(shown.image[None]))[0, 0] >= 0.5) & CASE.fov
     truth = box.exact(shown.image, reference_image("blur", shown.image, shown.fov, shown.scale), mask)
@@ -132,8 +112,7 @@ def test_the_curve_sums_over_cells_and_a_map_of_cells_is_right_from_its_own_size
         return mean.repeat_interleave(8, 1).repeat_interleave(8, 2)[0]
 
     everywhere = replace(CASE, fov=torch.ones_like(CASE.fov))  # no cell is cut
-    unused = np.zeros((128, 128), np.float32)
-    score = planted(unused, everywhere, run_scorer(everywhere), rng=np.random.default_rng(0), method=own(pooled))
+    score = score_of_method(planted, own_method(pooled), everywhere, run_scorer(everywhere))
     sides, values = score.curve
     assert sides == tuple(map(float, CELLS)) and values[0] == score.value < 0.7
     assert values[0] < values[1] < values[2] < 0.99
@@ -145,14 +124,8 @@ def test_a_method_of_regions_is_judged_by_its_regions_and_the_exact_ones_are_abo
     method: Plugin,
 ) -> None:
     few = {"samples": 120} if method is kernel_shap else {"permutations": 2} if method is shapley_sampling else {}
-    unused, scorer = np.zeros((128, 128), np.float32), run_scorer()
-    score = planted(
-        unused,
-        CASE,
-        scorer,
-        rng=np.random.default_rng(0),
-        method=method_of(method, segments=20, regions="tiles", **few),
-    )
+    scorer = run_scorer()
+    score = score_of_method(planted, method_of(method, segments=20, regions="tiles", **few), CASE, scorer)
     assert score.value == pytest.approx(1, abs=1e-4)  # the game is additive, so that any of them is exact
     assert score.curve[1][0] < 0.5  # of single pixels it can't be right
     for layer in ("bottleneck", "last"):
@@ -165,15 +138,14 @@ def test_regions_that_are_no_regions_of_ours_are_pixels() -> None:
     ) -> Tensor:
         return torch.nn.functional.avg_pool2d(image[1:2], 9, 1, 4)[0]
 
-    unused, scorer = np.zeros((128, 128), np.float32), run_scorer()
     plugin = Plugin("explainer", "stars", pooled, "local", ExplainerTraits(signed=True))
-    score = planted(unused, CASE, scorer, rng=np.random.default_rng(0), method=method_of(plugin))
+    score = score_of_method(planted, method_of(plugin), CASE, run_scorer())
     assert score.value == score.curve[1][0]
 
 
 def test_pointing_at_thin_vessels_costs_where_they_are_not_read() -> None:
-    thick = own(lambda _s, _i, case: case.thick.float(), "thick", signed=False)
-    all_of_them = own(lambda _s, _i, case: case.vessels.float(), "all", signed=False)
+    thick = own_method(lambda _s, _i, case: case.thick.float(), "thick", signed=False)
+    all_of_them = own_method(lambda _s, _i, case: case.vessels.float(), "all", signed=False)
     scorer = run_scorer()
     for metric in BOTH:
         assert value(metric, thick, scorer=scorer, segmenter="thick") > value(
@@ -187,8 +159,8 @@ def test_where_a_marker_is_needed_the_marker_is_missed() -> None:
 
     scorer = run_scorer()
     for metric in BOTH:
-        assert value(metric, own(without), scorer=scorer, segmenter="marker") < 0.999
-    assert value(planted, own(without), scorer=scorer, segmenter="marker") < 0.3
+        assert value(metric, own_method(without), scorer=scorer, segmenter="marker") < 0.999
+    assert value(planted, own_method(without), scorer=scorer, segmenter="marker") < 0.3
 
 
 def test_one_map_is_made_for_both_metrics_and_kept_by_all_that_decides_it() -> None:
@@ -198,12 +170,12 @@ def test_one_map_is_made_for_both_metrics_and_kept_by_all_that_decides_it() -> N
         made.append(case.id)
         return exact(scorer, image, case)
 
-    scorer, method = run_scorer(), own(counted)
+    scorer, method = run_scorer(), own_method(counted)
     for metric in BOTH:
         value(metric, method, scorer=scorer)
     assert len(made) == 1
     value(planted, method, scorer=scorer, segmenter="marker")
-    value(planted, own(counted, "other"), scorer=scorer)
+    value(planted, own_method(counted, "other"), scorer=scorer)
     value(planted, method, replace(CASE, image=CASE.image.flip(-1)), scorer)
     assert len(made) == 4 and scorer.passes == 0
 
@@ -216,12 +188,12 @@ def test_class_activation_maps_run_on_the_white_boxes() -> None:
 
 def test_what_cannot_be_had_is_said() -> None:
     with pytest.raises(UserError, match="no segmenter called 'lineal'"):
-        value(planted, own(exact), segmenter="lineal")
+        value(planted, own_method(exact), segmenter="lineal")
     with pytest.raises(Skipped, match="cannot explain the white box: WhiteBox has no layer 'decoder-1/2'"):
         value(planted, method_of(gradcam, layer="decoder-1/2"))
     flat = replace(CASE, image=torch.where(CASE.fov, 0.5, 0.0).expand(3, -1, -1).contiguous())
     with pytest.raises(Skipped, match="white box 'linear' finds no vessel in case phantom-0000"):
-        value(planted, own(exact), flat)
+        value(planted, own_method(exact), flat)
 
 
 @pytest.mark.parametrize("metric", BOTH, ids=lambda m: m.name)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import GreenFilter, PlainCNN, draw_eye, target_on, unsettle
+from made_up import GreenFilter, PlainCNN, draw_eye, method_of, own_method, score_of_method, target_on, unsettle
 from scipy.stats import wilcoxon
 from torch import Tensor, nn
 
@@ -22,7 +20,6 @@ from xaibench.data.phantom.draw import draw_phantom
 from xaibench.data.regions import spread
 from xaibench.errors import Skipped, UserError
 from xaibench.explainers.controls import random, vessels_oracle
-from xaibench.explainers.explain import explain
 from xaibench.explainers.gradient import integrated_gradients
 from xaibench.explainers.lime import lime
 from xaibench.explainers.perturbation import occlusion
@@ -36,7 +33,6 @@ from xaibench.metrics.ground_truth.shapley_error import (
 )
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
-from xaibench.registry import ExplainerTraits, Plugin, Spec
 from xaibench.scorer import Scorer
 from xaibench.scorer.coalition_game import CoalitionGame
 
@@ -59,24 +55,8 @@ def additive() -> Additive:
     return Additive(0.45, 20.0)
 
 
-def method_of(plugin: Plugin, **given: Any) -> Method:
-    return Method(
-        Spec(plugin, tuple(given.items())),
-        lambda scorer, image, spec, case: explain(scorer, image, method=spec, case=case),
-    )
-
-
-def own(make: Callable[[Scorer, Tensor, Case], Tensor], *, signed: bool = True) -> Method:
-    plugin = Plugin("explainer", "own", make, "local", ExplainerTraits(signed=signed))
-    return Method(Spec(plugin), lambda scorer, image, _spec, case: make(scorer, image, case))
-
-
 def scored(method: Method, scorer: Scorer | None = None, case: Case = CASE, window: int = WINDOW) -> Score:
-    scorer = scorer or scorer_of(additive(), case)
-    unused = np.zeros(tuple(case.fov.shape), np.float32)
-    score: Score = shapley_error(unused, case, scorer, rng=np.random.default_rng(0), method=method, window=window)
-    assert 0 <= score.value <= 1
-    return score
+    return score_of_method(shapley_error, method, case, scorer or scorer_of(additive(), case), window=window)
 
 
 def error(method: Method, scorer: Scorer | None = None, case: Case = CASE, window: int = WINDOW) -> float:
@@ -120,12 +100,12 @@ def test_the_axioms_hold_for_twelve_players(seed: int) -> None:
 
 def test_on_an_additive_network_the_exact_pixels_have_no_error() -> None:
     scorer = scorer_of(additive())
-    assert error(own(pixel_values), scorer) < 1e-5
-    assert error(own(lambda *a: 7 * pixel_values(*a)), scorer) < 1e-5  # no scale is asked for
-    assert error(own(lambda *a: -pixel_values(*a)), scorer) == 1
+    assert error(own_method(pixel_values), scorer) < 1e-5
+    assert error(own_method(lambda *a: 7 * pixel_values(*a)), scorer) < 1e-5  # no scale is asked for
+    assert error(own_method(lambda *a: -pixel_values(*a)), scorer) == 1
     assert error(method_of(integrated_gradients, steps=2), scorer) < 1e-5
     noise = torch.rand(WINDOW, WINDOW, generator=torch.Generator().manual_seed(0)) - 0.5
-    assert 0.3 < error(own(lambda *_: noise), scorer) <= 1
+    assert 0.3 < error(own_method(lambda *_: noise), scorer) <= 1
 
 
 def test_of_an_unsigned_method_the_size_of_the_values_is_asked() -> None:
@@ -142,7 +122,7 @@ def test_of_an_unsigned_method_the_size_of_the_values_is_asked() -> None:
         area = np.maximum(np.bincount(labels[case.fov.numpy()], minlength=12), 1)
         return torch.from_numpy((np.abs(total) / area)[labels])
 
-    assert error(own(sums, signed=False), scorer, case) < 1e-5
+    assert error(own_method(sums, signed=False), scorer, case) < 1e-5
     assert len(tiles) == 1 and (tiles[0] != 0).sum() > 6
 
 
@@ -170,7 +150,7 @@ def test_exact_values_of_a_real_network_agree_with_another_formula() -> None:
                 )
         return spread(found, labels, case.fov)
 
-    assert error(own(exact), scorer, everywhere, window=24) < 1e-4
+    assert error(own_method(exact), scorer, everywhere, window=24) < 1e-4
 
 
 def test_the_exact_values_are_computed_once_for_all_methods_and_apart_for_each_reference() -> None:
@@ -182,10 +162,10 @@ def test_the_exact_values_are_computed_once_for_all_methods_and_apart_for_each_r
             return super().forward(images)
 
     scorer = scorer_of(Counting(0.45, 20.0))
-    error(own(pixel_values), scorer)
+    error(own_method(pixel_values), scorer)
     first = Counting.pictures
     assert first >= 4096
-    error(own(lambda *a: pixel_values(*a) ** 2), scorer)
+    error(own_method(lambda *a: pixel_values(*a) ** 2), scorer)
     assert Counting.pictures == first
     other = error(method_of(integrated_gradients, steps=1, baseline="mean"), scorer)
     assert Counting.pictures >= first + 4096 and other < 1e-5
@@ -215,11 +195,11 @@ def test_a_constant_map_is_worth_what_the_areas_are(level: float) -> None:
         totals.append(values.double().reshape(3, 16, 4, 12).sum((1, 3)).numpy().ravel())
         return values
 
-    error(own(look), scorer, case)
+    error(own_method(look), scorer, case)
     (phi,) = totals
     right_way = level * phi.sum() > 0
     expected = np.sqrt(1 - phi.sum() ** 2 / (12 * (phi @ phi))) if right_way else 1
-    constant = error(own(lambda _s, image, _c: torch.full(image.shape[1:], level)), scorer, case)
+    constant = error(own_method(lambda _s, image, _c: torch.full(image.shape[1:], level)), scorer, case)
     assert constant == pytest.approx(expected, abs=1e-6)
 
 
@@ -229,7 +209,7 @@ def test_what_lies_outside_the_field_of_view_does_not_count() -> None:
     fov[best_window(CASE.vessels.numpy(), fov.numpy(), WINDOW)[0]] &= torch.arange(150) % 7 > 0  # some of each tile
     case = replace(CASE, fov=fov)
     outside = lambda s, image, c: torch.where(c.fov, pixel_values(s, image, c), 9e3)
-    assert error(own(outside), case=case) < 1e-6
+    assert error(own_method(outside), case=case) < 1e-6
 
 
 def test_the_window_is_the_square_with_the_most_vessels() -> None:
@@ -254,7 +234,7 @@ def test_the_method_is_given_the_window_with_all_that_is_known_of_it() -> None:
 
     case = replace(CASE, observer2=CASE.vessels.roll(1, 0))
     scorer = scorer_of(additive(), case)
-    error(own(look), scorer, case)
+    error(own_method(look), scorer, case)
     ((inner, part),) = seen
     window = best_window(case.vessels.numpy(), case.fov.numpy(), WINDOW)
     assert inner.model is scorer.model and part.scale == case.scale
@@ -266,21 +246,21 @@ def test_the_method_is_given_the_window_with_all_that_is_known_of_it() -> None:
 
 def test_what_cannot_be_had_is_said() -> None:
     with pytest.raises(UserError, match="window=3 is too few"):
-        error(own(pixel_values), window=3)
+        error(own_method(pixel_values), window=3)
     with pytest.raises(Skipped, match=r"finds no vessel in the window of 48 × 48 px"):
-        error(own(pixel_values), scorer_of(GreenFilter(-1.0, 20.0)))
+        error(own_method(pixel_values), scorer_of(GreenFilter(-1.0, 20.0)))
     with pytest.raises(Skipped, match="cannot explain the window: patch=100 is larger"):
         error(method_of(occlusion, patch=100))
     flat = replace(CASE, image=torch.full_like(CASE.image, 0.3))
     with pytest.raises(Skipped, match=r"hiding the tiles of the window \(blur\) changes the score by nothing"):
-        error(own(pixel_values), scorer_of(additive(), flat), flat)
+        error(own_method(pixel_values), scorer_of(additive(), flat), flat)
 
     class Whole(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return images[:, :1] * torch.ones(140, 150)
 
     with pytest.raises(Skipped, match="the network cannot take a window of 48 × 48 px"):
-        error(own(pixel_values), scorer_of(Whole()))
+        error(own_method(pixel_values), scorer_of(Whole()))
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from made_up import draw_eye, make_network, target_on
+from made_up import draw_eye, make_network, own_method, score_of_method, target_on
 from torch import Tensor
 
 from xaibench.data.case import Case
@@ -15,10 +15,8 @@ from xaibench.data.regions import busiest_window
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.ground_truth import shortcut as module
 from xaibench.metrics.ground_truth.shortcut import Planted, plant, shortcut
-from xaibench.metrics.method import Method
 from xaibench.models.evaluate import predict
 from xaibench.models.networks.shortcut_network import SIDE, WINDOW, load_shortcut
-from xaibench.registry import ExplainerTraits, Plugin, Spec
 from xaibench.scorer import Scorer
 
 CASE = draw_phantom(0, (150, 140))
@@ -26,19 +24,11 @@ CPU = torch.device("cpu")
 Map = Callable[[Scorer, Case], Tensor]
 
 
-def method_of(make: Map) -> Method:
-    return Method(
-        Spec(Plugin("explainer", "mine", make, "local", ExplainerTraits())),
-        lambda scorer, image, spec, case: make(scorer, case),
-    )
-
-
 def score(make: Map, case: Case = CASE, scorer: Scorer | None = None, **parameters: int) -> float:
-    scorer = scorer or Scorer(load_shortcut(), target_on(case))
-    unused = np.zeros(tuple(case.fov.shape), np.float32)
-    return float(
-        shortcut(unused, case, scorer, rng=np.random.default_rng(0), method=method_of(make), **parameters).value
-    )
+    method = own_method(lambda scorer, _image, case: make(scorer, case), signed=False)
+    return score_of_method(
+        shortcut, method, case, scorer or Scorer(load_shortcut(), target_on(case)), **parameters
+    ).value
 
 
 @pytest.fixture(scope="module")

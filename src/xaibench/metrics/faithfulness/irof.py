@@ -54,5 +54,5 @@ def irof(
     bounds = np.round(over * count).astype(int)
     groups = [np.flatnonzero((step >= a) & (step < b)) for a, b in pairwise(bounds[:-1])]
     removal = scorer.cache.get(Removal, case, scorer, fill, seed)
-    curve = normalised(removal.in_order(groups).probability, removal.ends().probability)
+    curve = normalised(removal.in_order(groups).probability, removal.ends.probability)
     return Score(1 - area(curve, over), (tuple(over.tolist()), tuple(curve.tolist())))

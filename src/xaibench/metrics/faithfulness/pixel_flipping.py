@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
@@ -192,7 +192,6 @@ class Removal:
         self._filler: Filler = shared.get(seeded_fill, case, fill, seed)
         self._whole: WholeImage = shared.get(WholeImage, case, scorer.shared.first)
         self._emptied: LocalForward = shared.get(emptied_image, case, scorer.shared.first, fill, seed)
-        self._ends: Response | None = None
 
     def curves(self, attribution: np.ndarray, steps: int = STEPS) -> Curves:
         """The curves of a map, (H, W) float32.
@@ -200,7 +199,7 @@ class Removal:
         Raises:
             Skipped: if removing everything changes the score by less than 1e-4.
         """
-        over, ends = fractions(steps), self.ends()
+        over, ends = fractions(steps), self.ends
         orders = self._scorer.cache.of_map(_seeded_orders, attribution, self._case, self._seed)
         bounds = [round(q * int(self._fov.sum())) for q in over[:-1]]
         groups = [[order[a:b] for a, b in pairwise(bounds)] for order in orders]
@@ -212,22 +211,20 @@ class Removal:
             normalised(most.dice, ends.dice) if 1 - ends.dice[1] >= LEAST_RANGE else None,
         )
 
+    @cached_property
     def ends(self) -> Response:
-        """The response to the whole image and to the emptied one; computed once.
+        """The response to the whole image and to the emptied one.
 
         Raises:
             Skipped: if their scores differ by less than 1e-4.
         """
-        if self._ends is None:
-            emptied = self._response(f"emptied {self._fill} {self._seed}".encode(), lambda: self._emptied.logits)
-            whole = float(self._scorer.mean_over_target(self._whole.prediction)[0])
-            self._ends = Response(np.array((whole, emptied[0])), np.array((1.0, emptied[1])))
-        probability = self._ends.probability
-        if abs(probability[0] - probability[1]) < LEAST_RANGE:
+        emptied, dice = self._response(f"emptied {self._fill} {self._seed}".encode(), lambda: self._emptied.logits)
+        whole = float(self._scorer.mean_over_target(self._whole.prediction)[0])
+        if abs(whole - emptied) < LEAST_RANGE:
             raise Skipped(
                 f"removing everything ({self._fill}) changes the target's probability by less than {LEAST_RANGE}"
             )
-        return self._ends
+        return Response(np.array((whole, emptied)), np.array((1.0, dice)))
 
     def in_order(self, groups: Sequence[np.ndarray]) -> Response:
         """The response as one group of pixels after the other is removed; none is put back.

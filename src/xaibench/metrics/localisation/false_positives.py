@@ -15,7 +15,7 @@ but more than half of their pixels lie on the edges of vessels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, label
@@ -114,9 +114,9 @@ def compare(found: FalsePositives, fov: np.ndarray, *, rng: np.random.Generator)
         rng: draws the placements.
     """
     rows = [_compare_one(np.argwhere(found.labels == i), found, fov, rng) for i in range(len(found))]
-    pixels, y, x, own, matched, percentile = zip(*rows, strict=True) if rows else ((),) * 6
-    whole, real = (lambda v: np.array(v, int)), (lambda v: np.array(v, float))
-    return Comparison(whole(pixels), whole(y), whole(x), real(own), real(matched), real(percentile))
+    columns = zip(*rows, strict=True) if rows else ((),) * len(fields(Comparison))
+    kinds = (int, int, int, float, float, float)
+    return Comparison(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
 
 
 def _far_from(mask: np.ndarray, scale: float) -> np.ndarray:
