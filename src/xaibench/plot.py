@@ -13,8 +13,7 @@ The report has the same figures. Text in saved PDF and SVG files stays text, whi
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,10 +95,7 @@ def curves(
             raise UserError(f"The run has no method {method!r}.", f"It has {', '.join(known)}.")
     if figures.column_of(result.board, metric) is None:
         raise UserError(f"The run did not measure {metric}.", f"`xaibench run --metric {metric}` adds it.")
-    with _styled():
-        ax = figures.curves(_axes(ax, (5, 4)), result, metric, methods)
-        ax.legend(fontsize="small")
-        return ax
+    return _drawn(ax, (5, 4), lambda ax: figures.curves(ax, result, metric, methods).legend(fontsize="small"))
 
 
 def thin_against_thick(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
@@ -114,8 +110,7 @@ def thin_against_thick(run: Run, *, target: str | None = None, ax: Axes | None =
         raise UserError(
             "The run measured nothing on both thin and thick vessels.", "`xaibench run --metric auroc-thin auroc-thick`"
         )
-    with _styled():
-        return figures.thin_against_thick(_axes(ax, (5, 4.5)), board, pair)
+    return _drawn(ax, (5, 4.5), lambda ax: figures.thin_against_thick(ax, board, pair))
 
 
 def cost_against_faithfulness(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
@@ -127,8 +122,7 @@ def cost_against_faithfulness(run: Run, *, target: str | None = None, ax: Axes |
     board = read(run, target).board
     if not figures.pareto(board):
         raise UserError("No method of the run has both a cost and a rank.", "`xaibench run` of a suite measures them.")
-    with _styled():
-        return figures.cost_against_faithfulness(_axes(ax, (5, 4.5)), board)
+    return _drawn(ax, (5, 4.5), lambda ax: figures.cost_against_faithfulness(ax, board))
 
 
 def critical_difference(run: Run, *, target: str | None = None, ax: Axes | None = None) -> Axes:
@@ -141,8 +135,7 @@ def critical_difference(run: Run, *, target: str | None = None, ax: Axes | None 
     ranked = sum(r.rank is not None for r in board.rows)
     if not ranked:
         raise UserError("No method of the run is ranked.", "`xaibench leaderboard` shows what is missing.")
-    with _styled():
-        return figures.critical_difference(_axes(ax, (8, 1.2 + 0.12 * ranked)), board)
+    return _drawn(ax, (8, 1.2 + 0.12 * ranked), lambda ax: figures.critical_difference(ax, board))
 
 
 def agreement(
@@ -164,8 +157,7 @@ def agreement(
     if len(chosen) < 2:
         raise UserError("Fewer than two metrics of the run rank its methods.", "Run more methods or metrics.")
     side = min(9.0, 3 + 0.27 * len(chosen))
-    with _styled():
-        return figures.agreement(_axes(ax, (side + 1, side)), board, chosen)
+    return _drawn(ax, (side + 1, side), lambda ax: figures.agreement(ax, board, chosen))
 
 
 def overlay(run: Run, method: str, case: str, *, target: str | None = None, ax: Axes | None = None) -> Axes:
@@ -198,11 +190,9 @@ def overlay(run: Run, method: str, case: str, *, target: str | None = None, ax: 
     if picture.fov.shape != attribution.shape:
         raise UserError(f"The run's map of {method} is of another size than its picture of {case}.", "Run it anew.")
     shown = drawn(picture.image, attribution * picture.fov, signed=record.signed)
-    with _styled():
-        ax = _axes(ax, (4, 4))
-        ax.imshow(outlined(shown, picture.thin, picture.thick))
-        ax.set_axis_off()
-        return ax
+    ax = _drawn(ax, (4, 4), lambda ax: ax.imshow(outlined(shown, picture.thin, picture.thick)))
+    ax.set_axis_off()
+    return ax
 
 
 def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
@@ -218,11 +208,13 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
     Raises:
         UserError: if it cannot be written.
     """
+    import matplotlib as mpl
+
     figure = ax.get_figure(root=True)
     if figure is None:
         raise UserError("The axes are on no figure any more.", "Draw them again.")
     try:
-        with _styled():
+        with mpl.rc_context(figures.style()):
             figure.savefig(path, bbox_inches="tight")
     except (OSError, ValueError) as error:
         raise UserError(
@@ -231,15 +223,14 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _styled() -> AbstractContextManager[None]:
+def _drawn(ax: Axes | None, size: tuple[float, float], draw: Callable[[Axes], object]) -> Axes:
+    """The axes, or those of a new figure of that size in inches, once drawn on in the style of the report."""
     import matplotlib as mpl
 
-    return mpl.rc_context(figures.style())
+    with mpl.rc_context(figures.style()):
+        if ax is None:
+            from matplotlib import pyplot as plt
 
-
-def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    if ax is not None:
+            ax = plt.subplots(figsize=size, layout="constrained")[1]
+        draw(ax)
         return ax
-    from matplotlib import pyplot as plt
-
-    return plt.subplots(figsize=size, layout="constrained")[1]

@@ -33,7 +33,7 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
         "method": [*(r.method for r in board.rows), "chance"],
         "group": [*(r.group for r in board.rows), ""],
     }
-    cells |= {name: _cells(board, name, intervals=width is None) for name in names}
+    cells |= {name: cells_of(board, name, intervals=width is None) for name in names}
     optional = [n for n in ("#", "group", *_COST) if not any(c.strip(EMPTY) for c in cells[n][:-1])]
     cells = {name: column for name, column in cells.items() if name not in optional}
     heads = {name: column.label if (column := board.column(name)) else name for name in cells}
@@ -58,14 +58,21 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
     )
 
 
-def _cells(board: Leaderboard, name: str, *, intervals: bool) -> list[str]:
-    """The cells of a metric or cost, then that of the foot."""
+def cells_of(board: Leaderboard, name: str, *, intervals: bool = True) -> list[str]:
+    """The cells of a metric or cost, one per row, then that of the foot: the band of chance, if there is one.
+
+    Args:
+        board: the leaderboard.
+        name: of the column.
+        intervals: whether columns other than the primary one have them.
+    """
     column = board.column(name)
     if column is None:
-        return [*(cost_text(name, getattr(r, name)) for r in board.rows), ""]
+        costs = [getattr(r, name) for r in board.rows]
+        return [*(f"{c:.0f}" if name == "passes" and c.is_integer() else number(c) for c in costs), ""]
     mean = board.mean(column)
     if column.gate is not None:
-        return [*(gate_text(column, float(m)) for m in mean), ""]
+        return [*(EMPTY if np.isnan(m) else "pass" if column.passes(m) else "fail" for m in mean), ""]
     low = high = np.full(len(mean), np.nan)
     if intervals or column == board.primary:
         low, high = board.interval(column)
@@ -89,16 +96,6 @@ def _columns_to_drop(
             dropped.append(name)
             excess -= widths[name]
     return dropped
-
-
-def cost_text(name: str, value: float) -> str:
-    """Seconds or passes per map; a whole number of passes without decimals."""
-    return f"{value:.0f}" if name == "passes" and value.is_integer() else number(value)
-
-
-def gate_text(column: Column, mean: float) -> str:
-    """``pass``, ``fail``, or ``–`` for NaN."""
-    return EMPTY if np.isnan(mean) else "pass" if column.passes(mean) else "fail"
 
 
 def main_columns(board: Leaderboard) -> list[str]:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from xaibench.leaderboard.default_columns import main_stem
-from xaibench.leaderboard.leaderboard import Column, Leaderboard, Row
+from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import Quality, qualities
-from xaibench.leaderboard.tables.leaderboard_table import all_columns, cost_text, gate_text, notes
-from xaibench.leaderboard.tables.numbers import EMPTY, band, with_interval
+from xaibench.leaderboard.tables.leaderboard_table import all_columns, cells_of, notes
+from xaibench.leaderboard.tables.numbers import EMPTY
 
 _DIRECTIONS = {
     "higher": "Higher is better.",
@@ -44,13 +44,17 @@ def table(board: Leaderboard) -> dict[str, object]:
         _head("seconds", "Wall time per map, s. Lower is better."),
         _head("passes", "Network passes per map. Lower is better.", first=False),
     ]
+    texts = {name: cells_of(board, name) for name in all_columns(board)}
+    means = {c.name: board.mean(c) for c in board.columns}
     rows = []
     for i, r in enumerate(board.rows):
-        place = _cell(str(r.rank or ("" if r.control else EMPTY)), r.rank or math.inf)
-        cells = [place, *([_cell(r.group, r.group)] if groups else [])]
-        cells += [*(_metric_cell(board, c, i) for c in board.columns), *_cost_cells(r)]
+        cells = [_cell(str(r.rank or ("" if r.control else EMPTY)), r.rank or math.inf)]
+        cells += [_cell(r.group, r.group)] if groups else []
+        cells += [_cell(texts[name][i], float(mean[i]), interval=True) for name, mean in means.items()]
+        cells += [_cell(f"{100 * r.coverage:.0f} %", r.coverage)]
+        cells += [_cell(texts["seconds"][i], r.seconds), _cell(texts["passes"][i], r.passes)]
         rows.append({"method": r.method, "family": r.family, "control": r.control, "cells": cells})
-    chance = [band(*(board.chance(c) or (math.nan, math.nan))) if c.gate is None else "" for c in board.columns]
+    chance = [texts[c.name][-1] for c in board.columns]
     return {
         "heads": heads,
         "methods": [r for r in rows if not r["control"]],
@@ -72,20 +76,8 @@ def _metric_head(board: Leaderboard, column: Column, quality: Quality | None) ->
     return _head(main_stem(column.label), " ".join(filter(None, sentences)), first=first, weak=weak)
 
 
-def _cell(text: str, value: float | str, small: str = "") -> dict[str, str]:
+def _cell(text: str, value: float | str, *, interval: bool = False) -> dict[str, str]:
+    """A cell; ``interval``: whether the text has an interval after its number."""
+    text, _, small = text.partition(" ") if interval else (text, "", "")
     key = value if isinstance(value, str) else f"{value:.9g}" if math.isfinite(value) else ""
     return {"text": text, "small": small, "value": key}
-
-
-def _metric_cell(board: Leaderboard, column: Column, row: int) -> dict[str, str]:
-    mean = float(board.mean(column)[row])
-    if column.gate is not None:
-        return _cell(gate_text(column, mean), mean)
-    low, high = (float(end[row]) for end in board.interval(column))
-    text, _, interval = with_interval(mean, low, high, bounded=column.bounded).partition(" ")
-    return _cell(text, mean, interval)
-
-
-def _cost_cells(r: Row) -> list[dict[str, str]]:
-    costs = (_cell(cost_text(name, value), value) for name, value in (("seconds", r.seconds), ("passes", r.passes)))
-    return [_cell(f"{100 * r.coverage:.0f} %", r.coverage), *costs]
