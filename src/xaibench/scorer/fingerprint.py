@@ -26,10 +26,9 @@ class Fingerprint:
 
     def matches(self, model: nn.Module) -> bool:
         """Whether the network is still as it was."""
-        modules, now = _submodules(model), list(weights(model))
+        now = list(weights(model))
         return (
-            len(modules) == len(self._modules)
-            and all(a is b for a, b in zip(modules, self._modules, strict=True))
+            _submodules(model) == self._modules
             and _replaced_forwards(model) == self._replaced
             and len(now) == len(self._weights)
             and all(a.device == b.device and torch.equal(a, b) for a, b in zip(self._weights, now, strict=True))

@@ -127,15 +127,6 @@ def test_all_mass_on_the_mask_is_one_and_not_a_bit_more(seed: int) -> None:
     assert mass_share(values, mask, fov) == pytest.approx(1, abs=1e-12)
 
 
-def test_pointing_by_hand() -> None:
-    fov, mask = np.ones((20, 20), bool), np.zeros((20, 20), bool)
-    mask[10, 10] = True
-    for place, hit in [((10, 10), 1), ((10, 12), 1), ((11, 11), 1), ((11, 12), 0), ((10, 13), 0)]:
-        values = np.zeros((20, 20))
-        values[place] = 1
-        assert pointing_hit(values, near(mask), fov) == hit
-
-
 def test_what_lies_outside_the_field_of_view_does_not_count(eye: Case) -> None:
     values = np.random.default_rng(2).random(eye.fov.shape)
     fov = eye.fov.numpy()

@@ -63,11 +63,6 @@ CONTRASTS = [0.05 + 0.02 * (i // 2) + 0.05 * (i % 2) for i in range(20)]
 MANY = bars(THIN_AND_THICK, CONTRASTS)
 
 
-@pytest.mark.parametrize("metric", [*ALL, context], ids=lambda m: m.name)
-def test_it_declares_what_it_is(metric: Plugin) -> None:
-    assert metric.summary.endswith(".") and metric.family == "overlap" and metric.traits.invariant == "scale"
-
-
 @pytest.mark.parametrize("metric", ALL, ids=lambda m: m.name)
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.1, -3.0, 1e-9])
 def test_a_map_that_says_nothing_scores_exactly_as_chance(metric: Plugin, value: float) -> None:

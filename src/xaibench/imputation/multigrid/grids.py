@@ -137,7 +137,7 @@ class _CoarseGrid:
         self.diagonal = np.stack([stencil[0, :, 2::2], stencil[0, :, 1::2]], 1)
         is_unknown = self.diagonal > _LEAST
         self.inverse = np.divide(1, self.diagonal, out=np.zeros_like(self.diagonal), where=is_unknown)
-        self.used = is_unknown.any((1, 2))
+        self.used: Bool = np.asarray(is_unknown.any((1, 2)))
 
     def solve(self, inverse: Float32) -> None:
         """The direct solution on the coarsest grid; ``inverse`` is in the order of rows and columns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -78,9 +78,10 @@ def shapley_error(case: Case, scorer: Scorer, *, method: Method, window: int = 1
         return Score(_measured(view, method, truth)[1])
     points = []
     for part in PARTS:
-        fewer = {budget: max(1, method.spec.parameters[budget] // part)} if part > 1 else {}
+        samples = max(1, method.spec.parameters[budget] // part)
+        fewer = replace(method, spec=method.spec.with_parameters(**{budget: samples})) if part > 1 else method
         try:
-            points.append(_measured(view, method, truth, **fewer))
+            points.append(_measured(view, fewer, truth))
         except Skipped:
             if part == 1:
                 raise  # a smaller budget may be refused: the curve begins later
@@ -169,11 +170,11 @@ def _exact(view: Window, baseline: str) -> np.ndarray:
     return shapley_values(game(coalitions(PLAYERS)))
 
 
-def _measured(view: Window, method: Method, truth: np.ndarray, **parameters: object) -> tuple[float, float]:
+def _measured(view: Window, method: Method, truth: np.ndarray) -> tuple[float, float]:
     """Passes and error of the method's map of the window."""
     before = view.scorer.passes
     try:
-        map_ = method(view.scorer, view.case, **parameters)
+        map_ = method(view.scorer, view.case)
     except UserError as error:  # a patch may be larger than the window
         raise Skipped(f"{method.spec} cannot explain the window: {error.message}") from error
     inside = view.case.fov.numpy()
