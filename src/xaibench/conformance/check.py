@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from xaibench.conformance.explainer_checks import CHECKS, Limits, cost, some_map
 from xaibench.conformance.explainer_trial import CheckFailed, NoMap, Trial
@@ -14,6 +14,7 @@ from xaibench.conformance.metric_checks import METRIC_CHECKS
 from xaibench.conformance.metric_trial import MetricTrial
 from xaibench.errors import Skipped, UserError
 from xaibench.registry import Plugin, Spec, parse
+from xaibench.registry.injection import Function
 
 COST, SOME = "cost", "some-map"
 T = TypeVar("T", Trial, MetricTrial)
@@ -42,7 +43,7 @@ def check_names(quick: bool = False) -> tuple[str, ...]:
 
 
 def check_explainer(
-    method: str | Spec | Plugin | Callable[..., Any],
+    method: str | Spec | Plugin | Function,
     *,
     expected_failures: dict[str, str] | None = None,
     quick: bool = False,
@@ -82,7 +83,7 @@ def check_explainer(
 
 
 def check_metric(
-    metric: str | Spec | Plugin | Callable[..., Any],
+    metric: str | Spec | Plugin | Function,
     *,
     expected_failures: dict[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
@@ -113,7 +114,7 @@ def check_metric(
 
 
 def _run(
-    spec: Spec[Any],
+    spec: Spec,
     trial: T,
     checks: Mapping[str, Callable[[T], str]],
     expected_failures: Mapping[str, str] | None,

@@ -22,7 +22,7 @@ from xaibench.conformance.explainer_subjects import (
     random_network,
     scorer_of,
 )
-from xaibench.conformance.explainer_trial import CheckFailed, NoMap, Trial
+from xaibench.conformance.explainer_trial import NoMap, Trial, require, skip_if
 from xaibench.data.phantom.draw import draw_phantom
 from xaibench.errors import Skipped, plural
 from xaibench.metrics.cost import measured
@@ -55,21 +55,17 @@ def same_seed(trial: Trial) -> str:
     scorer = scorer_of(dotted_case())
     scorer.probability(dotted_case().image[None])
     trial.reproducible = torch.equal(trial.first, trial.map(scorer=scorer))
-    if not trial.reproducible:
-        raise CheckFailed("two calls with the same seed give different maps: draw all random numbers from `rng`")
+    require(trial.reproducible, "two calls with the same seed give different maps: draw all random numbers from `rng`")
     return "bit for bit"
 
 
 def other_seed(trial: Trial) -> str:
     """Another seed gives another map if and only if the method declares ``stochastic``."""
-    if not trial.is_declared:
-        raise Skipped("a plain function does not declare whether it is stochastic")
+    skip_if(not trial.is_declared, "a plain function does not declare whether it is stochastic")
     trial.require_reproducible()
-    differs = not torch.equal(trial.first, trial.map(seed=1))
-    if differs and not trial.traits.stochastic:
-        raise CheckFailed("another seed gives another map: declare stochastic=True")
-    if trial.traits.stochastic and not differs:
-        raise CheckFailed("it declares stochastic=True, and another seed gives the same map")
+    differs, stochastic = not torch.equal(trial.first, trial.map(seed=1)), trial.traits.stochastic
+    require(stochastic or not differs, "another seed gives another map: declare stochastic=True")
+    require(differs or not stochastic, "it declares stochastic=True, and another seed gives the same map")
     return "another map" if differs else "the same map"
 
 
@@ -79,15 +75,13 @@ def micro_batch(trial: Trial) -> str:
     case, sizes = dotted_case(), (1, 3, 8)
     one, *others = (trial.map(case, scorer_of(case, random_network(OneByOne()), micro_batch=size)) for size in sizes)
     for size, other in zip(sizes[1:], others, strict=True):
-        if not torch.equal(one, other):
-            raise CheckFailed(f"micro-batches of {size} images give another map than single images")
+        require(torch.equal(one, other), f"micro-batches of {size} images give another map than single images")
     return f"of {', '.join(map(str, sizes))}"
 
 
 def gpu(trial: Trial) -> str:
     """The map of a network on a GPU agrees with that on the CPU."""
-    if not torch.cuda.is_available():
-        raise Skipped("there is no GPU")
+    skip_if(not torch.cuda.is_available(), "there is no GPU")
     trial.require_reproducible()
     case, maps = dotted_case(PLANTED_SIZE), []
     for device in ("cpu", "cuda"):
@@ -105,12 +99,12 @@ def agreement(on_cpu: Tensor, on_gpu: Tensor, *, stochastic: bool) -> str:
     if stochastic:
         both = torch.stack([on_cpu.flatten(), on_gpu.flatten()])
         correlation = 1.0 if torch.equal(on_cpu, on_gpu) else float(torch.corrcoef(both)[0, 1])
-        if not correlation >= ALIKE_ON_GPU:
-            raise CheckFailed(f"the maps of CPU and GPU correlate with {correlation:.2f}, below {ALIKE_ON_GPU}")
+        is_alike = correlation >= ALIKE_ON_GPU
+        require(is_alike, f"the maps of CPU and GPU correlate with {correlation:.2f}, below {ALIKE_ON_GPU}")
         return f"correlation {correlation:.3f}"
     difference, norm = float((on_cpu - on_gpu).norm()), float(on_cpu.norm())
-    if not difference <= SAME_ON_GPU * norm:
-        raise CheckFailed(f"the maps of CPU and GPU differ by {difference:.3g}, where the map's norm is {norm:.3g}")
+    is_close = difference <= SAME_ON_GPU * norm
+    require(is_close, f"the maps of CPU and GPU differ by {difference:.3g}, where the map's norm is {norm:.3g}")
     return f"relative difference {difference / norm if norm else 0:.1e}"
 
 
@@ -142,12 +136,10 @@ def state(trial: Trial) -> str:
         before.restore()
         changed += ["the image that it was given"] * (not trial.trace.image_is_unchanged)
         changed += ["whether gradients are recorded"] * (not trial.trace.grad_mode_is_unchanged)
-        if changed:
-            raise CheckFailed(f"it changes {', '.join(dict.fromkeys(changed))}{when}")
+        require(not changed, f"it changes {', '.join(dict.fromkeys(changed))}{when}")
         random_states.append(trial.trace.random_states)
     seeded = [name for name, value in random_states[0].items() if random_states[1][name] == value]
-    if seeded:
-        raise CheckFailed(f"it seeds {' and '.join(seeded)} global generator: draw from `rng`")
+    require(not seeded, f"it seeds {' and '.join(seeded)} global generator: draw from `rng`")
     return "also where the network fails"
 
 
@@ -158,8 +150,7 @@ def planted_evidence(trial: Trial) -> str:
     are, the higher its logits. So a map that shows where the image is dark fails, as does one in which evidence counts
     against, or one made by comparison with black, which is the darkest dot of all. Controls are exempt.
     """
-    if trial.traits.control:
-        raise Skipped("a control explains nothing")
+    skip_if(trial.traits.control, "a control explains nothing")
     case, margins = dotted_case(PLANTED_SIZE), []
     for window in WINDOWS:
         map_ = trial.map(case, scorer_of(case, planted_network(window), mask=case.fov)).double()
@@ -167,12 +158,12 @@ def planted_evidence(trial: Trial) -> str:
         inside[window] = True
         there, elsewhere = map_[inside & case.fov].mean(), map_[~inside & case.fov].mean()
         deviation = map_[case.fov].std()
-        if not there - elsewhere > CLEARLY * deviation:
-            rows, columns = (f"{s.start} to {s.stop - 1}" for s in window)
-            raise CheckFailed(
-                f"the network reads only rows {rows} and columns {columns}, where the map's mean is {there:.3g}; "
-                f"elsewhere it is {elsewhere:.3g} (s.d. {deviation:.3g})"
-            )
+        rows, columns = (f"{s.start} to {s.stop - 1}" for s in window)
+        require(
+            there - elsewhere > CLEARLY * deviation,
+            f"the network reads only rows {rows} and columns {columns}, where the map's mean is {there:.3g}; "
+            f"elsewhere it is {elsewhere:.3g} (s.d. {deviation:.3g})",
+        )
         margins.append(float((there - elsewhere) / deviation))
     return f"{min(margins):.1f} s.d. above the rest"
 
@@ -202,13 +193,13 @@ def constant_picture(trial: Trial) -> str:
 def labels(trial: Trial) -> str:
     """Only a control may see labels, and only if it declares ``sees_labels``; it must read them then."""
     if not trial.traits.sees_labels:
-        if trial.spec.plugin.injection.takes("case"):
-            raise CheckFailed("it has a parameter `case`, which brings labels, and does not declare sees_labels=True")
+        takes_case = trial.spec.plugin.injection.takes("case")
+        require(not takes_case, "it has a parameter `case`, which brings labels, and does not declare sees_labels=True")
         return "not given any"
     case = dotted_case()
     other = replace(case, **{n: getattr(case, n).flip(0, 1) for n in ("vessels", "caliber", "observer2")})
-    if torch.equal(trial.first, trial.map(other, scorer_of(case))):
-        raise CheckFailed("it declares sees_labels=True, and other labels give the same map")
+    differs = not torch.equal(trial.first, trial.map(other, scorer_of(case)))
+    require(differs, "it declares sees_labels=True, and other labels give the same map")
     return "declared, and read"
 
 
@@ -216,15 +207,13 @@ def sign(trial: Trial) -> str:
     """No map in any check has negative values, unless the method declares ``signed``."""
     if trial.traits.signed:
         return "declared signed" if trial.is_declared else "a plain function may be signed"
-    if trial.lowest < 0:
-        raise CheckFailed(f"a map has {trial.lowest:.3g} in it: declare signed=True")
+    require(trial.lowest >= 0, f"a map has {trial.lowest:.3g} in it: declare signed=True")
     return f"nothing negative in {plural(trial.maps, 'map')}"
 
 
 def quiet(trial: Trial) -> str:
     """Nothing is printed and no warning is raised while a map is made in any check."""
-    if trial.output:
-        raise CheckFailed(f"it says {trial.output!r}")
+    require(not trial.output, f"it says {trial.output!r}")
     return f"in {plural(trial.maps, 'map')}"
 
 
@@ -236,8 +225,9 @@ def cost(trial: Trial, limits: Limits | None) -> str:
     with measured(scorer) as spent:
         trial.map(case, scorer)
     spent_text = f"{spent.seconds:.1f} s, {spent.passes} passes, {spent.peak_mb:.0f} MB"
-    if limits and (spent.seconds > limits.seconds or spent.peak_mb > limits.peak_mb):
-        raise CheckFailed(f"{spent_text}: more than {limits.seconds:g} s or {limits.peak_mb:g} MB")
+    if limits:
+        is_within = spent.seconds <= limits.seconds and spent.peak_mb <= limits.peak_mb
+        require(is_within, f"{spent_text}: more than {limits.seconds:g} s or {limits.peak_mb:g} MB")
     return spent_text
 
 

@@ -6,12 +6,12 @@ import io
 import random
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.explainers.explain import explain
 from xaibench.registry import ExplainerTraits, Spec
+from xaibench.registry.injection import Function
 from xaibench.running.sandbox.snapshot import same
 from xaibench.scorer import Scorer
 
@@ -32,6 +33,18 @@ class CheckFailed(Exception):
 
 class NoMap(Exception):
     """The plugin raised, or returned no legal map or score."""
+
+
+def require(condition: object, otherwise: str) -> None:
+    """Fail a check with that finding, unless the condition holds."""
+    if not condition:
+        raise CheckFailed(otherwise)
+
+
+def skip_if(condition: object, reason: str) -> None:
+    """Skip a check for that reason if the condition holds."""
+    if condition:
+        raise Skipped(reason)
 
 
 @dataclass
@@ -103,8 +116,7 @@ class Trial:
 
     def require_reproducible(self) -> None:
         """Skip a check that compares maps if even equal calls give different ones."""
-        if not self.reproducible:
-            raise Skipped("not even the same seed gives the same map, see same-seed")
+        skip_if(not self.reproducible, "not even the same seed gives the same map, see same-seed")
 
     def map(self, case: Case | None = None, scorer: Scorer | None = None, seed: int = 0) -> Tensor:
         """(H, W) map on the CPU.
@@ -157,7 +169,7 @@ class Trial:
 
 
 @contextmanager
-def _capture_output(function: Callable[..., Any]) -> Iterator[list[str]]:
+def _capture_output(function: Function) -> Iterator[list[str]]:
     """Collects what is printed, and warnings that Python shows by default, and hides them.
 
     A warning that an installed library raises in its own code, as captum does, is not the method's.

@@ -1,11 +1,9 @@
-"""What metrics are held against: a small eye whose vessels are known, a network that sees them, maps of all kinds."""
+"""Subjects of the metric checks: a small eye with known vessels, a network that sees them, maps of all kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
-from typing import Any
+from functools import cache
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch.nn.functional import avg_pool2d
 
 from xaibench.data.case import Case
 from xaibench.data.phantom.draw import draw_phantom
+from xaibench.explainers.explain import Method as MethodName
 from xaibench.explainers.explain import explain
 from xaibench.metrics.method import Method
 from xaibench.registry import Spec, parse
@@ -22,13 +21,14 @@ from xaibench.scorer.batching import Engine
 
 SEED, SIZE = 11, (128, 128)
 EXPLAINER = "integrated-gradients[steps=6]"  # the method behind the map, for metrics that ask for further maps
+GOOD = "a fairly good signed map"
 
 
 class DarkSpots(nn.Module):
     """A white box: the logit of a pixel is how much darker it is in green than the mean around it, less a little.
 
-    It finds vessels and whatever else is dark, so that some of it is false. A mirrored picture has mirrored logits, and
-    a picture has the same logits in every batch.
+    It finds vessels and whatever else is dark, so that some of it is false. A mirrored image has mirrored logits, and
+    an image has the same logits in every batch.
     """
 
     def __init__(self) -> None:
@@ -64,23 +64,23 @@ def emptied(case: Case, part: str) -> Case:
     return replace(case, vessels=kept, caliber=torch.where(kept, case.caliber, 0.0))
 
 
-def asked(case: Case, *, micro_batch: int = 1) -> Scorer:
-    """The white box, asked about what it finds in the case."""
+def scorer_for(case: Case, *, micro_batch: int = 1) -> Scorer:
+    """A scorer of the white box, for what it finds in the case."""
     network = DarkSpots().eval()
     return Scorer(network, target("vessels", network, case), engine=Engine(micro_batch))
 
 
-def method(name: str | Callable[..., Any] = EXPLAINER) -> Method:
+def method(name: MethodName = EXPLAINER) -> Method:
     """An explainer as a run hands it to a metric."""
-    return Method(parse("explainer", name), partial(_map, 0))
+    return Method(parse("explainer", name), _map)
 
 
-def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
-    return explain(scorer, image, method=spec, seed=seed, case=case)
+def _map(scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Tensor:
+    return explain(scorer, image, method=spec, seed=0, case=case)
 
 
-def zeros(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
-    """A method that says nothing at all."""
+def zeros(image: Tensor) -> Tensor:
+    """A method whose map is 0 everywhere."""
     return torch.zeros(tuple(image.shape[1:]))
 
 
@@ -94,7 +94,7 @@ def maps() -> dict[str, np.ndarray]:
     sparse = np.where(rng.random(vessels.shape) < 0.8, 0, rng.standard_cauchy(vessels.shape)).astype(np.float32)
     return {
         "noise": noise,
-        "a fairly good signed map": good,
+        GOOD: good,
         "a map with many ties": (np.round(good * 20) / 20).astype(np.float32),
         "a map that is zero in most places": sparse,
         "the true vessels": vessels,
