@@ -8,51 +8,28 @@ from typing import Any
 from xaibench.errors import UserError
 from xaibench.models.networks.vessel_network import VesselNetwork
 from xaibench.models.weights_file import load_weights, parameter_count, read_card
-from xaibench.registry import get, model
+from xaibench.registry import ModelTraits, Plugin, get, model
 
 FOLDER = Path(__file__).with_name("weights")
 
 
-@model("unet-phantom")
-def unet_phantom() -> VesselNetwork:
-    """U-Net trained on phantoms alone; it never saw a real eye."""
-    return load_weights(FOLDER / "unet-phantom.safetensors")
+def _bundled(name: str, summary: str) -> Plugin[ModelTraits]:
+    def load() -> VesselNetwork:
+        return load_weights(FOLDER / f"{name}.safetensors")
+
+    load.__doc__ = summary
+    return model(name)(load)
 
 
-@model("unet-drive")
-def unet_drive() -> VesselNetwork:
-    """U-Net trained on the 20 training images of DRIVE."""
-    return load_weights(FOLDER / "unet-drive.safetensors")
+unet_phantom = _bundled("unet-phantom", "U-Net trained on phantoms alone; it never saw a real eye.")
 
+unet_drive = _bundled("unet-drive", "U-Net trained on the 20 training images of DRIVE.")
+attention_drive = _bundled("attention-drive", "Attention U-Net trained on the 20 training images of DRIVE.")
+segresnet_drive = _bundled("segresnet-drive", "SegResNet trained on the 20 training images of DRIVE.")
 
-@model("attention-drive")
-def attention_drive() -> VesselNetwork:
-    """Attention U-Net trained on the 20 training images of DRIVE."""
-    return load_weights(FOLDER / "attention-drive.safetensors")
-
-
-@model("segresnet-drive")
-def segresnet_drive() -> VesselNetwork:
-    """SegResNet trained on the 20 training images of DRIVE."""
-    return load_weights(FOLDER / "segresnet-drive.safetensors")
-
-
-@model("unet-chase")
-def unet_chase() -> VesselNetwork:
-    """U-Net trained on ten images, of five children, of CHASE_DB1."""
-    return load_weights(FOLDER / "unet-chase.safetensors")
-
-
-@model("attention-chase")
-def attention_chase() -> VesselNetwork:
-    """Attention U-Net trained on ten images, of five children, of CHASE_DB1."""
-    return load_weights(FOLDER / "attention-chase.safetensors")
-
-
-@model("segresnet-chase")
-def segresnet_chase() -> VesselNetwork:
-    """SegResNet trained on ten images, of five children, of CHASE_DB1."""
-    return load_weights(FOLDER / "segresnet-chase.safetensors")
+unet_chase = _bundled("unet-chase", "U-Net trained on ten images, of five children, of CHASE_DB1.")
+attention_chase = _bundled("attention-chase", "Attention U-Net trained on ten images, of five children, of CHASE_DB1.")
+segresnet_chase = _bundled("segresnet-chase", "SegResNet trained on ten images, of five children, of CHASE_DB1.")
 
 
 def describe_weights(name: str) -> dict[str, Any]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Sequence
-from itertools import accumulate
 
 from monai.networks.blocks.convolutions import Convolution
 from monai.networks.nets.attentionunet import AttentionLayer, AttentionUnet
-from torch import Tensor, nn
+from torch import nn
 
 from xaibench.models.network_interface import INTERFACE
-from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork, named_by_role
+from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
 class VesselAttentionUNet(VesselNetwork):
@@ -36,17 +33,12 @@ class VesselAttentionUNet(VesselNetwork):
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
     ) -> None:
-        super().__init__({"channels": list(channels), "strides": list(strides)}, math.prod(strides), mean, std)
+        super().__init__({"channels": list(channels), "strides": list(strides)}, strides, mean, std)
         self.net = AttentionUnet(
             len(INTERFACE.axes), INTERFACE.channels, INTERFACE.classes, channels=channels, strides=strides
         )
         for level, width in zip(self._levels(), channels, strict=False):
             level.merge = Convolution(2, 2 * width, width, act="RELU", norm="BATCH")
-
-    def logits(self, x: Tensor) -> Tensor:
-        """See :meth:`VesselNetwork.logits`."""
-        logits: Tensor = self.net(x)
-        return logits
 
     @property
     def layers(self) -> dict[str, nn.Module]:
@@ -55,9 +47,8 @@ class VesselAttentionUNet(VesselNetwork):
         first, _, last = self.net.model
         inner = [level.submodule for level in levels]
         encoders = [first, *(part[0] for part in inner if isinstance(part, nn.Sequential))]
-        scales = accumulate(self.architecture["strides"], operator.mul)
-        decoders = list(zip(scales, (level.merge for level in levels[1:]), strict=False))
-        return named_by_role(encoders, inner[-1], decoders, last.get_submodule("conv"))
+        decoders = [level.merge for level in levels[1:]]
+        return self.named_by_role(encoders, inner[-1], decoders, last.get_submodule("conv"))
 
     def _levels(self) -> list[AttentionLayer]:
         """From full resolution down."""

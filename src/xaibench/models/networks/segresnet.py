@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from monai.networks.nets.segresnet import SegResNet
-from torch import Tensor, nn
+from torch import nn
 
 from xaibench.models.network_interface import INTERFACE
-from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork, named_by_role
+from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
 class VesselSegResNet(VesselNetwork):
@@ -35,7 +35,7 @@ class VesselSegResNet(VesselNetwork):
         std: Sequence[float] = STD,
     ) -> None:
         architecture = {"filters": filters, "down": list(down), "up": list(up)}
-        super().__init__(architecture, 2 ** (len(down) - 1), mean, std)
+        super().__init__(architecture, (1, *(2 for _ in down[1:])), mean, std)
         self.net = SegResNet(
             spatial_dims=len(INTERFACE.axes),
             init_filters=filters,
@@ -47,14 +47,8 @@ class VesselSegResNet(VesselNetwork):
             upsample_mode="deconv",
         )
 
-    def logits(self, x: Tensor) -> Tensor:
-        """See :meth:`VesselNetwork.logits`."""
-        logits: Tensor = self.net(x)
-        return logits
-
     @property
     def layers(self) -> dict[str, nn.Module]:
         """See :attr:`VesselNetwork.layers`; ``decoder-1/1`` is the input of the last norm, ReLU and convolution."""
         *encoders, bottleneck = self.net.down_layers
-        decoders = [(2**level, layer) for level, layer in enumerate(reversed(self.net.up_layers))]
-        return named_by_role(encoders, bottleneck, decoders, self.net.conv_final[-1].conv)
+        return self.named_by_role(encoders, bottleneck, self.net.up_layers[::-1], self.net.conv_final[-1].conv)

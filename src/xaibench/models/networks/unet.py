@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Sequence
-from itertools import accumulate
 
 from monai.networks.layers.simplelayers import SkipConnection
 from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
 from xaibench.models.network_interface import INTERFACE
-from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork, named_by_role
+from xaibench.models.networks.vessel_network import MEAN, STD, VesselNetwork
 
 
 class VesselUNet(VesselNetwork):
@@ -37,7 +34,7 @@ class VesselUNet(VesselNetwork):
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
     ) -> None:
-        super().__init__({"channels": list(channels), "strides": list(strides)}, math.prod(strides), mean, std)
+        super().__init__({"channels": list(channels), "strides": list(strides)}, strides, mean, std)
         self.net = UNet(
             spatial_dims=len(INTERFACE.axes),
             in_channels=INTERFACE.channels,
@@ -67,5 +64,4 @@ class VesselUNet(VesselNetwork):
             encoders.append(down)
             decoders.append(up)
             level = skip.submodule
-        scales = accumulate(self.architecture["strides"], operator.mul)  # of the decoders' outputs, but the topmost
-        return named_by_role(encoders, level, list(zip(scales, decoders[1:], strict=False)), self.head)
+        return self.named_by_role(encoders, level, decoders[1:], self.head)

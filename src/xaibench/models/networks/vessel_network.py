@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import torch
@@ -22,35 +25,38 @@ class VesselNetwork(nn.Module):
 
     Args:
         architecture: the arguments that build the network again, as plain values.
-        multiple: sides are padded to a multiple of this, px.
+        strides: the step between levels, from full resolution down; sides are padded to a multiple of their product.
         mean, std: constants of standardisation, per RGB channel.
     """
 
     kind: ClassVar[str]  # its name in a card
     card: dict[str, Any]
+    net: Any  # MONAI's network
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, architecture: dict[str, Any], multiple: int, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+        self, architecture: dict[str, Any], strides: Sequence[int], mean: Sequence[float], std: Sequence[float]
     ) -> None:
         super().__init__()
         self.card = {}  # set by load_weights
         self.architecture: dict[str, Any] = {"kind": self.kind, **architecture}
-        self.multiple = multiple
+        self.strides = tuple(strides)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) logits."""
         height, width = images.shape[-2:]
+        multiple = math.prod(self.strides)
         x = (images - self.mean) / self.std
-        x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
+        x = F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
         return self.logits(x)[..., :height, :width]
 
     def logits(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) standardised, of sides that the strides divide, to (N, 1, H, W)."""
-        raise NotImplementedError
+        logits: Tensor = self.net(x)
+        return logits
 
     @property
     def layers(self) -> dict[str, nn.Module]:
@@ -62,18 +68,18 @@ class VesselNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    def named_by_role(
+        self, encoders: Sequence[nn.Module], bottleneck: nn.Module, decoders: Sequence[nn.Module], last: nn.Module
+    ) -> dict[str, nn.Module]:
+        """Layers by role, see :attr:`layers`.
 
-def named_by_role(
-    encoders: Sequence[nn.Module], bottleneck: nn.Module, decoders: Sequence[tuple[int, nn.Module]], last: nn.Module
-) -> dict[str, nn.Module]:
-    """Layers by role, see :attr:`VesselNetwork.layers`.
-
-    Args:
-        encoders: from full resolution down.
-        bottleneck: the coarsest level.
-        decoders: from full resolution down, each after its scale, px of the input per px of its output.
-        last: gives the logit map.
-    """
-    named = {f"encoder-{i}": layer for i, layer in enumerate(encoders, 1)} | {"bottleneck": bottleneck}
-    named |= {f"decoder-1/{scale}": layer for scale, layer in reversed(decoders)}
-    return named | {"last": last}
+        Args:
+            encoders: from full resolution down.
+            bottleneck: the coarsest level.
+            decoders: one per stride from the first on, from full resolution down.
+            last: gives the logit map.
+        """
+        named = {f"encoder-{i}": layer for i, layer in enumerate(encoders, 1)} | {"bottleneck": bottleneck}
+        scales = accumulate(self.strides, operator.mul)  # px of the input per px of a decoder's output
+        by_scale = {f"decoder-1/{scale}": layer for scale, layer in zip(scales, decoders, strict=False)}
+        return named | dict(reversed(by_scale.items())) | {"last": last}
