@@ -196,7 +196,7 @@ def ablationcam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") -> 
     weights = activation.new_zeros(len(activation))
     for k in activation.flatten(1).any(dim=1).nonzero().flatten():
         zeroed = partial(logits, partial(Tensor.index_fill, dim=1, index=k, value=0))
-        weights[k] = whole - scorer.shared.score_of(partial(b"%d %b".__mod__, (k, name)), zeroed)
+        weights[k] = whole - scorer.shared.score_of(b"%d %b" % (k, name), zeroed)
     return _map(scorer, image, activation * weights[:, None, None])
 
 

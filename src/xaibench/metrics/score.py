@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from xaibench.errors import Skipped
+
+T = TypeVar("T")
+Curve = tuple[tuple[float, ...], tuple[float, ...]]  # (x, y), equally long
 
 
 @dataclass(frozen=True)
@@ -16,5 +23,18 @@ class Score:
     """
 
     value: float
-    curve: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    curve: Curve | None = None
     null: tuple[float, ...] = ()
+
+
+def as_curve(x: Iterable[float], y: Iterable[float]) -> Curve:
+    """A curve from any numbers, such as arrays."""
+    return tuple(map(float, x)), tuple(map(float, y))
+
+
+def null_of(compute: Callable[[T], float], positions: Iterable[T]) -> tuple[float, ...]:
+    """The scores of a map against the vessels in other positions; none if it has no score in one of them."""
+    try:
+        return tuple(map(compute, positions))
+    except Skipped:
+        return ()

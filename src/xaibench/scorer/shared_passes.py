@@ -76,21 +76,20 @@ class SharedPasses:
 
     def base_score(self, local: LocalForward) -> float:
         """The score of the unchanged image."""
-        return self.score_of(partial(getattr, local, "digest"), partial(getattr, local, "logits"))
+        return self.score_of(local.digest, partial(getattr, local, "logits"))
 
-    def score_of(self, key: Callable[[], bytes], logits: Callable[[], Tensor]) -> float:
+    def score_of(self, key: bytes, logits: Callable[[], Tensor]) -> float:
         """The score of logits, (1, 1, H, W), which are computed once for the family.
 
         Args:
-            key: gives what tells these logits from all others; called only if there are several targets.
+            key: what tells these logits from all others.
             logits: computes them.
         """
         if not self._is_shared:
             return float(self._scorer.mean_over_target(logits())[0])
-        name = key()
-        if not self._is_known(name, self._scores):
-            self._scores[name] = self._of_family(logits())
-        return self._scores[name][self._place]
+        if not self._is_known(key, self._scores):
+            self._scores[key] = self._of_family(logits())
+        return self._scores[key][self._place]
 
     def forget(self) -> None:
         """Remove the scores of the family, so that no method's cost depends on the methods before it."""

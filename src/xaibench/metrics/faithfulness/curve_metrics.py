@@ -12,7 +12,7 @@ from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.faithfulness.pixel_flipping import STEPS, Curves, area, removal_of
 from xaibench.metrics.method import Method
-from xaibench.metrics.score import Score
+from xaibench.metrics.score import Score, as_curve
 from xaibench.registry import Plugin, metric
 from xaibench.registry.traits import MetricTraits
 from xaibench.scorer import Scorer
@@ -41,7 +41,7 @@ def of_curves(curve_of: CurveOf) -> Callable[..., Score]:
         curve = curve_of(curves)
         if curve is None:
             raise Skipped(f"removing everything ({fill}) leaves the prediction as it is")
-        return Score(area(curve, curves.fractions), (tuple(curves.fractions.tolist()), tuple(curve.tolist())))
+        return Score(area(curve, curves.fractions), as_curve(curves.fractions, curve))
 
     score.__doc__ = curve_of.__doc__
     return score

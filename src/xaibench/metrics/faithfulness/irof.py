@@ -11,7 +11,7 @@ from scipy.ndimage import mean as mean_by_label
 from xaibench.data.case import Case
 from xaibench.data.regions import superpixels
 from xaibench.metrics.faithfulness.pixel_flipping import STEPS, Removal, area, fractions, normalised
-from xaibench.metrics.score import Score
+from xaibench.metrics.score import Score, as_curve
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
 
@@ -55,4 +55,4 @@ def irof(
     groups = [np.flatnonzero((step >= a) & (step < b)) for a, b in pairwise(bounds[:-1])]
     removal = scorer.cache.get(Removal, case, scorer, fill, seed)
     curve = normalised(removal.in_order(groups).probability, removal.ends.probability)
-    return Score(1 - area(curve, over), (tuple(over.tolist()), tuple(curve.tolist())))
+    return Score(1 - area(curve, over), as_curve(over, curve))

@@ -252,7 +252,7 @@ class Removal:
             whole.dice[name] = whole.dice_with(probability)
             return probability
 
-        return self._scorer.shared.score_of(lambda: name, prediction), whole.dice[name]
+        return self._scorer.shared.score_of(name, prediction), whole.dice[name]
 
     def _logits(self, image: Callable[[int], np.ndarray], steps: np.ndarray, k: int) -> Tensor:
         """(1, 1, H, W) after step k, by a crop where all removed pixels, or all that are left, lie in one place."""

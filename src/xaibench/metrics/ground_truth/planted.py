@@ -18,7 +18,7 @@ from xaibench.data.case import Case
 from xaibench.data.regions import REGIONS, superpixels
 from xaibench.errors import Skipped, UserError
 from xaibench.metrics.method import Method
-from xaibench.metrics.score import Score
+from xaibench.metrics.score import Score, as_curve
 from xaibench.metrics.similarity import area_under_roc, correlation
 from xaibench.models.evaluate import predict
 from xaibench.models.networks.white_box import WhiteBox, white_box
@@ -78,7 +78,7 @@ def planted(case: Case, scorer: Scorer, *, method: Method, segmenter: str = "lin
     if pixels.region is not None:
         area = np.bincount(pixels.region)
         truth = (np.bincount(pixels.region, truth) / np.maximum(area, 1))[pixels.region]
-    return Score(correlation(pixels.map, truth), (tuple(map(float, CELLS)), tuple(curve)))
+    return Score(correlation(pixels.map, truth), as_curve(CELLS, curve))
 
 
 @of_truth("planted-pixels", range=(0, 1), chance=0.5)

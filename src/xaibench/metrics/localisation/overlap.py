@@ -19,7 +19,7 @@ import numpy as np
 from xaibench.data.anatomy.caliber import THIN_RADIUS, is_thin
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
-from xaibench.metrics.score import Score
+from xaibench.metrics.score import Score, null_of
 from xaibench.metrics.similarity import Levels, lift_of, mass_share, near, pointing_hit, turned
 from xaibench.parameter_checks import above_zero
 from xaibench.registry import Plugin, metric
@@ -105,18 +105,15 @@ def _score(
     """
     above_zero("radius", radius)
     home, *elsewhere = scorer.cache.get(_positions, case, radius)
-    for part in parts:
-        if not home[part].mask.any():
-            raise Skipped(f"case {case.id} has no {'vessel' if part == 'vessels' else part + ' vessel'} pixels")
     map_ = scorer.cache.of_map(Map, np.asarray(attribution), case)
-    value = compute(map_, home)
-    null: tuple[float, ...] = ()
-    if all(position[part].mask.any() for position in elsewhere for part in parts):
-        try:
-            null = tuple(compute(map_, position) for position in elsewhere)
-        except Skipped:
-            null = ()
-    return Score(value, null=null)
+
+    def against(position: Position) -> float:
+        for part in parts:
+            if not position[part].mask.any():
+                raise Skipped(f"case {case.id} has no {'vessel' if part == 'vessels' else part + ' vessel'} pixels")
+        return compute(map_, position)
+
+    return Score(against(home), null=null_of(against, elsewhere))
 
 
 def _for_parts(

@@ -20,7 +20,7 @@ from xaibench.data.anatomy.caliber import THIN_RADIUS, is_thin
 from xaibench.data.anatomy.segments import Segments, vessel_segments
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
-from xaibench.metrics.score import Score
+from xaibench.metrics.score import Score, as_curve, null_of
 from xaibench.metrics.similarity import correlation, turned
 from xaibench.parameter_checks import above_zero, open_unit
 from xaibench.registry import metric
@@ -39,13 +39,9 @@ def segments_of(case: Case, scorer: Scorer) -> Segments:
     return scorer.cache.get(vessel_segments, case)
 
 
-def _nulls(compute: Callable[[Segments], float], case: Case, scorer: Scorer) -> tuple[float, ...]:
-    """Scores against the segments in the seven other orientations; none if one of them has no score."""
-    positions = scorer.cache.get(_elsewhere, case, segments_of(case, scorer))
-    try:
-        return tuple(compute(segments) for segments in positions)
-    except Skipped:
-        return ()
+def _null(compute: Callable[[Segments], float], case: Case, scorer: Scorer) -> tuple[float, ...]:
+    """The scores against the segments in the seven other orientations."""
+    return null_of(compute, scorer.cache.get(_elsewhere, case, segments_of(case, scorer)))
 
 
 def _elsewhere(case: Case, home: Segments) -> list[Segments]:
@@ -134,7 +130,7 @@ def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Sco
         return float((weight * off * (y - np.average(y, weights=weight))).sum() / (weight * off**2).sum()), x, y
 
     value, x, y = slope(segments_of(case, scorer))
-    return Score(value, _curve(x, y), _nulls(lambda turned: slope(turned)[0], case, scorer))
+    return Score(value, as_curve(x, y), _null(lambda turned: slope(turned)[0], case, scorer))
 
 
 @of_segments("contrast-response", better="none", range=(-1, 1))
@@ -166,8 +162,8 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Sc
         seen = np.isfinite(turned.contrast)
         return correlation(rankdata(turned.mean(positive)[seen]), rankdata(turned.contrast[seen]))
 
-    curve = _curve(x, _mean_by(bins, segments, density)[filled])
-    return Score(value, curve, _nulls(against, case, scorer))
+    curve = as_curve(x, _mean_by(bins, segments, density)[filled])
+    return Score(value, curve, _null(against, case, scorer))
 
 
 @of_segments(
@@ -215,7 +211,7 @@ def thin_gap_matched(attribution: np.ndarray, case: Case, scorer: Scorer, *, rad
             raise Skipped(f"no positive attribution on matched {'thin' if lift[0] == 0 else 'thick'} vessels")
         return math.log2(lift[1] / lift[0])
 
-    return Score(gap(segments_of(case, scorer)), null=_nulls(gap, case, scorer))
+    return Score(gap(segments_of(case, scorer)), null=_null(gap, case, scorer))
 
 
 @metric("context", family="overlap", better="none", range=(0, math.inf), invariant="scale")
@@ -245,7 +241,7 @@ def context(attribution: np.ndarray, case: Case, scorer: Scorer, *, share: float
     away, held = away[order], np.cumsum(amount[order])
     radius = away[min(np.searchsorted(held, share * held[-1]), away.size - 1)]
     within = np.searchsorted(away, RADII, side="right")
-    return Score(float(radius), _curve(np.array(RADII), np.concatenate([[0], held])[within] / held[-1]))
+    return Score(float(radius), as_curve(np.array(RADII), np.concatenate([[0], held])[within] / held[-1]))
 
 
 def _distance_from(target: Target) -> np.ndarray:
@@ -261,7 +257,3 @@ def _mean_by(group: np.ndarray, segments: Segments, density: np.ndarray) -> np.n
     with np.errstate(invalid="ignore"):
         mean: np.ndarray = np.bincount(of, density[inside]) / np.bincount(of)
     return mean
-
-
-def _curve(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return tuple(map(float, x)), tuple(map(float, y))

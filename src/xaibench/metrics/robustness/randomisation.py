@@ -13,7 +13,7 @@ from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.method import Method
 from xaibench.metrics.robustness.sensitivity import spearman
-from xaibench.metrics.score import Score
+from xaibench.metrics.score import Score, as_curve
 from xaibench.parameter_checks import at_least
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
@@ -60,7 +60,7 @@ def mprt(
     for network in scorer.cache.get(randomised, scorer.model, case.image, stages, seed):
         changed = Scorer(network, scorer.target, device=scorer.device, engine=scorer.engine)
         similar.append(spearman(original, smooth(changed)))
-    return Score(float(np.mean(similar)), (tuple(np.arange(1.0, len(similar) + 1).tolist()), tuple(similar)))
+    return Score(float(np.mean(similar)), as_curve(range(1, len(similar) + 1), similar))
 
 
 def randomised(model: nn.Module, image: Tensor, stages: int, seed: int) -> list[nn.Module]:
