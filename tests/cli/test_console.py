@@ -4,12 +4,8 @@ import io
 
 import pytest
 
+from cli.said import Terminal
 from xaibench.cli.console import Console, plain, table
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize(

@@ -12,27 +12,35 @@ import pytest
 from cli.said import Run
 from xaibench.cli.main import COMMANDS, main
 
-LIGHT = "import sys; from xaibench.cli.main import main; code = main({argv}); assert code == {code}, code; {check}"
+LIGHT = (
+    "import sys; from xaibench.cli.main import main; code = main({argv}); assert code == {code}, code; "
+    "assert not {modules} & set(sys.modules), sys.modules"
+)
+NETWORK = {"torch", "monai", "skimage", "sklearn"}
+HEAVY = NETWORK | {"scipy", "pandas"}
 
 
 @pytest.mark.parametrize(
-    ("argv", "code"),
+    ("line", "code", "modules"),
     [
-        (["--help"], 0),
-        (["--version"], 0),
-        (["rnu"], 2),
-        (["run", "--help"], 0),
-        (["run", "--metod", "gradcam"], 2),
-        (["run", "--method", "gradcm"], 2),
-        (["run", "--target", "thn"], 2),
-        (["leaderboard", "nowhere"], 2),
+        ("--help", 0, HEAVY),
+        ("--version", 0, HEAVY),
+        ("rnu", 2, HEAVY),
+        ("run --help", 0, HEAVY),
+        ("run --metod gradcam", 2, HEAVY),
+        ("run --method gradcm", 2, HEAVY),
+        ("run --target thn", 2, HEAVY),
+        ("leaderboard nowhere", 2, NETWORK),
+        ("claims FINISHED", 0, HEAVY),
+        ("report FINISHED --no-films --out page.html", 0, NETWORK),
+        ("report --help", 0, {"jinja2", "matplotlib", "numpy", "PIL"}),
     ],
 )
-def test_no_network_library_is_loaded_to_help_or_to_answer_a_mistyped_word(argv: list[str], code: int) -> None:
-    check = "assert not {'torch', 'monai', 'scipy', 'pandas', 'skimage'} & set(sys.modules)"
-    if argv[0] == "leaderboard":
-        check = "assert not {'torch', 'monai'} & set(sys.modules)"
-    done = subprocess.run([sys.executable, "-c", LIGHT.format(argv=argv, code=code, check=check)], capture_output=True)
+def test_what_computes_nothing_loads_no_large_library(finished: Path, line: str, code: int, modules: set[str]) -> None:
+    argv = line.replace("FINISHED", str(finished)).split()
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT.format(argv=argv, code=code, modules=modules)], capture_output=True
+    )
     assert done.returncode == 0, done.stderr.decode()
 
 
@@ -100,7 +108,19 @@ def test_no_command_is_a_mistake_that_shows_the_commands(xaibench: Run) -> None:
         (["evaluate", "--data", "phantom", "--threshold", "2"], ["--threshold", "0 or more and of 1 or less"]),
         (["train", "--data", "phantom"], ["--out"]),
         (["train", "--data", "phantom", "--out", "w.safetensors", "--steps", "nan"], ["--steps", "'nan'"]),
+        (["evaluate", "--data", "phantom", "--model", "made_up:GreenFilte"], ["Did you mean GreenFilter?"]),
+        (["claims"], ["Missing: RUN.", "`xaibench claims --help`"]),
+        (["claims", "nowhere"], ["There is no folder nowhere."]),
+        (["claims", "."], ["not the folder of a run"]),
+        (["claims", ".", "--format", "jsn"], ["--format", "'jsn'", "Did you mean json?"]),
+        (["leaderboard", "."], [". is not the folder of a run"]),
+        (["check", "gradcm"], ["'gradcm'", "Did you mean gradcam"]),
+        (["check", "uniform", "nothing-of-the-kind"], ["'nothing-of-the-kind'", "There is no explainer or metric"]),
+        (["check", "gradcam[lyer=last]"], ["no parameter 'lyer'", "layer"]),
+        (["check", "auroc-thin[fill=blur]"], ["no parameter 'fill'"]),
+        (["check"], ["Missing: NAME"]),
         (["data", "check", "nowhere"], ["nowhere"]),
+        (["data", "phantom", "--count", "1", "--size", "128", "--out", "/dev/null/x"], ["cannot be written"]),
         (["data", "phantom", "--out", "x", "--size", "12"], ["--size", "128 or more"]),
     ],
 )
@@ -112,6 +132,7 @@ def test_a_mistake_is_answered_in_one_line_with_what_was_meant(
     assert said.err.startswith("xaibench: ") and said.err.count("\n") == 1
     for word in words:
         assert word in said.err, said.err
+    assert not list(Path().iterdir())
 
 
 def test_the_traceback_comes_only_with_v(xaibench: Run) -> None:

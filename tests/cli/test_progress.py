@@ -16,14 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from cli.said import Terminal
 from xaibench.cli import progress
 from xaibench.cli.console import Console
 from xaibench.cli.progress import Progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 class Clock:

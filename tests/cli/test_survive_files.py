@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,87 +41,53 @@ def one(store: Store, spec: str = "gradcam") -> Record:
     return next(r for r in store.records() if r.spec == spec)
 
 
-def cell(store: Store) -> Path:
-    return store.cell_path(one(store).map_key)
+def without_checksum(content: bytes, other: bytes) -> bytes:
+    return json.dumps({k: v for k, v in json.loads(content).items() if k != "checksum"}).encode()
 
 
-def truncated(store: Store) -> Path:
-    path = cell(store)
-    path.write_bytes(path.read_bytes()[:-40])
+def scaled(content: bytes, other: bytes) -> bytes:
+    doubled = io.BytesIO()
+    with np.load(io.BytesIO(content)) as file:
+        np.savez_compressed(doubled, map=file["map"], scale=file["scale"] * 2)
+    return doubled.getvalue()
+
+
+# From the content of a file, and that of another one of its kind, to the damaged content.
+DAMAGED_CELLS: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "truncated": lambda content, other: content[:-40],
+    "emptied": lambda content, other: b"",
+    "edited": lambda content, other: re.sub(rb'"value":[^,]*', b'"value":0.999', content, count=1),
+    "laid out anew": lambda content, other: json.dumps(json.loads(content) | {"seconds": 0.001}, indent=1).encode(),
+    "without checksum": without_checksum,
+    "of another": lambda content, other: other,
+}
+DAMAGED_MAPS: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "map truncated": lambda content, other: content[:-100],
+    "map of another": lambda content, other: other,
+    "map scaled": scaled,
+}
+
+
+def broken(store: Store, how: str) -> Path:
+    """The file that was damaged: the first record of Grad-CAM, or its map."""
+    place = store.map_path if how in DAMAGED_MAPS else store.cell_path
+    path, other = (place(one(store, spec).map_key) for spec in ("gradcam", "random"))
+    path.write_bytes((DAMAGED_CELLS | DAMAGED_MAPS)[how](path.read_bytes(), other.read_bytes()))
     return path
 
 
-def emptied(store: Store) -> Path:
-    path = cell(store)
-    path.write_bytes(b"")
-    return path
-
-
-def edited(store: Store) -> Path:
-    path = cell(store)
-    text = path.read_text()
-    start = text.index('"value":') + len('"value":')
-    path.write_text(f"{text[:start]}0.999{text[text.index(',', start) :]}")
-    return path
-
-
-def laid_out_anew(store: Store) -> Path:
-    path = cell(store)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 0.001}, indent=1))
-    return path
-
-
-def without_checksum(store: Store) -> Path:
-    path = cell(store)
-    record = json.loads(path.read_text())
-    del record["checksum"]
-    path.write_text(json.dumps(record))
-    return path
-
-
-def of_another(store: Store) -> Path:
-    path = cell(store)
-    shutil.copy(store.cell_path(one(store, "random").map_key), path)
-    return path
-
-
-def map_truncated(store: Store) -> Path:
-    path = store.map_path(one(store).map_key)
-    path.write_bytes(path.read_bytes()[:-100])
-    return path
-
-
-def map_of_another(store: Store) -> Path:
-    path = store.map_path(one(store).map_key)
-    path.write_bytes(store.map_path(one(store, "random").map_key).read_bytes())
-    return path
-
-
-def map_scaled(store: Store) -> Path:
-    path = store.map_path(one(store).map_key)
-    with np.load(path) as file:
-        content = dict(file)
-    np.savez_compressed(path, map=content["map"], scale=content["scale"] * 2)
-    return path
-
-
-DAMAGED_CELLS = (truncated, emptied, edited, laid_out_anew, without_checksum, of_another)
-DAMAGED_MAPS = (map_truncated, map_of_another, map_scaled)
-Damage = Callable[[Store], Path]
-
-
-def some(first: Sequence[Damage], every: Sequence[Damage]) -> list[Any]:
+def some(first: Sequence[str], every: Iterable[str]) -> list[Any]:
     """All of them, of which others than the first ones take their time."""
-    return [d if d in first else pytest.param(d, marks=pytest.mark.soak) for d in every]
+    return [how if how in first else pytest.param(how, marks=pytest.mark.soak) for how in every]
 
 
-@pytest.mark.parametrize("break_", some((edited, map_of_another), (*DAMAGED_CELLS, *DAMAGED_MAPS)))
+@pytest.mark.parametrize("how", some(("edited", "map of another"), DAMAGED_CELLS | DAMAGED_MAPS))
 def test_what_is_damaged_is_said_and_computed_again(
-    xaibench: Run, run: Store, command: Sequence[str], finished: Path, break_: Damage
+    xaibench: Run, run: Store, command: Sequence[str], finished: Path, how: str
 ) -> None:
     before = {p: p.stat().st_mtime_ns for p in run.root.glob("cells/*/*.json")}
     key = one(run).map_key
-    path = break_(run)
+    path = broken(run, how)
     said = xaibench(*command)
     assert said.code == 0 and said.err.count(f"{path} is damaged and counts as missing: ") == 1
     assert f"1 computed, {CELLS - 1} kept, 0 skipped, 0 failed" in said.err
@@ -129,18 +97,29 @@ def test_what_is_damaged_is_said_and_computed_again(
     assert "damaged" not in xaibench(*command).err
 
 
-@pytest.mark.parametrize("break_", DAMAGED_CELLS)
-def test_a_damaged_record_is_never_averaged_in(xaibench: Run, run: Store, break_: Damage) -> None:
-    path = break_(run)
+@pytest.mark.parametrize("how", DAMAGED_CELLS)
+def test_a_damaged_record_is_never_averaged_in(xaibench: Run, run: Store, how: str) -> None:
+    path = broken(run, how)
     said = xaibench("leaderboard", "run", "--format", "json")
     (line,) = (line for line in json.loads(said.out) if line["method"] == "gradcam")
     assert line["auroc-vessels"] is None and line["rank"] is None and line["coverage"] == 0.5
     assert said.code == 0 and said.err.startswith(f"{path} is damaged and left out: ")
 
 
-@pytest.mark.parametrize("break_", some((map_of_another,), DAMAGED_MAPS))
-def test_a_damaged_map_is_not_shown(xaibench: Run, run: Store, break_: Damage) -> None:
-    path = break_(run)
+@pytest.mark.parametrize("command", ["claims run", "report run --no-films", "publish run --out published"])
+def test_a_damaged_record_is_named_and_left_out(xaibench: Run, run: Store, command: str) -> None:
+    path = broken(run, "truncated")
+    said = xaibench(*command.split())
+    assert said.code == 0 and said.err.startswith(f"{path} is damaged and left out: ")
+    if "report" in command:
+        assert path.name in Path("run/report.html").read_text("utf-8")
+    if "publish" in command:
+        assert said.out.startswith(f"{CELLS - 1} records")
+
+
+@pytest.mark.parametrize("how", some(("map of another",), DAMAGED_MAPS))
+def test_a_damaged_map_is_not_shown(xaibench: Run, run: Store, how: str) -> None:
+    path = broken(run, how)
     said = xaibench("report", "run", "--no-films")
     assert said.code == 0 and said.err.count(f"{path} is damaged and left out: ") == 1
     assert path.name in Path("run/report.html").read_text("utf-8")
@@ -148,7 +127,7 @@ def test_a_damaged_map_is_not_shown(xaibench: Run, run: Store, break_: Damage) -
 
 def test_a_damaged_map_is_not_scored(xaibench: Run, run: Store, command: Sequence[str]) -> None:
     """Also where the file's time does not tell: it is read, and it is another map than the record says."""
-    path = map_of_another(run)
+    path = broken(run, "map of another")
     at = run.cell_path(path.stem).stat().st_mtime_ns
     os.utime(path, ns=(at - 1, at - 1))
     kept = one(run).map_digest
@@ -231,7 +210,7 @@ def test_a_disk_that_became_read_only(
 ) -> None:
     out = disk("size=10m") / "run"
     shutil.copytree(finished, out)
-    truncated(Store(out))
+    broken(Store(out), "truncated")
     disk("ro")
     said = xaibench("run", *small, "--out", str(out))
     assert said.code == 2 and f"{out}" in said.err and "cannot be written: Read-only file system" in said.err
@@ -241,7 +220,7 @@ def test_a_disk_that_became_read_only(
 
 
 def test_a_folder_that_may_not_be_changed(xaibench: Run, run: Store, command: Sequence[str], finished: Path) -> None:
-    path = truncated(run)
+    path = broken(run, "truncated")
     if subprocess.run(["chattr", "+i", str(path.parent)], capture_output=True).returncode:
         pytest.skip("the file system does not know chattr +i, or it needs more rights")
     try:

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable
 
 import pytest
 
-from cli.said import Run
+from cli.said import Run, Terminal
 from cli.strict_json import strict
 from xaibench.conformance import check_names
 
@@ -46,21 +45,6 @@ def test_as_json(xaibench: Run, plugins: Callable[[str, str], None]) -> None:
     assert all(c["seconds"] >= 0 for c in picky["checks"])
 
 
-@pytest.mark.parametrize(
-    ("argv", "words"),
-    [
-        (["gradcm"], ["'gradcm'", "Did you mean gradcam"]),
-        (["uniform", "nothing-of-the-kind"], ["'nothing-of-the-kind'", "There is no explainer or metric"]),
-        (["gradcam[lyer=last]"], ["no parameter 'lyer'", "layer"]),
-        ([], ["Missing: NAME"]),
-    ],
-)
-def test_what_there_is_not(xaibench: Run, argv: list[str], words: list[str]) -> None:
-    said = xaibench("check", *argv)
-    assert said.code == 2 and not said.out
-    assert all(word in said.err for word in words)
-
-
 def test_a_plugin_that_does_not_import(xaibench: Run, plugins: Callable[[str, str], None]) -> None:
     plugins("broken", "cli_broken:x")
     said = xaibench("check", "broken")
@@ -68,10 +52,6 @@ def test_a_plugin_that_does_not_import(xaibench: Run, plugins: Callable[[str, st
 
 
 def test_progress_is_shown_on_a_terminal_only(xaibench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     for argv, shown in ((["uniform"], True), (["uniform", "--quiet"], False)):
         terminal = Terminal()
         monkeypatch.setattr(sys, "stderr", terminal)
@@ -86,8 +66,3 @@ def test_a_metric_is_checked_by_its_name(xaibench: Run) -> None:
     assert [(c["kind"], c["name"]) for c in found["checked"]] == [("metric", "auroc-thin"), ("metric", "entropy")]
     statuses = {c["name"]: c["status"] for c in found["checked"][0]["checks"]}
     assert statuses["oracle"] == statuses["empty-mask"] == "passed"
-
-
-def test_a_metric_that_does_not_exist_is_told(xaibench: Run) -> None:
-    said = xaibench("check", "auroc-thin[fill=blur]")
-    assert said.code == 2 and "no parameter 'fill'" in said.err

@@ -37,11 +37,6 @@ def test_nothing_is_replaced_without_force(xaibench: Run) -> None:
     assert xaibench(*DRAW, "--force").code == 0 and path.read_bytes() != b"mine"
 
 
-def test_a_folder_that_cannot_be_written(xaibench: Run) -> None:
-    said = xaibench("data", "phantom", "--count", "1", "--size", "128", "--out", "/dev/null/x")
-    assert said.code == 2 and "cannot be written" in said.err
-
-
 def test_check_tells_what_is_there(xaibench: Run) -> None:
     xaibench(*DRAW)
     said = xaibench("data", "check", "drawn")

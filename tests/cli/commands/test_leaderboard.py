@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import shutil
 import subprocess
 import sys
 import time
@@ -120,19 +119,6 @@ def test_a_target_that_the_run_lacks(xaibench: Run, finished: Path) -> None:
     said = xaibench("leaderboard", str(finished), "--target", "thin")
     assert said.code == 2 and "'thin'" in said.err and "It has vessels" in said.err
     assert xaibench("leaderboard", str(finished), "--target", "vessels").code == 0
-
-
-def test_a_damaged_record_is_named_and_left_out(xaibench: Run, finished: Path) -> None:
-    shutil.copytree(finished, "damaged")
-    broken = next(Path("damaged").glob("cells/*/*.json"))
-    broken.write_text("{")
-    said = xaibench("leaderboard", "damaged")
-    assert said.code == 0 and said.err.startswith(f"{broken} is damaged and left out: ")
-
-
-def test_what_is_no_run(xaibench: Run, tmp_path: Path) -> None:
-    said = xaibench("leaderboard", str(tmp_path))
-    assert said.code == 2 and f"{tmp_path} is not the folder of a run" in said.err
 
 
 @pytest.mark.alone
