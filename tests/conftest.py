@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from importlib.metadata import entry_points as installed
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from torch import nn
 from xaibench.data.case import Case
 from xaibench.models.networks.unet import VesselUNet
 from xaibench.models.weights_file import weights_digest
+from xaibench.registry import entry_points
 from xaibench.scorer import Scorer
 
 # How many inputs a property is tried on; a property that says a number of its own keeps it.
@@ -89,3 +93,27 @@ def plain() -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         return unsettle(PlainCNN(), 3).eval()
+
+
+@pytest.fixture
+def register_plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Registers ``name`` as ``module:object`` of a distribution beside what is installed, for one test."""
+    extra: list[EntryPoint] = []
+
+    def clear() -> None:
+        entry_points.points_of.cache_clear()
+        entry_points.loaded.cache_clear()
+
+    def register(name: str, value: str, dist: str = "other-package", group: str = "xaibench.explainers") -> None:
+        point = EntryPoint(name, value, group)
+        vars(point).update(dist=SimpleNamespace(name=dist, version="2.5"))
+        extra.append(point)
+        clear()
+
+    def found(group: str) -> list[EntryPoint]:
+        return [*installed(group=group), *(point for point in extra if point.group == group)]
+
+    monkeypatch.setattr(entry_points, "entry_points", found)
+    clear()
+    yield register
+    clear()

@@ -3,11 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ import pytest
 from xaibench import registry
 from xaibench.errors import UserError
 from xaibench.registry import Plugin, Spec, available, get, names, parse
-from xaibench.registry import entry_points as points
 
 PLUGINS = '''
 from __future__ import annotations
@@ -42,31 +39,15 @@ number = 3
 
 
 @pytest.fixture
-def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Registers ``name=module:object`` of a distribution beside what is installed, for one test."""
+def plugins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, register_plugin: Callable[..., None]
+) -> Callable[..., None]:
+    """Registers objects of the modules some_plugins and broken_plugin for one test."""
     (tmp_path / "some_plugins.py").write_text(PLUGINS)
     (tmp_path / "broken_plugin.py").write_text("import a_module_that_is_not_there\n")
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("some_plugins", None)
-    extra: list[EntryPoint] = []
-
-    def register(name: str, value: str, dist: str = "other-package", group: str = "xaibench.explainers") -> None:
-        point = EntryPoint(name, value, group)
-        vars(point).update(dist=SimpleNamespace(name=dist, version="2.5"))
-        extra.append(point)
-        clear()
-
-    def clear() -> None:
-        points.points_of.cache_clear()
-        points.loaded.cache_clear()
-
-    def found(group: str) -> list[EntryPoint]:
-        return [*entry_points(group=group), *(p for p in extra if p.group == group)]
-
-    monkeypatch.setattr(points, "entry_points", found)
-    clear()
-    yield register
-    clear()
+    return register_plugin
 
 
 def test_the_built_in_names_are_there() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from made_up import make_network
@@ -14,7 +12,6 @@ from made_up import make_network
 from cli.said import Run, Said
 from xaibench.cli.main import main
 from xaibench.models.weights_file import save_weights
-from xaibench.registry import entry_points as points
 
 PLUGINS = '''
 from xaibench import Score, Skipped, explainer, metric
@@ -80,29 +77,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small: Sequence[str]) -> 
 
 
 @pytest.fixture
-def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Registers ``name`` as ``module:object`` for one test; the modules are cli_plugins and cli_broken."""
+def plugins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, register_plugin: Callable[..., None]
+) -> Callable[..., None]:
+    """Registers objects of the modules cli_plugins and cli_broken for one test."""
     folder = tmp_path / "installed"
     folder.mkdir()
     (folder / "cli_plugins.py").write_text(PLUGINS)
     (folder / "cli_broken.py").write_text("import a_module_that_is_not_there\n")
     monkeypatch.syspath_prepend(folder)
-    extra: list[EntryPoint] = []
-
-    def clear() -> None:
-        points.points_of.cache_clear()
-        points.loaded.cache_clear()
-        sys.modules.pop("cli_plugins", None)
-
-    def register(name: str, value: str, group: str = "xaibench.explainers") -> None:
-        point = EntryPoint(name, value, group)
-        vars(point).update(dist=SimpleNamespace(name="other-package", version="2.5"))
-        extra.append(point)
-        clear()
-
-    monkeypatch.setattr(
-        points, "entry_points", lambda group: [*entry_points(group=group), *(p for p in extra if p.group == group)]
-    )
-    clear()
-    yield register
-    clear()
+    sys.modules.pop("cli_plugins", None)
+    return register_plugin

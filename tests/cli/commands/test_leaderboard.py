@@ -50,7 +50,7 @@ def test_a_plugins_metric_is_a_main_column_of_table_and_report_without_the_plugi
     xaibench: Run, small: Sequence[str], plugins: Callable[..., None], tmp_path: Path
 ) -> None:
     """Its label, explanation and place are read from the run: the process that prints has no such plugin."""
-    plugins("peak-share", "cli_plugins:peak_share", "xaibench.metrics")
+    plugins("peak-share", "cli_plugins:peak_share", group="xaibench.metrics")
     metrics = ("--metric", "lift-thin", "peak-share", "auroc-thin", "auroc-thick", "ap-thin")
     assert xaibench("run", *small, *metrics, "--out", "run", "-q").code == 0
 
