@@ -104,9 +104,10 @@ class Rules(TorchFunctionMode):
         operands = [*given, *named.values()][: 2 if kind in SUMS + PRODUCTS else 1]
         if kind not in self._rules or not any(map(depends, operands)):
             return func(*given, **named)
-        in_place = named.pop("inplace", False) or name in _OPERATORS or (name[-1] == "_" and name[-2:] != "__")
+        works_in_place = name in _OPERATORS or (name.endswith("_") and not name.endswith("__"))  # +=, relu_
+        overwrites = named.pop("inplace", False) or works_in_place
         result = self._rules[kind](func, *given, **named)
-        if in_place:
+        if overwrites:
             for old in (args[0], given[0]):
                 self._instead[old] = result
         return result

@@ -10,6 +10,7 @@ from torch import Tensor
 
 Function = Callable[..., Tensor]
 Operand = Any  # of a sum or product: a tensor or a number
+Weights = Tensor | None  # of a layer that may have none
 
 
 def depends(value: object) -> TypeGuard[Tensor]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from xaibench.data.baseline import random_references
 from xaibench.explainers.backward_rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, logits_by
-from xaibench.explainers.custom_backward import Function, Operand, depends, with_backward
+from xaibench.explainers.custom_backward import Function, Operand, Weights, depends, with_backward
 from xaibench.parameter_checks import at_least
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
@@ -129,7 +129,7 @@ def _max_pool(_function: Function, x: Tensor, *args: Any, **kwargs: Any) -> Tens
 
 
 def _group_norm(
-    _: Function, x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    _: Function, x: Tensor, num_groups: int, weight: Weights = None, bias: Weights = None, eps: float = 1e-5
 ) -> Tensor:
     grouped = _standardised(x.reshape(len(x), num_groups, -1), eps).reshape(x.shape)
     return _affine(grouped, weight, bias, (1, -1, *[1] * (x.ndim - 2)))
@@ -142,12 +142,7 @@ def _instance_norm(function: Function, x: Tensor, **options: Any) -> Tensor:
 
 
 def _layer_norm(
-    _: Function,
-    x: Tensor,
-    shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
+    _: Function, x: Tensor, shape: Sequence[int], weight: Weights = None, bias: Weights = None, eps: float = 1e-5
 ) -> Tensor:
     standardised = _standardised(x.flatten(x.ndim - len(shape)), eps).reshape(x.shape)
     return _affine(standardised, weight, bias, tuple(shape))
@@ -160,7 +155,7 @@ def _standardised(x: Tensor, eps: float) -> Tensor:
     return _product(torch.mul, centred, _elementwise(torch.rsqrt, variance + eps))
 
 
-def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+def _affine(x: Tensor, weight: Weights, bias: Weights, shape: tuple[int, ...]) -> Tensor:
     x = x if weight is None else x * weight.reshape(shape)
     return x if bias is None else x + bias.reshape(shape)
 

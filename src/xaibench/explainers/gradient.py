@@ -153,7 +153,10 @@ def expected_gradients(scorer: Scorer, image: Tensor, *, rng: np.random.Generato
     for stratum in rng.permutation(samples):
         start = draw(rng)
         point = start + (float(stratum) + float(rng.random())) / samples * (image - start)
-        total += _gradient(scorer, point) * (image - start)
+        leaf = _leaf(scorer, point)
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(scorer(leaf).sum(), leaf)
+        total += gradient[0] * (image - start)
     return (total / samples).sum(0)
 
 
@@ -210,14 +213,6 @@ def guided_gradcam(scorer: Scorer, image: Tensor, *, layer: str = "bottleneck") 
 def _leaf(scorer: Scorer, image: Tensor) -> Tensor:
     """(1, 3, H, W) that requires a gradient; captum would set that itself and warn."""
     return image[None].detach().to(scorer.device).requires_grad_()
-
-
-def _gradient(scorer: Scorer, image: Tensor) -> Tensor:
-    """(3, H, W) gradient of the score."""
-    leaf = _leaf(scorer, image)
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(scorer(leaf).sum(), leaf)
-    return gradient[0]
 
 
 def _noisy_gradient(scorer: Scorer, image: Tensor, kind: str, samples: int, noise: float) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xaibench.errors import UserError
 from xaibench.explainers.backward_rules import ELEMENTWISE, PRODUCTS, Rule, Rules, check_sum, logits_by
-from xaibench.explainers.custom_backward import Function, Operand, depends, with_backward
+from xaibench.explainers.custom_backward import Function, Operand, Weights, depends, with_backward
 from xaibench.registry import explainer
 from xaibench.scorer import Scorer
 
@@ -72,7 +72,7 @@ def _rules(epsilon: float) -> dict[str, Rule]:
 
 
 def _affine(
-    epsilon: float, function: Function, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
+    epsilon: float, function: Function, x: Tensor, weight: Tensor, bias: Weights = None, *args: Any, **kwargs: Any
 ) -> Tensor:
     weight, bias = weight.detach(), None if bias is None else bias.detach()
 

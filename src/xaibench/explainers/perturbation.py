@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import torch
@@ -52,8 +53,7 @@ def occlusion(scorer: Scorer, image: Tensor, *, patch: int = 32, stride: int = 3
     reference, local = scorer.reference(baseline, image).to(scorer.device), scorer.local_forward(image)
     windows = [
         Box(top, left, min(top + patch, height), min(left + patch, width))
-        for top in _steps(height, patch, stride)
-        for left in _steps(width, patch, stride)
+        for top, left in product(_steps(height, patch, stride), _steps(width, patch, stride))
     ]
     hiding = [w for w in windows if fov[w.index].any()]  # outside the field of view the reference equals the image
     whole = scorer.shared.base_score(local)
