@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.registry import Plugin, Spec, get
+from xaibench.scorer import Scorer
 
 # Each method with parameters that make it cheap.
 FEW: dict[str, dict[str, object]] = {
@@ -46,6 +47,11 @@ class Pointwise(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         green = images[:, 1:2]
         return 9 * green * green - 4 * green
+
+
+def gain(scorer: Scorer, image: Tensor, baseline: str) -> float:
+    """The score less the baseline's."""
+    return float(scorer(image[None]) - scorer(scorer.reference(baseline, image)[None]))
 
 
 def grey(case: Case) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from made_up import target_on
-from nets import OnAView, Statements
+from nets import OnAView, Powers, Statements
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
@@ -72,6 +72,13 @@ def test_parameters_are_no_pictures(pair: tuple[nn.Module, nn.Module], eye: Case
 def test_what_rules_do_not_see_is_told(method: str, eye: Case) -> None:
     with pytest.raises(Skipped, match="logits change when its operations are replaced"):
         explain(Scorer(OnAView().eval(), target_on(eye)), eye.image, method=method)
+
+
+@pytest.mark.parametrize("method", ["deeplift", "lrp"])
+def test_an_operation_without_a_rule_is_noticed(method: str, eye: Case) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(Skipped, match="without a rule"):
+        explain(Scorer(Powers().eval(), target_on(eye)), eye.image, method=method)
 
 
 def test_a_view_does_not_matter_to_rules_on_something_else(eye: Case) -> None:

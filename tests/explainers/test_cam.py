@@ -1,28 +1,42 @@
+"""Each class activation map against its paper's formula, in double precision."""
+
 from __future__ import annotations
 
 import copy
-import inspect
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
-from made_up import make_network, target_on
+from made_up import PlainCNN, draw_eye, make_network, target_on, unsettle
+from nets import PoolingUNet, make
 from scipy.ndimage import map_coordinates
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
-from xaibench.explainers.cam import enlarge, gradcam
+from xaibench.explainers import cam
 from xaibench.explainers.explain import explain
-from xaibench.models.networks.unet import VesselUNet
+from xaibench.registry import Plugin, Spec
 from xaibench.scorer import Scorer
+from xaibench.scorer.batching import Engine
 
-LAYERS = [
-    *("encoder-1", "encoder-2", "encoder-3", "encoder-4", "bottleneck"),
-    *("decoder-1/4", "decoder-1/2", "decoder-1/1", "last"),
+WITH_GRADIENT = [cam.gradcam, cam.gradcam_plus_plus, cam.xgradcam, cam.hirescam, cam.layercam, cam.seg_xrescam]
+WITHOUT = [cam.scorecam, cam.ablationcam, cam.eigencam]
+every = pytest.mark.parametrize("method", [*WITH_GRADIENT, *WITHOUT], ids=lambda p: p.name)
+
+# By how much each layer is coarser. 61 × 70 px: none of the strides divides both sides.
+LAYERS = {
+    **{"encoder-1": 1, "encoder-2": 2, "encoder-3": 4, "encoder-4": 8, "bottleneck": 8},
+    **{"decoder-1/4": 4, "decoder-1/2": 2, "decoder-1/1": 1, "last": 1},
+}
+PLACES = [
+    *(("own", layer, LAYERS[layer]) for layer in ("encoder-2", "bottleneck", "decoder-1/2", "last")),
+    *[("plain", "down", 2), ("plain", "act", 2), ("plain", "first.0", 1)],  # behind two of these an in-place ReLU
 ]
-RNG = np.random.default_rng(0)
+places = pytest.mark.parametrize(("net", "layer", "factor"), PLACES)
 
 
 class Replaced(nn.Module):
@@ -36,15 +50,6 @@ class Replaced(nn.Module):
         return self.output.clone()
 
 
-def run_with(model: nn.Module, name: str, output: Tensor, image: Tensor) -> Tensor:
-    """The logits of the network when the layer of that module name gives ``output``."""
-    model = copy.deepcopy(model)
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, Replaced(output))
-    logits: Tensor = model(image[None])
-    return logits
-
-
 def output_at(model: nn.Module, name: str, image: Tensor) -> Tensor:
     kept: list[Tensor] = []
     handle = model.get_submodule(name).register_forward_hook(lambda _m, _i, out: kept.append(out.detach().clone()))
@@ -54,99 +59,286 @@ def output_at(model: nn.Module, name: str, image: Tensor) -> Tensor:
     return kept[-1]
 
 
-def by_the_formula(model: nn.Module, name: str, image: Tensor, mask: Tensor) -> Tensor:
-    """ReLU(Σ_k α_k A_k), α_k the mean over the layer's pixels of dy/dA_k, y the mean logit over the mask.
-
-    y is taken as a function of the layer's output alone, in double precision, by replacing the layer.
-    """
-    model = copy.deepcopy(model).double()
-    activation = output_at(model, name, image.double())
-
-    def y(a: Tensor) -> Tensor:
-        return run_with(model, name, a, image.double())[0, 0][mask].mean()
-
-    gradient = torch.autograd.functional.jacobian(y, activation)
-    alpha = gradient[0].flatten(1).mean(1)
-    return torch.relu(sum(a * m for a, m in zip(alpha, activation[0], strict=True)))
-
-
-def placed(coarse: Tensor, size: torch.Size, factor: int, centre: float = 0.0) -> Tensor:
-    """(h, w) enlarged by a whole factor and cut to the size; pixel i lies at factor × i + centre × (factor - 1)."""
-    y, x = ((np.arange(n) - centre * (factor - 1)) / factor for n in size)
+def placed(coarse: Tensor, size: torch.Size, factor: int) -> Tensor:
+    """(h, w) enlarged by a whole factor and cut to the size; pixel i lies at factor × i."""
+    y, x = (np.arange(n) / factor for n in size)
     where = np.meshgrid(y, x, indexing="ij")
     return torch.from_numpy(map_coordinates(coarse.double().numpy(), where, order=1, mode="nearest"))
 
 
-def module_name(model: nn.Module, module: nn.Module) -> str:
-    return next(name for name, m in model.named_modules() if m is module)
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-def test_gradcam_is_the_formula_of_the_paper(network: VesselUNet, eye: Case, layer: str) -> None:
-    ours = gradcam(Scorer(network, target_on(eye)), eye.image, rng=RNG, layer=layer)
-    coarse = by_the_formula(network, module_name(network, network.layers[layer]), eye.image, eye.vessels)
-    expected = placed(coarse, eye.fov.shape, 64 // coarse.shape[0])  # 61 × 70 was padded to 64 × 72
-    assert ours.max() > 0
-    torch.testing.assert_close(ours.double(), expected, rtol=1e-3, atol=1e-5 * float(expected.max()))
-
-
-@pytest.mark.parametrize(
-    ("layer", "module", "factor"),
-    [("bottleneck", "down", 2), ("down", "down", 2), ("act", "act", 2), ("first.0", "first.0", 1), ("last", "head", 1)],
-)
-def test_gradcam_of_a_network_as_users_bring_it(
-    plain: nn.Module, eye: Case, layer: str, module: str, factor: int
-) -> None:
-    """Also where an activation works in place on the layer's output: that is not what the layer gave."""
-    ours = gradcam(Scorer(plain, target_on(eye)), eye.image, rng=RNG, layer=layer)
-    expected = placed(by_the_formula(plain, module, eye.image, eye.vessels), eye.fov.shape, factor)
-    assert ours.max() > 0
-    torch.testing.assert_close(ours.double(), expected, rtol=1e-3, atol=1e-5 * float(expected.max()))
-
-
-def test_the_weights_are_finite_differences(plain: nn.Module, eye: Case) -> None:
-    """α_k, by adding a little to the whole channel k: dy/dε is the sum of the gradient over its pixels."""
-    model = copy.deepcopy(plain).double()
-    activation = output_at(model, "down", eye.image.double())
-    pixels, step = activation[0, 0].numel(), 1e-5
-
-    def y(a: Tensor) -> float:
+@cache
+def network_called(net: str) -> nn.Module:
+    """A minus before the name turns the sign of all logits."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = make_network() if net.removeprefix("-") == "own" else unsettle(PlainCNN(), 3).eval()
+    if net.startswith("-"):
         with torch.no_grad():
-            return float(run_with(model, "down", a, eye.image.double())[0, 0][eye.vessels].mean())
+            model.head.weight.neg_()
+            model.head.bias.neg_()
+    return model
 
-    alpha = []
-    for k in range(activation.shape[1]):
-        shift = torch.zeros_like(activation)
+
+def map_of(method: Plugin, model: nn.Module, case: Case, **given: object) -> Tensor:
+    return explain(Scorer(model, target_on(case)), case.image, method=Spec(method, tuple(given.items())))
+
+
+class AsFunction:
+    """The score as a function of what a layer gives, in double precision, the layer replaced."""
+
+    def __init__(self, net: str, layer: str) -> None:
+        case, model = draw_eye(), network_called(net)
+        module = getattr(model, "layers", {}).get(layer)
+        self.name = next((name for name, m in model.named_modules() if m is module), layer)
+        self.model = copy.deepcopy(model).double().requires_grad_(False)
+        self.image, self.mask, self.fov = case.image.double(), case.vessels, case.fov
+        self.activation = output_at(self.model, self.name, self.image)
+        self.gradient = torch.autograd.functional.jacobian(self.score, self.activation)
+
+    def score(self, activation: Tensor) -> Tensor:
+        model = copy.deepcopy(self.model)
+        model.set_submodule(self.name, Replaced(activation))
+        return model(self.image[None])[0, 0][self.mask].mean()
+
+    def score_of_image(self, image: Tensor) -> float:
+        with torch.no_grad():
+            return float(self.model(image[None])[0, 0][self.mask].mean())
+
+
+at_layer = cache(AsFunction)
+
+
+def expected(coarse: np.ndarray, factor: int, case: Case) -> Tensor:
+    return placed(torch.from_numpy(np.maximum(coarse, 0)), case.fov.shape, factor)
+
+
+def assert_agree(ours: Tensor, reference: Tensor, share: float = 1e-4) -> None:
+    assert reference.max() > 0
+    torch.testing.assert_close(ours.double(), reference, rtol=1e-3, atol=share * float(reference.max()))
+
+
+def gradcam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return np.einsum("khw,k->hw", a, g.mean((1, 2)))
+
+
+def gradcam_pp(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    denominator = 2 * g**2 + a.sum((1, 2), keepdims=True) * g**3
+    alpha = np.divide(g**2, denominator, where=g != 0, out=np.zeros_like(g))
+    return np.einsum("khw,k->hw", a, (alpha * np.maximum(g, 0)).sum((1, 2)))
+
+
+def xgradcam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return sum((a_k / a_k.sum() * g_k).sum() * a_k if a_k.any() else 0 for a_k, g_k in zip(a, g, strict=True))
+
+
+def hirescam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return np.einsum("khw,khw->hw", a, g)
+
+
+def layercam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return np.einsum("khw,khw->hw", a, np.where(g > 0, g, 0))
+
+
+def seg_xrescam(a: np.ndarray, g: np.ndarray, window: int = 2) -> np.ndarray:
+    pooled = np.empty_like(g)
+    for y in range(0, g.shape[1], window):
+        for x in range(0, g.shape[2], window):
+            here = np.s_[:, y : y + window, x : x + window]
+            pooled[here] = g[here].mean((1, 2), keepdims=True)
+    return hirescam(a, pooled)
+
+
+def eigencam(a: np.ndarray, _g: np.ndarray) -> np.ndarray:
+    u, s, _v = np.linalg.svd(a.reshape(len(a), -1).T, full_matrices=False)
+    return (np.sign(u[np.abs(u[:, 0]).argmax(), 0]) * s[0] * u[:, 0]).reshape(a.shape[1:])
+
+
+FORMULAS: list[tuple[Plugin, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = [
+    *[(cam.gradcam, gradcam), (cam.gradcam_plus_plus, gradcam_pp), (cam.xgradcam, xgradcam)],
+    *[(cam.hirescam, hirescam), (cam.layercam, layercam), (cam.seg_xrescam, seg_xrescam), (cam.eigencam, eigencam)],
+]
+FORMULAS_AT_PLACES = [(*formula, *place) for formula in FORMULAS for place in PLACES]
+FORMULAS_AT_PLACES += [(cam.gradcam, gradcam, "own", *place) for place in LAYERS.items()]
+
+
+@pytest.mark.parametrize(("method", "formula", "net", "layer", "factor"), FORMULAS_AT_PLACES)
+def test_it_is_the_formula_of_its_paper(
+    method: Plugin, formula: Callable[..., np.ndarray], net: str, layer: str, factor: int, eye: Case
+) -> None:
+    at = at_layer(net, layer)
+    coarse = formula(at.activation[0].numpy(), at.gradient[0].numpy())
+    ours = map_of(method, network_called(net), eye, layer=layer)
+    assert_agree(ours, expected(coarse, factor, eye))
+
+
+@pytest.mark.parametrize(("layer", "module"), [("bottleneck", "down"), ("last", "head")])
+def test_a_network_as_users_bring_it_has_the_usual_names(layer: str, module: str, eye: Case) -> None:
+    maps = [map_of(cam.gradcam, network_called("plain"), eye, layer=name) for name in (layer, module)]
+    assert torch.equal(*maps) and maps[0].max() > 0
+
+
+def test_the_weights_are_finite_differences(eye: Case) -> None:
+    """By adding a little to a whole channel: dy/dε is the sum of the gradient over its pixels."""
+    at, step = at_layer("plain", "down"), 1e-5
+    for k, channel in enumerate(at.gradient[0]):
+        shift = torch.zeros_like(at.activation)
         shift[:, k] = step
-        alpha.append((y(activation + shift) - y(activation - shift)) / (2 * step) / pixels)
-    coarse = torch.relu(torch.einsum("k,khw->hw", torch.tensor(alpha, dtype=torch.float64), activation[0]))
-    ours = gradcam(Scorer(plain, target_on(eye)), eye.image, rng=RNG, layer="down")
-    expected = placed(coarse, eye.fov.shape, 2)
-    torch.testing.assert_close(ours.double(), expected, rtol=1e-3, atol=1e-4 * float(expected.max()))
+        difference = at.score(at.activation + shift) - at.score(at.activation - shift)
+        torch.testing.assert_close(difference / (2 * step), channel.sum(), rtol=1e-4, atol=1e-9)
 
 
-def test_at_the_last_layer_it_is_the_logit_map_in_disguise(network: VesselUNet, eye: Case) -> None:
-    ours = gradcam(Scorer(network, target_on(eye)), eye.image, rng=RNG, layer="last")
+def test_at_the_last_layer_gradcam_is_the_logit_map_in_disguise(network: nn.Module, eye: Case) -> None:
+    ours = map_of(cam.gradcam, network, eye, layer="last")
     with torch.no_grad():
         logits = torch.relu(network(eye.image[None])[0, 0])
     assert np.corrcoef(ours.flatten(), logits.flatten())[0, 1] == pytest.approx(1, abs=1e-6)
 
 
-def test_the_default_layer_is_the_bottleneck(scorer: Scorer, eye: Case) -> None:
-    assert torch.equal(
-        explain(scorer, eye.image, method="gradcam"), explain(scorer, eye.image, method="gradcam[layer=bottleneck]")
+@every
+def test_the_default_layer_is_the_bottleneck(method: Plugin, network: nn.Module, eye: Case) -> None:
+    assert torch.equal(map_of(method, network, eye), map_of(method, network, eye, layer="bottleneck"))
+
+
+@places
+def test_ablationcam_weighs_by_the_fall_without_a_channel(net: str, layer: str, factor: int, eye: Case) -> None:
+    at = at_layer(net, layer)
+    coarse = torch.zeros_like(at.activation[0, 0])
+    for k, channel in enumerate(at.activation[0]):
+        without = at.activation.clone()
+        without[:, k] = 0
+        coarse += (at.score(at.activation) - at.score(without)) * channel
+    ours = map_of(cam.ablationcam, network_called(net), eye, layer=layer)
+    assert_agree(ours, expected(coarse.numpy(), factor, eye), share=1e-3)
+
+
+def rise_of_each_channel(at: AsFunction, factor: int, baseline: str, case: Case) -> Iterator[float]:
+    hidden = (
+        at.image * ~at.fov if baseline == "zero" else reference_image("blur", case.image, case.fov, case.scale).double()
     )
+    for channel in at.activation[0]:
+        mask = placed(channel, case.fov.shape, factor)
+        low, high = mask[at.fov].aminmax()
+        mask = (mask - low) / (high - low) if high > low else torch.zeros_like(mask)
+        shown = torch.where(at.fov, mask * at.image + (1 - mask) * hidden, at.image)
+        yield at.score_of_image(shown) - at.score_of_image(hidden)
 
 
-def test_it_costs_one_pass(scorer: Scorer, eye: Case) -> None:
-    explain(scorer, eye.image, method="gradcam")
-    assert scorer.passes == 1
+@places
+@pytest.mark.parametrize("baseline", ["blur", "zero"])
+def test_scorecam_weighs_by_the_rise_over_the_baseline(
+    net: str, layer: str, factor: int, baseline: str, eye: Case
+) -> None:
+    """Also with the logits' sign turned: of a network without training, no channel may raise the score."""
+    peaks = []
+    for name in (net, f"-{net}"):
+        at = at_layer(name, layer)
+        rises = torch.tensor(list(rise_of_each_channel(at, factor, baseline, eye)), dtype=torch.float64)
+        coarse = torch.einsum("k,khw->hw", rises, at.activation[0])
+        reference = expected(coarse.numpy(), factor, eye)
+        ours = map_of(cam.scorecam, network_called(name), eye, layer=layer, baseline=baseline)
+        torch.testing.assert_close(ours.double(), reference, rtol=1e-3, atol=1e-3 * float(coarse.abs().max()))
+        peaks.append(float(reference.max()))
+    assert max(peaks) > 0
 
 
-def test_an_unknown_layer_is_told_with_the_known_ones(scorer: Scorer, eye: Case) -> None:
-    with pytest.raises(UserError, match="has no layer 'decoder-1/3'") as caught:
-        explain(scorer, eye.image, method="gradcam[layer=decoder-1/3]")
-    assert all(layer in caught.value.hint for layer in LAYERS)
+@pytest.mark.parametrize("window", [1, 3, 5, 100])
+def test_windows_that_do_not_divide_the_layer_keep_their_places(window: int, eye: Case) -> None:
+    at = at_layer("own", "decoder-1/2")
+    coarse = seg_xrescam(at.activation[0].numpy(), at.gradient[0].numpy(), window)
+    ours = map_of(cam.seg_xrescam, network_called("own"), eye, layer="decoder-1/2", window=window)
+    assert_agree(ours, expected(coarse, 2, eye))
+
+
+@pytest.mark.parametrize(("window", "method"), [(1, cam.hirescam), (32, cam.gradcam), (36, cam.gradcam)])
+def test_from_hirescam_to_gradcam(window: int, method: Plugin, eye: Case) -> None:
+    """The layer has 32 × 36 px: a window of 32 leaves a second one, of 4 columns."""
+    pooled = map_of(cam.seg_xrescam, network_called("own"), eye, layer="decoder-1/2", window=window)
+    same = torch.allclose(pooled, map_of(method, network_called("own"), eye, layer="decoder-1/2"), rtol=1e-4, atol=1e-9)
+    assert same == (window != 32)
+
+
+class Additive(nn.Module):
+    """Features behind a ReLU whose sum, weighted, is the logit; both weights and features are never negative."""
+
+    def __init__(self, bias: float = 0.3, scale: float = 1.0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.features = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.ReLU(inplace=True))
+            self.head = nn.Conv2d(5, 1, 1)
+        self.head.weight = nn.Parameter(self.head.weight.detach().abs() * scale)
+        self.head.bias = nn.Parameter(torch.tensor([bias]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images))
+
+
+@pytest.mark.parametrize("method", [cam.hirescam, cam.layercam, cam.xgradcam, cam.seg_xrescam], ids=lambda p: p.name)
+def test_behind_a_relu_and_before_a_linear_map_it_sums_to_the_score(method: Plugin, eye: Case) -> None:
+    model, given = Additive(), {"window": 1} if method is cam.seg_xrescam else {}
+    score = float(Scorer(model, target_on(eye))(eye.image[None]))
+    map_ = map_of(method, model, eye, layer="features", **given)
+    assert float(map_.double().sum()) == pytest.approx(score - 0.3, rel=1e-4)
+
+
+def test_ablation_and_gradient_agree_where_all_is_linear(eye: Case) -> None:
+    """There w_k of Ablation-CAM is ΣA_k g_k, and that of XGrad-CAM the same over ΣA_k."""
+    model = Additive()
+    a = output_at(model, "features", eye.image)[0]
+    on_target = a[:, eye.vessels].mean(1) * model.head.weight.detach().flatten()
+    ours = map_of(cam.ablationcam, model, eye, layer="features")
+    torch.testing.assert_close(ours, torch.einsum("k,khw->hw", on_target, a), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [cam.ablationcam, cam.scorecam], ids=lambda p: p.name)
+def test_an_offset_of_the_logit_changes_nothing(method: Plugin, eye: Case) -> None:
+    """Not even one that makes the score negative, or zero, by which the paper of Ablation-CAM divides."""
+    zero = -(float(Scorer(Additive(), target_on(eye))(eye.image[None])) - 0.3)
+    maps = [map_of(method, Additive(bias), eye, layer="features") for bias in (0.0, zero, -5.0)]
+    assert maps[0].max() > 0
+    for other in maps[1:]:
+        torch.testing.assert_close(other, maps[0], rtol=1e-3, atol=1e-4 * float(maps[0].max()))
+
+
+def test_gradients_whose_squares_underflow_still_count(eye: Case) -> None:
+    """Then α is 1/2 everywhere: g⁴ is 0 in single precision, and a denominator of g² + 1e-6 would be all 1e-6."""
+    tiny = Additive(scale=1e-20)
+    ours = map_of(cam.gradcam_plus_plus, tiny, eye, layer="features")
+    a = output_at(tiny, "features", eye.image)[0]
+    half = torch.einsum("k,khw->hw", tiny.head.weight.detach().flatten() / 2, a)
+    torch.testing.assert_close(ours / 1e-20, half / 1e-20, rtol=1e-4, atol=1e-6)
+
+
+def test_eigencam_is_the_same_for_every_target_and_cuts_nothing_behind_a_relu(network: nn.Module, eye: Case) -> None:
+    maps = [
+        explain(Scorer(network, target_on(eye, mask)), eye.image, method=cam.eigencam)
+        for mask in (eye.vessels, ~eye.vessels & eye.fov)
+    ]
+    assert torch.equal(*maps)
+    features = output_at(Additive(), "features", eye.image)[0]
+    map_ = map_of(cam.eigencam, Additive(), eye, layer="features")
+    assert (map_[features.amax(0) > 1e-3] > 0).all()
+
+
+class Empty(nn.Module):
+    """A layer that gives nothing but zeros, or one that what follows ignores."""
+
+    def __init__(self, dead: bool) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())
+        self.head = nn.Conv2d(4, 1, 1)
+        with torch.no_grad():
+            (self.conv[0].bias if dead else self.head.weight).fill_(-100 if dead else 0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.conv(images))
+
+
+@pytest.mark.parametrize("dead", [True, False])
+@every
+def test_where_there_is_nothing_to_see_the_map_is_zero(method: Plugin, dead: bool, eye: Case) -> None:
+    map_ = map_of(method, Empty(dead), eye, layer="conv")
+    assert torch.equal(map_, torch.zeros_like(map_)) or (method is cam.eigencam and not dead)
 
 
 class Fringe(nn.Module):
@@ -162,98 +354,99 @@ class Fringe(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         self.unused(images)
         colour = self.dense(images.mean((2, 3)))
-        logits: Tensor = self.conv(images * colour[:, :, None, None])
-        return logits
+        return self.conv(images * colour[:, :, None, None])
 
 
-@pytest.mark.parametrize(
-    ("layer", "reason"),
-    [("unused", "does not depend on layer 'unused'"), ("dense", "no feature map"), ("never", "no feature map")],
-)
-def test_a_layer_that_cannot_be_looked_at_is_skipped_with_the_reason(eye: Case, layer: str, reason: str) -> None:
+def skip(method: Plugin, layer: str, reason: str, case: Case) -> None:
     model = Fringe().eval()
     with pytest.raises(Skipped, match=reason):
-        explain(Scorer(model, target_on(eye)), eye.image, method=f"gradcam[layer={layer}]")
+        map_of(method, model, case, layer=layer)
     assert not any(m._forward_hooks for m in model.modules())
+
+
+@every
+@pytest.mark.parametrize("layer", ["dense", "never"])
+def test_no_feature_map_is_a_reason_to_skip(method: Plugin, layer: str, eye: Case) -> None:
+    skip(method, layer, f"{layer!r} gave no feature map", eye)
+
+
+@pytest.mark.parametrize("method", WITH_GRADIENT, ids=lambda p: p.name)
+def test_a_score_that_does_not_depend_on_the_layer_is_a_reason_to_skip(method: Plugin, eye: Case) -> None:
+    skip(method, "unused", "does not depend on layer 'unused'", eye)
+
+
+def test_without_gradients_such_a_layer_is_told_by_its_weights(eye: Case) -> None:
+    assert map_of(cam.ablationcam, Fringe().eval(), eye, layer="unused").max() == 0
+    assert map_of(cam.eigencam, Fringe().eval(), eye, layer="unused").max() > 0
+
+
+@every
+def test_it_costs_what_it_says(method: Plugin, network: nn.Module, eye: Case) -> None:
+    scorer = Scorer(network, target_on(eye))
+    explain(scorer, eye.image, method=method)
+    channels = 8
+    assert scorer.passes == (channels + 2 if method in (cam.scorecam, cam.ablationcam) else 1)
+
+
+@pytest.mark.parametrize("method", [cam.scorecam, cam.ablationcam], ids=lambda p: p.name)
+def test_an_empty_channel_costs_no_pass(method: Plugin, eye: Case) -> None:
+    scorer = Scorer(Empty(dead=True), target_on(eye))
+    explain(scorer, eye.image, method=Spec(method, (("layer", "conv"),)))
+    assert scorer.passes == 2
+
+
+@pytest.mark.parametrize("engine", [Engine(1), Engine(5), None])
+def test_a_layer_that_is_used_twice_is_ablated_where_it_is_looked_at(engine: Engine | None, eye: Case) -> None:
+    """The one ReLU of all: the last call in a pass is the one whose channels are in the map."""
+    model = make("pooling")
+    assert isinstance(model, PoolingUNet)
+    seen: list[Tensor] = []
+
+    def score(channel: int | None) -> float:
+        x = torch.relu(model.norm(model.first((eye.image[None] - 0.4) / 0.2)))
+        second = torch.relu(model.second(x))
+        seen.append(second[0])
+        second = second.clone()
+        if channel is not None:
+            second[:, channel] = 0
+        x = second + x
+        deep = nn.functional.leaky_relu(model.deep(nn.functional.max_pool2d(x, 2)), 0.1)
+        deep = nn.functional.interpolate(deep, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return float(model.head(torch.cat([x, deep], 1))[0, 0][eye.vessels].mean())
+
+    with torch.no_grad():
+        weights = torch.tensor([score(None) - score(k) for k in range(6)])
+    reference = torch.relu(torch.einsum("k,khw->hw", weights, seen[0]))
+    scorer = Scorer(model, target_on(eye), engine=engine)
+    assert_agree(explain(scorer, eye.image, method=Spec(cam.ablationcam, (("layer", "relu"),))), reference.double())
 
 
 def test_frozen_weights_are_no_obstacle(eye: Case) -> None:
     model = make_network()
-    expected = explain(Scorer(model, target_on(eye)), eye.image, method="gradcam")
-    frozen = model.requires_grad_(False)
-    assert torch.equal(explain(Scorer(frozen, target_on(eye)), eye.image, method="gradcam"), expected)
+    expected = map_of(cam.gradcam, model, eye)
+    assert torch.equal(map_of(cam.gradcam, model.requires_grad_(False), eye), expected)
 
 
-def test_gradients_that_are_switched_off_are_no_obstacle(scorer: Scorer, eye: Case) -> None:
-    expected = explain(scorer, eye.image, method="gradcam")
-    with torch.no_grad():
-        assert torch.equal(explain(scorer, eye.image, method="gradcam"), expected)
-        assert not torch.is_grad_enabled()
+@every
+def test_the_image_is_not_changed_and_asks_for_nothing(method: Plugin, scorer: Scorer, eye: Case) -> None:
+    image = eye.image.clone().requires_grad_()
+    map_ = method(scorer, image, rng=np.random.default_rng(0))
+    assert not map_.requires_grad and image.grad is None and torch.equal(image, eye.image)
 
 
-@pytest.mark.parametrize("centre", [0.0, 0.5])
-@pytest.mark.parametrize("size", [(61, 70), (64, 64), (65, 65), (128, 71), (584, 565), (999, 960), (605, 700)])
-def test_a_map_of_any_layer_keeps_its_pixels_in_place(
-    network: VesselUNet, size: tuple[int, int], centre: float
-) -> None:
-    """A map that is 0 but for one pixel is brightest where that pixel lies in the image."""
-    shapes = {}
-    with torch.no_grad():
-        for name, layer in network.layers.items():
-            handle = layer.register_forward_hook(lambda _m, _i, out, name=name: shapes.update({name: out.shape[-2:]}))
-            network(torch.zeros(1, 3, *size))
-            handle.remove()
-    padded = [-(-n // 8) * 8 for n in size]
-    for name, (h, w) in shapes.items():
-        factor = padded[0] // h
-        assert padded == [h * factor, w * factor]
-        for row, column in [(h // 2, w // 3), (size[0] // factor - 2, size[1] // factor - 2)]:
-            coarse = torch.zeros(h, w)
-            coarse[row, column] = 1
-            enlarged = enlarge(coarse, size, centre)
-            assert enlarged.shape == size and enlarged.is_contiguous()
-            brightest = (enlarged > enlarged.max() - 1e-5).nonzero().double().mean(0)
-            middle = centre * (factor - 1)
-            assert brightest.tolist() == [row * factor + middle, column * factor + middle], name
+@pytest.mark.parametrize(
+    ("method", "given", "reason"),
+    [
+        (cam.seg_xrescam, {"window": 0}, "window=0 is too few"),
+        (cam.scorecam, {"baseline": "grey"}, "no baseline called 'grey'"),
+        *((m, {"layer": "nowhere"}, "has no layer 'nowhere'") for m in [*WITH_GRADIENT, *WITHOUT]),
+    ],
+)
+def test_what_cannot_be_is_told(method: Plugin, given: dict[str, object], reason: str, eye: Case) -> None:
+    with pytest.raises(UserError, match=reason) as caught:
+        map_of(method, network_called("own"), eye, **given)
+    assert "layer" not in given or all(layer in caught.value.hint for layer in LAYERS)
 
 
-@pytest.mark.parametrize("size", [(584, 565), (605, 700), (100, 100), (61, 70)])
-@pytest.mark.parametrize("poolings", [1, 2, 3, 4])
-def test_poolings_that_leave_a_rest_away_move_nothing(size: tuple[int, int], poolings: int) -> None:
-    """The middle of each window, by pooling the coordinates themselves; what no window saw is continued."""
-    coarse = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in size), indexing="ij"))
-    for _ in range(poolings):
-        coarse = F.avg_pool2d(coarse, 2)
-    for axis in (0, 1):
-        enlarged = enlarge(coarse[axis], size)
-        inside = slice(2**poolings // 2, 2**poolings * coarse.shape[1 + axis] - 2**poolings // 2)
-        along = enlarged.movedim(axis, 0)[inside]
-        expected = torch.arange(float(size[axis]))[inside, None].expand_as(along)
-        torch.testing.assert_close(along, expected, rtol=0, atol=1e-3)
-
-
-def test_a_network_that_does_not_pad_has_its_maps_stretched() -> None:
-    """Seven patches of 14 px, as of a vision transformer: the middle of each has its value."""
-    enlarged = enlarge(torch.arange(7.0).expand(5, 7).contiguous(), (70, 98))
-    assert enlarged.shape == (70, 98)
-    middles = (enlarged[:, 6::14] + enlarged[:, 7::14]) / 2
-    np.testing.assert_allclose(middles[:, 1:-1], np.tile(np.arange(1.0, 6), (70, 1)), atol=1e-5)
-    np.testing.assert_allclose(middles[:, [0, -1]], [[0, 6]] * 70, atol=0.02)  # nothing lies beyond the border
-
-
-def test_enlarging_with_the_centre_of_a_pooling_is_the_usual_one() -> None:
-    coarse = torch.rand(9, 11, generator=torch.Generator().manual_seed(0))
-    usual = F.interpolate(coarse[None, None], (72, 88), mode="bilinear", align_corners=False)[0, 0]
-    torch.testing.assert_close(enlarge(coarse, (72, 88), 0.5), usual)
-
-
-def test_enlarging_to_the_same_size_changes_nothing() -> None:
-    map_ = torch.rand(9, 11)
-    assert torch.equal(enlarge(map_, (9, 11)), map_)
-
-
-def test_the_generator_is_not_used(scorer: Scorer, eye: Case) -> None:
-    rng = np.random.default_rng(3)
-    gradcam(scorer, eye.image, rng=rng)
-    assert rng.random() == np.random.default_rng(3).random()
-    assert inspect.signature(gradcam.function).parameters["layer"].default == "bottleneck"
+def test_every_paper_is_named() -> None:
+    assert all(m.family == "cam" and m.traits.paper for m in [*WITH_GRADIENT, *WITHOUT])

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from lime import lime_image
-from made_up import Reader, target_on
+from made_up import GreenFilter, Reader, target_on
 from torch import Tensor, nn
 
-from explainers.hiding import FEW, Pointwise, few, grey
+from explainers.hiding import FEW, Pointwise, few, gain, grey, region_sums, worth
 from xaibench.data.case import Case
+from xaibench.data.regions import superpixels
 from xaibench.errors import UserError
 from xaibench.explainers.explain import explain
+from xaibench.explainers.shapley import halvings
 from xaibench.registry import get
+from xaibench.running.sandbox.snapshot import State
 from xaibench.scorer import Scorer, Target
 from xaibench.scorer.batching import Engine
 
@@ -61,34 +66,23 @@ def test_a_seed_decides_the_map_whatever_the_micro_batch(method: str, eye: Case)
     assert first.std() > 0 and (stochastic or torch.equal(first, map_(Engine(1), seed=6)))
 
 
-class Failing(nn.Module):
-    def forward(self, images: Tensor) -> Tensor:
-        raise RuntimeError("no")
-
-
 @every
 @pytest.mark.parametrize("fails", [False, True])
 def test_nothing_is_printed_warned_of_or_left_behind(
     method: str, fails: bool, plain: nn.Module, eye: Case, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """By the method itself, of which a run would put it back; also where the network fails."""
-    plugin, model = get("explainer", method), Failing() if fails else plain.train()
-    next(plain.parameters()).requires_grad_(False)
-    image, bar = eye.image.clone(), lime_image.tqdm
+    plugin, scorer = get("explainer", method), Scorer(plain.train(), target_on(eye), engine=Engine())
+    if fails:
+        plain.forward = Mock(side_effect=RuntimeError("no"))
+    before, bar = State(scorer, eye), lime_image.tqdm
     states = [np.random.get_state()[1].copy(), torch.get_rng_state()]  # noqa: NPY002
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.raises(RuntimeError, match="no") if fails else nullcontext():
         warnings.simplefilter("error")
-        scorer = Scorer(model, target_on(eye), engine=Engine())
-        try:
-            plugin(scorer, image, rng=np.random.default_rng(0), **FEW[method])
-        except RuntimeError as error:
-            assert fails and str(error) == "no"
-        else:
-            assert not fails
+        plugin(scorer, eye.image, rng=np.random.default_rng(0), **FEW[method])
     assert (fails or capfd.readouterr() == ("", "")) and lime_image.tqdm is bar  # shap prints that a network fails
-    assert all(m.training for m in model.modules()) and torch.equal(image, eye.image) and not image.requires_grad
-    assert all(p.grad is None for p in plain.parameters()) and torch.is_grad_enabled()
-    assert [p.requires_grad for p in plain.parameters()].count(False) == 1
+    assert before.changed() == [] and not eye.image.requires_grad and torch.is_grad_enabled()
+    assert all(p.grad is None and p.requires_grad for p in plain.parameters())
     if plugin.family == "perturbation" or method in ("lime", "partition-shap"):  # the others draw from the global ones
         assert (np.random.get_state()[1] == states[0]).all()  # noqa: NPY002
         assert torch.equal(torch.get_rng_state(), states[1])
@@ -101,11 +95,27 @@ def test_a_field_of_view_of_a_few_pixels(method: str, side: int, plain: nn.Modul
     fov = torch.zeros_like(eye.fov)
     fov[30 : 30 + side, 40 : 40 + side] = True
     scorer = Scorer(plain, Target("small", fov, fov, fov.float()))
-    parameters: dict[str, object] = {"baseline": "zero"}
-    parameters |= {"area": 0.9} if method == "extremal" else {}
-    parameters |= {"segments": 50} if method in ("feature-ablation", "lime") else {}
-    map_ = explain(scorer, eye.image, method=few(method, **parameters))
-    assert torch.isfinite(map_).all() and map_[~fov].abs().max() == 0 and map_.abs().max() > 0
+    parameters: dict[str, object] = {"area": 0.9} if method == "extremal" else {}
+    parameters |= {"segments": 50} if method in SEGMENTED else {}
+    maps = {b: explain(scorer, eye.image, method=few(method, baseline=b, **parameters)) for b in ("zero", "blur")}
+    assert all(torch.isfinite(map_).all() and map_[~fov].abs().max() == 0 for map_ in maps.values())
+    assert maps["zero"].abs().max() > 0
+    if get("explainer", method).traits.sums_to == "difference":
+        assert float(maps["zero"].sum()) == pytest.approx(gain(scorer, eye.image, "zero"), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("regions", ["slic", "tiles"])
+@pytest.mark.parametrize("method", ["feature-ablation", "kernel-shap", "shapley-sampling", "partition-shap"])
+def test_of_a_linear_score_each_region_has_what_its_pixels_have(method: str, regions: str, eye: Case) -> None:
+    """Logit = 20 (.4 - green): the value of a region is Σ w (x - x₀) over its pixels."""
+    scorer = Scorer(GreenFilter(), target_on(eye))
+    if method == "partition-shap":
+        spec, labels = few(method, samples=2000), halvings(eye.fov.numpy())[0]
+    else:
+        spec, labels = few(method, segments=10, regions=regions), superpixels(eye.image, eye.fov, 10, regions)
+    expected = region_sums(worth(eye), labels)
+    sums = region_sums(explain(scorer, eye.image, method=spec), labels)
+    np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,10 @@ from explainers.hiding import few, region_sums, worth
 from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.data.regions import superpixels
-from xaibench.explainers import lime as room
 from xaibench.explainers.explain import explain
 from xaibench.explainers.lime import lime
 from xaibench.scorer import Scorer
-from xaibench.scorer.coalition_game import CoalitionGame, region_game
+from xaibench.scorer.coalition_game import CoalitionGame
 
 
 def ridge(present: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -25,25 +24,19 @@ def ridge(present: np.ndarray, values: np.ndarray) -> np.ndarray:
     distance = 1 - np.divide(present.sum(1), norm, out=np.zeros(len(present)), where=norm > 0)
     weight = np.exp(-(distance**2) / (2 * 0.25**2))
     x, y = present - np.average(present, 0, weight), values - np.average(values, weights=weight)
-    solution: np.ndarray = np.linalg.solve(x.T @ (weight[:, None] * x) + np.eye(n), x.T @ (weight * y))
-    return solution
+    return np.linalg.solve(x.T @ (weight[:, None] * x) + np.eye(n), x.T @ (weight * y))
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray]]:
     """The coalitions that lime asked for, with their scores."""
-    kept = []
+    kept, score = [], CoalitionGame.__call__
 
-    def watched(*arguments: object) -> tuple[np.ndarray, int, CoalitionGame]:
-        labels, count, value = region_game(*arguments)  # type: ignore[arg-type]
+    def keeping(game: CoalitionGame, coalitions: np.ndarray) -> np.ndarray:
+        kept.append((coalitions, score(game, coalitions)))
+        return kept[-1][1]
 
-        def keeping(coalitions: np.ndarray) -> np.ndarray:
-            kept.append((coalitions, value(coalitions)))
-            return kept[-1][1]
-
-        return labels, count, keeping
-
-    monkeypatch.setattr(room, "region_game", watched)
+    monkeypatch.setattr(CoalitionGame, "__call__", keeping)
     return kept
 
 
@@ -88,14 +81,8 @@ def test_of_a_linear_score_the_weights_are_the_regions_sums(eye: Case) -> None:
     scorer = Scorer(GreenFilter(), target_on(eye))
     labels = superpixels(eye.image, eye.fov, 10)
     expected = region_sums(worth(eye), labels)
-    shrunk = [
-        float(
-            region_sums(explain(scorer, eye.image, method=few(lime, samples=n)), labels)
-            @ expected
-            / (expected @ expected)
-        )
-        for n in (60, 300, 1500)
-    ]
+    maps = [explain(scorer, eye.image, method=few(lime, samples=n)) for n in (60, 300, 1500)]
+    shrunk = [float(region_sums(map_, labels) @ expected / (expected @ expected)) for map_ in maps]
     assert 0.7 < shrunk[0] < shrunk[1] < shrunk[2] < 1
     assert shrunk[2] == pytest.approx(1 - 4 / (1500 * 0.5), abs=0.003)
 

@@ -48,26 +48,18 @@ def test_occlusion_by_one_pixel_is_the_weight_times_the_difference(baseline: str
 
 @pytest.mark.parametrize(("patch", "stride"), [(7, 7), (9, 4), (20, 20), (6, 5)])
 def test_occlusion_averages_the_windows_a_pixel_lies_in(patch: int, stride: int, plain: nn.Module) -> None:
-    """Also of windows that reach beyond the picture; and it is captum's map of the picture in colour."""
+    """As captum's map, also of windows that reach beyond the picture."""
     image, target = small()
     scorer, reference = Scorer(plain, target), reference_image("blur", image, target.fov, target.scale)
     map_ = explain(scorer, image, method=few(room.occlusion, patch=patch, stride=stride))
-    passes = scorer.passes
-    total, count, hiding = torch.zeros(20, 24), torch.zeros(20, 24), 0
-    starts = [range(0, -(-(n - patch) // stride) * stride + 1, stride) for n in (20, 24)]
-    for y, x in itertools.product(*starts):
-        picture = image.clone()
-        picture[:, y : y + patch, x : x + patch] = reference[:, y : y + patch, x : x + patch]
-        total[y : y + patch, x : x + patch] += scorer(image[None]) - scorer(picture[None])
-        count[y : y + patch, x : x + patch] += 1
-        hiding += bool(target.fov[y : y + patch, x : x + patch].any())
-    expected = torch.where(target.fov, total / count, 0)
-    torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
-    assert passes == hiding + 1  # none for windows that hide nothing
+    starts = itertools.product(*(range(0, -(-(n - patch) // stride) * stride + 1, stride) for n in (20, 24)))
+    hiding = sum(bool(target.fov[y : y + patch, x : x + patch].any()) for y, x in starts)
+    assert scorer.passes == hiding + 1  # none for windows that hide nothing
     theirs = Occlusion(scorer).attribute(
         image[None], (3, patch, patch), strides=(3, stride, stride), baselines=reference[None]
     )[0, 0]
-    torch.testing.assert_close(map_, torch.where(target.fov, theirs, 0), rtol=1e-4, atol=1e-6)
+    expected = torch.where(target.fov, theirs, 0)
+    torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("regions", ["slic", "tiles"])
@@ -82,15 +74,6 @@ def test_feature_ablation_is_the_fall_of_the_score(regions: str, plain: nn.Modul
         fall = scorer(eye.image[None]) - scorer(torch.where(region, reference, eye.image)[None])
         expected[region & eye.fov] = fall / (region & eye.fov).sum()
     torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
-
-
-def test_feature_ablation_of_a_linear_score(linear: Scorer, eye: Case) -> None:
-    labels = superpixels(eye.image, eye.fov, 12).ravel()
-    sums, expected = (
-        np.bincount(labels, m.double().numpy().ravel())
-        for m in (explain(linear, eye.image, method=few(room.feature_ablation)), worth(eye))
-    )
-    np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("cell", "keep"), [(6, 0.5), (11, 0.3)])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -10,13 +9,14 @@ from made_up import GreenFilter, target_on
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explainers.hiding import few, region_sums, worth
+from explainers.hiding import few, gain, region_sums, worth
 from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
 from xaibench.data.regions import superpixels
 from xaibench.errors import UserError
 from xaibench.explainers import shapley as room
 from xaibench.explainers.explain import explain
+from xaibench.metrics.ground_truth.shapley_error import coalitions, shapley_values
 from xaibench.registry import Plugin
 from xaibench.scorer import Scorer, Target
 from xaibench.scorer.batching import Engine
@@ -52,24 +52,9 @@ def entangled() -> Scorer:
 
 
 def exact_shapley(scorer: Scorer, image: Tensor, labels: np.ndarray, reference: Tensor) -> np.ndarray:
-    """φ_i = Σ_S |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)) over all 2^n coalitions (Shapley 1953)."""
-    n = int(labels.max()) + 1
-    where = torch.from_numpy(labels)
-    v = {}
-    for bits in itertools.product([False, True], repeat=n):
-        v[bits] = float(scorer(torch.where(torch.tensor(bits)[where], image, reference)[None]).double())
-    phi = np.zeros(n)
-    for bits, value in v.items():
-        size = sum(bits)
-        weight = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n) if size < n else 0
-        for i in range(n):
-            if not bits[i]:
-                phi[i] += weight * (v[(*bits[:i], True, *bits[i + 1 :])] - value)
-    return phi
-
-
-def gain(scorer: Scorer, image: Tensor, baseline: str = "blur") -> float:
-    return float(scorer(image[None]) - scorer(scorer.reference(baseline, image)[None]))
+    """By the scores of all 2ⁿ coalitions."""
+    present = torch.from_numpy(coalitions(int(labels.max()) + 1)[:, labels])
+    return shapley_values(scorer(torch.where(present[:, None], image, reference)).double().numpy())
 
 
 @pytest.fixture
@@ -157,33 +142,6 @@ def test_the_map_sums_to_the_score_less_the_baselines(
         assert abs(wanted) > 1e-3
         assert float(map_.double().sum()) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
         assert map_[~fov].abs().max() == 0
-
-
-@every
-@pytest.mark.parametrize("regions", ["slic", "tiles"])
-def test_of_a_linear_score_each_region_has_what_its_pixels_have(method: Plugin, regions: str, eye: Case) -> None:
-    """Logit = 20 (.4 - green): the Shapley value of a region is Σ w (x - x₀) over its pixels."""
-    scorer = Scorer(GreenFilter(), target_on(eye))
-    if method is room.partition_shap:
-        spec, labels = few(method, samples=2000), room.halvings(eye.fov.numpy())[0]
-    else:
-        spec, labels = few(method, regions=regions), superpixels(eye.image, eye.fov, 10, regions)
-    expected = region_sums(worth(eye), labels)
-    sums = region_sums(explain(scorer, eye.image, method=spec), labels)
-    np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-
-
-@every
-@pytest.mark.parametrize("side", [1, 2, 3])
-def test_a_field_of_view_of_fewer_pixels_than_segments(method: Plugin, side: int, plain: nn.Module, eye: Case) -> None:
-    fov = torch.zeros_like(eye.fov)
-    fov[30 : 30 + side, 40 : 40 + side] = True
-    scorer = Scorer(plain, Target("small", fov, fov, fov.float()))
-    image = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(4))
-    map_ = explain(scorer, image, method=few(method, **({} if method is room.partition_shap else {"segments": 50})))
-    zero = explain(scorer, image, method=few(method, baseline="zero"))
-    assert float(zero.sum()) == pytest.approx(gain(scorer, image, "zero"), rel=1e-4, abs=1e-6)
-    assert torch.isfinite(map_).all() and map_[~fov].abs().max() == 0
 
 
 def test_parts_are_equal_and_siblings_lie_side_by_side(eye: Case) -> None:

@@ -1,0 +1,119 @@
+"""What every registered explainer must do: a new one is tested by being registered."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from made_up import PlainCNN, cheap, make_network, target_on, unsettle
+from nets import MAKERS, make
+from torch import Tensor, nn
+
+from xaibench import registry
+from xaibench.conformance import check_explainer, check_names
+from xaibench.data.case import Case
+from xaibench.errors import Skipped
+from xaibench.explainers.explain import explain
+from xaibench.registry import Plugin, Spec
+from xaibench.running.sandbox.snapshot import State
+from xaibench.scorer import Scorer
+from xaibench.scorer.batching import Engine
+
+EXPLAINERS, BROKEN = registry.available("explainer")
+every = pytest.mark.parametrize("method", EXPLAINERS, ids=lambda p: p.name)
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+LIGHTER = ("samples", "steps", "segments", "permutations")  # a third of these shows what a method does
+WITHOUT_RELU = ("guided-backprop", "guided-gradcam", "deconvolution")
+
+
+def test_all_registered_explainers_load() -> None:
+    points = tomllib.loads(PROJECT.read_text())["project"]["entry-points"]["xaibench.explainers"]
+    names = {p.name for p in EXPLAINERS}
+    assert BROKEN == {}
+    assert set(points) <= names, "an entry point that is not installed yet: pip install -e ."
+    assert len([p for p in EXPLAINERS if not p.traits.control]) >= 28
+    assert len([p for p in EXPLAINERS if p.traits.control]) >= 9
+
+
+@every
+def test_it_declares_what_it_is(method: Plugin) -> None:
+    assert method.summary.endswith(".") and method.family
+    assert method.traits.control == (method.family == "control")
+    assert method.traits.control or not method.traits.sees_labels
+    assert registry.parse("explainer", method.name).plugin is method
+
+
+@every
+def test_it_conforms(method: Plugin) -> None:
+    """The checks that ship for authors of plugins: shape, seed, micro-batch, state, evidence, labels, sign, quiet …"""
+    third = {name: value // 3 for name, value in method.parameters.items() if name in LIGHTER}
+    results = check_explainer(str(Spec(method, tuple(third.items()))), quick=True)
+    assert [f"{r.name}: {r.detail}" for r in results if r.status == "failed"] == []
+    # A check is skipped for one of two reasons: there is no GPU, or a control explains nothing.
+    skipped = {r.name for r in results if r.status == "skipped"}
+    assert skipped <= ({"gpu", "planted-evidence"} if method.traits.control else {"gpu"})
+    assert tuple(r.name for r in results) == check_names(quick=True)
+
+
+@every
+@pytest.mark.parametrize("net", MAKERS)
+def test_it_gives_a_legal_map_of_any_network_or_the_reason(method: Plugin, net: str, eye: Case) -> None:
+    scorer = Scorer(make(net), target_on(eye))
+    if net == "smooth" and method.name in WITHOUT_RELU:
+        with pytest.raises(Skipped, match="no ReLU"):
+            explain(scorer, eye.image, method=cheap(method))
+        return
+    map_ = explain(scorer, eye.image, method=cheap(method), case=eye)
+    assert map_.shape == eye.fov.shape and map_.dtype == torch.float32 and torch.isfinite(map_).all()
+    # The ReLU of class activation maps can leave nothing of random weights.
+    may_be_flat = ("uniform", "scorecam") if net == "own" else ("uniform", "guided-gradcam")
+    assert map_.std() > 0 or method.name in may_be_flat or (net != "own" and method.family == "cam")
+    assert method.traits.signed or map_.min() >= 0
+
+
+@every
+def test_it_does_not_matter_whether_the_caller_has_gradients_off(method: Plugin, scorer: Scorer, eye: Case) -> None:
+    """As captum has, where it asks for maps of changed images."""
+    there = explain(scorer, eye.image, method=cheap(method), case=eye)
+    with torch.no_grad():
+        assert torch.equal(explain(scorer, eye.image, method=cheap(method), case=eye), there)
+        assert not torch.is_grad_enabled()
+
+
+class Failing(nn.Module):
+    """A network that fails in its last layer, after all hooks were reached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Conv2d(5, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.conv(images))
+
+
+NETWORKS = {"own": make_network, "plain": lambda: unsettle(PlainCNN(), 0), "failing": Failing}
+
+
+@every
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_it_leaves_everything_as_it_was(method: Plugin, kind: str, eye: Case) -> None:
+    """Also gradients and flags, also of a network that is in training, and also where the network fails."""
+    model = NETWORKS[kind]().train()
+    next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d | nn.Conv2d)).eval()
+    next(model.parameters()).requires_grad_(False)
+    case = replace(eye, image=eye.image.clone())
+    scorer = Scorer(model, target_on(eye), engine=Engine())
+    before, flags = State(scorer, case), [p.requires_grad for p in model.parameters()]
+    if kind == "failing":
+        with pytest.raises(RuntimeError):
+            explain(scorer, case.image, method=cheap(method), case=case)
+            raise RuntimeError("for those that do not need the network")
+    else:
+        explain(scorer, case.image, method=cheap(method), case=case)
+    assert before.changed() == [] and not case.image.requires_grad and torch.is_grad_enabled()
+    assert [p.requires_grad for p in model.parameters()] == flags and all(p.grad is None for p in model.parameters())
