@@ -201,7 +201,7 @@ def decode_without_curves(raw: bytes) -> Record:
 class _File(Record, frozen=True, kw_only=True, eq=False):
     schema: Literal[1, 2]
     scores: Sequence[ScoreEntry]
-    map_digest: Text | None = None
+    map_digest: Text | None = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         super().__post_init__()
