@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from leaderboard.synthetic import record
 from report.made_up_run import write_made_up_run
 
 mpl.use("Agg")
@@ -67,6 +68,11 @@ def test_what_is_not_there_is_said(store: Store, tmp_path: Path) -> None:
         plot.curves(store, methods=["far"])
     with pytest.raises(UserError, match="no records for the target 'thick'"):
         plot.agreement(store, target="thick")
+    several = Store(tmp_path / "several")
+    for dataset in ("drive", "chase"):
+        several.write(record("a", "01", {"srg": 0.5}, dataset=dataset, case_digest=dataset))
+    with pytest.raises(UserError, match="holds 2 leaderboards: chase"):
+        plot.read(several)
     with pytest.raises(UserError, match="There is no folder"):
         plot.read(tmp_path / "nowhere")
 

@@ -9,15 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from leaderboard.synthetic import record
-from xaibench.leaderboard.run_results import POINTS, Curve, losses, read_results
+from xaibench.leaderboard.run_results import POINTS, Curve, Result, losses, read_results
 from xaibench.record import Record, Store
 
 
-def kept(tmp_path: Path, *found: Record) -> Store:
+def read(tmp_path: Path, *found: Record, target: str | None = None) -> list[Result]:
+    """The results of a run with these records."""
     store = Store(tmp_path / "run")
     for r in found:
         store.write(r)
-    return store
+    return read_results([store], target=target)
 
 
 def with_curve(spec: str, case: str, x: list[float], y: list[float]) -> Record:
@@ -26,9 +27,7 @@ def with_curve(spec: str, case: str, x: list[float], y: list[float]) -> Record:
 
 
 def test_curves_of_the_same_points_are_stacked(tmp_path: Path) -> None:
-    (result,) = read_results(
-        [kept(tmp_path, with_curve("a", "1", [0, 1], [1, 0]), with_curve("a", "2", [0, 1], [3, 2]))]
-    )
+    (result,) = read(tmp_path, with_curve("a", "1", [0, 1], [1, 0]), with_curve("a", "2", [0, 1], [3, 2]))
     curve = result.curve("srg", "a")
     assert curve is not None and curve.y.tolist() == [[1, 0], [3, 2]] and curve.mean().tolist() == [2, 1]
     assert result.curve("srg", "b") is None and result.curve("deletion", "a") is None
@@ -36,7 +35,7 @@ def test_curves_of_the_same_points_are_stacked(tmp_path: Path) -> None:
 
 def test_whole_pixels_that_an_image_lacks_are_missing(tmp_path: Path) -> None:
     three = [with_curve("a", str(i), x, [float(v) for v in x]) for i, x in enumerate(([1, 2, 5], [1, 2], [2]))]
-    (result,) = read_results([kept(tmp_path, *three)])
+    (result,) = read(tmp_path, *three)
     curve = result.curve("srg", "a")
     assert curve is not None and curve.x.tolist() == [1, 2, 5]
     assert np.isnan(curve.y).tolist() == [[False] * 3, [False, False, True], [True, False, True]]
@@ -47,7 +46,7 @@ def test_whole_pixels_that_an_image_lacks_are_missing(tmp_path: Path) -> None:
 
 def test_other_points_are_interpolated_inside_their_range_alone(tmp_path: Path) -> None:
     two = [with_curve("a", "1", [0.0, 0.5], [0, 1]), with_curve("a", "2", [0.25, 1.0], [0.5, 2])]
-    (result,) = read_results([kept(tmp_path, *two)])
+    (result,) = read(tmp_path, *two)
     curve = result.curve("srg", "a")
     assert curve is not None and curve.x.size == POINTS
     inside = curve.x <= 0.5
@@ -62,7 +61,7 @@ def test_the_band_holds_the_middle_of_the_images() -> None:
 
 
 def test_of_several_seeds_the_first_is_shown(tmp_path: Path) -> None:
-    (result,) = read_results([kept(tmp_path, *(record("a", "1", {"srg": 0.5}, seed=s) for s in (3, 0, 7)))])
+    (result,) = read(tmp_path, *(record("a", "1", {"srg": 0.5}, seed=s) for s in (3, 0, 7)))
     found = result.record("a", "1")
     assert found is not None and found.seed == 0 and result.record("a", "2") is None
 
@@ -86,6 +85,6 @@ def test_losses_are_told_once_per_reason() -> None:
 @pytest.mark.parametrize("target", [None, "thin"])
 def test_each_leaderboard_has_its_own_records(tmp_path: Path, target: str | None) -> None:
     both = [record("a", "1", {"srg": 0.5}, target=t) for t in ("thin", "vessels")]
-    found = read_results([kept(tmp_path, *both)], target=target)
+    found = read(tmp_path, *both, target=target)
     assert [r.board.target for r in found] == ([target] if target else ["vessels", "thin"])
     assert all({r.target for r in result.records} == {result.board.target} for result in found)

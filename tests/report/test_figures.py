@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
 from leaderboard.synthetic import aggregate, record
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from report.made_up_run import NASTY, write_made_up_run
 from xaibench.leaderboard.run_results import Result, read_results
@@ -24,7 +27,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return read_results([write_made_up_run(folder, targets=("vessels",), pictures=False, films=False)])[0]
 
 
-def axes() -> object:
+def axes() -> Axes:
     return Figure().add_subplot()
 
 
@@ -112,26 +115,26 @@ def test_the_agreement_matrix_is_symmetric_with_ones_on_its_diagonal(result: Res
     assert grid[names.index("srg[steps=10]"), names.index("deletion[steps=10]")] == pytest.approx(1)
 
 
-def test_names_beside_points_do_not_lie_on_each_other_where_there_is_room() -> None:
+def placed(points: list[tuple[float, float, str]]) -> tuple[Axes, list[Bbox]]:
+    """Axes with names beside points, and the boxes of the names, none of which may lie on another."""
     ax = axes()
     ax.set(xlim=(0, 1), ylim=(0, 1))
-    place_names(ax, [(0.5, 0.5, "first of them"), (0.52, 0.5, "second of them"), (0.95, 0.5, "near the edge")])
+    place_names(ax, points)
     ax.figure.draw_without_rendering()
-    boxes = [t.get_window_extent() for t in ax.texts]
-    assert len(boxes) == 3
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) == len(points)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    return ax, boxes
+
+
+def test_names_beside_points_do_not_lie_on_each_other_where_there_is_room() -> None:
+    ax, boxes = placed([(0.5, 0.5, "first of them"), (0.52, 0.5, "second of them"), (0.95, 0.5, "near the edge")])
     assert boxes[2].x1 <= ax.get_window_extent().x1
 
 
 def test_a_crowd_of_names_keeps_apart_and_off_the_points() -> None:
-    ax = axes()
-    ax.set(xlim=(0, 1), ylim=(0, 1))
     at = np.random.default_rng(0).normal(0.5, 0.06, (6, 2))
-    place_names(ax, [(x, y, f"method-{i}") for i, (x, y) in enumerate(at)])
-    ax.figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in ax.texts]
-    assert len(boxes) == 6
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    ax, boxes = placed([(x, y, f"method-{i}") for i, (x, y) in enumerate(at)])
     points = ax.transData.transform(at)
     assert not any(box.contains(x, y) for box in boxes for x, y in points)
 

@@ -10,7 +10,6 @@ import pytest
 import scipy.stats
 
 from leaderboard.synthetic import aggregate, leaderboards, record, records
-from xaibench.errors import UserError
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import FEW, NO, UNKNOWN, WRONG, YES, Quality, qualities
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
@@ -161,8 +160,3 @@ def test_the_terminal_dims_what_is_weak_if_asked(boards: list[Leaderboard]) -> N
     plain, faint = render_metrics(boards), render_metrics(boards, faint=True)
     assert "\x1b" not in plain and faint.replace("\x1b[2m", "").replace("\x1b[0m", "").split() == plain.split()
     assert [line.split()[0] for line in faint.splitlines() if "\x1b[2m" in line] == ["\x1b[2mdeletion"]
-
-
-def test_an_unknown_format_is_refused(boards: list[Leaderboard]) -> None:
-    with pytest.raises(UserError, match="'pdf'"):
-        render_metrics(boards, "pdf")

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from xaibench.errors import UserError
 from xaibench.leaderboard.aggregate import read_leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.summary.sentences import summarise
+from xaibench.leaderboard.tables.claims_table import render_claims
+from xaibench.leaderboard.tables.metric_quality_table import render_metrics
 from xaibench.leaderboard.tables.numbers import number, with_interval
 from xaibench.leaderboard.tables.render import render, write_leaderboard
 from xaibench.record import Store
@@ -46,13 +49,7 @@ def test_numbers_are_short() -> None:
     shown = {0.714: ".71", -0.05: "-.05", 0: ".00", -0.001: ".00", 0.996: "1.00", 1: "1.00", 9.99: "9.99"}
     shown |= {9.996: "10.0", -12.34: "-12.3", 99.96: "100", 1234.5: "1234", float("nan"): "–", 10.02: "10.0"}
     assert {x: number(x) for x in shown} == shown
-
-
-def test_a_small_number_without_a_scale_is_written_out() -> None:
     assert [number(x, bounded=False) for x in (3e-9, -2e-4, 0.0, 0.5)] == ["3.0e-9", "-2.0e-4", ".00", ".50"]
-
-
-def test_intervals() -> None:
     assert with_interval(0.71, 0.68, 0.74) == ".71 [.68, .74]"
     assert with_interval(0.71, float("nan"), float("nan")) == ".71"
 
@@ -99,10 +96,7 @@ def test_csv_has_the_columns_of_the_design(board: Leaderboard) -> None:
 
 
 def test_json_is_strict(board: Leaderboard) -> None:
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    lines = json.loads(render([board], "json"), parse_constant=refuse)
+    lines = json.loads(render([board], "json"), parse_constant=pytest.fail)
     assert lines[0]["dataset"] == "drive" and lines[0]["rank"] == 1 and lines[0]["control"] is False
     assert lines[3]["srg"] is None and lines[3]["rank"] is None
     assert set(lines[0]) == set(board.frame.columns) | {"dataset", "split", "model", "target"}
@@ -183,9 +177,12 @@ def test_several_leaderboards_keep_apart_in_every_format() -> None:
     assert (lines[0]["deletion"], lines[1]["srg"]) == ("", "")
 
 
-def test_an_unknown_format_is_refused(board: Leaderboard) -> None:
-    with pytest.raises(UserError, match="'pdf'"):
-        render([board], "pdf")
+@pytest.mark.parametrize(
+    ("renderer", "format"), [(render, "pdf"), (render_metrics, "pdf"), (render_claims, "pdf"), (render_claims, "csv")]
+)
+def test_an_unknown_format_is_refused(renderer: Callable[..., str], format: str) -> None:
+    with pytest.raises(UserError, match=f"'{format}'"):
+        renderer([], format)
 
 
 def test_a_run_writes_its_leaderboard(tmp_path: Path) -> None:
