@@ -145,17 +145,9 @@ def _rows(found: Accumulator, labels: Mapping[MethodKey, str], cell: np.ndarray,
         mine = row == i
         done = len(np.setdiff1d(image[mine], image[mine & ~found.ok]))
         # A run that made no map of the images, such as one of the truth metrics, has no cost to show.
-        complete = done == images and bool((seconds[mine] > 0).all())
-        rows.append(
-            Row(
-                method=label,
-                family=first[label].family,
-                control=first[label].control,
-                coverage=done / images,
-                seconds=float(np.mean(seconds[mine])) if complete else np.nan,
-                passes=float(np.mean(passes[mine])) if complete else np.nan,
-            )
-        )
+        complete = done == images and (seconds[mine] > 0).all()
+        costs = [float(np.mean(cost[mine])) if complete else np.nan for cost in (seconds, passes)]
+        rows.append(Row(label, first[label].family, first[label].control, done / images, costs[0], costs[1]))
     return rows
 
 

@@ -156,7 +156,7 @@ def test_costs_that_no_row_has_are_no_columns() -> None:
 
 def test_names_and_paths_are_not_broken_where_notes_are_wrapped() -> None:
     path = "/a/" + "long-path/" * 20
-    text = to_text(Sheet("t", ["method"], [["a"]], [], [], [f"integrated-gradients {path} " * 9]), width=60)
+    text = to_text(Sheet("t", ["method"], [["a"]], [f"integrated-gradients {path} " * 9]), width=60)
     assert text.count(path) == text.count("integrated-gradients") == 9 and text.count("\n") > 18
 
 

@@ -101,12 +101,8 @@ def _sample(board: Leaderboard, method: str, metric: str) -> Sample | None:
     return Sample(board.scores(column)[row], board.skipped[board.columns.index(column)][row])
 
 
-def _more(v: float) -> str:
-    return f"{number(abs(v))} {_side(v)}"
-
-
-def _side(v: float) -> str:
-    return "higher" if v > 0 else "lower"
+def _more(v: float, *, bounded: bool = True, decimals: int = 2) -> str:
+    return f"{number(abs(v), bounded=bounded, decimals=decimals)} {'higher' if v > 0 else 'lower'}"
 
 
 def _ratio(v: float) -> str:
@@ -147,7 +143,7 @@ _ERRORS = Evidence(
 _VESSELNESS = Evidence(
     "fp-lift",
     lambda v: (
-        f"their vesselness is {number(abs(v), bounded=False, decimals=3)} {_side(v)} "
+        f"their vesselness is {_more(v, bounded=False, decimals=3)} "
         "than that of the same shapes laid over true negatives"
     ),
     heading="vesselness − matched",

@@ -51,7 +51,7 @@ def claim_sheet(claims: Sequence[Claim]) -> Sheet:
         notes.append(f"No p of so many tests can fall below .05 with {max(images)} images or fewer: it takes {needed}.")
     title = f"Claims · {claims[0].dataset} {claims[0].split} · {claims[0].model}"
     left = frozenset(map(_HEADS.index, ("claim", "method", "measure", "verdict")))
-    return Sheet(title, _HEADS, lines, [], [], notes, left=left)
+    return Sheet(title, _HEADS, lines, notes, left=left)
 
 
 def _cells(t: Test) -> list[str]:

@@ -41,7 +41,7 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
     cells = {name: column for name, column in cells.items() if name not in dropped}
 
     *lines, foot = [list(line) for line in zip(*cells.values(), strict=True)]
-    methods = sum(not r.control for r in board.rows)
+    methods = int(board.is_method.sum())
     quality = {name: q for name, q in metric_quality.qualities(board).items() if name in cells}
     text = notes(board, cells, quality)
     if width is not None and (more := len(all_columns(board)) - len(names) + len(dropped)):
@@ -50,9 +50,9 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
         heading(board),
         [heads[name] for name in cells],
         lines[:methods],
+        text,
         lines[methods:],
         foot if any(c for c in foot if c != "chance") else [],
-        text,
         left=frozenset(i for i, name in enumerate(cells) if name in ("method", "group")),
         weak=frozenset(i for i, name in enumerate(cells) if name in quality and quality[name].weak),
     )

@@ -41,8 +41,6 @@ def metric_sheet(board: Leaderboard) -> Sheet:
         f"Metrics · {subject(board)}",
         _HEADS,
         lines,
-        [],
-        [],
         _NOTES,
         left=frozenset(map(_HEADS.index, ("metric", "family", "better", "tells", "weak"))),
         weak_lines=frozenset(i for i, q in enumerate(metrics) if q.weak),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class Sheet:
         title: the subject in one line.
         heads: one per column.
         lines: the body, one list of cells per line.
+        notes: sentences under the table.
         controls: further lines, printed in a block of their own.
         foot: cells of one last line, or empty.
-        notes: sentences under the table.
         left: indices of the columns that hold words and are aligned to the left.
         weak: indices of the columns printed grey.
         weak_lines: indices of the body's lines printed grey.
@@ -24,9 +24,9 @@ class Sheet:
     title: str
     heads: list[str]
     lines: list[list[str]]
-    controls: list[list[str]]
-    foot: list[str]
     notes: list[str]
+    controls: list[list[str]] = field(default_factory=list)
+    foot: list[str] = field(default_factory=list)
     left: frozenset[int] = frozenset()
     weak: frozenset[int] = frozenset()
     weak_lines: frozenset[int] = frozenset()
