@@ -1,4 +1,4 @@
-"""A good method, and bad ones that are it but for one thing."""
+"""A good method, and bad ones that equal it except for one thing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
+from xaibench.registry import Plugin, explainer
 from xaibench.scorer import Scorer
 
 Method = Callable[..., Any]
 
 
-def good(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def declared(function: Method | Plugin, **traits: Any) -> Plugin:
+    """The method as a plugin; a plugin stays as it is."""
+    if isinstance(function, Plugin):
+        return function
+    return explainer("made-up", family="gradient", **({"signed": True} | traits))(function)
+
+
+def good(scorer: Scorer, image: Tensor) -> Tensor:
     """Gradient times the difference from the mean of the field of view."""
     image = image.to(scorer.device)
     mean = image[:, scorer.target.fov.to(image.device)].mean(1)[:, None, None]
@@ -26,158 +34,71 @@ def good(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
     return (gradient * (image - mean)).sum(0)
 
 
-def noisy(scorer: Scorer, image: Tensor, rng: np.random.Generator) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
-    noise = torch.from_numpy(rng.normal(size=tuple(map_.shape)))
-    return map_ * (1 + 0.01 * noise)
+def before(action: Callable[[Scorer, Tensor], object]) -> Method:
+    """The good method, after an action."""
+
+    def method(scorer: Scorer, image: Tensor) -> Tensor:
+        action(scorer, image)
+        return good(scorer, image)
+
+    return method
 
 
-def not_finite(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
-    map_[0, 0] = torch.nan
-    return map_
+def after(action: Callable[[Scorer, Tensor], object]) -> Method:
+    """The good method, before an action."""
+
+    def method(scorer: Scorer, image: Tensor) -> Tensor:
+        map_ = good(scorer, image)
+        action(scorer, image)
+        return map_
+
+    return method
 
 
-def transposed(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    return good(scorer, image, rng=rng).T
+def changed(change: Callable[[Tensor], object]) -> Method:
+    """The good method with another map."""
+    return lambda scorer, image: change(good(scorer, image))
 
 
-def even_sized(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
-    return map_[: map_.shape[0] // 2 * 2, : map_.shape[1] // 2 * 2]
+def stochastic(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    map_ = good(scorer, image)
+    return map_ * (1 + 0.01 * torch.from_numpy(rng.normal(size=tuple(map_.shape))))
 
 
-def two_maps(scorer: Scorer, image: Tensor, *, rng: Any) -> Any:
-    return [good(scorer, image, rng=rng)] * 2
-
-
-def chance_of_its_own(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    return noisy(scorer, image, np.random.default_rng())
-
-
-def stochastic(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    return noisy(scorer, image, rng)
-
-
-def by_batch(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
+def by_batch(scorer: Scorer, image: Tensor) -> Tensor:
     assert scorer.engine is not None
-    return good(scorer, image, rng=rng) * (1 + scorer.engine.micro_batch)
+    return good(scorer, image) * (1 + scorer.engine.micro_batch)
 
 
-def leaves_a_hook(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    next(iter(scorer.model.children())).register_forward_hook(lambda *_: None)
-    return good(scorer, image, rng=rng)
-
-
-def leaves_a_hook_if_it_fails(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
+def hooked(scorer: Scorer, image: Tensor, passes: int) -> Tensor:
+    """Leaves a hook behind if one of its passes fails."""
     handle = scorer.model.register_forward_hook(lambda *_: None)
-    map_ = good(scorer, image, rng=rng)
-    handle.remove()
-    return map_
-
-
-def leaves_a_hook_if_it_fails_later(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
-    handle = scorer.model.register_forward_hook(lambda *_: None)
-    for _ in range(3):
+    for _ in range(passes):
         scorer(image[None])
     handle.remove()
-    return map_
+    return good(scorer, image)
 
 
-def binds_forward(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
+def leaves_a_hook_if_it_fails(scorer: Scorer, image: Tensor) -> Tensor:
+    return hooked(scorer, image, 1)
+
+
+def leaves_a_hook_if_it_fails_later(scorer: Scorer, image: Tensor) -> Tensor:
+    good(scorer, image)
+    return hooked(scorer, image, 3)
+
+
+def binds_forward(scorer: Scorer, image: Tensor) -> None:
     for module in scorer.model.modules():
         module.forward = module.forward  # type: ignore[method-assign]  # a function bound for good
-    return good(scorer, image, rng=rng)
 
 
-def changes_weights(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
-    with torch.no_grad():
-        next(scorer.model.parameters()).mul_(1.5)
-    return map_
-
-
-def leaves_gradients(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    with torch.enable_grad():
-        scorer(image.clone().requires_grad_()[None]).sum().backward()
-    return good(scorer, image, rng=rng)
-
-
-def clears_gradients(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    scorer.model.zero_grad()
-    return good(scorer, image, rng=rng)
-
-
-def freezes_weights(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    scorer.model.requires_grad_(False)
-    return good(scorer, image, rng=rng)
-
-
-def evaluates_for_good(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    scorer.model.eval()
-    return good(scorer, image, rng=rng)
-
-
-def stays_in_training(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
-    scorer.model.train()
-    return map_
-
-
-def replaces_modules(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
+def replaces_a_module(scorer: Scorer, image: Tensor) -> None:
     parent = next(m for m in scorer.model.modules() if isinstance(m, nn.Sequential))
     parent[-1] = nn.ReLU()
-    return map_
 
 
-def works_in_place(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
-    image.mul_(0.5)
-    return map_
-
-
-def makes_the_image_a_leaf(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    return good(scorer, image.requires_grad_(), rng=rng).detach()
-
-
-def changes_the_target(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
-    scorer.target.mask[:2] = True
-    return map_
-
-
-def stops_gradients(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    torch.set_grad_enabled(False)
-    return good(scorer, image, rng=rng)
-
-
-def seeds_python(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    random.seed(0)
-    return good(scorer, image, rng=rng)
-
-
-def seeds_numpy(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    np.random.seed(0)  # noqa: NPY002
-    return good(scorer, image, rng=rng)
-
-
-def seeds_torch(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    torch.manual_seed(0)
-    return good(scorer, image, rng=rng)
-
-
-def inverted(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    return -good(scorer, image, rng=rng)
-
-
-def darkness(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    """What a picture shows, whatever the network reads of it."""
-    return 1 - image[1]
-
-
-def compares_with_black(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
+def compares_with_black(scorer: Scorer, image: Tensor) -> Tensor:
     """Occlusion by black, coarsely: it makes evidence instead of hiding it."""
     whole, map_ = scorer(image[None])[0], torch.zeros(image.shape[1:])
     for top in range(0, image.shape[1], 16):
@@ -188,65 +109,75 @@ def compares_with_black(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
     return map_
 
 
-def nothing(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    return torch.zeros(image.shape[1:])
-
-
-def scaled(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    map_ = good(scorer, image, rng=rng)
+def scaled(scorer: Scorer, image: Tensor) -> Tensor:
+    map_ = good(scorer, image)
     return map_ / map_.abs().max() if image.std() > 0 else map_
 
 
-def needs_many_pixels(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
+def needs_many_pixels(scorer: Scorer, image: Tensor) -> Tensor:
     pixels = scorer.target.mask.nonzero()[:50]
     assert len(pixels) == 50, "fifty pixels of the target"
-    return good(scorer, image, rng=rng)
+    return good(scorer, image)
 
 
-def needs_contrast(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
+def needs_contrast(scorer: Scorer, image: Tensor) -> Tensor:
     contrast = image[:, scorer.target.fov].std()
-    return good(scorer, image, rng=rng) / contrast * contrast
+    return good(scorer, image) / contrast * contrast
 
 
-def takes_labels(scorer: Scorer, image: Tensor, *, rng: Any, case: Case | None = None) -> Tensor:
-    return good(scorer, image, rng=rng)
+def takes_labels(scorer: Scorer, image: Tensor, case: Case | None = None) -> Tensor:
+    return good(scorer, image)
 
 
-def prints(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    print("half way")
-    return good(scorer, image, rng=rng)
-
-
-def warns(scorer: Scorer, image: Tensor, *, rng: Any) -> Tensor:
-    np.log(np.zeros(1))
-    return good(scorer, image, rng=rng)
-
+inverted = changed(torch.neg)
 
 # Gradients that are left behind change no number, and the mode is restored: these pass every check.
-HARMLESS: list[Method] = [
-    leaves_gradients,
-    clears_gradients,
-    freezes_weights,
-    makes_the_image_a_leaf,
-    evaluates_for_good,
-]
+HARMLESS: dict[str, Method] = {
+    "leaves gradients": before(lambda scorer, image: scorer(image.clone().requires_grad_()[None]).sum().backward()),
+    "clears gradients": before(lambda scorer, image: scorer.model.zero_grad()),
+    "freezes weights": before(lambda scorer, image: scorer.model.requires_grad_(False)),
+    "makes the image a leaf": lambda scorer, image: good(scorer, image.requires_grad_()).detach(),
+    "evaluates for good": before(lambda scorer, image: scorer.model.eval()),
+}
 
-BAD: list[tuple[Method, str, dict[str, Any]]] = [
-    *((f, "shape-dtype-finite", {}) for f in (not_finite, transposed, even_sized, two_maps)),
-    (chance_of_its_own, "same-seed", {}),
-    (stochastic, "other-seed", {}),
-    (good, "other-seed", {"stochastic": True}),
-    (by_batch, "micro-batch", {}),
-    *((f, "state", {}) for f in (leaves_a_hook, leaves_a_hook_if_it_fails, leaves_a_hook_if_it_fails_later)),
-    *((f, "state", {}) for f in (binds_forward, changes_weights)),
-    *((f, "state", {}) for f in (stays_in_training, replaces_modules)),
-    *((f, "state", {}) for f in (works_in_place, changes_the_target, stops_gradients)),
-    *((f, "state", {}) for f in (seeds_python, seeds_numpy, seeds_torch)),
-    *((f, "planted-evidence", {}) for f in (inverted, darkness, compares_with_black, nothing)),
-    (scaled, "zero-gradient", {}),
-    (needs_many_pixels, "target", {}),
-    (needs_contrast, "constant-picture", {}),
-    (takes_labels, "labels", {}),
-    (good, "sign", {"signed": False}),
-    *((f, "quiet", {}) for f in (prints, warns)),
-]
+BAD: dict[str, dict[str, Method]] = {
+    "shape-dtype-finite": {
+        "not finite": changed(lambda map_: map_.index_fill(0, torch.tensor(0), torch.nan)),
+        "transposed": changed(lambda map_: map_.T),
+        "even-sized": changed(lambda map_: map_[: map_.shape[0] // 2 * 2, : map_.shape[1] // 2 * 2]),
+        "two maps": changed(lambda map_: [map_, map_]),
+    },
+    "same-seed": {"own generator": lambda scorer, image: stochastic(scorer, image, rng=np.random.default_rng())},
+    "other-seed": {"stochastic": stochastic, "declared stochastic": declared(good, stochastic=True)},
+    "micro-batch": {"by batch": by_batch},
+    "state": {
+        "leaves a hook": before(lambda scorer, image: scorer.model.encoders.register_forward_hook(lambda *_: None)),
+        "leaves a hook if it fails": leaves_a_hook_if_it_fails,
+        "leaves a hook if it fails later": leaves_a_hook_if_it_fails_later,
+        "binds forward": before(binds_forward),
+        "changes weights": after(lambda scorer, image: next(scorer.model.parameters()).data.mul_(1.5)),
+        "stays in training": after(lambda scorer, image: scorer.model.train()),
+        "replaces a module": after(replaces_a_module),
+        "works in place": after(lambda scorer, image: image.mul_(0.5)),
+        "changes the target": after(lambda scorer, image: scorer.target.mask[:2].fill_(True)),
+        "stops gradients": before(lambda scorer, image: torch.set_grad_enabled(False)),
+        "seeds Python": before(lambda scorer, image: random.seed(0)),
+        "seeds NumPy": before(lambda scorer, image: np.random.seed(0)),  # noqa: NPY002
+        "seeds torch": before(lambda scorer, image: torch.manual_seed(0)),
+    },
+    "planted-evidence": {
+        "inverted": inverted,
+        "what the image shows, not what the network reads": lambda image: 1 - image[1],
+        "compares with black": compares_with_black,
+        "nothing": lambda image: torch.zeros(image.shape[1:]),
+    },
+    "zero-gradient": {"scaled": scaled},
+    "target": {"needs many pixels": needs_many_pixels},
+    "constant-picture": {"needs contrast": needs_contrast},
+    "labels": {"takes labels": takes_labels},
+    "sign": {"declared without a sign": declared(good, signed=False)},
+    "quiet": {
+        "prints": before(lambda scorer, image: print("half way")),
+        "warns": before(lambda scorer, image: np.log(np.zeros(1))),
+    },
+}
