@@ -30,51 +30,51 @@ def roc(attribution: np.ndarray, case: Case) -> float:
     return area_under_roc(attribution[vessels], attribution[fov & ~vessels])
 
 
-def good(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def good(attribution: np.ndarray, case: Case) -> Score:
     """ROC area for vessels."""
     return Score(roc(attribution, case))
 
 
-def not_a_number(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def not_a_number(attribution: np.ndarray, case: Case) -> Score:
     """Share of the map's sum on vessels, which of an all-zero map is 0 ÷ 0."""
     with np.errstate(all="ignore"):
         return Score(float(np.abs(attribution[case.vessels.numpy()]).sum() / np.abs(attribution).sum()))
 
 
-def a_plain_number(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Any:
+def a_plain_number(attribution: np.ndarray, case: Case) -> Any:
     """ROC area for vessels, not as a Score."""
     return roc(attribution, case)
 
 
-def mass_of_signed_maps(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def mass_of_signed_maps(attribution: np.ndarray, case: Case) -> Score:
     """Mass accuracy without taking the positive part, so that it leaves [0, 1]."""
     total = float(attribution[case.fov.numpy()].sum(dtype=np.float64))
     return Score(float(attribution[case.vessels.numpy()].sum(dtype=np.float64)) / total if total else 0.0)
 
 
-def by_chance(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def by_chance(attribution: np.ndarray, case: Case) -> Score:
     """ROC area for vessels, with chance that does not come from the generator."""
     return Score(min(1.0, roc(attribution, case) * (1 - 1e-3 * float(np.random.default_rng().random()))))
 
 
-def changes_the_case(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def changes_the_case(attribution: np.ndarray, case: Case, scorer: Scorer) -> Score:
     """ROC area for vessels, leaving the network in another mode."""
     scorer.model.train()
     return Score(roc(attribution, case))
 
 
-def first_batch_only(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def first_batch_only(attribution: np.ndarray, case: Case, scorer: Scorer) -> Score:
     """ROC area for vessels, weighted by how many pictures go through at a time."""
     size = scorer.engine.micro_batch if scorer.engine else 1
     return Score(0.5 + (roc(attribution, case) - 0.5) / size)
 
 
-def inverted(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def inverted(attribution: np.ndarray, case: Case) -> Score:
     """ROC area for vessels, the wrong way round."""
     return Score(1 - roc(attribution, case))
 
 
-def takes_ties_for_hits(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def takes_ties_for_hits(attribution: np.ndarray, case: Case) -> Score:
     """Whether some highest pixel is a vessel: of a constant map, always."""
     if not case.vessels.any():
         raise Skipped("there are no vessels")
@@ -83,21 +83,19 @@ def takes_ties_for_hits(attribution: np.ndarray, case: Case, scorer: Scorer, *, 
     return Score(float(case.vessels.numpy()[highest].any()))
 
 
-def depends_on_the_scale(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def depends_on_the_scale(attribution: np.ndarray, case: Case) -> Score:
     """ROC area of the map cut off at 1."""
     return Score(roc(np.minimum(attribution, 0.2), case))
 
 
-def depends_on_more_than_order(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator
-) -> Score:
+def depends_on_more_than_order(attribution: np.ndarray, case: Case) -> Score:
     """Mass share on vessels."""
     if not case.vessels.any():
         raise Skipped("there are no vessels")
     return Score(mass_share(attribution, case.vessels.numpy(), case.fov.numpy()))
 
 
-def leans_to_the_left(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def leans_to_the_left(attribution: np.ndarray, case: Case) -> Score:
     """ROC area of the left half of the picture."""
     vessels, fov = case.vessels.numpy().copy(), case.fov.numpy().copy()
     if not vessels.any():
@@ -107,24 +105,22 @@ def leans_to_the_left(attribution: np.ndarray, case: Case, scorer: Scorer, *, rn
     return Score(area_under_roc(attribution[vessels], attribution[fov & ~vessels]))
 
 
-def hits_an_empty_mask(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def hits_an_empty_mask(attribution: np.ndarray, case: Case) -> Score:
     """ROC area for vessels; 1 where there are none."""
     return Score(roc(attribution, case) if case.vessels.any() else 1.0)
 
 
-def counts_steps(
-    attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator, steps: int = 2
-) -> Score:
+def counts_steps(attribution: np.ndarray, case: Case, steps: int = 2) -> Score:
     """A sum over the steps that is not divided by their number."""
     return Score(min(1.0, steps * lift_of(attribution, case.vessels.numpy(), case.fov.numpy()) / 20))
 
 
-def never(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def never(attribution: np.ndarray, case: Case) -> Score:
     """Nothing at all."""
     raise Skipped("the moon is full")
 
 
-def whispers(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+def whispers(attribution: np.ndarray, case: Case) -> Score:
     """ROC area for vessels"""  # no sentence
     return Score(roc(attribution, case))
 
