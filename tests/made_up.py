@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from xaibench.data.case import Case, make_case
 from xaibench.explainers.explain import explain
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
+from xaibench.models.layers import named_layers
 from xaibench.models.networks.unet import VesselUNet
 from xaibench.registry import ExplainerTraits, Plugin, Spec
 from xaibench.scorer import Scorer, Target
@@ -81,6 +83,16 @@ def make_network(seed: int = 6) -> VesselUNet:
         model = VesselUNet(channels=(4, 8, 8, 8, 8))
     unsettle(model, seed)
     return model.eval()
+
+
+def layer_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """The outputs of the layers that a network names, in the order in which data passes them."""
+    outputs: dict[str, Tensor] = {}
+    with torch.no_grad(), ExitStack() as hooks:
+        for name, layer in named_layers(model, images[0]).items():
+            hooks.callback(layer.register_forward_hook(lambda _m, _i, out, n=name: outputs.update({n: out})).remove)
+        model(images)
+    return outputs
 
 
 def draw_eye(*, image_seed: int = 0, id: str = "eye") -> Case:

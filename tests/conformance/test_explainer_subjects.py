@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from made_up import layer_outputs
 
 from xaibench.conformance.explainer_checks import agreement
 from xaibench.conformance.explainer_subjects import (
@@ -59,14 +60,7 @@ def test_the_subjects_have_the_layers_of_the_bundled_networks() -> None:
     network, case = random_network(), dotted_case()
     ours, theirs = network.layers, VesselUNet().layers
     assert list(ours) == list(theirs)
-    shapes: dict[str, tuple[int, ...]] = {}
-    handles = [
-        layer.register_forward_hook(lambda _m, _i, out, n=n: shapes.update({n: tuple(out.shape[2:])}))
-        for n, layer in ours.items()
-    ]
-    network(case.image[None])
-    for handle in handles:
-        handle.remove()
+    shapes = {name: tuple(output.shape[2:]) for name, output in layer_outputs(network, case.image[None]).items()}
     assert shapes["encoder-1"] == shapes["last"] == (48, 61)
     assert shapes["decoder-1/2"] == (24, 31) and shapes["decoder-1/4"] == (12, 16) and shapes["bottleneck"] == (6, 8)
     case = dotted_case(PLANTED_SIZE)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_up import unsettle
+from made_up import layer_outputs, unsettle
 from torch import nn
 
 from xaibench import registry
 from xaibench.models.model_loader import load_model
 from xaibench.models.networks.architectures import NETWORKS, network_of
+from xaibench.models.networks.unet import VesselUNet
 from xaibench.models.networks.vessel_network import VesselNetwork
 from xaibench.models.weights_file import load_weights, save_weights, weights_digest
 from xaibench.scorer.fusion import folded
@@ -39,21 +40,40 @@ def noise(*size: int) -> torch.Tensor:
 
 
 @every
-@pytest.mark.parametrize("size", [(64, 64), (61, 70), (8, 8), (7, 5), (1, 1)])
+@pytest.mark.parametrize("size", [(64, 64), (61, 70), (33, 47), (8, 8), (7, 5), (1, 1)])
 def test_the_output_is_as_large_as_the_input(kind: str, size: tuple[int, int]) -> None:
     with torch.no_grad():
-        assert made(kind)(noise(*size)).shape == (1, 1, *size)
+        assert made(kind)(noise(*size).expand(2, -1, -1, -1)).shape == (2, 1, *size)
+
+
+@every
+def test_padding_at_the_right_and_bottom_moves_nothing(kind: str) -> None:
+    """A cut image has the logits of the image whose border repeats to the next multiple."""
+    image, network = noise(61, 70), made(kind)
+    whole = torch.nn.functional.pad(image, (0, 2, 0, 3), mode="replicate")
+    with torch.no_grad():
+        torch.testing.assert_close(network(image), network(whole)[..., :61, :70])
 
 
 @every
 def test_no_statistic_of_the_picture_enters(kind: str) -> None:
     """Half a picture made black leaves the far end of the other half as it is."""
-    image = noise(64, 384)
+    image, network = noise(64, 384), made(kind)
     black = image.clone()
     black[..., 192:] = 0
-    network = made(kind)
     with torch.no_grad():
         torch.testing.assert_close(network(image)[..., :32], network(black)[..., :32], rtol=0, atol=0)
+
+
+@every
+def test_standardisation_constants_are_part_of_the_network(kind: str) -> None:
+    model, image = made(kind), noise(32, 32)
+    assert {"mean", "std"} <= model.state_dict().keys()
+    with torch.no_grad():
+        before = model(image)
+        model.mean += 0.3
+        assert not torch.equal(model(image), before)
+        torch.testing.assert_close(model(image + 0.3), before, rtol=1e-4, atol=1e-4)
 
 
 @every
@@ -62,25 +82,47 @@ def test_how_far_it_sees_is_found(kind: str) -> None:
     assert reach is not None and 5 < reach.before < 160
 
 
+def test_the_u_net_is_local(network: VesselUNet) -> None:
+    """In evaluation mode a changed pixel changes the logits of its neighbourhood, and those of no other pixel."""
+    image = noise(256, 256)
+    changed = image.clone()
+    changed[..., 128, 128] = 1 - changed[..., 128, 128]
+    with torch.no_grad():
+        difference = (network(image) - network(changed))[0, 0].abs()
+    places = difference.nonzero()
+    assert difference[128, 128] > 0 and places.min() > 32 and places.max() < 224
+
+
 @every
 def test_layers_are_named_in_the_order_in_which_data_passes(kind: str) -> None:
-    network, sizes = made(kind), {}
-    handles = [
-        layer.register_forward_hook(lambda _m, _i, out, name=name: sizes.update({name: tuple(out.shape)}))
-        for name, layer in network.layers.items()
-    ]
-    with torch.no_grad():
-        logits = network(noise(64, 64))
-    for handle in handles:
-        handle.remove()
-    assert list(sizes) == list(network.layers)
-    assert {"encoder-1", "bottleneck", "decoder-1/2", "last"} <= set(sizes)
+    network = made(kind)
+    outputs = layer_outputs(network, noise(64, 64))
+    assert list(outputs) == list(network.layers)
+    assert {"encoder-1", "bottleneck", "decoder-1/2", "last"} <= set(outputs)
+    sizes = {name: tuple(output.shape) for name, output in outputs.items()}
     assert 64 // sizes["bottleneck"][-1] == COARSEST[kind] == max(64 // size[-1] for size in sizes.values())
     for name, (_, channels, _, width) in sizes.items():
         assert channels > 1 or name == "last"
         if name.startswith("decoder-1/"):
             assert 64 // width == int(name.removeprefix("decoder-1/"))
-    assert sizes["last"] == logits.shape and isinstance(network.layers["last"], nn.Conv2d)
+
+
+@every
+def test_the_last_layer_is_the_logit_map(kind: str) -> None:
+    network = made(kind)
+    with torch.no_grad():
+        torch.testing.assert_close(layer_outputs(network, noise(64, 64))["last"], network(noise(64, 64)))
+    assert isinstance(network.layers["last"], nn.Conv2d) and network.layers["last"].out_channels == 1
+
+
+def test_layers_of_the_u_net(network: VesselUNet) -> None:
+    resolutions = {name: 64 // output.shape[-1] for name, output in layer_outputs(network, noise(64, 64)).items()}
+    assert resolutions == {
+        **{"encoder-1": 1, "encoder-2": 2, "encoder-3": 4, "encoder-4": 8, "bottleneck": 8},
+        **{"decoder-1/4": 4, "decoder-1/2": 2, "decoder-1/1": 1, "last": 1},
+    }
+    coarse = VesselUNet(channels=(4, 8, 8), strides=(2, 2))  # without a level at full resolution
+    assert list(coarse.layers) == ["encoder-1", "encoder-2", "bottleneck", "decoder-1/2", "last"]
 
 
 @every
