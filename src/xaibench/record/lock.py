@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
+from filelock import FileLock, Timeout, UnixFileLock, WindowsFileLock
 
 from xaibench.disk import unwritable
 
@@ -27,7 +27,7 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
     """Hold the lock in the block; wait while another process holds it.
 
     It is the operating system's lock on an open file, which ends when its process is killed, and works over NFS. Where
-    the file system has no locks the block is entered without one. Meanwhile ``PATH.json`` names the holder.
+    the system has no locks the block is entered without one. Meanwhile ``PATH.json`` names the holder.
 
     Args:
         path: the file, made if it is not there, never removed.
@@ -43,6 +43,9 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
         raise unwritable(path, error) from error
     lock, holder = FileLock(path, mode=0o666), path.with_name(f"{path.name}.json")
     try:
+        # A lock that is a mere file would outlive a process that is killed.
+        if not isinstance(lock, UnixFileLock | WindowsFileLock):
+            raise NotImplementedError("this system has no locks")
         try:
             lock.acquire(timeout=0)
         except Timeout:
