@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from xaibench.errors import UserError
-from xaibench.running.dask.config import Cluster
 from xaibench.running.devices import chosen_device, own_gpu
+from xaibench.running.options import Cluster
 
 
 def several(asked: str, workers: int, visible: int) -> list[str]:

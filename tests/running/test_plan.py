@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,16 @@ from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
 from xaibench.record.schema import Record, ScoreEntry
+from xaibench.record.store import Store
 from xaibench.registry import parse
 from xaibench.running.plan import (
     SUITES,
     Cell,
+    Kept,
+    Plan,
     Setting,
     chosen_methods,
     chosen_metrics,
-    missing_scores,
-    plan_case,
     run_name,
 )
 
@@ -86,7 +88,8 @@ def test_metrics_that_were_asked_for_are_all_there_are() -> None:
 
 
 def cells(case: Case, setting: Setting = SETTING) -> list[Cell]:
-    return plan_case(case, [parse("explainer", t) for t in ("gradcam", "gradcam[layer=last]", "random")], setting)
+    methods = [parse("explainer", t) for t in ("gradcam", "gradcam[layer=last]", "random")]
+    return Plan(methods, setting).cells(case.digest)
 
 
 def test_keys_change_with_all_that_decides_a_map_and_nothing_else() -> None:
@@ -118,35 +121,35 @@ def test_a_score_has_a_key_of_its_own() -> None:
     assert all(set(f.scores) < set(c.scores) for f, c in zip(fewer, plan, strict=True))
 
 
-def record(status: str = "ok", scores: tuple[ScoreEntry, ...] = ()) -> Record:
-    names = ("dataset", "split", "case", "case_digest", "model", "weights_digest", "target", "method", "params")
-    texts = dict.fromkeys((*names, "spec", "family", "distribution", "version", "map_key"), "x")
-    return Record(
-        **texts,
-        **{"control": False, "signed": False, "seed": 0, "seconds": 0.0, "passes": 0, "peak_mb": None},
-        status=status,
-        reason="",
-        scores=list(scores),
-    )
+def test_what_is_missing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    metrics = tuple(parse("metric", name) for name in ("auroc-vessels", "passes", "srg", "sparseness"))
+    plan = Plan([parse("explainer", "random")], replace(SETTING, metrics=metrics))
+
+    def missing(case: str, status: str = "ok", scores: tuple[str, ...] = ()) -> list[str] | None:
+        """Of a cell whose record has scores with these statuses; the names of the metrics that are still to compute."""
+        (cell,) = plan.cells(case)
+        entries = [entry(key, score) for key, score in zip([*cell.scores, "another"], scores, strict=False)]
+        store.write(record(map_key=cell.key, case=case, case_digest=case, status=status, scores=entries))
+        found = Kept(store, plan).missing(cell)
+        return None if found is None else list(map(str, found.values()))
+
+    assert Kept(store, plan).missing(plan.cells("never")[0]) is None
+    assert missing("failed", "failed") is None
+    assert missing("skipped", "skipped") == []
+    assert missing("partly", scores=("ok", "skipped", "failed")) == ["srg", "sparseness"]
+    assert missing("whole", scores=("ok", "skipped", "ok", "ok", "failed")) == []
+
+
+def record(**given: Any) -> Record:
+    names = ("dataset", "split", "model", "weights_digest", "target", "method", "params")
+    texts = dict.fromkeys((*names, "spec", "family", "distribution", "version"), "x")
+    numbers = {"control": False, "signed": False, "seed": 0, "seconds": 0.0, "passes": 0, "peak_mb": None}
+    return Record(**texts, **numbers, reason="", **given)
 
 
 def entry(key: str, status: str) -> ScoreEntry:
-    value = 1.0 if status == "ok" else None
-    return ScoreEntry("m", value, status, "", "higher", 0, 1, "overlap", key)
-
-
-def test_what_is_missing() -> None:
-    m = parse("metric", "srg")
-    cell = Cell(parse("explainer", "random"), "k", tuple((name, m) for name in "abcd"))
-    a, b, c, d = cell.scores
-    assert missing_scores(cell, None, False) is None
-    assert missing_scores(cell, record("failed"), False) is None
-    assert missing_scores(cell, record("skipped"), False) == {}
-    partly = record(scores=(entry(a, "ok"), entry(b, "skipped"), entry(c, "failed"), entry("z", "ok")))
-    assert missing_scores(cell, partly, False) == {c: m, d: m}
-    assert missing_scores(cell, record(scores=tuple(entry(k, "ok") for k in cell.scores)), False) == {}
-    for kept in (None, partly, record("skipped")):
-        assert missing_scores(cell, kept, True) is None
+    return ScoreEntry("m", 1.0 if status == "ok" else None, status, "", "higher", 0, 1, "overlap", key)
 
 
 @pytest.mark.parametrize(

@@ -7,25 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layouts import write_drive
 from made_up import GreenFilter
-from torch import Tensor, nn
+from torch import Tensor
 
 from xaibench.data.phantom import draw as phantom
 from xaibench.errors import UserError
 from xaibench.record import SCORE_COLUMNS, Store
-from xaibench.running.plan import plan_case
 from xaibench.running.progress import Event, Listener
 from xaibench.running.request import Request
 from xaibench.running.resolve import default_model, resolve
 from xaibench.running.run import compute, run
 
+WHITE = GreenFilter(0.4, 8.0)
 draw_once = cache(phantom.draw_phantom)
 SMALL: dict[str, Any] = {"data": "phantom[size=128]", "cases": 2, "metrics": ["auroc-vessels", "passes"]}
-
-
-@pytest.fixture
-def white() -> nn.Module:
-    return GreenFilter(0.4, 8.0)
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +33,13 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def mine(scorer: Any, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def mine(scorer: Any, image: Tensor) -> Tensor:
     return 1 - image[1]
 
 
-def test_a_run_is_a_tidy_table(white: nn.Module, nowhere: Path) -> None:
+def test_a_run_is_a_tidy_table(nowhere: Path) -> None:
     events: list[Event] = []
-    table = run([mine, "random"], model=white, out="here", report=events.append, **SMALL)
+    table = run([mine, "random"], model=WHITE, out="here", report=events.append, **SMALL)
     assert list(table.columns) == list(SCORE_COLUMNS)
     controls = {"random", "prediction", "green-contrast", "frangi", "vessels-oracle"}
     assert set(table.method) >= {"mine", *controls}
@@ -57,31 +53,31 @@ def test_a_run_is_a_tidy_table(white: nn.Module, nowhere: Path) -> None:
     assert (nowhere / "here" / "scores.csv").read_text().count("\n") == len(table) + 1
 
 
-def test_the_table_holds_what_was_asked_for_now(white: nn.Module) -> None:
-    run([mine], model=white, out="here", **SMALL)
-    table = run(["random"], model=white, out="here", **(SMALL | {"cases": 1}))
+def test_the_table_holds_what_was_asked_for_now() -> None:
+    run([mine], model=WHITE, out="here", **SMALL)
+    table = run(["random"], model=WHITE, out="here", **(SMALL | {"cases": 1}))
     assert "mine" not in set(table.method) and set(table.case) == {"phantom-0000"}
     asked = Store("here").read_run()
     assert "mine" in asked.methods and asked.cases == ["phantom-0000", "phantom-0001"]
 
 
-def test_the_same_command_resumes(white: nn.Module) -> None:
-    first = run([mine], model=white, out="here", **SMALL)
+def test_the_same_command_resumes() -> None:
+    first = run([mine], model=WHITE, out="here", **SMALL)
     events: list[Event] = []
-    again = run([mine], model=white, out="here", report=events.append, **SMALL)
+    again = run([mine], model=WHITE, out="here", report=events.append, **SMALL)
     assert {e.status for e in events} == {"kept"}
     assert first.equals(again)
 
 
-def test_another_network_is_another_cell(white: nn.Module) -> None:
-    run(["random"], model=white, out="here", **SMALL)
+def test_another_network_is_another_cell() -> None:
+    run(["random"], model=WHITE, out="here", **SMALL)
     events: list[Event] = []
     run(["random"], model=GreenFilter(0.41, 8.0), out="here", report=events.append, **SMALL)
     assert {e.status for e in events if not e.cell.startswith("second-observer")} == {"ok"}
 
 
-def test_what_was_asked_is_kept_beside_it(white: nn.Module) -> None:
-    prepared = resolve(Request([mine], model=white, out="here", seed=3, **SMALL))
+def test_what_was_asked_is_kept_beside_it() -> None:
+    prepared = resolve(Request([mine], model=WHITE, out="here", seed=3, **SMALL))
     assert compute(prepared, "xaibench run …", Listener()) == 0
     asked = json.loads(Path("here/run.json").read_text(), parse_constant=lambda c: pytest.fail(c))
     assert asked["command"] == "xaibench run …" and asked["seed"] == 3 and asked["dataset"] == "phantom"
@@ -91,86 +87,71 @@ def test_what_was_asked_is_kept_beside_it(white: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
-def test_a_damaged_note_of_what_was_asked_is_written_anew(white: nn.Module, content: str) -> None:
+def test_a_damaged_note_of_what_was_asked_is_written_anew(content: str) -> None:
     Path("here").mkdir()
     Path("here/run.json").write_text(content)
-    run(["random"], model=white, out="here", **(SMALL | {"cases": 1}))
+    run(["random"], model=WHITE, out="here", **(SMALL | {"cases": 1}))
     assert Store("here").read_run().cases == ["phantom-0000"]
 
 
-def test_an_interruption_leaves_a_table_and_is_passed_on(white: nn.Module) -> None:
+def test_an_interruption_leaves_a_table_and_is_passed_on() -> None:
     def stop(event: Event) -> None:
         if event.done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run([mine], model=white, out="here", report=stop, **SMALL)
+        run([mine], model=WHITE, out="here", report=stop, **SMALL)
     assert Path("here/scores.csv").read_text().count("\n") == 1 + 2 * 2
 
 
-def test_a_failure_is_a_line_of_the_table(white: nn.Module) -> None:
-    def broken(scorer: Any, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def test_a_failure_is_a_line_of_the_table() -> None:
+    def broken(scorer: Any, image: Tensor) -> Tensor:
         raise ZeroDivisionError("oh")
 
-    table = run([broken], model=white, out="here", **SMALL)
+    table = run([broken], model=WHITE, out="here", **SMALL)
     failed = table[table.method == "broken"]
     assert failed.status.tolist() == ["failed"] * 2 and failed.reason.unique().tolist() == ["ZeroDivisionError: oh"]
     others = table[~table.method.isin(["broken", "second-observer"])]  # phantoms have no second observer
     assert len(others) and (others.status == "ok").all()
     with pytest.raises(ZeroDivisionError):
-        run([broken], model=white, out="there", fail_fast=True, **SMALL)
+        run([broken], model=WHITE, out="there", fail_fast=True, **SMALL)
 
 
-def test_what_remains_is_counted_without_computing(white: nn.Module) -> None:
-    prepared = resolve(Request([mine], model=white, out="here", **SMALL))
+def test_what_remains_is_counted_without_computing() -> None:
+    prepared = resolve(Request([mine], model=WHITE, out="here", **SMALL))
     n = 2 * len(prepared.methods)
     assert prepared.remaining() == {"cells": n, "kept": 0, "scores": 0, "maps": n}
     assert not Path("here").exists()
     compute(prepared, "", Listener())
     assert prepared.remaining() == {"cells": n, "kept": n, "scores": 0, "maps": 0}
-    more = resolve(Request([mine], model=white, out="here", **(SMALL | {"metrics": ["passes", "rank-vessels"]})))
+    more = resolve(Request([mine], model=WHITE, out="here", **(SMALL | {"metrics": ["passes", "rank-vessels"]})))
     # A map that was skipped, of the second observer that phantoms have not, needs no scores.
     assert more.remaining() == {"cells": n, "kept": 2, "scores": n - 2, "maps": 0}
-    forced = resolve(Request([mine], model=white, out="here", force=True, **SMALL))
+    forced = resolve(Request([mine], model=WHITE, out="here", force=True, **SMALL))
     assert forced.remaining()["maps"] == n
 
 
-def test_without_data_the_phantoms_are_used_and_it_is_said_why(white: nn.Module) -> None:
-    prepared = resolve(Request(model=white))
+def test_without_data_the_phantoms_are_used_and_it_is_said_why() -> None:
+    prepared = resolve(Request(model=WHITE))
     assert prepared.cases.dataset == "phantom" and len(prepared.cases) == 3
     assert "built-in phantoms, since DRIVE was not found" in prepared.why and "XAIBENCH_DRIVE" in prepared.why
-    assert len(resolve(Request(model=white, cases=2)).cases) == 2
+    assert len(resolve(Request(model=WHITE, cases=2)).cases) == 2
     assert prepared.store.root == Path("runs/phantom-size-256-GreenFilter-vessels")
 
 
-def test_a_variable_that_leads_nowhere_is_named(
-    white: nn.Module, nowhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_variable_that_leads_nowhere_is_named(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XAIBENCH_DRIVE", str(nowhere / "gone"))
-    why = resolve(Request(model=white)).why
+    why = resolve(Request(model=WHITE)).why
     assert f"XAIBENCH_DRIVE is {nowhere / 'gone'}, which holds no labelled DRIVE" in why
 
 
-def test_drive_is_used_where_it_is_found(white: nn.Module, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from PIL import Image
-
-    y, x = np.mgrid[:60, :72]
-    fov = np.hypot(y - 30, x - 36) < 28
-    vessels = (x % 20 < 3) & fov
-    image = np.where(fov, np.where(vessels, 60, 150), 0).astype(np.uint8)
-    for name, pixels in {
-        "images/01_test.tif": np.stack([image] * 3, -1),
-        "1st_manual/01_manual1.gif": vessels.astype(np.uint8) * 255,
-        "mask/01_test_mask.gif": fov.astype(np.uint8) * 255,
-    }.items():
-        path = nowhere / "eyes" / "test" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+def test_drive_is_used_where_it_is_found(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_drive(nowhere / "eyes", test=[1])
     monkeypatch.setenv("XAIBENCH_DRIVE", str(nowhere / "eyes"))
-    prepared = resolve(Request(model=white))
+    prepared = resolve(Request(model=WHITE))
     assert prepared.cases.dataset == "drive" and prepared.cases.ids == ("01",)
     assert f"DRIVE, found in {nowhere / 'eyes'}" in prepared.why
-    asked = resolve(Request(model=white, data="phantom[size=128]"))
+    asked = resolve(Request(model=WHITE, data="phantom[size=128]"))
     assert asked.cases.dataset == "phantom" and asked.why == "Data: phantom[size=128], as asked."
 
 
@@ -198,10 +179,10 @@ def test_the_bundled_network_goes_with_the_data() -> None:
     ],
 )
 def test_what_does_not_exist_is_told_before_anything_is_written(
-    white: nn.Module, nowhere: Path, asked: dict[str, Any], message: str
+    nowhere: Path, asked: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        resolve(Request(**({"model": white, "data": "phantom[size=128]", "cases": 1} | asked)))
+        resolve(Request(**({"model": WHITE, "data": "phantom[size=128]", "cases": 1} | asked)))
     assert list(nowhere.iterdir()) == []
 
 
@@ -215,14 +196,14 @@ def test_scores_of_another_precision_are_of_another_network(tmp_path: Path) -> N
     whole, less = (resolve(Request(**asked, precision=p, out=tmp_path)) for p in ("float32", "bf16"))
     assert less.setting.model == "unet-phantom (bf16)"
     assert less.setting.weights_digest == f"{whole.setting.weights_digest}-bf16"
-    keys = [{c.key for c in plan_case(whole.cases[0], p.methods, p.setting)} for p in (whole, less)]
+    keys = [{c.key for c in p.plan.cells(whole.cases[0].digest)} for p in (whole, less)]
     assert not keys[0] & keys[1]
     with pytest.raises(UserError, match="no precision 'fp16'"):
         resolve(Request(**asked, precision="fp16"))
 
 
-def test_a_run_says_what_its_images_and_network_can_be_had_by(white: nn.Module) -> None:
-    prepared = resolve(Request(model=white, out="here", **SMALL))
+def test_a_run_says_what_its_images_and_network_can_be_had_by() -> None:
+    prepared = resolve(Request(model=WHITE, out="here", **SMALL))
     assert prepared.manifest("").data == "phantom[size=128]" and prepared.manifest("").network is None
     named = resolve(Request(out="here", **SMALL)).manifest("")
     assert named.network == "unet-phantom"

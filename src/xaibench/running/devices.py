@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections import Counter
 from collections.abc import Iterable
 
 import torch
 
 from xaibench.errors import UserError
-from xaibench.running.dask.config import Cluster
+from xaibench.running.options import Cluster
+
+
+def visible_gpus() -> tuple[str, int]:
+    """A name for the GPUs of this process, the same for all processes that see the same ones, and their number."""
+    return f"{socket.gethostname()} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}", torch.cuda.device_count()
 
 
 def own_gpu(asked: str, taken: Iterable[str], visible: int) -> str:
@@ -41,12 +48,11 @@ def chosen_device(asked: str, cluster: Cluster | None = None) -> str:
         UserError: if there is no such device.
     """
     there = cluster is not None and not cluster.local
-    if asked == "auto" and there:
-        return asked
-    if asked == "auto" and cluster is not None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "auto" and not there:
+        gpu = "cuda" if cluster is not None else "cuda:0"
+        return gpu if torch.cuda.is_available() else "cpu"
     if asked == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
+        return asked
     try:
         device = torch.device(asked)
     except RuntimeError as error:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 from torch import nn
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.method import scorer_about
-from xaibench.running.plan import Kept, Plan, Setting, missing_scores
-from xaibench.running.progress import Listener, Step, Tally, watch_passes
+from xaibench.running.plan import Kept, Setting
+from xaibench.running.progress import Listener, Tally, watch_passes
 from xaibench.running.resolve import Run
 from xaibench.running.sandbox.timeout import OutOfTime, time_limit, too_long
-from xaibench.running.task import Context, Task, compute
+from xaibench.running.task import Context, Result, Task, compute
 from xaibench.scorer import Scorer, target
 from xaibench.scorer.batching import Engine
 
@@ -32,24 +33,24 @@ def execute(run: Run, listener: Listener) -> int:
     Raises:
         UserError: if a method, metric or target refuses its input on the first case.
     """
-    tally, timeout = Tally(len(run.cases) * len(run.methods), listener.report), run.options.timeout
+    tally, options, store = Tally(run, listener), run.options, run.store
     for case, tasks in unfinished(run, tally):
         scorer: Scorer | Skipped | None = None
         for task in tasks:
-            scorer = scorer or make_scorer(run.model, run.setting, case, run.options.device)
-            begin = _watch(task, scorer, listener)
-            first = case.id == run.cases.ids[0]
-            context = Context(case, scorer, run.setting, run.store, run.options.fail_fast, begin, first)
+            scorer = scorer or make_scorer(run.model, run.setting, case, options.device)
+            begin = watch_passes(scorer, partial(listener.step, task.name))
+            context = Context(scorer, run.setting, options.fail_fast, store.write, begin)
             try:
-                with time_limit(timeout):
-                    record, trace = compute(task, context)
+                with time_limit(options.timeout):
+                    attribution = None if task.kept is None else store.load_map(task.kept)
+                    result = compute(task, attribution, context)
             except OutOfTime as end:
-                why = too_long(timeout or 0.0)
-                if run.options.fail_fast:
+                why = too_long(options.timeout or 0.0)
+                if options.fail_fast:
                     raise TimeoutError(why) from end
-                record, trace = run.store.write(task.lost(run.setting, why)), ""
+                result = Result(store.write(task.lost(run.setting, why)))
                 scorer = None  # its caches may be half written
-            tally.finished(task, record, trace)
+            tally.finished(task, result.record, result.trace)
     return tally.failures
 
 
@@ -59,27 +60,20 @@ def unfinished(run: Run, tally: Tally) -> Iterator[tuple[Case, Iterator[Task]]]:
     Raises:
         UserError: if the run's folder holds records of another image of that name.
     """
-    plan = Plan(run.methods, run.setting)
-    stored = Kept(run.store, plan)
+    stored = Kept(run.store, run.plan)
     for case in run.cases:
-        yield case, _tasks(case, run, plan, stored, tally)
+        yield case, _tasks(case, run, stored, tally)
 
 
-def _tasks(case: Case, run: Run, plan: Plan, stored: Kept, tally: Tally) -> Iterator[Task]:
-    cells, force = plan.cells(case.digest), run.options.force
-    stored.require_same_image(plan.dataset, case)
-    for cell in cells:
-        if not force and stored.complete(cell):
-            tally.kept(f"{cell.spec} on {case.id}")
+def _tasks(case: Case, run: Run, stored: Kept, tally: Tally) -> Iterator[Task]:
+    stored.require_same_image(run.setting.dataset, case)
+    for cell in run.plan.cells(case.digest):
+        missing = None if run.options.force else stored.missing(cell)
+        if missing == {}:
+            tally.kept(f"{cell.spec} on {case.id}", stored.reason(cell))
             continue
-        record = run.store.read(cell.key)
-        missing = missing_scores(cell, record, force)
-        kept = None if missing is None else record
-        task = Task(cell, case.id, case.digest, kept, cell.scores if missing is None else missing)
-        if kept is not None and not missing:
-            tally.finished(task, kept, kept=True)
-        else:
-            yield task
+        kept = None if missing is None else run.store.read(cell.key)
+        yield Task(cell, case, case.id == run.cases.ids[0], kept, missing if kept and missing else cell.scores)
 
 
 def make_scorer(
@@ -105,12 +99,3 @@ def make_scorer(
         return scorer
     except Skipped as reason:
         return reason
-
-
-def _watch(task: Task, scorer: Scorer | Skipped, listener: Listener) -> Callable[[str], None]:
-    watch = listener.watch
-    if isinstance(scorer, Skipped):
-        return lambda part: None
-    if watch is None:
-        return watch_passes(scorer, None)
-    return watch_passes(scorer, lambda part, passes: watch(Step(task.name, part, passes)))

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 
 from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
+from xaibench.explainers.explain import Method
 from xaibench.record.keys import identified, map_keys, score_identity, score_keys
-from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Plugin, Spec
 
@@ -142,6 +142,14 @@ class Plan:
         return [Cell(spec, key(case_digest), self.metrics) for spec, key in self._keys]
 
 
+class _Stored(NamedTuple):
+    """What the folder holds of a cell: the map's status and reason, and the places of the metrics without a score."""
+
+    status: str
+    reason: str
+    lacking: tuple[int, ...]
+
+
 class Kept:
     """What a store holds of a plan, found by reading its records once, without their curves.
 
@@ -152,15 +160,15 @@ class Kept:
 
     def __init__(self, store: Store, plan: Plan) -> None:
         self._store, self._metrics = store, plan.metrics
-        # Key to the map's status and the places of the metrics that have no score.
-        self._lacking: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self._cells: dict[str, _Stored] = {}
         self._images: dict[tuple[str, str], set[str]] = {}  # dataset and id to digests
         identities = [identity.encode() for identity, _ in plan.metrics]
-        shared: dict[tuple[int, ...], tuple[int, ...]] = {}  # most cells lack the same
+        shared: dict[_Stored, _Stored] = {}  # most cells lack the same
         for r in store.stream(store.damaged):
             done = {s.key for s in r.scores if s.status != "failed"}
             lacking = tuple(i for i, key in enumerate(score_keys(r.map_key, identities)) if key not in done)
-            self._lacking[r.map_key] = r.status, shared.setdefault(lacking, lacking)
+            stored = _Stored(r.status, r.reason, lacking)
+            self._cells[r.map_key] = shared.setdefault(stored, stored)
             self._images.setdefault((r.dataset, r.case), set()).add(r.case_digest)
 
     def require_same_image(self, dataset: str, case: Case) -> None:
@@ -181,34 +189,36 @@ class Kept:
                 "Give another --out.",
             )
 
-    def complete(self, cell: Cell) -> bool:
-        """Whether the cell has its map and every score, none of them failed; a map that was skipped is left to its
-        record, which has the reason."""
-        status, _ = self._lacking.get(cell.key, ("", ()))
-        return status == "ok" and self.missing(cell) == {}
+    def missing(self, cell: Cell) -> dict[str, Spec[MetricTraits]] | None:
+        """The scores of a cell that are still to compute, by key; None if the map is, too.
 
-    def missing(self, cell: Cell, force: bool = False) -> dict[str, Spec[MetricTraits]] | None:
-        """As :func:`missing_scores` of the cell's record, which need not be read again."""
-        if force or cell.key not in self._lacking:
+        A failed map or score is computed again, a skipped one is not.
+        """
+        stored = self._cells.get(cell.key)
+        if stored is None or stored.status == "failed":
             return None
-        if self._store.map_is_newer(cell.key):
-            return missing_scores(cell, self._store.read(cell.key), force)
-        status, lacking = self._lacking[cell.key]
-        if status == "failed":
+        # A map that was changed after its record counts as missing, and so does its record.
+        if self._store.map_is_newer(cell.key) and self._store.read(cell.key) is None:
             return None
-        metrics = (self._metrics[i] for i in lacking)
-        return {} if status == "skipped" else {identified(cell.key, identity): m for identity, m in metrics}
+        metrics = (self._metrics[i] for i in stored.lacking)
+        return {} if stored.status == "skipped" else {identified(cell.key, identity): m for identity, m in metrics}
+
+    def reason(self, cell: Cell) -> str:
+        """Why the map of a stored cell was skipped, or ""."""
+        return self._cells[cell.key].reason
 
 
-def chosen_methods(asked: Sequence[str | Plugin | Callable[..., Any]], suite: Suite) -> list[Spec]:
+def chosen_methods(asked: Sequence[Method], suite: Suite) -> list[Spec]:
     """The methods that were asked for, or the suite's, and after them every control; none twice.
 
     Raises:
         UserError: for an unknown name, or a plugin that was asked for and does not import.
     """
     plugins, _broken = registry.available("explainer")
-    names: list[Any] = list(asked) or list(suite.methods) or [p for p in plugins if not p.traits.control]
-    return _distinct([*map(_explainer, names), *(Spec(p) for p in plugins if p.traits.control)])
+    names: list[Method] = list(asked) or list(suite.methods) or [p for p in plugins if not p.traits.control]
+    return _distinct(
+        [*(registry.parse("explainer", name) for name in names), *(Spec(p) for p in plugins if p.traits.control)]
+    )
 
 
 def chosen_metrics(asked: Sequence[str], suite: Suite) -> tuple[Spec, ...]:
@@ -237,24 +247,6 @@ def in_suite(metric: Plugin[MetricTraits], suite: str) -> bool:
     return suite != "quick" or metric.traits.measures != "method"
 
 
-def plan_case(case: Case, methods: Iterable[Spec], setting: Setting) -> list[Cell]:
-    """The cells of one case; for many cases see :class:`Plan`."""
-    return Plan(methods, setting).cells(case.digest)
-
-
-def missing_scores(cell: Cell, record: Record | None, force: bool) -> dict[str, Spec] | None:
-    """The scores of a cell that are still to compute; None if the map is, too.
-
-    A failed map or score is computed again, a skipped one is not.
-    """
-    if force or record is None or record.status == "failed":
-        return None
-    if record.status == "skipped":
-        return {}
-    done = {s.key for s in record.scores if s.status != "failed"}
-    return {key: metric for key, metric in cell.scores.items() if key not in done}
-
-
 def run_name(data: str, model: str, target: str) -> str:
     """A folder name for what is run, the same for the same command, so that it resumes.
 
@@ -263,10 +255,6 @@ def run_name(data: str, model: str, target: str) -> str:
         'phantom-size-256-unet-phantom-vessels'
     """
     return re.sub(r"[^A-Za-z0-9._]+", "-", f"{data}-{model}-{target}").strip("-.") or "run"
-
-
-def _explainer(name: str | Plugin | Callable[..., Any]) -> Spec:
-    return registry.parse("explainer", name)
 
 
 def _distinct(specs: Iterable[Spec]) -> list[Spec]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from xaibench.errors import Skipped
 from xaibench.record.schema import Record
+from xaibench.running.resolve import Run
 from xaibench.running.task import Task
 from xaibench.scorer import Scorer
 
@@ -51,65 +53,70 @@ class Listener:
 
     Attributes:
         report: called after each cell.
-        watch: called while a cell is computed, as each of its parts begins and at every pass; None to save the calls.
+        watch: called while a cell is computed, as each of its parts begins and at every pass.
         say: called with sentences about workers.
     """
 
     report: Callable[[Event], object] = lambda event: None
-    watch: Callable[[Step], object] | None = None
+    watch: Callable[[Step], object] = lambda step: None
     say: Callable[[str], object] = lambda text: None
+
+    def step(self, cell: str, part: str, passes: int) -> None:
+        """Call ``watch``."""
+        self.watch(Step(cell, part, passes))
 
 
 class Tally:
     """Counts the finished cells of a run and those with a failure in them.
 
     Args:
-        total: all cells.
-        report: called after each cell.
+        run: whose cells.
+        listener: told of each.
     """
 
-    def __init__(self, total: int, report: Callable[[Event], object]) -> None:
-        self.total, self.done, self.failures = total, 0, 0
-        self._report = report
+    def __init__(self, run: Run, listener: Listener) -> None:
+        self.total, self.done, self.failures = len(run.cases) * len(run.methods), 0, 0
+        self._report = listener.report
 
-    def kept(self, cell: str) -> None:
-        """Count a cell that was complete before."""
-        self.done += 1
-        self._report(Event(self.done, self.total, cell, "kept"))
+    def kept(self, cell: str, reason: str) -> None:
+        """Count a cell that was complete before; the reason says why its map was skipped, if it was."""
+        self._count(cell, "kept", reason)
 
-    def finished(self, task: Task, record: Record, trace: str = "", *, kept: bool = False) -> None:
-        """Count a cell by its record; ``kept`` if the record was stored before."""
+    def finished(self, task: Task, record: Record, trace: str = "") -> None:
+        """Count a cell by its record."""
         failed = [record.reason] if record.status == "failed" else []
         failed += [s.reason for s in record.scores if s.status == "failed" and s.key in task.cell.scores]
         self.failures += bool(failed)
+        self._count(task.name, "failed" if failed else record.status, failed[0] if failed else record.reason, trace)
+
+    def _count(self, cell: str, status: str, reason: str, trace: str = "") -> None:
         self.done += 1
-        status = "failed" if failed else "kept" if kept else record.status
-        reason = failed[0] if failed else record.reason
-        self._report(Event(self.done, self.total, task.name, status, reason, trace))
+        self._report(Event(self.done, self.total, cell, status, reason, trace))
 
 
-def watch_passes(scorer: Scorer, tell: Callable[[str, int], object] | None) -> Callable[[str], None]:
+def watch_passes(scorer: Scorer | Skipped, tell: Callable[[str, int], object]) -> Callable[[str], None]:
     """Report every pass of a cell.
 
     Args:
-        scorer: whose passes.
-        tell: called with the part of the cell and its passes so far; None to report nothing.
+        scorer: whose passes; nothing is reported if there is none.
+        tell: called with the part of the cell and its passes so far.
 
     Returns:
         A function to call with the name of each part as it begins.
     """
+    if isinstance(scorer, Skipped):
+        return lambda part: None
     part, passes = "", 0
 
     def passed(images: int) -> None:
         nonlocal passes
         passes += images
-        if tell is not None:
-            tell(part, passes)
+        tell(part, passes)
 
     def begin(name: str) -> None:
         nonlocal part, passes
         part, passes = name, 0
         passed(0)
 
-    scorer.watch = passed if tell is not None else None
+    scorer.watch = passed
     return begin

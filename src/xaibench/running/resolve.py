@@ -6,8 +6,9 @@ import contextlib
 import math
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -61,6 +62,11 @@ class Run:
     data: str = ""
     network: str | None = None
 
+    @cached_property
+    def plan(self) -> Plan:
+        """The cells of the run on any case."""
+        return Plan(self.methods, self.setting)
+
     @property
     def threads(self) -> int:
         """The number of threads that each process computes with."""
@@ -80,11 +86,10 @@ class Run:
     def remaining(self) -> dict[str, int]:
         """Numbers of cells: all, complete, without some scores, without a map; reads the cases, computes nothing."""
         count = {"cells": 0, "kept": 0, "scores": 0, "maps": 0}
-        plan = Plan(self.methods, self.setting)
-        stored = Kept(self.store, plan)
+        stored = Kept(self.store, self.plan)
         for case in self.cases:
-            for cell in plan.cells(case.digest):
-                missing = stored.missing(cell, self.options.force)
+            for cell in self.plan.cells(case.digest):
+                missing = None if self.options.force else stored.missing(cell)
                 count["cells"] += 1
                 count["maps" if missing is None else "scores" if missing else "kept"] += 1
         return count
@@ -136,9 +141,11 @@ def resolve(request: Request) -> Run:
     Raises:
         UserError: for whatever in it does not exist or cannot be used.
     """
-    _check("suite", request.suite, SUITES)
-    _check("target", request.target, TARGETS)
-    _check("precision", request.precision, PRECISIONS)
+    names = (request.suite, list(SUITES)), (request.target, TARGETS), (request.precision, PRECISIONS)
+    for what, (asked, known) in zip(("suite", "target", "precision"), names, strict=True):
+        if asked not in known:
+            hint = did_you_mean(asked, known, f"There are {', '.join(known)}.")
+            raise UserError(f"There is no {what} {asked!r}.", hint)
     options = _options(request)
     suite = SUITES[request.suite]
     methods = chosen_methods(request.methods, suite)
@@ -176,12 +183,6 @@ def _options(request: Request) -> RunOptions:
         raise UserError(f"{request.threads} threads can compute nothing.", "Give --threads 1 or more.")
     device = chosen_device(request.device, cluster)
     return RunOptions(device, request.force, request.fail_fast, request.timeout, request.threads, cluster)
-
-
-def _check(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in (names := list(known)):
-        hint = did_you_mean(name, names, f"There are {', '.join(names)}.")
-        raise UserError(f"There is no {what} {name!r}.", hint)
 
 
 def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], int | None, str]:

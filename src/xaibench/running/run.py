@@ -7,12 +7,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from xaibench.explainers.explain import Method
 from xaibench.record.score_table import SCORE_COLUMNS, tidy
-from xaibench.registry import Plugin
 from xaibench.running.artefacts.previews import storing_previews
 from xaibench.running.artefacts.segment_tables import write_tables
 from xaibench.running.execute import execute
-from xaibench.running.plan import Plan
 from xaibench.running.progress import Event, Listener
 from xaibench.running.request import Request
 from xaibench.running.resolve import Run, resolve
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    methods: str | Sequence[str | Plugin[Any] | Callable[..., Any]] = (),
+    methods: str | Sequence[Method] = (),
     *,
     report: Callable[[Event], object] = lambda event: None,
     **request: Any,
@@ -47,11 +46,10 @@ def run(
     resolved = resolve(Request([methods] if isinstance(methods, str) else methods, **request))
     for caution in resolved.cautions():
         warnings.warn(caution, stacklevel=2)
-    store, plan = resolved.store, Plan(resolved.methods, resolved.setting)
-    with store.locked():
+    with resolved.store.locked():
         compute(resolved, " ".join(sys.argv), Listener(report))
-    keys = {cell.key for case in resolved.cases for cell in plan.cells(case.digest)}
-    wanted = [r for r in store.stream() if r.map_key in keys]
+    keys = {cell.key for case in resolved.cases for cell in resolved.plan.cells(case.digest)}
+    wanted = [r for r in resolved.store.stream() if r.map_key in keys]
     return pd.DataFrame(tidy(wanted), columns=list(SCORE_COLUMNS))
 
 
@@ -74,7 +72,7 @@ def compute(run: Run, command: str, listener: Listener) -> int:
             else:
                 from xaibench.running.dask.submit import distribute  # which imports Dask
 
-                failures = distribute(run, listener)
+                failures = distribute(run, run.options.cluster, listener)
             write_tables(run, storing_previews(run))
             return failures
     finally:

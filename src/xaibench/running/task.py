@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from xaibench.explainers.explain import explain
 from xaibench.metrics.cost import Cost, measured
 from xaibench.metrics.method import Method
 from xaibench.metrics.score import Score
+from xaibench.record.maps import as_stored
 from xaibench.record.schema import Record, ScoreEntry
 from xaibench.registry import Spec
 from xaibench.running.plan import Cell, Setting
@@ -34,22 +36,22 @@ class Task:
 
     Attributes:
         cell: method, map key and metrics.
-        case_id: the image.
-        case_digest: content digest of the image and its labels.
+        case: the image.
+        first: whether this is the run's first case.
         kept: the stored record, if its map need not be computed again; else None.
         missing: the scores to compute, by key.
     """
 
     cell: Cell
-    case_id: str
-    case_digest: str
+    case: Case
+    first: bool
     kept: Record | None
     missing: dict[str, Spec]
 
     @property
     def name(self) -> str:
         """Such as ``"gradcam on 01"``."""
-        return f"{self.cell.spec} on {self.case_id}"
+        return f"{self.cell.spec} on {self.case.id}"
 
     def lost(self, setting: Setting, why: str) -> Record:
         """The record of a task that was ended from outside: what was missing has failed, for this reason."""
@@ -59,116 +61,126 @@ class Task:
         return _with_scores(self.kept, failed)
 
 
-class MapStore(Protocol):
-    """Where a cell reads and writes: a :class:`~xaibench.record.store.Store`, or memory on a worker."""
+@dataclass(frozen=True)
+class Context:
+    """What a cell is computed with.
 
-    def load_map(self, of: Record) -> np.ndarray | None:
-        """(H, W) float32, the record's map as it is stored; None if there is none."""
+    Attributes:
+        scorer: network and target, or the reason why there is none.
+        setting: what decides a cell beside method and case.
+        fail_fast: raise the first failure instead of recording it.
+        keep: stores a record, and its (H, W) map if it is a new one; returns the record as it is stored.
+        begin: called with the name of each part of a cell as it begins: ``"map"``, then each metric.
+    """
 
-    def write(self, record: Record, attribution: np.ndarray | None = None) -> Record:
-        """Store a record, and its map if there is a new one; returns the record as it is stored."""
+    scorer: Scorer | Skipped
+    setting: Setting
+    fail_fast: bool
+    keep: Callable[[Record, np.ndarray | None], Record]
+    begin: Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Context:
-    """What all cells of one case share.
+class Result:
+    """A computed cell.
 
     Attributes:
-        case: the image.
-        scorer: network and target, or the reason why there is none.
-        setting: what decides a cell beside method and case.
-        store: where records and maps go.
-        fail_fast: raise the first failure instead of recording it.
-        begin: called with the name of each part of a cell as it begins: ``"map"``, then each metric.
-        first: whether this is the run's first case.
+        record: of the cell.
+        attribution: (H, W) float32, its map as it will be read back, if it is a new one.
+        trace: the traceback of the last failure, or "".
     """
 
-    case: Case
-    scorer: Scorer | Skipped
-    setting: Setting
-    store: MapStore
-    fail_fast: bool
-    begin: Callable[[str], None]
-    first: bool
+    record: Record
+    attribution: np.ndarray | None = None
+    trace: str = ""
 
 
-def compute(task: Task, context: Context) -> tuple[Record, str]:
-    """Compute and store what a task asks for.
+def compute(task: Task, attribution: np.ndarray | None, context: Context) -> Result:
+    """Compute what a task asks for, and keep the map before it is scored.
 
     Args:
         task: which cell, and what is missing of it.
-        context: what the cells of this case share.
-
-    Returns:
-        The record, and the traceback of its last failure or "".
+        attribution: (H, W) float32, the stored map; None if there is none.
+        context: what it is computed with.
 
     Raises:
         UserError: if the method or a metric refuses its input on the first case of a run, which is likely to be a
             mistake in the command. On a later case the cell has failed, as with any other exception.
     """
-    record, trace, scorer = task.kept, "", context.scorer
+    scorer, result = context.scorer, Result(task.kept or _blank(task, context.setting))
     if isinstance(scorer, Scorer):
         scorer.shared.forget()  # so that no method's cost depends on which came before it
     # Metrics that compute further maps, such as the ground-truth metrics, need no map of the image.
     needed = not task.missing or any(m.plugin.traits.measures != "method" for m in task.missing.values())
-    there = record is not None and context.store.load_map(record) is not None
-    if isinstance(scorer, Skipped) or (needed and not there):
-        context.begin("map")
-        record, trace = _compute_map(task, context)
-    record = record or _blank(task, context.setting)
-    if record.status != "ok" or isinstance(scorer, Skipped):
-        return record, trace
-    return _compute_scores(task, record, context, scorer)
+    if isinstance(scorer, Skipped) or (needed and attribution is None):
+        result = _compute_map(task, context)
+        attribution = result.attribution
+    if result.record.status != "ok" or isinstance(scorer, Skipped):
+        return result
+    if attribution is None:  # no metric looks at it: they measure further maps
+        attribution = np.zeros(tuple(task.case.fov.shape), np.float32)
+    scores, trace = _compute_scores(task, result.record, attribution, scorer, context)
+    record = context.keep(_with_scores(result.record, scores), None)
+    return Result(record, result.attribution, trace)
 
 
-def _compute_map(task: Task, context: Context) -> tuple[Record, str]:
-    case, scorer, spec, seed = context.case, context.scorer, task.cell.spec, context.setting.seed
-    record, trace, attribution = _blank(task, context.setting), "", None
+@dataclass
+class _Outcome:
+    """Whether a map or a score was computed, and why not."""
+
+    status: Literal["ok", "skipped", "failed"] = "ok"
+    reason: str = ""
+    trace: str = ""
+
+
+@contextmanager
+def _outcome(what: str, task: Task, context: Context) -> Iterator[_Outcome]:
+    """Make an exception of the block its outcome, unless it ends the run: a plugin may fail in any way."""
+    outcome = _Outcome()
+    try:
+        yield outcome
+    except Skipped as why:
+        outcome.status, outcome.reason = "skipped", str(why)
+    except Exception as error:
+        if isinstance(error, UserError) and task.first:
+            raise UserError(f"{what} on {task.case.id}: {error.message}", error.hint) from error
+        if context.fail_fast:
+            error.add_note(f"That was {what} on {task.case.id}.")
+            raise
+        outcome.status, outcome.reason, outcome.trace = "failed", reason(error), traceback.format_exc()
+
+
+def _compute_map(task: Task, context: Context) -> Result:
+    case, scorer, spec, seed = task.case, context.scorer, task.cell.spec, context.setting.seed
+    record, attribution = _blank(task, context.setting), None
+    context.begin("map")
     if task.kept is not None:
         record = replace(record, scores=task.kept.scores)
-    try:
+    with _outcome(str(spec), task, context) as outcome:
         if isinstance(scorer, Skipped):
             raise scorer
         refuse_what_does_not_fit(spec, case, scorer, seed)
         with guarded(scorer, case, seed), measured(scorer) as cost:
             refuse_what_keeps_memory(str(spec), case.fov.numel())
-            attribution = _map(seed, scorer, case.image, spec, case).numpy()
-        record = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb)
-    except Skipped as why:
-        record = replace(record, status="skipped", reason=str(why))
-    except Exception as error:  # a plugin may fail in any way; the run goes on
-        _end_the_run(error, str(spec), context)
-        attribution, record = None, replace(record, status="failed", reason=reason(error))
-        trace = traceback.format_exc()
-    return context.store.write(record, attribution), trace
+            computed = _map(seed, scorer, case.image, spec, case).numpy()
+        record, attribution = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb), computed
+    record = context.keep(replace(record, status=outcome.status, reason=outcome.reason), attribution)
+    # The map is scored as it will be read back, so that a score added later agrees with one computed at once.
+    return Result(record, None if attribution is None else as_stored(attribution), outcome.trace)
 
 
-def _end_the_run(error: Exception, what: str, context: Context) -> None:
-    """Raise errors that end the run, with the name of what failed; return where the run goes on."""
-    if isinstance(error, UserError) and context.first:
-        raise UserError(f"{what} on {context.case.id}: {error.message}", error.hint) from error
-    if context.fail_fast:
-        error.add_note(f"That was {what} on {context.case.id}.")
-        raise error
-
-
-def _compute_scores(task: Task, record: Record, context: Context, scorer: Scorer) -> tuple[Record, str]:
-    case, seed = context.case, context.setting.seed
-    # The stored map is scored, so that a score added later agrees with one computed at once.
-    attribution = context.store.load_map(record)
-    if attribution is None:
-        if any(metric.plugin.traits.measures == "map" for metric in task.missing.values()):
-            where = f"the map of {record.spec} on {record.case}"
-            raise UserError(f"What was just kept as {where} cannot be read back.", "Check the disk, then go on.")
-        # No metric looks at it: they measure further maps, or the cost.
-        attribution = np.zeros(tuple(case.fov.shape), np.float32)
+def _compute_scores(
+    task: Task, record: Record, attribution: np.ndarray, scorer: Scorer, context: Context
+) -> tuple[list[ScoreEntry], str]:
+    """The missing scores of a map, and the traceback of the last one that failed or ""."""
+    case, seed = task.case, context.setting.seed
     method = Method(task.cell.spec, partial(_map, seed))
     cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
     entries, trace = [], ""
     for key, metric in task.missing.items():
         entry = _entry(metric, key)
         context.begin(str(metric))
-        try:
+        with _outcome(str(metric), task, context) as outcome:
             # Tests show that our own metrics change nothing, and most take less time than a guard's comparison.
             ours = metric.plugin.distribution[0] == "xaibench" and not metric.plugin.injection.takes("method")
             with guarded(scorer, case, seed, trusted=ours):
@@ -180,14 +192,12 @@ def _compute_scores(task: Task, record: Record, context: Context, scorer: Scorer
                     method=method,
                     cost=cost,
                 )
-            entries.append(_scored(entry, score))
-        except Skipped as why:
-            entries.append(replace(entry, status="skipped", reason=str(why)))
-        except Exception as error:
-            _end_the_run(error, str(metric), context)
-            entries.append(replace(entry, status="failed", reason=reason(error)))
-            trace = traceback.format_exc()
-    return context.store.write(_with_scores(record, entries)), trace
+            entry = _scored(entry, score)
+        if outcome.status != "ok":
+            entry = replace(entry, status=outcome.status, reason=outcome.reason)
+        entries.append(entry)
+        trace = outcome.trace or trace
+    return entries, trace
 
 
 def _with_scores(record: Record, entries: list[ScoreEntry]) -> Record:
@@ -227,8 +237,8 @@ def _blank(task: Task, setting: Setting) -> Record:
     return Record(
         dataset=setting.dataset,
         split=setting.split,
-        case=task.case_id,
-        case_digest=task.case_digest,
+        case=task.case.id,
+        case_digest=task.case.digest,
         model=setting.model,
         weights_digest=setting.weights_digest,
         target=setting.target,

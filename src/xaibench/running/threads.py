@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -33,7 +32,7 @@ class Threads:
 
 def threads_here() -> Threads:
     """What this process computes with."""
-    pools: list[dict[str, Any]] = ThreadpoolController().select(user_api="blas").info()
+    pools = ThreadpoolController().select(user_api="blas").info()
     return Threads(torch.get_num_threads(), max((int(p["num_threads"]) for p in pools), default=1))
 
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-import zlib
-from collections.abc import Sequence
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from xaibench.data.case import Case
 from xaibench.data.case_loader import load_cases
 from xaibench.models.model_loader import load_model
 from xaibench.record.artefact_files import film_key, load_film, load_picture, picture_key
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
-from xaibench.running.artefacts.removal_frames import film_of, make_films
+from xaibench.running.artefacts.removal_frames import SIDE, _small, film_of, make_films
 from xaibench.running.progress import Listener
 from xaibench.running.request import Request
 from xaibench.running.resolve import resolve
+from xaibench.running.rng import generator_of
 from xaibench.running.run import compute
 from xaibench.scorer import Scorer, target
 
@@ -35,13 +36,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(folder)
 
 
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return load_cases(DATA, count=1)[0]
+
+
+@pytest.fixture(scope="module")
+def scorer(case: Case) -> Scorer:
+    model = load_model("unet-phantom")
+    return Scorer(model, target("vessels", model, case))
+
+
 def of(store: Store, *specs: str) -> list[Record]:
     return [r for r in store.records() if r.spec in specs]
 
 
 def copy(store: Store, to: Path, **changed: object) -> Store:
-    import shutil
-
     shutil.copytree(store.root, to)
     asked = json.loads((to / "run.json").read_text()) | changed
     (to / "run.json").write_text(json.dumps({k: v for k, v in asked.items() if v != "absent"}))
@@ -63,9 +73,7 @@ def test_a_film_is_the_curve_that_deletion_measured(store: Store, tmp_path: Path
     assert film.pictures.shape == (7, 128, 128, 3) and film.predictions.shape == (7, 128, 128)
 
 
-def test_the_first_frame_is_the_image_and_the_last_has_nothing_left(store: Store) -> None:
-    case, model = load_cases(DATA, count=1)[0], load_model("unet-phantom")
-    scorer = Scorer(model, target("vessels", model, case))
+def test_the_first_frame_is_the_image_and_the_last_has_nothing_left(case: Case, scorer: Scorer) -> None:
     attribution = case.vessels.numpy().astype(np.float32)
     film = film_of(attribution, case, scorer, rng=np.random.default_rng(0), fill="blur", steps=4)
     image = (case.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
@@ -78,9 +86,7 @@ def test_the_first_frame_is_the_image_and_the_last_has_nothing_left(store: Store
     assert film.probability[0] == pytest.approx(float(scorer.probability(case.image[None])[0]), abs=1e-5)
 
 
-def test_frames_of_large_images_are_made_smaller(store: Store) -> None:
-    from xaibench.running.artefacts.removal_frames import SIDE, _small
-
+def test_frames_of_large_images_are_made_smaller() -> None:
     big = torch.rand(1, 3, 600, 300)
     assert _small(big).shape == (1, 3, SIDE, SIDE // 2)
 
@@ -116,8 +122,7 @@ def test_a_lost_map_is_said(store: Store, tmp_path: Path) -> None:
     assert make_films(mine, [record], fill="mean", steps=2) == [f"the map of gradcam on {record.case} is lost"]
 
 
-def test_the_run_keeps_a_picture_of_each_case(store: Store) -> None:
-    case = load_cases(DATA, count=1)[0]
+def test_the_run_keeps_a_picture_of_each_case(store: Store, case: Case) -> None:
     (record,) = of(store, "gradcam")
     picture = load_picture(store, picture_key(case.digest, record.weights_digest))
     assert picture is not None and picture.image.dtype == np.uint8
@@ -138,16 +143,10 @@ def test_a_picture_that_was_lost_comes_back_with_the_same_command(tmp_path: Path
     assert path.read_bytes()[:4] == before[:4] and load_picture(Store(tmp_path / "run"), path.stem) is not None
 
 
-def test_ties_are_ordered_as_in_the_metric(store: Store) -> None:
+def test_ties_are_ordered_as_in_the_metric(case: Case, scorer: Scorer) -> None:
     """A constant map has nothing but ties."""
-    case, model = load_cases(DATA, count=1)[0], load_model("unet-phantom")
-    scorer = Scorer(model, target("vessels", model, case))
-    flat: Sequence[np.ndarray] = [
-        film_of(np.ones(case.fov.shape), case, scorer, rng=_rng(case.digest), fill="mean", steps=3).pictures
+    flat = [
+        film_of(np.ones(case.fov.shape), case, scorer, rng=generator_of(0, case), fill="mean", steps=3).pictures
         for _ in range(2)
     ]
     assert (flat[0] == flat[1]).all()
-
-
-def _rng(digest: str) -> np.random.Generator:
-    return np.random.default_rng([0, zlib.crc32(digest.encode())])

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from made_up import GreenFilter, draw_eye
+from torch import Tensor
 
+from running.bench import Bench
 from xaibench.data.anatomy.segments import vessel_segments
 from xaibench.data.case import Case
 from xaibench.data.cases import Cases
 from xaibench.errors import Skipped
 from xaibench.metrics.localisation.false_positives import compare, false_positives
 from xaibench.record.store import Store
-from xaibench.registry import Spec, explainer, parse
+from xaibench.registry import explainer
 from xaibench.running.artefacts import segment_tables as tables
 from xaibench.running.artefacts.segment_tables import (
     ABOUT,
@@ -27,16 +31,10 @@ from xaibench.running.artefacts.segment_tables import (
     segment_rows,
     write_tables,
 )
-from xaibench.running.execute import execute
-from xaibench.running.options import RunOptions
-from xaibench.running.plan import Setting
-from xaibench.running.progress import Listener
-from xaibench.running.resolve import Run
-from xaibench.scorer import target
+from xaibench.scorer import Scorer, target
 
 MODEL = GreenFilter(0.4, 8.0)
-SETTING = Setting("mine", "test", "white", "digest", "vessels", 0, ())
-METHODS = [parse("explainer", name) for name in ("uniform", "vessels-oracle", "prediction")]
+METHODS = ("uniform", "vessels-oracle", "prediction")
 
 
 def eye(i: int) -> Case:
@@ -53,10 +51,14 @@ SPOT = np.zeros(CASES[0].fov.shape, bool)
 SPOT[40:43, 15:23] = True
 
 
-def run(store: Store, methods: list[Spec] = METHODS, setting: Setting = SETTING, cases: Cases = CASES) -> None:
-    run = Run(cases, methods, MODEL, setting, store)
-    execute(run, Listener())
-    write_tables(run, cases)
+def run(store: Store, *methods: Any, cases: Cases = CASES, **setting: Any) -> None:
+    bench, methods = Bench(store, (), MODEL, cases), methods or METHODS
+    bench(*methods, setting=setting)
+    write_tables(bench.run(*methods, setting=setting), cases)
+
+
+def write_anew(store: Store) -> None:
+    write_tables(Bench(store, (), MODEL).run(*METHODS, force=True), CASES)
 
 
 def read(store: Store, name: str) -> list[dict[str, str]]:
@@ -75,9 +77,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids: list[str] = []
     compute = tables._compute
 
-    def noted(case: Case, *rest: object) -> dict[str, list[tables.Row]]:
+    def noted(case: Case, *rest: Any) -> Any:
         ids.append(case.id)
-        return compute(case, *rest)  # type: ignore[arg-type]
+        return compute(case, *rest)
 
     monkeypatch.setattr(tables, "_compute", noted)
     return ids
@@ -115,12 +117,12 @@ def test_a_false_positives_row_says_where_it_is() -> None:
 def test_a_run_leaves_both_files(store: Store) -> None:
     run(store)
     segments, errors = read(store, "segments.csv"), read(store, "false_positives.csv")
-    specs = sorted(map(str, METHODS))
+    specs = sorted(METHODS)
     assert list(segments[0]) == [*ABOUT, *SEGMENT_COLUMNS, *specs]
     assert list(errors[0]) == [*ABOUT, *FALSE_POSITIVE_COLUMNS, *specs]
     assert [r["case"] for r in segments] == ["0"] * 4 + ["1"] * 4
     assert [(r["case"], r["component"], r["pixels"]) for r in errors] == [("0", "0", "24")]
-    assert {(r["dataset"], r["model"], r["target"], r["seed"]) for r in segments} == {("mine", "white", "vessels", "0")}
+    assert {(r["dataset"], r["model"], r["target"], r["seed"]) for r in segments} == {("mine", "net", "vessels", "0")}
     assert {r["uniform"] for r in segments + errors} == {"1.0"} and errors[0]["vessels-oracle"] == "0.0"
     assert {r["found"] for r in segments} == {"True"}
     assert float(errors[0]["prediction"]) > 1
@@ -139,7 +141,7 @@ def test_what_is_there_is_not_computed_again(store: Store, computed: list[str]) 
     before = {name: (store.root / name).read_bytes() for name in ("segments.csv", "false_positives.csv")}
     run(store)
     assert computed == ["0", "1"]
-    write_tables(Run(CASES, METHODS, MODEL, SETTING, store, RunOptions(force=True)), CASES)
+    write_anew(store)
     assert computed == ["0", "1", "0", "1"]
     assert before == {name: (store.root / name).read_bytes() for name in before}
 
@@ -164,7 +166,7 @@ def test_what_another_version_counted_is_counted_anew(
 def test_another_method_is_one_more_column(store: Store, computed: list[str]) -> None:
     run(store)
     before = read(store, "segments.csv")
-    run(store, [parse("explainer", "random")], cases=CASES[:1])
+    run(store, "random", cases=CASES[:1])
     assert computed == ["0", "1", "0"]
     after = read(store, "segments.csv")
     assert [r["random"] == "" for r in after] == [False] * 4 + [True] * 4
@@ -174,7 +176,7 @@ def test_another_method_is_one_more_column(store: Store, computed: list[str]) ->
 def test_other_settings_and_merged_folders_are_rows_of_the_same_files(store: Store, tmp_path: Path) -> None:
     run(store, cases=CASES[:1])
     other = Store(tmp_path / "other")
-    run(other, setting=replace(SETTING, target="thin", seed=3))
+    run(other, target="thin", seed=3)
     shutil.copytree(other.root, store.root, dirs_exist_ok=True)
     run(store, cases=CASES[:1])
     about = [(r["target"], r["seed"], r["case"]) for r in read(store, "segments.csv")]
@@ -183,27 +185,27 @@ def test_other_settings_and_merged_folders_are_rows_of_the_same_files(store: Sto
 
 def test_a_method_without_a_map_has_an_empty_column_or_none(store: Store) -> None:
     @explainer("moody", family="gradient")
-    def moody(scorer, image, *, rng):  # type: ignore[no-untyped-def]
+    def moody(scorer: Scorer, image: Tensor) -> Tensor:
         """Works on the first eye only."""
         if image[1, 41, 18] > 0.3:
             raise Skipped("not here")
         return image[1]
 
-    run(store, [Spec(moody), *METHODS])
+    run(store, moody, *METHODS)
     assert [r["moody"] == "" for r in read(store, "segments.csv")] == [False] * 4 + [True] * 4
     gone = next(r for r in store.records() if r.spec == "prediction" and r.case == "0")
     store.map_path(gone.map_key).unlink()
-    write_tables(Run(CASES, METHODS, MODEL, SETTING, store, RunOptions(force=True)), CASES)
+    write_anew(store)
     assert [r["prediction"] == "" for r in read(store, "segments.csv")] == [True] * 4 + [False] * 4
 
 
 def test_of_an_edited_function_its_newest_map_counts(store: Store) -> None:
-    def made(sign: float):  # type: ignore[no-untyped-def]
-        def mine(scorer, image, *, rng):  # type: ignore[no-untyped-def]
+    def made(sign: float) -> Callable[..., Tensor]:
+        def mine(scorer: Scorer, image: Tensor) -> Tensor:
             return scorer.target.mask.float() if sign > 0 else 1 - scorer.target.mask.float()
 
-        return parse("explainer", mine)
+        return mine
 
     for sign in (1.0, -1.0, 1.0):
-        run(store, [made(sign)], cases=CASES[:1])
+        run(store, made(sign), cases=CASES[:1])
         assert {float(r["mine"]) > 0 for r in read(store, "segments.csv")} == {sign > 0}

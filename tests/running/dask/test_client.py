@@ -1,93 +1,69 @@
+"""A cluster that speaks TLS, with certificates made here."""
+
 from __future__ import annotations
 
-import json
-import os
+import datetime
+import ipaddress
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
+from running.by_hand import ByHand
 from xaibench.errors import UserError
 from xaibench.running.dask.client import connected
-from xaibench.running.dask.config import Cluster, checked
+from xaibench.running.options import Cluster
 from xaibench.running.threads import Threads
 
-
-def asked(**what: Any) -> Cluster | None:
-    return checked(Cluster(**{name: os.fspath(v) if isinstance(v, Path) else v for name, v in what.items()}))
+x509 = pytest.importorskip("cryptography.x509", reason="certificates are made with the package cryptography")
 
 
-def test_nothing_asked_for_is_this_process() -> None:
-    assert asked() is None
-    assert asked(workers=3) == Cluster(workers=3)
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate that vouches for itself, and its key."""
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "xaibench-test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("certificates")
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
+    (folder / "key.pem").write_bytes(key.private_bytes(*form))
+    return str(folder / "cert.pem"), str(folder / "key.pem")
 
 
-@pytest.mark.parametrize(
-    ("what", "said"),
-    [
-        ({"workers": 2, "scheduler": "tcp://h:1"}, "--workers and --scheduler are two places"),
-        ({"scheduler": "tcp://h:1", "scheduler_file": "f"}, "--scheduler and --scheduler-file are two places"),
-        ({"workers": 0}, "0 workers"),
-        ({"scheduler": "h"}, "'h' is no address"),
-        ({"scheduler": "tcp://h:x"}, "'tcp://h:x' is no address"),
-        ({"scheduler": "http://h:1"}, "'http://h:1' is of no protocol"),
-        ({"tls_ca": "ca.pem"}, "--tls-ca says how to speak to a cluster, and none was named"),
-        ({"workers": 1, "tls_ca": "ca.pem"}, "--tls-ca is for --scheduler"),
-        ({"scheduler": "tls://h:1", "tls_ca": "ca.pem"}, "--tls-ca: there is no file ca.pem"),
-        ({"memory": 2.0}, "--worker-memory is for --workers"),
-    ],
-)
-def test_contradictions_are_said(
-    what: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError) as error:
-        asked(**what)
-    assert said in str(error.value)
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[str, str]) -> Iterator[ByHand]:
+    cert, key = certificate
+    options = ("--tls-ca-file", cert, "--tls-cert", cert, "--tls-key", key)
+    hand = ByHand(tmp_path_factory.mktemp("secured"), *options, protocol="tls")
+    hand.worker()
+    yield hand
+    hand.end()
 
 
-def test_a_key_needs_its_certificate(tmp_path: Path) -> None:
-    (tmp_path / "k").write_text("")
-    with pytest.raises(UserError, match="--tls-key needs the certificate"):
-        asked(scheduler="tls://h:1", tls_key=tmp_path / "k")
-
-
-def test_an_address_may_lack_its_protocol(tmp_path: Path) -> None:
-    (tmp_path / "ca").write_text("")
-    plain, safe = asked(scheduler="host:8786"), asked(scheduler="host:8786", tls_ca=tmp_path / "ca")
-    assert plain is not None and plain.address == "tcp://host:8786"
-    assert safe is not None and safe.address == "tls://host:8786"
-
-
-def test_the_schedulers_file_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "scheduler.json"
-    cluster = asked(scheduler_file=file)
-    assert cluster is not None
-    with pytest.raises(UserError, match=r"scheduler\.json cannot be read: No such file"):
-        _ = cluster.address
-    file.write_text("{}")
-    with pytest.raises(UserError, match=r"scheduler\.json cannot be read: it holds no address"):
-        _ = cluster.address
-    file.write_text(json.dumps({"address": "tcp://127.0.0.1:4711"}))
-    assert cluster.address == "tcp://127.0.0.1:4711" and cluster.to_json() == {"scheduler": "tcp://127.0.0.1:4711"}
-
-
-@pytest.mark.parametrize(
-    ("address", "warned"),
-    [
-        ("tcp://127.0.0.1:1", False),
-        ("tcp://localhost:1", False),
-        ("tcp://[::1]:1", False),
-        ("tls://10.0.0.1:1", False),
-        ("tcp://10.0.0.1:1", True),
-        ("tcp://[2001:db8::1]:1", True),
-        ("tcp://no-such-host.invalid:1", True),
-    ],
-)
-def test_an_open_way_is_warned_of(address: str, warned: bool) -> None:
-    assert ("not encrypted" in Cluster(scheduler=address).caution()) == warned
-    assert not Cluster(workers=2).caution()
+def test_a_cluster_is_joined_with_a_certificate(secured: ByHand, certificate: tuple[str, str]) -> None:
+    cert, key = certificate
+    cluster = Cluster(scheduler_file=str(secured.file), tls_ca=cert, tls_cert=cert, tls_key=key)
+    assert secured.address.startswith("tls://") and not cluster.caution()
+    with connected(cluster, Threads(1, 1)) as client:
+        client.wait_for_workers(1, timeout=60)
+        assert client.submit(sum, (1, 2)).result(timeout=30) == 3
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tcp://no-such-host.invalid:8786"])
@@ -99,3 +75,11 @@ def test_a_scheduler_that_does_not_answer_is_said_within_seconds(address: str) -
     ):
         pass
     assert time.monotonic() - start < 15
+
+
+def test_without_one_it_cannot_be_reached(secured: ByHand) -> None:
+    with (
+        pytest.raises(UserError, match=f"The scheduler {secured.address} cannot be reached"),
+        connected(Cluster(scheduler=secured.address), Threads(1, 1)),
+    ):
+        pass

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +14,23 @@ import numpy as np
 import pytest
 import torch
 from distributed import Client
-from made_up import GreenFilter, draw_eye, make_network
-from msgspec.structs import replace
-from torch import Tensor, nn
+from made_up import make_network
+from torch import Tensor
 
+from running.bench import Bench, eyes, own_metric
 from running.by_hand import ByHand
-from xaibench.data.cases import Cases
 from xaibench.errors import UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.score import Score
-from xaibench.models.weights_file import weights_digest
-from xaibench.record.schema import Record
 from xaibench.record.store import Store
-from xaibench.registry import metric, parse
-from xaibench.running.dask import submit, workers
-from xaibench.running.dask.config import Cluster
-from xaibench.running.execute import execute
-from xaibench.running.options import RunOptions
-from xaibench.running.plan import Setting
-from xaibench.running.progress import Event, Listener, Step
-from xaibench.running.resolve import Run
+from xaibench.running.dask import workers
+from xaibench.running.options import Cluster
+from xaibench.running.progress import Step
 from xaibench.running.threads import computing_with
 from xaibench.scorer import Scorer
 
-Explain = Callable[..., Any]
 METRICS = ("auroc-vessels", "srg[fill=mean,steps=4]", "passes", "seconds", "peak-mb")
-EYES = Cases("mine", "test", ("0", "1"), lambda i: draw_eye(image_seed=int(i), id=i))
-ONE = Cases("mine", "test", ("0",), EYES.load)
+ONE = eyes("0")
 
 
 @pytest.fixture(scope="module")
@@ -56,65 +46,18 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ByHand]:
     hand.end()
 
 
-class Bench:
-    """A run that can be computed here or there."""
-
-    def __init__(self, root: Path, cluster: Cluster) -> None:
-        self.store, self.cluster = Store(root), cluster
-        self.events: list[Event] = []
-
-    def setting(self, metrics: Sequence[Any], model: nn.Module) -> Setting:
-        specs = tuple(parse("metric", m) for m in metrics)
-        return Setting("mine", "test", "white", weights_digest(model), "vessels", 0, specs)
-
-    def __call__(
-        self,
-        *methods: Any,
-        metrics: Sequence[Any] = METRICS,
-        model: nn.Module | None = None,
-        cases: Cases = EYES,
-        here: bool = False,
-        watch: Callable[[Step], object] | None = None,
-        **options: Any,
-    ) -> int:
-        self.events.clear()
-        model = model or GreenFilter(0.4, 8.0)
-        specs, setting = [parse("explainer", m) for m in methods], self.setting(metrics, model)
-        chosen = RunOptions(**options, cluster=None if here else self.cluster)
-        run = Run(cases, specs, model, setting, self.store, chosen)
-        return (execute if here else submit.distribute)(run, Listener(self.events.append, watch))
-
-    def records(self) -> dict[tuple[str, str], Record]:
-        return {(r.spec, r.case): r for r in self.store.records()}
-
-    def statuses(self) -> dict[str, str]:
-        return {e.cell: e.status for e in self.events}
-
-
 @pytest.fixture
 def bench(tmp_path: Path, there: ByHand) -> Bench:
-    return Bench(tmp_path / "there", Cluster(scheduler=there.address))
+    return Bench(Store(tmp_path / "there"), METRICS, cluster=Cluster(scheduler=there.address))
 
 
 @pytest.fixture
-def alone(tmp_path: Path, there: ByHand) -> Bench:
-    return Bench(tmp_path / "here", Cluster(scheduler=there.address))
+def alone(bench: Bench) -> Bench:
+    """The same in this process."""
+    return bench.beside("here", cluster=None)
 
 
-def content(store: Store) -> dict[str, Any]:
-    """Every map and record but for what is never the same twice."""
-    found: dict[str, Any] = {}
-    for record in store.records():
-        scores = [s for s in record.scores if s.metric not in ("seconds", "peak-mb")]
-        attribution = store.load_map(record.map_key)
-        found[record.map_key] = (
-            replace(record, seconds=0, peak_mb=0, scores=scores),
-            None if attribution is None else attribution.tobytes(),
-        )
-    return found
-
-
-def green(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def green(scorer: Scorer, image: Tensor) -> Tensor:
     return 1 - image[1]
 
 
@@ -128,19 +71,20 @@ def test_workers_give_the_bits_of_one_process(bench: Bench, alone: Bench) -> Non
     methods = ("gradcam[layer=bottleneck]", "saliency")
     metrics = (*METRICS, "target-sensitivity", "sparseness")
     with computing_with(2):
-        assert alone(*methods, by_chance, metrics=metrics, model=make_network(), cases=ONE, here=True) == 0
-        assert bench(*methods, by_chance, metrics=metrics, model=make_network(), cases=ONE) == 0
+        for each in (alone, bench):
+            each.model = make_network()
+            assert each(*methods, by_chance, metrics=metrics, cases=ONE) == 0
     assert len(alone.records()) == 3
-    assert content(bench.store) == content(alone.store)
+    assert bench.content() == alone.content()
     assert sorted(e.done for e in bench.events) == list(range(1, 4)) and {e.total for e in bench.events} == {3}
-    assert set(bench.statuses().values()) == {"ok"}
+    assert set(bench.statuses()) == {"ok"}
 
 
 def test_what_is_kept_is_not_sent(bench: Bench) -> None:
     assert bench(green) == 0
     bench.cluster = Cluster(scheduler="tcp://127.0.0.1:9")  # where nobody answers
     assert bench(green) == 0
-    assert set(bench.statuses().values()) == {"kept"}
+    assert set(bench.statuses()) == {"kept"}
 
 
 def test_a_run_leaves_nothing_on_workers_of_others(bench: Bench, there: ByHand) -> None:
@@ -161,7 +105,7 @@ def test_a_run_leaves_nothing_on_workers_of_others(bench: Bench, there: ByHand) 
 def test_a_further_metric_needs_no_new_map(bench: Bench, alone: Bench, tmp_path: Path) -> None:
     calls = tmp_path / "calls"
 
-    def counted(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def counted(scorer: Scorer, image: Tensor) -> Tensor:
         with calls.open("a") as file:
             file.write("x")
         return 1 - image[1]
@@ -169,27 +113,26 @@ def test_a_further_metric_needs_no_new_map(bench: Bench, alone: Bench, tmp_path:
     assert bench(counted, metrics=["auroc-vessels"]) == 0
     assert bench(counted) == 0
     assert calls.read_text() == "xx"
-    assert alone(counted, here=True) == 0
-    assert content(bench.store) == content(alone.store)
+    assert alone(counted) == 0
+    assert bench.content() == alone.content()
     assert bench(counted, force=True) == 0
     assert calls.read_text() == "x" * 6
 
 
 def test_an_image_goes_to_a_worker_once_and_so_does_the_network(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are put into the scheduler's metadata, and each worker loads them for its first cell."""
-    sent: list[str] = []
+    sent: list[Any] = []
     real = Client.set_metadata
     monkeypatch.setattr(
         Client, "set_metadata", lambda self, key, value: (sent.append(key[-1]), real(self, key, value))[1]
     )
     assert bench(green, "random", "uniform", "sobel") == 0
-    content = [name for name in sent if name == "job" or name.endswith(("-0", "-1"))]
-    eyes = [f"{EYES.load(i).digest}-{i}" for i in EYES.ids]
-    assert sorted(content) == sorted(["job", *eyes * 2])  # an image twice: sent, and removed
+    content = [name for name in sent if name in ("job", 0, 1)]
+    assert sorted(content, key=str) == [0, 0, 1, 1, "job"]  # an image twice: sent, and removed
 
 
 def test_progress_is_told_of(bench: Bench) -> None:
-    def slow(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def slow(scorer: Scorer, image: Tensor) -> Tensor:
         for _ in range(6):
             scorer(image[None])
             time.sleep(0.2)
@@ -203,10 +146,10 @@ def test_progress_is_told_of(bench: Bench) -> None:
 
 
 def test_a_method_may_fail_or_end_its_process(bench: Bench, alone: Bench) -> None:
-    def leaves(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def leaves(scorer: Scorer, image: Tensor) -> Tensor:
         sys.exit("enough")
 
-    def fails(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def fails(scorer: Scorer, image: Tensor) -> Tensor:
         raise RuntimeError("no map today")
 
     assert bench(leaves, fails, green) == 4
@@ -223,7 +166,7 @@ def test_a_method_may_fail_or_end_its_process(bench: Bench, alone: Bench) -> Non
 def test_a_cell_whose_worker_is_killed_is_computed_elsewhere(bench: Bench, alone: Bench, tmp_path: Path) -> None:
     began = tmp_path / "began"
 
-    def killed(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def killed(scorer: Scorer, image: Tensor) -> Tensor:
         if not began.exists():
             began.write_text(str(os.getpid()))
             time.sleep(60)
@@ -240,17 +183,16 @@ def test_a_cell_whose_worker_is_killed_is_computed_elsewhere(bench: Bench, alone
     assert bench(killed, green, "random") == 0
     killer.join()
     assert time.monotonic() - start < 50  # it did not wait until the end
-    assert alone(killed, green, "random", here=True) == 0
-    assert content(bench.store) == content(alone.store)
+    assert alone(killed, green, "random") == 0
+    assert bench.content() == alone.content()
 
 
 def test_a_cell_that_always_kills_its_worker_has_failed(
     bench: Bench, alone: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submit, "ATTEMPTS", 2)
     tried = tmp_path / "tried"
 
-    def deadly(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def deadly(scorer: Scorer, image: Tensor) -> Tensor:
         with tried.open("a") as file:
             file.write("x")
         os._exit(7)
@@ -259,15 +201,14 @@ def test_a_cell_that_always_kills_its_worker_has_failed(
     assert tried.read_text() == "xx"
     record = bench.records()["deadly", "0"]
     assert record.status == "failed" and "ended at each of 2 attempts" in record.reason
-    assert alone(green, "random", cases=ONE, here=True) == 0
-    there, here = content(bench.store), content(alone.store)
+    assert alone(green, "random", cases=ONE) == 0
+    there, here = bench.content(), alone.content()
     assert {key: there[key] for key in here} == here
 
 
-def test_a_cell_that_takes_all_memory_has_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit, "ATTEMPTS", 2)
+def test_a_cell_that_takes_all_memory_has_failed(bench: Bench) -> None:
 
-    def leaks(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def leaks(scorer: Scorer, image: Tensor) -> Tensor:
         held = []
         for _ in range(200):  # 4 GB, were it let
             held.append(np.ones(2_500_000))
@@ -281,30 +222,28 @@ def test_a_cell_that_takes_all_memory_has_failed(bench: Bench, monkeypatch: pyte
 
 
 def test_a_cell_that_hangs_is_ended(bench: Bench, alone: Bench) -> None:
-    def hangs(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def hangs(scorer: Scorer, image: Tensor) -> Tensor:
         while True:
             time.sleep(1)
 
     start = time.monotonic()
     assert bench(hangs, green, "random", timeout=3.0) == 2
     assert time.monotonic() - start < 60
-    assert alone(hangs, green, "random", timeout=1.0, here=True) == 2  # the same, by a signal
+    assert alone(hangs, green, "random", timeout=1.0) == 2  # the same, by a signal
     for found, seconds in ((bench, 3), (alone, 1)):
         record = found.records()["hangs", "0"]
         assert record.status == "failed" and record.reason == f"it took longer than {seconds} s (--timeout)"
         assert found.records()["green", "1"].status == "ok"
-    there, here = (
-        {k: v for k, v in content(found.store).items() if v[0].method != "hangs"} for found in (bench, alone)
-    )
+    there, here = ({k: v for k, v in found.content().items() if v[0].method != "hangs"} for found in (bench, alone))
     assert there == here and len(there) == 4
 
 
 def test_a_metric_that_hangs_costs_no_kept_map(bench: Bench) -> None:
-    @metric("hanging", family="overlap", better="higher", range=(0, 1))
-    def hanging(attribution: np.ndarray, case: Any, scorer: Scorer, *, rng: np.random.Generator) -> Score:
+    def hangs(*_: Any) -> Score:
         time.sleep(60)
         return Score(1.0)
 
+    hanging = own_metric("hanging", hangs)
     assert bench(green, cases=ONE) == 0
     before = bench.records()["green", "0"]
     assert bench(green, cases=ONE, metrics=[*METRICS, hanging], timeout=2.0) == 1
@@ -328,14 +267,15 @@ def test_what_cannot_be_read_on_a_worker_is_said(bench: Bench, tmp_path: Path, m
     monkeypatch.syspath_prepend(tmp_path)
     import only_here  # type: ignore[import-not-found]
 
+    bench.model = only_here.Net()
     with pytest.raises(UserError, match=r"cannot be read on a worker: ModuleNotFoundError.* 'only_here'"):
-        bench(green, model=only_here.Net())
+        bench(green)
 
 
 def test_what_cannot_be_sent_is_said(bench: Bench) -> None:
     lock = threading.Lock()
 
-    def locked(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def locked(scorer: Scorer, image: Tensor) -> Tensor:
         with lock:
             return 1 - image[1]
 
@@ -344,7 +284,7 @@ def test_what_cannot_be_sent_is_said(bench: Bench) -> None:
 
 
 def test_a_method_asked_for_what_there_is_not_ends_the_run_as_in_one_process(bench: Bench) -> None:
-    def asks(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def asks(scorer: Scorer, image: Tensor) -> Tensor:
         return explain(scorer, image, method="gradcom")
 
     with pytest.raises(UserError, match="no explainer called 'gradcom'"):
@@ -355,13 +295,13 @@ def test_a_method_asked_for_what_there_is_not_ends_the_run_as_in_one_process(ben
 def test_a_worker_that_comes_late_is_given_work(bench: Bench, there: ByHand, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
 
-    def slowly(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def slowly(scorer: Scorer, image: Tensor) -> Tensor:
         with pids.open("a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(1.5)
         return 1 - image[1]
 
-    many = Cases("mine", "test", tuple("012345678"), EYES.load)
+    many = eyes("012345678")
     third = there.worker()
     try:
         assert bench(slowly, cases=many, metrics=["passes"]) == 0
@@ -373,7 +313,7 @@ def test_a_worker_that_comes_late_is_given_work(bench: Bench, there: ByHand, tmp
 
 @pytest.mark.soak
 def test_compiled_code_that_never_returns_is_ended_with_its_process(bench: Bench) -> None:
-    def stuck(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def stuck(scorer: Scorer, image: Tensor) -> Tensor:
         import ctypes
 
         ctypes.PyDLL(None).sleep(600)  # holding the interpreter's lock, so that nothing else runs in the process
@@ -388,7 +328,7 @@ def test_compiled_code_that_never_returns_is_ended_with_its_process(bench: Bench
 
 @pytest.mark.soak
 def test_a_worker_without_a_nanny_is_ended_too(tmp_path: Path) -> None:
-    def hangs(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def hangs(scorer: Scorer, image: Tensor) -> Tensor:
         time.sleep(600)
         return 1 - image[1]
 
@@ -397,7 +337,7 @@ def test_a_worker_without_a_nanny_is_ended_too(tmp_path: Path) -> None:
     try:
         for _ in range(2):
             hand.worker("--no-nanny")
-        bench = Bench(tmp_path / "there", Cluster(scheduler=hand.address))
+        bench = Bench(Store(tmp_path / "there"), METRICS, cluster=Cluster(scheduler=hand.address))
         assert bench(hangs, green, "random", cases=ONE, timeout=2.0) == 1
         assert bench.records()["green", "0"].status == bench.records()["random", "0"].status == "ok"
     finally:
@@ -416,16 +356,17 @@ def test_the_dearest_metrics_and_methods_give_the_same_bits(bench: Bench, alone:
         *("rise[samples=20]", "integrated-gradients[steps=5]", "deeplift", "expected-gradients[samples=4]", "random"),
     )
     metrics = (*METRICS, "target-sensitivity", "max-sensitivity", "mprt", "infidelity", "completeness", "context")
-    assert alone(*methods, metrics=metrics, model=make_network(), here=True) == 0
-    assert bench(*methods, metrics=metrics, model=make_network()) == 0
-    assert content(bench.store) == content(alone.store)
+    for each in (alone, bench):
+        each.model = make_network()
+        assert each(*methods, metrics=metrics) == 0
+    assert bench.content() == alone.content()
 
 
 @pytest.mark.soak
 def test_a_storm_of_killed_workers_loses_nothing(bench: Bench, alone: Bench, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
 
-    def slowly(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def slowly(scorer: Scorer, image: Tensor) -> Tensor:
         with pids.open("a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(0.4)
@@ -442,7 +383,7 @@ def test_a_storm_of_killed_workers_loses_nothing(bench: Bench, alone: Bench, tmp
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(known[-1]), signal.SIGKILL)
 
-    many = Cases("mine", "test", tuple("0123456789"), EYES.load)
+    many = eyes("0123456789")
     killer = threading.Thread(target=storm)
     killer.start()
     try:
@@ -450,5 +391,5 @@ def test_a_storm_of_killed_workers_loses_nothing(bench: Bench, alone: Bench, tmp
     finally:
         over.set()
         killer.join()
-    assert alone(slowly, green, "random", cases=many, here=True) == 0
-    assert content(bench.store) == content(alone.store)
+    assert alone(slowly, green, "random", cases=many) == 0
+    assert bench.content() == alone.content()

@@ -12,20 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_up import draw_eye, make_network
+from made_up import make_network
 from torch import Tensor
 
+from running.bench import Bench, own_metric
 from xaibench.data.case import Case
-from xaibench.data.cases import Cases
 from xaibench.metrics.score import Score
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
-from xaibench.registry import Plugin, metric, parse
-from xaibench.running.execute import execute
-from xaibench.running.options import RunOptions
-from xaibench.running.plan import Setting
-from xaibench.running.progress import Listener
-from xaibench.running.resolve import Run
+from xaibench.registry import Plugin, parse
 from xaibench.running.sandbox.snapshot import Settings
 from xaibench.scorer import Scorer
 
@@ -108,6 +103,7 @@ BAD: dict[str, tuple[Callable[[Scorer, Tensor], Any], str]] = {
 # What it gives instead of a map.
 MAPS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "nan": (lambda i: i[1] * torch.nan, "not finite"),
+    "infinite": (lambda i: torch.where(i[1] > 0.5, torch.inf, 0.0), "not finite"),
     "shape": (lambda i: i[:2], "returned a map of shape"),
     "nothing": (lambda i: None, "returned nothing"),
     "text": (lambda i: "map", "returned a str"),
@@ -146,12 +142,9 @@ def compute(
     folder: Path, methods: Sequence[Any], metrics: Sequence[Any] = METRICS, **options: Any
 ) -> dict[tuple[str, str], Record]:
     """Records by method and case, of two made-up eyes and a network of their own."""
-    cases = Cases("mine", "test", ("0", "1"), lambda i: draw_eye(image_seed=int(i), id=i))
-    specs, scores = [parse("explainer", m) for m in methods], tuple(parse("metric", m) for m in metrics)
-    store = Store(folder)
-    setting = Setting("mine", "test", "net", "digest", "vessels", 0, scores)
-    execute(Run(cases, specs, make_network(), setting, store, RunOptions(**options)), Listener())
-    return {(r.spec, r.case): r for r in store.records()}
+    bench = Bench(Store(folder), metrics, make_network())
+    bench(*methods, **options)
+    return bench.records()
 
 
 def numbers(folder: Path, records: dict[tuple[str, str], Record], methods: Sequence[str] = GOOD) -> dict[Any, Any]:
@@ -190,7 +183,7 @@ def test_bad_methods_fail_alone(tmp_path: Path, undisturbed: dict[Any, Any], tur
     expected = {n: words for n, (_, words) in (BAD | MAPS).items()}
     found = {n: {records[n, case].reason for case in "01"} for n in expected}
     for name, words in expected.items():
-        assert all(records[name, case].status == "failed" for case in "01"), name
+        assert all(records[name, case].status == "failed" and not records[name, case].scores for case in "01"), name
         assert all(words in reason for reason in found[name]), (name, found[name])
         assert not list(tmp_path.glob(f"maps/*/{records[name, '0'].map_key}.npz"))
     for name in HARMLESS:
@@ -223,16 +216,12 @@ BAD_METRICS: dict[str, tuple[Callable[[np.ndarray, Case, Scorer], Any], str]] = 
     "odd-curve": (lambda a, c, s: Score(0.5, (("a",), ("b",))), "ValueError"),  # type: ignore[arg-type]
     "null": (lambda a, c, s: Score(0.5, null=(float("nan"),)), "by chance that are not finite"),
     "nan": (lambda a, c, s: Score(float("nan")), "gave nan"),
-    "nothing": (lambda a, c, s: "much", "AttributeError"),
+    "infinite": (lambda a, c, s: Score(float("inf")), "gave inf"),
+    "no-number": (lambda a, c, s: Score("much"), "TypeError"),  # type: ignore[arg-type]
+    "raises": (lambda a, c, s: raising(ValueError("no\nsuch luck"))(s, c.image), "ValueError: no"),
+    "nothing": (lambda a, c, s: None, "AttributeError"),
+    "text": (lambda a, c, s: "much", "AttributeError"),
 }
-
-
-def own_metric(name: str, do: Callable[..., Any]) -> Any:
-    def score(attribution: np.ndarray, case: Case, scorer: Scorer, *, rng: np.random.Generator) -> Any:
-        given = do(attribution, case, scorer)
-        return given if given is not None else Score(0.5)
-
-    return metric(name, family="overlap", better="higher", range=(0, 1))(score)
 
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["in this order", "in the reverse order"])
@@ -245,7 +234,7 @@ def test_bad_metrics_fail_alone(tmp_path: Path, undisturbed: dict[Any, Any], tur
         by_name = {s.metric: s for s in records[key].scores}
         for name, (_, words) in BAD_METRICS.items():
             score = by_name[f"bad-{name}"]
-            assert score.status == "failed" and words in score.reason, (name, score.reason)
+            assert score.status == "failed" and words in score.reason and score.value is None, (name, score.reason)
         found[key] = (status, passes, kept, [s for s in scores if s[0] in METRICS])
     assert found == undisturbed
     # One who draws from the global generator draws the same, whatever was before.

@@ -5,16 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import draw_eye, make_network
+from made_up import make_network
 from torch import Tensor
 
-from xaibench.data.cases import Cases
+from running.bench import Bench, eyes
 from xaibench.record.store import Store
-from xaibench.registry import parse
-from xaibench.running.execute import execute
-from xaibench.running.plan import Setting
-from xaibench.running.progress import Listener
-from xaibench.running.resolve import Run
 from xaibench.running.sandbox import memory_growth as leaks
 from xaibench.scorer import Scorer
 
@@ -32,23 +27,20 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     leaks._seen.clear()
 
 
-def leaking(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def leaking(scorer: Scorer, image: Tensor) -> Tensor:
     KEPT.append(np.ones(5_000_000))  # 40 MB
     return image[1]
 
 
-def sparing(scorer: Scorer, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+def sparing(scorer: Scorer, image: Tensor) -> Tensor:
     np.ones(5_000_000).sum()
     return image[1]
 
 
 def test_a_method_that_keeps_memory_is_refused_before_it_takes_all(tmp_path: Path) -> None:
-    cases = Cases("mine", "test", tuple("012345678"), lambda i: draw_eye(image_seed=int(i), id=i))
-    setting = Setting("mine", "test", "net", "digest", "vessels", 0, (parse("metric", "auroc-vessels"),))
-    store = Store(tmp_path)
-    methods = [parse("explainer", m) for m in (sparing, leaking, "saliency")]
-    execute(Run(cases, methods, make_network(), setting, store), Listener())
-    records = {(r.spec, r.case): r for r in store.records()}
+    bench = Bench(Store(tmp_path), model=make_network(), cases=eyes("012345678"))
+    bench(sparing, leaking, "saliency")
+    records, cases = bench.records(), bench.cases
     refused = [case for case in cases.ids if records["leaking", case].status == "failed"]
     assert 2 <= len(KEPT) <= 5 and refused == list(cases.ids[len(KEPT) :])
     assert records["leaking", "8"].reason.startswith("KeepsMemory: it has kept 1")
@@ -56,5 +48,5 @@ def test_a_method_that_keeps_memory_is_refused_before_it_takes_all(tmp_path: Pat
     KEPT.clear()
     leaks._seen.clear()  # as in a new process
     leaks._grown.clear()
-    execute(Run(cases, methods, make_network(), setting, store), Listener())
-    assert sum(r.status == "failed" for r in store.records()) < len(refused)
+    bench(sparing, leaking, "saliency")
+    assert bench.statuses().count("failed") < len(refused)

@@ -4,7 +4,6 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -178,19 +177,9 @@ def test_gradients_are_put_back_and_are_no_change(change: Change) -> None:
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Path]:
     """Where the process's settings may be changed."""
-    folder, streams = Path.cwd(), (sys.stdout, sys.stderr)
-    with ExitStack() as stack:
-        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
-        stack.callback(torch.set_num_threads, torch.get_num_threads())
-        stack.callback(np.seterr, **np.geterr())
-        yield tmp_path
-    torch.set_default_dtype(torch.float32)
-    torch.set_default_device(None)
-    torch.use_deterministic_algorithms(False)
-    torch.set_autocast_enabled("cpu", False)
-    torch.backends.mkldnn.set_flags(True)
-    os.chdir(folder)
-    sys.stdout, sys.stderr = streams
+    before = Settings()
+    yield tmp_path
+    before.restore()
 
 
 @pytest.mark.parametrize(

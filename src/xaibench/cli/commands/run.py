@@ -114,7 +114,7 @@ def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
     from xaibench.leaderboard.aggregate import read_leaderboards
     from xaibench.leaderboard.summary.sentences import summarise
     from xaibench.leaderboard.tables.render import render, write_leaderboard
-    from xaibench.running.dask.config import ClusterLost
+    from xaibench.running.dask.workers import ClusterLost
     from xaibench.running.progress import Listener
     from xaibench.running.run import compute
 

@@ -7,6 +7,7 @@ are put together from there.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -16,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -31,7 +32,6 @@ from xaibench.models.evaluate import predict
 from xaibench.record.checksum import seal, verify
 from xaibench.record.store import Store, write_text
 from xaibench.record.strict_json import decode
-from xaibench.running.plan import Plan
 from xaibench.running.resolve import Run
 from xaibench.running.rng import generator_of
 from xaibench.scorer.batching import evaluating
@@ -41,19 +41,26 @@ SEGMENT_COLUMNS = ("segment", "y", "x", "caliber", "contrast", "length", "pixels
 FALSE_POSITIVE_COLUMNS = ("component", "y", "x", "pixels", "vesselness", "matched", "percentile")
 FILES = {"segments": ("segments.csv", SEGMENT_COLUMNS), "components": ("false_positives.csv", FALSE_POSITIVE_COLUMNS)}
 
-Row = dict[str, Any]  # column to int, float, bool, or None where there is no value
+Value = int | float | bool | None  # None where there is no value
+Row = dict[str, Value]  # by column
 
 
-class _Tables(msgspec.Struct):
-    """What is kept of a case: the keys of its maps by method, the version that computed it, and the rows."""
+class Tables(msgspec.Struct, kw_only=True):
+    """What is kept of a case.
 
-    maps: dict[str, str]
+    Attributes:
+        maps: the keys of its maps by method.
+        version: of xaibench, which computed the rows.
+        segments, components: the rows of both files.
+    """
+
+    maps: dict[str, str] = {}
+    version: str = ""
     segments: list[Row]
     components: list[Row]
-    version: str = ""
 
 
-_TABLES = msgspec.json.Decoder(_Tables)
+_DECODER = msgspec.json.Decoder(Tables)
 
 
 class Subject(NamedTuple):
@@ -121,43 +128,41 @@ def write_tables(run: Run, cases: Iterable[Case]) -> None:
     for record in store.stream():
         if record.status == "ok":
             maps_of[Subject(*(getattr(record, name) for name in Subject._fields))][record.map_key] = record.spec
-    plan = Plan(run.methods, setting)
     for case in cases:
         names = (setting.dataset, case.id, setting.model, setting.target, setting.seed)
         subject = Subject(*names, case.digest, setting.weights_digest)
         known = maps_of.get(subject, {})
         keys = {spec: key for key, spec in sorted(known.items())}
         # If an edited function has left the map of its former version beside its own, its own counts.
-        keys |= {str(cell.spec): cell.key for cell in plan.cells(case.digest) if cell.key in known}
+        keys |= {str(cell.spec): cell.key for cell in run.plan.cells(case.digest) if cell.key in known}
         path = _path(store, subject)
-        made_from = {"maps": keys, "version": version("xaibench")}
-        if keys and (run.options.force or not made_from.items() <= _read(path).items()):
+        stored = _read(path)
+        if keys and (run.options.force or (stored.maps, stored.version) != (keys, version("xaibench"))):
             records = ((spec, store.read(key)) for spec, key in keys.items())
             loaded = {spec: store.load_map(record) for spec, record in records if record is not None}
             maps = {spec: a for spec, a in loaded.items() if a is not None}
-            tables = made_from | _compute(case, run.model, setting.seed, maps)
+            segments, components = _compute(case, run.model, setting.seed, maps)
+            tables = Tables(maps=keys, version=version("xaibench"), segments=segments, components=components)
             write_text(path, seal(msgspec.json.encode(tables)).decode())
     # A case's rows are read again for each file: those of all cases together may not fit into memory.
     order = sorted(maps_of)
-    specs = sorted({spec for subject in order for spec in _read(_path(store, subject)).get("maps", ())})
+    specs = sorted({spec for subject in order for spec in _read(_path(store, subject)).maps})
     for part, (name, columns) in FILES.items():
         rows = (
             dict(zip(ABOUT, subject, strict=False)) | row
             for subject in order
-            for row in _read(_path(store, subject)).get(part, ())
+            for row in getattr(_read(_path(store, subject)), part)
         )
         write_text(store.root / name, _csv((*ABOUT, *columns, *specs), rows))
 
 
-def _compute(case: Case, model: nn.Module, seed: int, maps: Mapping[str, np.ndarray]) -> dict[str, list[Row]]:
+def _compute(case: Case, model: nn.Module, seed: int, maps: Mapping[str, np.ndarray]) -> tuple[list[Row], list[Row]]:
     with evaluating(model):
         prediction = predict(model, case.image).numpy()
     found = false_positives(case, prediction)
     comparison = compare(found, case.fov.numpy(), rng=generator_of(seed, case))
-    return {
-        "segments": segment_rows(case, vessel_segments(case), prediction, maps),
-        "components": false_positive_rows(case, found, comparison, maps),
-    }
+    segments = segment_rows(case, vessel_segments(case), prediction, maps)
+    return segments, false_positive_rows(case, found, comparison, maps)
 
 
 def _rows(columns: Mapping[str, np.ndarray], densities: Mapping[str, np.ndarray]) -> list[Row]:
@@ -166,7 +171,7 @@ def _rows(columns: Mapping[str, np.ndarray], densities: Mapping[str, np.ndarray]
     return [dict(zip(names, map(_plain, row), strict=True)) for row in zip(*values, strict=True)]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> Value:
     """Six digits of a number, and None for what is not finite."""
     if not isinstance(value, float):
         return value
@@ -178,23 +183,19 @@ def _path(store: Store, subject: Subject) -> Path:
     return store.root / "tables" / key[:2] / f"{key}.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Tables:
     """What is kept of a case; empty if it is absent or damaged, which is the same."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         raw = read_bounded(path)
         verify(raw)
-        tables = decode(_TABLES, raw)
-    except (OSError, ValueError):
-        return {}
-    known: dict[str, Any] = {"maps": tables.maps, "version": tables.version}
-    for part, (_, columns) in FILES.items():
-        known[part] = getattr(tables, part)
-        if not all(row.keys() <= {*columns, *tables.maps} for row in known[part]):
-            return {}
-    return known
+        tables = decode(_DECODER, raw)
+        rows = ((row, columns) for part, (_, columns) in FILES.items() for row in getattr(tables, part))
+        if all(row.keys() <= {*columns, *tables.maps} for row, columns in rows):
+            return tables
+    return Tables(segments=[], components=[])
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+def _csv(columns: Sequence[str], rows: Iterable[dict[str, Value | str]]) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()

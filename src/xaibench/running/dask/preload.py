@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from typing import Any
 
 
-def dask_setup(worker: Any) -> None:
+def dask_setup(worker: object) -> None:
     """Called by Dask in each new worker process; the run itself decides what becomes of its workers."""
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)

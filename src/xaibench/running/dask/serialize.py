@@ -11,7 +11,7 @@ from xaibench.errors import UserError, first_line
 from xaibench.registry import Plugin
 
 
-def dumped(value: Any, what: str) -> bytes:
+def dumped(value: object, what: str) -> bytes:
     """The value pickled.
 
     Args:
@@ -24,13 +24,12 @@ def dumped(value: Any, what: str) -> bytes:
     from distributed.protocol.pickle import dumps
 
     try:
-        content: bytes = dumps(value)
+        return bytes(dumps(value))
     except Exception as error:  # what cannot be pickled fails in any way
         raise UserError(
             f"{what} cannot be sent to a worker: {first_line(error)}.",
             "Run without workers, or name it instead of giving an object.",
         ) from error
-    return content
 
 
 def loaded(content: bytes, what: str) -> Any:
@@ -50,7 +49,7 @@ def loaded(content: bytes, what: str) -> Any:
         ) from error
 
 
-def _reduce(plugin: Plugin[Any]) -> Any:
+def _reduce(plugin: Plugin) -> Any:
     """Registered plugins are pickled by name, as Python pickles functions; a user's own function by value."""
     if plugin.name in registry.names(plugin.kind) and registry.get(plugin.kind, plugin.name) is plugin:
         return _registered, (plugin.kind, plugin.name, plugin.distribution)
@@ -58,7 +57,7 @@ def _reduce(plugin: Plugin[Any]) -> Any:
     return object.__reduce_ex__(plugin, 4)
 
 
-def _registered(kind: str, name: str, distribution: tuple[str, str]) -> Plugin[Any]:
+def _registered(kind: str, name: str, distribution: tuple[str, str]) -> Plugin:
     plugin = registry.get(kind, name)
     if plugin.distribution != distribution:
         there, here = (" ".join(d) for d in (plugin.distribution, distribution))

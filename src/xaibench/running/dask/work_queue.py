@@ -17,7 +17,7 @@ class Image:
 
     Attributes:
         case: the image.
-        number: its place among the images with unfinished cells.
+        number: its place among the images with unfinished cells, by which workers know it.
         waiting: the tasks that are not submitted yet.
         running: the number of tasks that are submitted.
         sent: whether workers can load it.
@@ -28,11 +28,6 @@ class Image:
     waiting: deque[Task]
     running: int = 0
     sent: bool = False
-
-    @property
-    def key(self) -> str:
-        """Its name among the run's images."""
-        return f"{self.case.digest}-{self.case.id}"
 
     @property
     def size(self) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,15 @@ from torch import nn
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped, UserError
-from xaibench.record.maps import as_stored
 from xaibench.record.schema import Record
 from xaibench.registry import Spec
 from xaibench.running.dask.serialize import loaded
 from xaibench.running.execute import make_scorer
+from xaibench.running.options import RunOptions
 from xaibench.running.plan import Plan, Setting
 from xaibench.running.progress import watch_passes
 from xaibench.running.sandbox import memory
-from xaibench.running.task import Context, Task, compute
+from xaibench.running.task import Context, Result, Task, compute
 from xaibench.running.threads import Threads, compute_with, keep_to_share
 from xaibench.scorer import Scorer
 from xaibench.scorer.batching import Engine
@@ -40,19 +39,17 @@ class Job:
         model: in evaluation mode.
         methods: the run's, in order.
         setting: the rest of what decides a cell.
-        threads: what each worker computes with.
+        options: of the run.
         local: the number of workers among which this machine's cores are shared; None to use all.
-        fail_fast: raise the first failure instead of recording it.
-        steps: whether to report every pass.
+        threads: what each worker computes with.
     """
 
     model: nn.Module
     methods: tuple[Spec, ...]
     setting: Setting
-    threads: Threads
+    options: RunOptions
     local: int | None
-    fail_fast: bool
-    steps: bool
+    threads: Threads
 
 
 @dataclass(frozen=True)
@@ -61,41 +58,22 @@ class CellRequest:
 
     Attributes:
         run: names the job.
-        number: identifies the request in messages about it.
-        image: names the image.
+        image: its number among the run's.
+        first: whether the image is the run's first.
         map_key: of the cell.
         kept: the stored record, if its map need not be computed again.
         attribution: (H, W) float32, the stored map.
         missing: keys of the scores to compute.
         engine: micro-batch and memory format, the same on all workers; None to measure.
-        first: whether the image is the run's first.
     """
 
     run: str
-    number: int
-    image: str
+    image: int
+    first: bool
     map_key: str
     kept: Record | None
     attribution: np.ndarray | None
     missing: tuple[str, ...]
-    engine: Engine | None
-    first: bool
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """A computed cell.
-
-    Attributes:
-        record: of the cell.
-        attribution: (H, W) float32 map if it is a new one.
-        trace: the traceback of the last failure, or "".
-        engine: micro-batch and memory format that were used.
-    """
-
-    record: Record
-    attribution: np.ndarray | None
-    trace: str
     engine: Engine | None
 
 
@@ -105,35 +83,15 @@ class Session:
 
     Attributes:
         job: what all cells share.
-        plan: the run's cells.
         device: where to compute.
         image, case, scorer: of the last cell.
     """
 
     job: Job
-    plan: Plan
     device: str
-    image: str = ""
+    image: int | None = None
     case: Case | None = None
     scorer: Scorer | Skipped | None = None
-
-
-class InMemory:
-    """Stores the map of one cell until it is sent."""
-
-    def __init__(self, request: CellRequest) -> None:
-        self.new: np.ndarray | None = None
-        self._key, self._stored = request.map_key, request.attribution
-
-    def load_map(self, of: Record) -> np.ndarray | None:
-        """As a store does."""
-        return (self._stored if self.new is None else self.new) if of.map_key == self._key else None
-
-    def write(self, record: Record, attribution: np.ndarray | None = None) -> Record:
-        """Only the map is stored: :func:`~xaibench.running.task.compute` returns the record."""
-        if attribution is not None:
-            self.new = as_stored(attribution)
-        return record
 
 
 _sessions: dict[str, Session] = {}
@@ -144,8 +102,11 @@ async def leave(run: str) -> None:
     _sessions.pop(run, None)
 
 
-def compute_cell(request: CellRequest) -> CellResult:
+def compute_cell(request: CellRequest) -> tuple[Result, Engine | None]:
     """Compute a cell, in a worker's thread.
+
+    Returns:
+        What was computed, to be stored by the run, and the micro-batch and memory format that were used.
 
     Raises:
         UserError: if what was sent cannot be read here, or a method refuses its input on the first image.
@@ -153,7 +114,16 @@ def compute_cell(request: CellRequest) -> CellResult:
     from distributed import get_worker
 
     worker = get_worker()
-    message = {"number": request.number, "worker": worker.address}
+    message = {"key": worker.get_current_task(), "worker": worker.address}
+    last = 0.0
+
+    def report(part: str, passes: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= OFTEN:
+            last = time.monotonic()
+            with contextlib.suppress(Exception):  # a lost message is no reason to lose the cell
+                worker.log_event(request.run, message | {"part": part, "passes": passes})
+
     _scheduler(worker, "log_event", topic=request.run, msg=message | {"part": "", "passes": 0})
     session = _session(worker, request.run)
     job, case = session.job, _load_case(worker, session, request)
@@ -163,16 +133,15 @@ def compute_cell(request: CellRequest) -> CellResult:
     if session.scorer is None:
         session.scorer = make_scorer(job.model, job.setting, case, session.device, request.engine)
     scorer = session.scorer
-    cell = next(cell for cell in session.plan.cells(case.digest) if cell.key == request.map_key)
-    task = Task(cell, case.id, case.digest, request.kept, {key: cell.scores[key] for key in request.missing})
+    cells = Plan(job.methods, job.setting).cells(case.digest)
+    cell = next(cell for cell in cells if cell.key == request.map_key)
+    task = Task(cell, case, request.first, request.kept, {key: cell.scores[key] for key in request.missing})
     # The scheduler has this message before the method begins, which may never let another thread run.
     _scheduler(worker, "log_event", topic=request.run, msg=message | {"part": "map", "passes": 0})
-    begin: Callable[[str], None] = lambda part: None
-    if isinstance(scorer, Scorer):
-        begin = watch_passes(scorer, _reporter(worker, request.run, message) if job.steps else None)
-    store = InMemory(request)
-    record, trace = compute(task, Context(case, scorer, job.setting, store, job.fail_fast, begin, request.first))
-    return CellResult(record, store.new, trace, scorer.engine if isinstance(scorer, Scorer) else None)
+    begin = watch_passes(scorer, report)
+    context = Context(scorer, job.setting, job.options.fail_fast, lambda record, attribution: record, begin)
+    result = compute(task, request.attribution, context)
+    return result, scorer.engine if isinstance(scorer, Scorer) else None
 
 
 def _session(worker: Worker, run: str) -> Session:
@@ -180,8 +149,7 @@ def _session(worker: Worker, run: str) -> Session:
         job: Job = loaded(_sent(worker, run, "job"), "The network, a method or a metric")
         if job.local is not None:
             keep_to_share(worker.name if isinstance(worker.name, int) else 0, job.local)
-        device = _sent(worker, run, "devices")[worker.address]
-        _sessions[run] = Session(job, Plan(job.methods, job.setting), device)
+        _sessions[run] = Session(job, _sent(worker, run, "devices")[worker.address])
     return _sessions[run]
 
 
@@ -192,7 +160,7 @@ def _load_case(worker: Worker, session: Session, request: CellRequest) -> Case:
     return session.case
 
 
-def _sent(worker: Worker, run: str, name: str) -> Any:
+def _sent(worker: Worker, run: str, name: str | int) -> Any:
     """What the run has put into the scheduler's metadata under this name."""
     content = _scheduler(worker, "get_metadata", keys=[run, name], default=None)
     if content is None:
@@ -205,18 +173,3 @@ def _scheduler(worker: Worker, operation: str, **arguments: Any) -> Any:
     from distributed.utils import sync
 
     return sync(worker.loop, getattr(worker.scheduler, operation), **arguments)
-
-
-def _reporter(worker: Worker, topic: str, message: dict[str, Any]) -> Callable[[str, int], None]:
-    """A function that sends the passes of a cell to the run, now and then."""
-    last = 0.0
-
-    def report(part: str, passes: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= OFTEN:
-            last = now
-            with contextlib.suppress(Exception):  # a lost message is no reason to lose the cell
-                worker.log_event(topic, message | {"part": part, "passes": passes})
-
-    return report

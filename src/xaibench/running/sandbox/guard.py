@@ -6,9 +6,9 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
 
 from torch import Tensor
 
@@ -115,9 +115,9 @@ def _interrupts() -> Iterator[list[bool]]:
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield pressed
         return
-    handler: Callable[..., Any] = before
+    handler = before
 
-    def hear(number: int, frame: Any) -> None:
+    def hear(number: int, frame: FrameType | None) -> None:
         pressed.append(False)
         try:
             handler(number, frame)

@@ -11,19 +11,26 @@ import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xaibench.data.case import Case
 from xaibench.scorer.fusion import EVERYWHERE, HOOKS
 from xaibench.scorer.scorer import Scorer
 
-_ATTRIBUTES = ("model", "target", "device", "_local", "_pixels")  # of a scorer
 _ABSENT = object()
+_MODULES, _HOOKS, _WEIGHTS = "the network's modules", "hooks", "the network's weights and buffers"
+
+
+class _Watched(Protocol):
+    what: str  # the name that a change is reported by
+
+    def changed(self) -> bool: ...
+    def restore(self) -> None: ...
 
 
 class State:
@@ -38,132 +45,119 @@ class State:
     """
 
     def __init__(self, scorer: Scorer, case: Case) -> None:
-        self._scorer, self._case = scorer, case
-        self._attributes = {name: getattr(scorer, name) for name in _ATTRIBUTES}
-        self._modules = [_ModuleState(module) for module in scorer.model.modules()]
-        self._weights = [_TensorState(t) for t in {id(t): t for m in self._modules for t in m.tensors}.values()]
-        self._image = _TensorState(case.image)
+        modules, target = list(scorer.model.modules()), scorer.target
+        weights = [t for m in modules for t in (*m._parameters.values(), *m._buffers.values()) if t is not None]
         # Tensors derived from the labels are cached in the case, and can be changed like them.
-        labels = [case.vessels, case.fov, case.caliber, case.observer2, case.thin, case.thick]
-        known = {id(t): t for t in labels if t is not None}
-        self._labels = [_TensorState(t) for t in known.values()]
-        self._fields = dict(vars(case))
-        target = scorer.target
-        own = (target.mask, target.fov, target.prediction, scorer._pixels)
-        self._target = [_TensorState(t) for t in own if id(t) not in known]
-        self._global_hooks = [dict(hooks) for hooks in EVERYWHERE]
+        labels = _distinct([case.vessels, case.fov, case.caliber, case.observer2, case.thin, case.thick])
+        own = [t for t in (target.mask, target.fov, target.prediction, scorer._pixels) if id(t) not in labels]
+        fields = [name for name in vars(case) if name != "image"]
+        dicts = {_MODULES: ("_modules",), _HOOKS: HOOKS, _WEIGHTS: ("_parameters", "_buffers")}
+        tensors = {_WEIGHTS: _distinct(weights).values(), "the image": [case.image]}
+        tensors |= {"the target": own, "the labels": labels.values()}
+        self._tensors = [_Tensor(what, tensor) for what, group in tensors.items() for tensor in group]
+        self._watched: list[_Watched] = [
+            _Attributes("the scorer", scorer, ("model", "target", "device", "_local", "_pixels")),
+            *(_Attributes(_MODULES, m, ("forward",)) for m in modules),
+            *(_Attributes(what, m, names) for what, names in dicts.items() for m in modules),
+            *(_Entries(what, vars(m)[name]) for what, names in dicts.items() for m in modules for name in names),
+            *(_Entries(_HOOKS, hooks) for hooks in EVERYWHERE),
+            *(_TensorHooks(_HOOKS, tensor.tensor) for tensor in self._tensors),
+            *(_Attributes("training modes", m, ("training",)) for m in modules),
+            _Attributes("the image", case, ("image",)),
+            _Attributes("the labels", case, fields),
+            *self._tensors,
+        ]
 
     def changed(self) -> list[str]:
         """Names of what differs from the snapshot and changes numbers; empty if nothing does."""
-        scorer, case = vars(self._scorer), vars(self._case)
-        modules = {part for module in self._modules for part in module.changed()}
-        global_hooks = any(map(_differ, self._global_hooks, EVERYWHERE))
-        differs = {
-            "the scorer": any(scorer.get(name) is not value for name, value in self._attributes.items()),
-            "the network's modules": "modules" in modules,
-            "hooks": global_hooks or "hooks" in modules or any(w.hooks_changed() for w in self._weights),
-            "training modes": "modes" in modules,
-            "the network's weights and buffers": "weights" in modules or any(w.changed() for w in self._weights),
-            "the image": self._image.changed() or case.get("image") is not self._image.tensor,
-            "the target": any(t.changed() for t in self._target),
-            "the labels": any(t.changed() for t in self._labels)
-            or any(case.get(name) is not value for name, value in self._fields.items() if name != "image"),
-        }
-        return [what for what, is_changed in differs.items() if is_changed]
+        return list(dict.fromkeys(watched.what for watched in self._watched if watched.changed()))
 
     def restore(self) -> None:
         """Put everything back."""
-        vars(self._scorer).update(self._attributes)
-        vars(self._case).update(self._fields)
-        for module in self._modules:
-            module.restore()
-        for tensor in self._tensors():
-            tensor.restore()
-        for hooks, before in zip(EVERYWHERE, self._global_hooks, strict=True):
-            _refill(hooks, before)
+        for watched in self._watched:
+            if watched.changed():
+                watched.restore()
         self.restore_gradients()
 
     def restore_gradients(self) -> None:
         """Put back gradients and ``requires_grad`` flags alone."""
-        for tensor in self._tensors():
+        for tensor in self._tensors:
             tensor.restore_gradient()
 
-    def _tensors(self) -> list[_TensorState]:
-        return [*self._weights, self._image, *self._labels, *self._target]
+
+def _distinct(tensors: Iterable[Tensor | None]) -> dict[int, Tensor]:
+    return {id(t): t for t in tensors if t is not None}
 
 
-class _ModuleState:
-    """Mode, hooks, submodules and own tensors of one module."""
+class _Attributes:
+    """Some attributes of an object, each the same object as before or absent as before."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
-        self._training = module.training
-        self._forward = vars(module).get("forward", _ABSENT)  # an instance attribute that replaces the class's method
-        own = vars(module)
-        names = {"hooks": HOOKS, "modules": ("_modules",), "weights": ("_parameters", "_buffers")}
-        self._dicts = [(kind, n, own[n], dict(own[n])) for kind, group in names.items() for n in group]
-        self.tensors = [t for t in (*module._parameters.values(), *module._buffers.values()) if t is not None]
-
-    def changed(self) -> set[str]:
-        now = vars(self._module)
-        found = {kind for kind, name, own, before in self._dicts if now[name] is not own or _differ(before, own)}
-        if now["training"] is not self._training:
-            found.add("modes")
-        if now.get("forward", _ABSENT) is not self._forward:
-            found.add("modules")
-        return found
-
-    def restore(self) -> None:
-        now = vars(self._module)
-        now["training"] = self._training
-        if self._forward is _ABSENT:
-            now.pop("forward", None)
-        else:
-            now["forward"] = self._forward
-        for _, name, own, before in self._dicts:
-            now[name] = own
-            _refill(own, before)
-
-
-class _TensorState:
-    """Values, gradient, ``requires_grad`` flag and hooks of one tensor."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self._requires_grad = tensor, tensor.requires_grad
-        self._copy = tensor.detach().clone()
-        self._address, self._shape, self._strides = tensor.data_ptr(), tensor.shape, tensor.stride()
-        dense = tensor.device.type == "cpu" and tensor.is_contiguous() and self._copy.is_contiguous()
-        self._bytes = tensor.numel() * tensor.element_size() if dense else -1
-        self._copy_address = self._copy.data_ptr()
-        self._gradient = tensor.grad
-        self._gradient_copy = None if tensor.grad is None else tensor.grad.detach().clone()
-        self._hooks = dict(tensor._backward_hooks or {})
+    def __init__(self, what: str, owner: object, names: Iterable[str]) -> None:
+        self.what, self._now = what, vars(owner)
+        self._before = {name: self._now.get(name, _ABSENT) for name in names}
 
     def changed(self) -> bool:
-        tensor = self.tensor
-        if (
-            self._bytes < 0
-            or _memcmp is None
-            or tensor.data_ptr() != self._address
-            or tensor.shape != self._shape
-            or tensor.stride() != self._strides
-        ):
-            return not same(tensor, self._copy)
-        return _memcmp(self._address, self._copy_address, self._bytes) != 0
+        return any(self._now.get(name, _ABSENT) is not value for name, value in self._before.items())
 
-    def hooks_changed(self) -> bool:
-        return _differ(self._hooks, self.tensor._backward_hooks or {})
+    def restore(self) -> None:
+        for name, value in self._before.items():
+            if value is _ABSENT:
+                self._now.pop(name, None)
+            else:
+                self._now[name] = value
+
+
+class _Entries:
+    """The entries of a dictionary, each the same object as before."""
+
+    def __init__(self, what: str, entries: MutableMapping[Any, object]) -> None:
+        self.what, self._now, self._before = what, entries, dict(entries)
+
+    def changed(self) -> bool:
+        now, before = self._now, self._before
+        if not before and not now:
+            return False
+        return len(before) != len(now) or any(now.get(key, _ABSENT) is not value for key, value in before.items())
+
+    def restore(self) -> None:
+        self._now.clear()
+        self._now.update(self._before)
+
+
+class _TensorHooks:
+    """The hooks of a tensor, which has no dictionary of them before the first one."""
+
+    def __init__(self, what: str, tensor: Tensor) -> None:
+        self.what, self._tensor, self._before = what, tensor, dict(tensor._backward_hooks or {})
+
+    def changed(self) -> bool:
+        return dict(self._tensor._backward_hooks or {}) != self._before
+
+    def restore(self) -> None:
+        if (hooks := self._tensor._backward_hooks) is not None:
+            hooks.clear()
+            hooks.update(self._before)
+
+
+class _Tensor:
+    """Values, gradient and ``requires_grad`` flag of one tensor."""
+
+    def __init__(self, what: str, tensor: Tensor) -> None:
+        self.what, self.tensor, self._copy = what, tensor, tensor.detach().clone()
+        self._address, self._strides = tensor.data_ptr(), tensor.stride()
+        self._gradient, self._requires_grad = tensor.grad, tensor.requires_grad
+        self._gradient_copy = None if tensor.grad is None else tensor.grad.detach().clone()
+
+    def changed(self) -> bool:
+        return not same(self.tensor, self._copy)
 
     def restore(self) -> None:
         tensor = self.tensor
-        if self.changed():
-            if tensor.data_ptr() == self._address and tensor.stride() == self._strides:
-                tensor.data.copy_(self._copy)
-            else:
-                tensor.data = self._copy.clone()
-                self._address = tensor.data_ptr()
-        if self.hooks_changed():
-            _refill(tensor._backward_hooks, self._hooks)
+        if tensor.data_ptr() == self._address and tensor.stride() == self._strides:
+            tensor.data.copy_(self._copy)
+        else:
+            tensor.data = self._copy.clone()
+            self._address = tensor.data_ptr()
 
     def restore_gradient(self) -> None:
         tensor = self.tensor
@@ -208,7 +202,7 @@ def _to_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
-def _to_streams(streams: tuple[Any, Any]) -> None:
+def _to_streams(streams: tuple[TextIO, TextIO]) -> None:
     sys.stdout, sys.stderr = streams
 
 
@@ -252,15 +246,3 @@ def _find_memcmp() -> Callable[..., int] | None:
 
 
 _memcmp = _find_memcmp()
-
-
-def _differ(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> bool:
-    if not before and not now:
-        return False
-    return len(before) != len(now) or any(now.get(key, _ABSENT) is not value for key, value in before.items())
-
-
-def _refill(now: Any, before: Mapping[Any, Any]) -> None:
-    if now is not None and _differ(before, now):
-        now.clear()
-        now.update(before)

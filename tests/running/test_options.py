@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xaibench.errors import UserError
+from xaibench.running.options import Cluster, checked
+
+
+def asked(**what: Any) -> Cluster | None:
+    return checked(Cluster(**{name: os.fspath(v) if isinstance(v, Path) else v for name, v in what.items()}))
+
+
+def test_nothing_asked_for_is_this_process() -> None:
+    assert asked() is None
+    assert asked(workers=3) == Cluster(workers=3)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"workers": 2, "scheduler": "tcp://h:1"}, "--workers and --scheduler are two places"),
+        ({"scheduler": "tcp://h:1", "scheduler_file": "f"}, "--scheduler and --scheduler-file are two places"),
+        ({"workers": 0}, "0 workers"),
+        ({"scheduler": "h"}, "'h' is no address"),
+        ({"scheduler": "tcp://h:x"}, "'tcp://h:x' is no address"),
+        ({"scheduler": "http://h:1"}, "'http://h:1' is of no protocol"),
+        ({"tls_ca": "ca.pem"}, "--tls-ca says how to speak to a cluster, and none was named"),
+        ({"workers": 1, "tls_ca": "ca.pem"}, "--tls-ca is for --scheduler"),
+        ({"scheduler": "tls://h:1", "tls_ca": "ca.pem"}, "--tls-ca: there is no file ca.pem"),
+        ({"memory": 2.0}, "--worker-memory is for --workers"),
+    ],
+)
+def test_contradictions_are_said(
+    what: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        asked(**what)
+    assert said in str(error.value)
+
+
+def test_a_key_needs_its_certificate(tmp_path: Path) -> None:
+    (tmp_path / "k").write_text("")
+    with pytest.raises(UserError, match="--tls-key needs the certificate"):
+        asked(scheduler="tls://h:1", tls_key=tmp_path / "k")
+
+
+def test_an_address_may_lack_its_protocol(tmp_path: Path) -> None:
+    (tmp_path / "ca").write_text("")
+    plain, safe = asked(scheduler="host:8786"), asked(scheduler="host:8786", tls_ca=tmp_path / "ca")
+    assert plain is not None and plain.address == "tcp://host:8786"
+    assert safe is not None and safe.address == "tls://host:8786"
+
+
+def test_the_schedulers_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    cluster = asked(scheduler_file=file)
+    assert cluster is not None
+    with pytest.raises(UserError, match=r"scheduler\.json cannot be read: No such file"):
+        _ = cluster.address
+    file.write_text("{}")
+    with pytest.raises(UserError, match=r"scheduler\.json cannot be read: it holds no address"):
+        _ = cluster.address
+    file.write_text(json.dumps({"address": "tcp://127.0.0.1:4711"}))
+    assert cluster.address == "tcp://127.0.0.1:4711" and cluster.to_json() == {"scheduler": "tcp://127.0.0.1:4711"}
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [
+        ("tcp://127.0.0.1:1", False),
+        ("tcp://localhost:1", False),
+        ("tcp://[::1]:1", False),
+        ("tls://10.0.0.1:1", False),
+        ("tcp://10.0.0.1:1", True),
+        ("tcp://[2001:db8::1]:1", True),
+        ("tcp://no-such-host.invalid:1", True),
+    ],
+)
+def test_an_open_way_is_warned_of(address: str, warned: bool) -> None:
+    assert ("not encrypted" in Cluster(scheduler=address).caution()) == warned
+    assert not Cluster(workers=2).caution()
