@@ -109,6 +109,14 @@ class Lab:
         return process.returncode, said, complained
 
 
+def python(code: str, *argv: str, **environment: str) -> str:
+    """What a process of its own prints, which must end well."""
+    command = [sys.executable, "-c", code, *argv]
+    ran = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
     """Return as soon as it holds."""
     end = time.monotonic() + seconds

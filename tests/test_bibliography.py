@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import runpy
-import subprocess
-import sys
 import unicodedata
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from faults import python
 
 from xaibench import registry
 from xaibench.bibliography import CITATION, Reference, find, reference, references, spell_out
@@ -111,5 +110,4 @@ def test_reading_it_imports_no_network_library() -> None:
         "import sys; from xaibench.bibliography import references; references(); "
         "print(any(name in sys.modules for name in ('torch', 'numpy')))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "False"
+    assert python(code) == "False"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from faults import python
 from leaderboard.synthetic import record
 from report.made_up_run import write_made_up_run
 
@@ -83,4 +82,4 @@ def test_drawing_loads_no_network_library_and_importing_no_matplotlib(store: Sto
         "import matplotlib; matplotlib.use('Agg'); plot.curves(sys.argv[1]); "
         "assert not {'torch', 'monai', 'skimage', 'captum'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, str(store.root)], check=True)
+    python(code, str(store.root))

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faults import python
 
 from xaibench import registry
 from xaibench.errors import UserError
@@ -259,13 +258,6 @@ def test_a_function_that_counts_keeps_its_version_while_it_works() -> None:
     before = plugin.distribution
     plugin(None, 1, rng=None)
     assert count == 1 and plugin.distribution == before
-
-
-def python(code: str, **environment: str) -> str:
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | environment, check=True
-    )
-    return result.stdout.strip()
 
 
 def test_a_version_is_the_same_in_each_process() -> None:

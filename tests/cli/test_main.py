@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from faults import python
 
 from cli.said import Run
-from xaibench.cli.main import COMMANDS, main
+from xaibench.cli.main import COMMANDS
 
 LIGHT = (
     "import sys; from xaibench.cli.main import main; code = main({argv}); assert code == {code}, code; "
@@ -38,10 +39,7 @@ HEAVY = NETWORK | {"scipy", "pandas"}
 )
 def test_what_computes_nothing_loads_no_large_library(finished: Path, line: str, code: int, modules: set[str]) -> None:
     argv = line.replace("FINISHED", str(finished)).split()
-    done = subprocess.run(
-        [sys.executable, "-c", LIGHT.format(argv=argv, code=code, modules=modules)], capture_output=True
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    python(LIGHT.format(argv=argv, code=code, modules=modules))
 
 
 def test_help_names_every_command(xaibench: Run) -> None:
@@ -61,7 +59,7 @@ def test_the_version(xaibench: Run) -> None:
     assert xaibench("--version") == (0, f"xaibench {version('xaibench')}\n", "")
 
 
-def test_python_m_is_the_same_command() -> None:
+def test_python_m_is_the_same_command_with_the_arguments_of_the_process() -> None:
     done = subprocess.run([sys.executable, "-m", "xaibench", "--version"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"xaibench {version('xaibench')}\n")
 
@@ -177,13 +175,6 @@ def test_a_reader_who_leaves_early_is_no_error(argv: list[str]) -> None:
     process.stdout.close()
     assert (process.stderr.read(), process.wait()) == (b"", 0)
     process.stderr.close()
-
-
-def test_main_reads_the_arguments_of_the_process(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["xaibench", "--version"])
-    assert main() == 0 and capsys.readouterr().out.startswith("xaibench ")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")

@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from faults import python, wait_for
 from running.by_hand import ByHand, end_group, environment
 
 from cli.said import CELLS, METHODS, Run
@@ -45,13 +46,6 @@ def in_a_process(*argv: str) -> subprocess.Popen[str]:
         env=environment(),
         start_new_session=True,
     )
-
-
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline and process.poll() is None, process.communicate(timeout=10)
-        time.sleep(0.05)
 
 
 def cells(folder: str) -> int:
@@ -144,8 +138,7 @@ def test_another_number_of_threads_is_warned_of(xaibench: Run, small: Sequence[s
 
 def test_one_process_needs_no_dask() -> None:
     code = "import sys, xaibench.running.run, xaibench.cli.main; print('distributed' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
-    assert said.stdout.strip() == "False"
+    assert python(code, **environment()) == "False"
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.soak)])
@@ -154,7 +147,7 @@ def test_ctrl_c_ends_all_processes_and_the_run_resumes(
 ) -> None:
     process = in_a_process("run", *small, "--workers", "2", "--out", "there")
     try:
-        wait_for(lambda: cells("there") > 1, process)
+        wait_for(lambda: cells("there") > 1 or process.poll() is not None)
         for _ in range(times):
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             time.sleep(0.3)
@@ -163,10 +156,7 @@ def test_ctrl_c_ends_all_processes_and_the_run_resumes(
         assert process.returncode == 130 or (times == 2 and process.returncode == -signal.SIGINT), err
         assert "Interrupted after" in err and "Traceback" not in err and "distributed" not in err
         resume = shlex.split(err.partition("Resume with: ")[2].splitlines()[0])
-        wait_gone = time.monotonic() + 10
-        while of_session(process.pid) and time.monotonic() < wait_gone:
-            time.sleep(0.1)
-        assert not of_session(process.pid)
+        wait_for(lambda: not of_session(process.pid), 10)
     finally:
         end_group(process)
     assert 1 < cells("there") < CELLS
@@ -182,7 +172,7 @@ def test_a_killed_scheduler_ends_the_run_and_it_resumes(
     try:
         hand.worker()
         process = in_a_process("run", *small, "--scheduler-file", str(hand.file), "--out", "there")
-        wait_for(lambda: cells("there") > 1, process)
+        wait_for(lambda: cells("there") > 1 or process.poll() is not None)
         hand.scheduler.kill()
         _out, err = process.communicate(timeout=30)
         assert process.returncode == 1, err
