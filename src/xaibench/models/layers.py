@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -28,17 +28,12 @@ def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
         named: dict[str, nn.Module] = dict(own)
         return named
     seen: list[tuple[str, nn.Module, int]] = []
-    handles = [
-        module.register_forward_hook(lambda m, _, out, name=name: seen.append((name, m, out.shape[-2] * out.shape[-1])))
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-    ]
-    try:
-        with torch.no_grad():
-            model(image[None])
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.no_grad(), ExitStack() as hooks:
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                note = lambda m, _, out, name=name: seen.append((name, m, out.shape[-2] * out.shape[-1]))
+                hooks.enter_context(module.register_forward_hook(note))
+        model(image[None])
     if not seen:
         return {}
     # Layers of one pixel, such as gates, describe the whole image and have no position.
@@ -93,12 +88,9 @@ def output_of(layer: nn.Module) -> Iterator[list[Tensor]]:
     """
     outputs: list[Tensor] = []
 
-    def collect(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+    def collect(_module: nn.Module, _inputs: object, output: Any) -> object:
         outputs.append(output)
         return output.clone() if isinstance(output, Tensor) else output
 
-    handle = layer.register_forward_hook(collect)
-    try:
+    with layer.register_forward_hook(collect):
         yield outputs
-    finally:
-        handle.remove()

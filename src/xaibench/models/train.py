@@ -75,11 +75,8 @@ def train(
     """
     validation = list(cases[recipe.holdout - 1 :: recipe.holdout]) if recipe.holdout else []
     held = {c.id for c in validation}
-    samples, digest = [], hashlib.sha256()
-    for case in cases:
-        if case.id not in held:
-            samples.append(_sample(case, recipe.crop))
-            digest.update(case.digest.encode())
+    training = [case for case in cases if case.id not in held]
+    samples = [_sample(case, recipe.crop) for case in training]
     if not samples:
         raise UserError(f"There are {len(cases)} cases and none is left to train on.", "Give more, or holdout 0.")
     validation = validation or list(cases[: min(4, len(cases))])
@@ -89,11 +86,10 @@ def train(
         model = NETWORKS[network](mean=mean, std=std)  # type: ignore[call-arg]
     torch.nn.init.constant_(model.layers["last"].bias, -2.0)  # type: ignore[arg-type]  # about one pixel in eight
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rng = np.random.default_rng(recipe.seed)
-    best, facts = _optimise(model, samples, validation, recipe, rng, progress)
+    best, facts = _optimise(model, samples, validation, recipe, progress)
     return best.eval(), facts | {
         "recipe": asdict(recipe),
-        "data_digest": digest.hexdigest()[:16],
+        "data_digest": hashlib.sha256("".join(case.digest for case in training).encode()).hexdigest()[:16],
         "training_images": len(samples),
         "validation_images": sorted(held),
     }
@@ -104,7 +100,6 @@ def _optimise(
     samples: list[np.ndarray],
     validation: list[Case],
     recipe: Recipe,
-    rng: np.random.Generator,
     progress: Progress,
 ) -> tuple[VesselNetwork, dict[str, Any]]:
     optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -113,7 +108,7 @@ def _optimise(
         optimiser,
         lambda s: min((s + 1) / warm, 0.5 * (1 + np.cos(np.pi * min(1.0, s / recipe.steps)))),
     )
-    averaged = copy.deepcopy(model)
+    rng, averaged = np.random.default_rng(recipe.seed), copy.deepcopy(model)
     best, best_figures, step = copy.deepcopy(model), dict[str, float](ap=-1.0), 0
     wall, cpu = time.perf_counter(), time.process_time()
     try:

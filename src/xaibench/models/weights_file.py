@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from xaibench.disk import is_file, unwritable, write_whole
@@ -55,8 +55,7 @@ def load_weights(path: Path) -> VesselNetwork:
         )
     card = read_card(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - the handle is no dict
+        state = load_file(path)
         with torch.device("meta"):  # without memory for the weights: a card can declare a network that is not there
             model = network_of(card["architecture"])
         _check_same(model, state)

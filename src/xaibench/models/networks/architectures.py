@@ -30,18 +30,14 @@ def network_of(architecture: dict[str, Any]) -> VesselNetwork:
         each = numbers if isinstance(numbers, list) else [numbers]
         if not all(type(n) is int and 0 < n < 1 << 16 for n in each):
             raise ValueError("its card names no sizes of a network")
-    levels, between = (given["down"], given["up"]) if kind == VesselSegResNet.kind else _sizes(given)
+    is_residual = kind == VesselSegResNet.kind
+    levels, between = (given["down"], given["up"]) if is_residual else (given["channels"], given["strides"])
     if not (isinstance(levels, list) and isinstance(between, list)):
         raise ValueError("its card names no levels of a network")
     if not (1 < len(levels) <= _LEVELS and len(between) == len(levels) - 1):
         raise ValueError(f"its card names {len(levels)} levels and {len(between)} between them")
-    if kind == VesselSegResNet.kind and not sum(levels) + sum(between) <= _BLOCKS:
+    if is_residual and sum(levels) + sum(between) > _BLOCKS:
         raise ValueError(f"its card names more than {_BLOCKS} blocks")
+    if not is_residual and math.prod(between) > _COARSEST:
+        raise ValueError(f"its card names strides of {math.prod(between)} px")
     return NETWORKS[kind](**given)
-
-
-def _sizes(given: dict[str, Any]) -> tuple[Any, Any]:
-    strides = given["strides"]
-    if isinstance(strides, list) and math.prod(strides) > _COARSEST:
-        raise ValueError(f"its card names strides of {math.prod(strides)} px")
-    return given["channels"], strides
