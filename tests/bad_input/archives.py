@@ -34,26 +34,19 @@ def _entries(archive: bytes) -> Iterable[tuple[int, int]]:
         start += 46 + sum(struct.unpack("<3H", archive[start + 28 : start + 34]))
 
 
-def declaring(
-    archive: bytes,
-    *,
-    size: int | None = None,
-    packed_size: int | None = None,
-    method: int | None = None,
-    flags: int = 0,
-) -> bytes:
-    """The archive with other words about its members."""
+# What an archive declares of a member: the place in the directory's entry, that in the local header, and the type.
+NUMBERS = {"size": (24, 22, "<I"), "packed_size": (20, 18, "<I"), "method": (10, 8, "<H")}
+
+
+def declaring(archive: bytes, *, flags: int = 0, **numbers: int | None) -> bytes:
+    """The archive with other numbers, see ``NUMBERS``, and more flags of its members; None for the true number."""
     changed = bytearray(archive)
     for entry, local in _entries(archive):
-        for at, of_size, of_packed, of_method, of_flags in (
-            (entry, 24, 20, 10, 8),
-            (local, 22, 18, 8, 6),
-        ):
-            if size is not None:
-                changed[at + of_size : at + of_size + 4] = struct.pack("<I", size)
-            if packed_size is not None:
-                changed[at + of_packed : at + of_packed + 4] = struct.pack("<I", packed_size)
-            if method is not None:
-                changed[at + of_method : at + of_method + 2] = struct.pack("<H", method)
-            changed[at + of_flags] |= flags
+        for name, value in numbers.items():
+            in_entry, in_local, kind = NUMBERS[name]
+            if value is not None:
+                struct.pack_into(kind, changed, entry + in_entry, value)
+                struct.pack_into(kind, changed, local + in_local, value)
+        changed[entry + 8] |= flags
+        changed[local + 6] |= flags
     return bytes(changed)

@@ -50,6 +50,14 @@ def pixels(height: int, width: int, channels: int, dtype: str, fill: str, seed: 
     return values.astype(kind)
 
 
+def saved(image: Image.Image | np.ndarray, form: str = "PNG", **options: Any) -> bytes:
+    """The file that Pillow writes."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
 @st.composite
 def by_pillow(draw: st.DrawFn) -> bytes:
     form = draw(st.sampled_from(sorted(MODES)))
@@ -57,12 +65,13 @@ def by_pillow(draw: st.DrawFn) -> bytes:
     size = draw(SIDES), draw(SIDES)
     fill = draw(st.sampled_from(FILLS))
     grey = pixels(*size, 1, "uint8", fill, draw(st.integers(0, 9)))[..., 0]
-    image = Image.fromarray(np.repeat(grey[..., None], 3, 2)) if mode not in ("I;16", "I", "F") else None
-    if image is None:
+    if mode in ("I;16", "I", "F"):
         wide = grey.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])
         image = Image.fromarray(wide * wide.dtype.type(draw(st.sampled_from([1, 7, 255]))))
-    elif mode != "RGB":
-        image = image.convert("RGB").convert("L").convert("LA") if mode == "LA" else _converted(image, mode)
+    elif mode == "LAB":
+        image = Image.merge("LAB", [Image.fromarray(grey)] * 3)
+    else:
+        image = Image.fromarray(grey).convert("LA" if mode == "LA" else "RGB").convert(mode)
     options: dict[str, Any] = {}
     if form in ("PNG", "JPEG", "TIFF", "WEBP") and draw(st.booleans()):
         exif = Image.Exif()
@@ -70,15 +79,7 @@ def by_pillow(draw: st.DrawFn) -> bytes:
         options["exif"] = exif
     if form in ("GIF", "TIFF", "WEBP") and draw(st.booleans()):
         options |= {"save_all": True, "append_images": [image.copy() for _ in range(draw(st.integers(1, 3)))]}
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def _converted(image: Image.Image, mode: str) -> Image.Image:
-    if mode != "LAB":
-        return image.convert(mode)
-    return Image.merge("LAB", image.split())
+    return saved(image, form, **options)
 
 
 @st.composite
@@ -110,30 +111,30 @@ def by_tifffile(draw: st.DrawFn) -> bytes:
 
 
 def damaged(whole: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """The content as it is, cut at any byte, with bytes flipped, with bytes put in, or followed by others."""
-    places = st.lists(st.tuples(st.floats(0, 0.9999), st.integers(0, 255)), min_size=1, max_size=6)
+    """The content as it is, cut at any byte, with bytes flipped anywhere or at the beginning, or with bytes put in."""
+    flips, early = (st.lists(st.tuples(st.floats(0, end), st.integers(0, 255)), min_size=1) for end in (0.9999, 0.05))
     return st.one_of(
         whole,
         st.builds(lambda c, share: c[: int(len(c) * share)], whole, st.floats(0, 1)),
-        st.builds(_flipped, whole, places),
-        st.builds(_flipped, whole, st.lists(st.tuples(st.floats(0, 0.05), st.integers(0, 255)), min_size=1)),
-        st.builds(
-            lambda c, at, more: c[: int(len(c) * at)] + more + c[int(len(c) * at) :], whole, st.floats(0, 1), RAW
-        ),
+        st.builds(_flipped, whole, flips | early),
+        st.builds(_inserted, whole, st.floats(0, 1), RAW),
     )
+
+
+def _inserted(content: bytes, where: float, more: bytes) -> bytes:
+    at = int(len(content) * where)
+    return content[:at] + more + content[at:]
 
 
 def _flipped(content: bytes, places: list[tuple[float, int]]) -> bytes:
     changed = bytearray(content)
-    for where, value in places:
-        if changed:
-            changed[int(where * len(changed))] = value
+    for where, value in places if content else []:
+        changed[int(where * len(changed))] = value
     return bytes(changed)
 
 
 RAW = st.binary(max_size=64)
-SIGNATURES = (
-    b"",
+MAGIC = (
     b"\x89PNG\r\n\x1a\n",
     b"\xff\xd8\xff\xe0",
     b"II*\x00",
@@ -142,20 +143,20 @@ SIGNATURES = (
     b"GIF89a",
     b"P6\n",
 )
-SIGNATURES += (b"BM", b"RIFF\x20\x00\x00\x00WEBPVP8L", b"\xff\x4f\xff\x51", b"P5\n9 9\n70000\n", b"PK\x03\x04")
-garbage = st.builds(lambda signature, rest: signature + rest, st.sampled_from(SIGNATURES), st.binary(max_size=200))
+OTHERS = (b"BM", b"RIFF\x20\x00\x00\x00WEBPVP8L", b"\xff\x4f\xff\x51", b"P5\n9 9\n70000\n", b"PK\x03\x04", b"")
+garbage = st.builds(lambda signature, rest: signature + rest, st.sampled_from(MAGIC + OTHERS), st.binary(max_size=200))
 whole = st.one_of(by_pillow(), by_tifffile())
 contents = st.one_of(damaged(whole), garbage)
 
 
-def png_of(width: int, height: int, packed: bytes = b"") -> bytes:
-    """A PNG that declares a size and holds whatever it holds."""
+def png_of(width: int, height: int, packed: bytes = zlib.compress(bytes(100)), bits: int = 8, kind: int = 2) -> bytes:
+    """A PNG of a colour type that declares a size and holds whatever it holds."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", packed or zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
 def tiff_of(

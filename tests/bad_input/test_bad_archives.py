@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from bad_input.archives import declaring, packed
 from bad_input.judge import answer, folder, within
-from bad_input.pictures import contents, damaged
-from bad_input.test_bad_pictures import EYE, check_case, check_data, saved
+from bad_input.pictures import contents, damaged, saved
+from bad_input.test_bad_pictures import EYE, LABEL, check_case, check_data
 from xaibench.data.case_loader import load_cases
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.chase import chase
@@ -26,9 +26,10 @@ from xaibench.data.datasets.hrf import hrf
 from xaibench.data.datasets.stare import stare
 from xaibench.data.io.source import open_source, read_image
 from xaibench.errors import UserError
+from xaibench.registry import DatasetTraits, Plugin
 
-LABEL = saved((EYE[..., 0] > 60) & (np.indices((61, 61))[0] % 9 == 4))
-GOOD = {"images/1.png": saved(EYE), "masks/1.png": LABEL}
+LABEL_FILE = saved(LABEL)
+GOOD = {"images/1.png": saved(EYE), "masks/1.png": LABEL_FILE}
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 OUTSIDE = "../../evil.png /absolute.png C:\\windows\\x.png images\\1.png ./images/1.png images/../../../1.png"
 HIDDEN = "__MACOSX/._1.png images/.DS_Store images/._1.png masks/\x1b[2J.gif"
@@ -38,27 +39,27 @@ good = st.sampled_from(list(GOOD.values()))
 inner = st.builds(packed, st.lists(st.tuples(names, st.one_of(good, contents)), max_size=3), st.sampled_from(METHODS))
 members = st.lists(st.tuples(names, st.one_of(good, good, contents, inner)), max_size=6)
 FOV = saved(EYE[..., 0] > 0)
-DRIVE = {"images/21_training.tif": saved(EYE), "1st_manual/21_manual1.gif": LABEL, "mask/21_training_mask.gif": FOV}
+
+
+def of_set(dataset: Plugin[DatasetTraits], split: str) -> Callable[[Path], Cases]:
+    return lambda path: dataset(split=split, root=str(path))
+
+
+DRIVE = {
+    "images/21_training.tif": saved(EYE),
+    "1st_manual/21_manual1.gif": LABEL_FILE,
+    "mask/21_training_mask.gif": FOV,
+}
+STARE = {"im0001.ppm": saved(EYE), "im0001.ah.ppm": LABEL_FILE, "im0001.vk.ppm": LABEL_FILE}
+HRF = {"images/01_dr.JPG": saved(EYE), "manual1/01_dr.tif": LABEL_FILE, "mask/01_dr_mask.tif": FOV}
 # Of each reader what it calls, and the members of an archive that it takes.
 READERS: dict[str, tuple[Callable[[Path], Cases], dict[str, bytes]]] = {
     "zip: folder data set": (load_cases, GOOD),
     "zip: nested": (load_cases, {"eyes.zip": packed(GOOD.items()), "broken.zip": b"PK"}),
-    "zip: drive": (
-        lambda path: drive(split="training", root=str(path)),
-        {f"DRIVE/training/{k}": v for k, v in DRIVE.items()},
-    ),
-    "zip: chase": (
-        lambda path: chase(split="all", root=str(path)),
-        {"Image_08L.jpg": saved(EYE), "Image_08L_1stHO.png": LABEL},
-    ),
-    "zip: stare": (
-        lambda path: stare(split="all", root=str(path)),
-        {"im0001.ppm": saved(EYE), "im0001.ah.ppm": LABEL, "im0001.vk.ppm": LABEL},
-    ),
-    "zip: hrf": (
-        lambda path: hrf(split="all", root=str(path)),
-        {"images/01_dr.JPG": saved(EYE), "manual1/01_dr.tif": LABEL, "mask/01_dr_mask.tif": FOV},
-    ),
+    "zip: drive": (of_set(drive, "training"), {f"DRIVE/training/{k}": v for k, v in DRIVE.items()}),
+    "zip: chase": (of_set(chase, "all"), {"Image_08L.jpg": saved(EYE), "Image_08L_1stHO.png": LABEL_FILE}),
+    "zip: stare": (of_set(stare, "all"), STARE),
+    "zip: hrf": (of_set(hrf, "all"), HRF),
 }
 
 
@@ -67,6 +68,10 @@ def archives(sound: dict[str, bytes]) -> st.SearchStrategy[bytes]:
     replaced = st.dictionaries(st.sampled_from(sorted(sound)), st.one_of(good, contents), max_size=2)
     whole = st.builds(lambda more: [*sound.items(), *more.items()], replaced)
     how = st.sampled_from(METHODS)
+    sizes = st.none() | st.sampled_from([0, 1, 2**31, 2**32 - 1])
+    methods = st.none() | st.sampled_from([0, 8, 9, 12, 14, 95, 99])
+    flags = st.sampled_from([0, 0, 1, 0x20, 0x40])
+    lies = st.fixed_dictionaries({"size": sizes, "packed_size": sizes, "method": methods, "flags": flags})
     honest = st.one_of(
         st.builds(packed, st.just(list(sound.items())), how),
         st.builds(packed, whole, how),
@@ -77,16 +82,7 @@ def archives(sound: dict[str, bytes]) -> st.SearchStrategy[bytes]:
         damaged(honest),
         st.builds(packed, members, how),
         st.builds(packed, whole, how, st.sampled_from([stat.S_IFLNK | 0o777, stat.S_IFIFO, 0])),
-        st.builds(
-            lambda archive, size, packed_size, method, flags: declaring(
-                archive, size=size, packed_size=packed_size, method=method, flags=flags
-            ),
-            honest,
-            st.none() | st.sampled_from([0, 1, 2**31, 2**32 - 1]),
-            st.none() | st.sampled_from([0, 1, 2**31, 2**32 - 1]),
-            st.none() | st.sampled_from([0, 8, 9, 12, 14, 95, 99]),
-            st.sampled_from([0, 0, 1, 0x20, 0x40]),
-        ),
+        st.builds(lambda archive, lies: declaring(archive, **lies), honest, lies),
         st.binary(max_size=100),
         st.binary(max_size=60).map(lambda b: b"PK\x05\x06" + b),
     )

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from made_up import make_network
-from PIL import Image
 
 from bad_input.archives import packed
 from bad_input.judge import answer, check_sentence, folder, refused, snapshot, soon
-from bad_input.pictures import contents, png_of, tiff_of
-from bad_input.test_bad_pictures import EYE, saved
+from bad_input.pictures import contents, png_of, saved, tiff_of
+from bad_input.test_bad_pictures import EYE
 from bad_input.test_bad_runs import CELLS, RUN, dumped, write
 from bad_input.test_bad_weights import WHOLE
 from xaibench.cli.main import main
@@ -54,20 +53,14 @@ def refuses(place: Path, capfd: pytest.CaptureFixture[str]) -> Check:
     return check
 
 
-def deep_tiff() -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.full((9, 9), np.nan, np.float32)).save(buffer, "TIFF")
-    return buffer.getvalue()
-
-
-EXPLAIN = "explain eye.png --method saliency,prediction --model w.safetensors"
+EXPLAIN = ["explain", "eye.png", "--method", "saliency,prediction", "--model", "w.safetensors"]
 PICTURES = {
     "empty": (b"", "is empty"),
     "no image": (b"hello", "no image"),
     "half": (saved(EYE)[:90], "cannot be read"),
     "bomb": (png_of(50_000, 50_000), "million pixels"),
     "TIFF bomb": (tiff_of(50_000, 50_000, 16), "million pixels"),
-    "NaN": (deep_tiff(), "not clear what is white"),
+    "NaN": (saved(np.full((9, 9), np.nan, np.float32), "TIFF"), "not clear what is white"),
     "half a TIFF": (saved(EYE, "TIFF", compression="tiff_deflate")[:-40], "cannot be read"),
     "zip": (packed([("a.png", saved(EYE))]), "no image"),
 }
@@ -78,7 +71,7 @@ def test_explain_a_picture_that_is_none(name: str, place: Path, refuses: Check) 
     content, says = PICTURES[name]
     (place / "eye.png").write_bytes(content)
     save_weights(make_network(), place / "w.safetensors", {})
-    refuses("explain", "eye.png", "--method", "saliency", "--model", "w.safetensors", says=says)
+    refuses(*EXPLAIN, says=says)
 
 
 @pytest.mark.parametrize(
@@ -89,19 +82,7 @@ def test_explain_a_picture_that_is_odd(pixels: np.ndarray, place: Path, capfd: p
     (place / "eye.png").write_bytes(saved(np.ascontiguousarray(pixels)))
     save_weights(make_network(), place / "w.safetensors", {})
     with soon(60):
-        code = main(
-            [
-                "explain",
-                "eye.png",
-                "--method",
-                "saliency,prediction",
-                "--model",
-                "w.safetensors",
-                "--out",
-                "out.png",
-                "-q",
-            ]
-        )
+        code = main([*EXPLAIN, "--out", "out.png", "-q"])
     err = capfd.readouterr().err
     drawn = code == 0 and not err and (place / "out.png").is_file()
     assert drawn or (code == 2 and ("nothing to explain" in err or "shows nothing" in err))
@@ -198,13 +179,8 @@ def test_an_allowance_of_memory_that_is_no_number(
 def test_reading_a_folder_that_was_edited_leaves_out_what_is_damaged(
     place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    bad = [
-        CELLS[0] | {"case": "\x1b[2J"},
-        CELLS[1] | {"seconds": "soon"},
-        b"[" * 100_000,
-        CELLS[3] | {"case_digest": "../../x"},
-    ]
-    write(place / "run", [*bad, *CELLS[4:]])
+    strange, untimed = CELLS[0] | {"case": "\x1b[2J"}, CELLS[1] | {"seconds": "soon"}
+    write(place / "run", [strange, untimed, DEEP, CELLS[3] | {"case_digest": "../../x"}, *CELLS[4:]])
     for command in ("leaderboard", "claims", "report"):
         with soon(120):
             code = main([command, str(place / "run"), *(["--no-films"] if command == "report" else [])])
@@ -230,26 +206,12 @@ def test_a_report_runs_no_code_that_the_folder_names(
     mark.unlink()
 
 
-RUN_IT = "run --data phantom[size=128] --cases 1 --model w.safetensors --method saliency --out run -q"
+RUN_IT = "run -q --out run --data phantom[size=128] --cases 1 --model w.safetensors --method saliency"
 
 
 def test_a_run_goes_on_in_a_folder_that_was_edited(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     save_weights(make_network(), place / "w.safetensors", {})
-    command = [
-        "run",
-        "--data",
-        "phantom[size=128]",
-        "--cases",
-        "1",
-        "--model",
-        "w.safetensors",
-        "--method",
-        "saliency",
-        "--out",
-        "run",
-        "-q",
-    ]
-    command += ["--metric", "auroc-vessels"]
+    command = [*RUN_IT.split(), "--metric", "auroc-vessels"]
     assert main(command) == 0
     sound = {p.name: p.read_bytes() for p in (place / "run").glob("cells/*/*")}
     for i, path in enumerate(sorted((place / "run").glob("cells/*/*"))):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -41,7 +39,7 @@ def test_every_label_is_in_the_field_of_view_and_none_is_left_out(
 def test_outside_it_is_the_nearest_region(regions: str, eye: Case) -> None:
     labels, fov = superpixels(eye.image, eye.fov, 20, regions), eye.fov.numpy()
     inside = np.argwhere(fov)
-    for y, x in itertools.chain(np.argwhere(~fov)[::97]):
+    for y, x in np.argwhere(~fov)[::97]:
         distance = np.hypot(*(inside - [y, x]).T)
         nearest = inside[np.isclose(distance, distance.min())]
         assert labels[y, x] in labels[tuple(nearest.T)]

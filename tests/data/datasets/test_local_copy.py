@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from layouts import Make
 
 from xaibench import registry
 from xaibench.data.case_loader import load_cases
@@ -62,7 +63,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def copy(make: Any, tmp_path: Path) -> Path:
+def copy(make: Make, tmp_path: Path) -> Path:
     for n in (1, 2, 3):
         make.save(tmp_path / "copy" / f"e{n}_photo.png", make.eye(n).image)
         make.save(tmp_path / "copy" / f"E{n}_vessels.PNG", make.eye(n).vessels)
@@ -93,7 +94,7 @@ def test_its_declaration_is_asked(copy: Path, tmp_path: Path, monkeypatch: pytes
         load_cases("eyes", split="tes")
 
 
-def test_a_folder_with_several_data_sets_is_the_one_with_most_images(make: Any, tmp_path: Path) -> None:
+def test_a_folder_with_several_data_sets_is_the_one_with_most_images(make: Make, tmp_path: Path) -> None:
     make.chase(tmp_path, [1, 2])
     assert getattr(recognise(open_source(tmp_path)), "name", "") == "chase"
     make.drive(tmp_path, training=range(21, 27))
@@ -102,7 +103,7 @@ def test_a_folder_with_several_data_sets_is_the_one_with_most_images(make: Any, 
     assert recognise(open_source(tmp_path / "mine")) is None
 
 
-def test_without_declared_splits_any_split_is_passed_on(make: Any, tmp_path: Path) -> None:
+def test_without_declared_splits_any_split_is_passed_on(make: Make, tmp_path: Path) -> None:
     @dataset("plain", files={"image": r"(?P<id>\w+)\.png", "vessels": r"masks/(?P<id>\w+)\.png"})
     def plain(*, split: str = "", root: str = "") -> Cases:
         copy = open_copy(plain, split, root)

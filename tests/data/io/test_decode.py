@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from bad_input.pictures import png_of, saved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -29,12 +29,6 @@ def noise(height: int, width: int, channels: int = 3, dtype: Any = np.uint8, see
     return values
 
 
-def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, form, **options)
-    return out.getvalue()
-
-
 def tiff(pixels: np.ndarray, **options: Any) -> bytes:
     out = io.BytesIO()
     tifffile.imwrite(out, pixels, **options)
@@ -44,14 +38,8 @@ def tiff(pixels: np.ndarray, **options: Any) -> bytes:
 def png16(pixels: np.ndarray) -> bytes:
     """A PNG of 16 bits, which Pillow writes in grey only: 1 to 4 channels (grey, grey and alpha, RGB, RGBA)."""
     height, width, channels = pixels.shape
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return png_of(width, height, zlib.compress(lines), 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels])
 
 
 def pnm16(pixels: np.ndarray) -> bytes:
@@ -80,25 +68,37 @@ def test_whatever_pillow_writes_has_a_reading(height: int, width: int, mode: str
         np.testing.assert_array_equal(pixels, np.asarray(base.convert("L").convert("RGB")))
 
 
+def colours(pixels: np.ndarray) -> str:
+    return "rgb" if pixels.shape[2] == 3 else "minisblack"
+
+
+def tiff_in_planes(pixels: np.ndarray) -> bytes:
+    if pixels.shape[2] == 1:
+        return tiff(pixels[..., 0])
+    return tiff(pixels.transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
+
+
 DEEP: dict[str, Callable[[np.ndarray], bytes]] = {
     "png": png16,
     "pnm": pnm16,
-    "tiff": lambda a: tiff(np.squeeze(a, 2) if a.shape[2] == 1 else a, photometric="rgb" if a.shape[2] == 3 else None),
-    "tiff big-endian": lambda a: tiff(a, photometric="rgb" if a.shape[2] == 3 else "minisblack", byteorder=">"),
-    "tiff deflated": lambda a: tiff(a, photometric="rgb" if a.shape[2] == 3 else "minisblack", compression="zlib"),
-    "tiff in planes": lambda a: (
-        tiff(a.transpose(2, 0, 1), photometric="rgb", planarconfig="separate") if a.shape[2] == 3 else tiff(a[..., 0])
-    ),
+    "tiff": lambda a: tiff(a if a.shape[2] == 3 else a[..., 0], photometric=colours(a)),
+    "tiff big-endian": lambda a: tiff(a, photometric=colours(a), byteorder=">"),
+    "tiff deflated": lambda a: tiff(a, photometric=colours(a), compression="zlib"),
+    "tiff in planes": tiff_in_planes,
 }
+
+
+def written(pixels: np.ndarray, form: str) -> bytes:
+    """The pixels of 8 bits in one of Pillow's formats, or of 16 bits in one of the deep ones."""
+    return DEEP[form](pixels.astype(np.uint16) * 257) if form in DEEP else saved(pixels, form)
 
 
 @settings(max_examples=60, deadline=None)
 @given(height=SIDES, width=SIDES, channels=st.sampled_from([1, 3]), form=st.sampled_from(sorted(DEEP)))
 def test_sixteen_bits_are_read_as_their_twin_of_eight(height: int, width: int, channels: int, form: str) -> None:
     eight = noise(height, width, channels, seed=height * width)
-    sixteen = eight.astype(np.uint16) * 257
     twin = np.broadcast_to(eight, (height, width, 3))
-    np.testing.assert_array_equal(rgb_pixels(DEEP[form](sixteen)), twin)
+    np.testing.assert_array_equal(rgb_pixels(written(eight, form)), twin)
 
 
 @pytest.mark.parametrize(("bits", "shift"), [(8, 0), (12, 4), (16, 8)])
@@ -121,9 +121,8 @@ def test_decimals_are_of_one() -> None:
 
 def test_white_is_zero_where_the_file_says_so() -> None:
     sixteen = noise(5, 7, 1)[..., 0].astype(np.uint16) * 257
-    np.testing.assert_array_equal(
-        rgb_pixels(tiff(sixteen, photometric="miniswhite"))[..., 0], 255 - noise(5, 7, 1)[..., 0]
-    )
+    inverted = rgb_pixels(tiff(sixteen, photometric="miniswhite"))
+    np.testing.assert_array_equal(inverted[..., 0], 255 - noise(5, 7, 1)[..., 0])
 
 
 def test_what_is_transparent_lies_on_black() -> None:
@@ -132,7 +131,7 @@ def test_what_is_transparent_lies_on_black() -> None:
     pixels[0, 5, 3] = 128
     expected = np.rint(pixels[..., :3] * (pixels[..., 3:] / 255)).astype(int)
     deep = pixels.astype(np.uint16) * 257
-    contents = [saved(Image.fromarray(pixels), form) for form in ("PNG", "TIFF")]
+    contents = [saved(pixels, form) for form in ("PNG", "TIFF")]
     contents += [png16(deep), tiff(deep, photometric="rgb", extrasamples=["unassalpha"])]
     for content in contents:
         found = rgb_pixels(content).astype(int)
@@ -153,7 +152,7 @@ def test_a_picture_is_turned_upright(orientation: int) -> None:
     exif[0x0112] = orientation
     for form in ("PNG", "WEBP"):
         options = {"lossless": True} if form == "WEBP" else {}
-        content = saved(Image.fromarray(lying), form, exif=exif, **options)
+        content = saved(lying, form, exif=exif, **options)
         upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
         assert (upright.shape == (8, 5, 3)) == (orientation > 4)
         np.testing.assert_array_equal(rgb_pixels(content), upright)
@@ -167,7 +166,7 @@ def test_one_with_colours_in_exif_orientation_of_a_camera() -> None:
     smooth = np.add.outer(np.arange(48), 2 * np.arange(64))[..., None].repeat(3, 2).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held so that the picture must be turned clockwise
-    lying = saved(Image.fromarray(np.rot90(smooth)), "JPEG", quality=100, exif=exif)
+    lying = saved(np.rot90(smooth), "JPEG", quality=100, exif=exif)
     assert np.abs(rgb_pixels(lying).astype(int) - smooth).max() <= 3
 
 
@@ -178,11 +177,7 @@ def test_one_with_colours_in_exif_orientation_of_a_camera() -> None:
     flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3),
 )
 def test_damage_is_an_expected_failure_or_a_picture(form: str, share: float, flips: list[tuple[float, int]]) -> None:
-    whole = (
-        DEEP[form](noise(23, 29).astype(np.uint16) * 257)
-        if form in DEEP
-        else saved(Image.fromarray(noise(23, 29)), form)
-    )
+    whole = written(noise(23, 29), form)
     content = bytearray(whole if flips else whole[: int(len(whole) * share)])
     for where, value in flips:
         content[int(where * len(content))] = value
@@ -196,7 +191,7 @@ def test_damage_is_an_expected_failure_or_a_picture(form: str, share: float, fli
 @pytest.mark.parametrize("form", [*LOSSLESS, "JPEG", *DEEP])
 def test_half_a_file_is_no_picture(form: str) -> None:
     pixels = noise(64, 64)
-    whole = DEEP[form](pixels.astype(np.uint16) * 257) if form in DEEP else saved(Image.fromarray(pixels), form)
+    whole = written(pixels, form)
     rgb_pixels(whole)
     with pytest.raises(Unreadable):
         rgb_pixels(whole[: len(whole) // 2])
@@ -204,13 +199,13 @@ def test_half_a_file_is_no_picture(form: str) -> None:
 
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    rgb_pixels(saved(Image.fromarray(noise(25, 40)), "PNG"))
+    rgb_pixels(saved(noise(25, 40)))
     for side in (32, 64):  # Pillow warns of the one and refuses the other
-        for content in (saved(Image.fromarray(noise(side, side)), "PNG"), tiff(noise(side, side, 1, np.uint16))):
+        for content in (saved(noise(side, side)), tiff(noise(side, side, 1, np.uint16))):
             with pytest.raises(Unreadable, match="million pixels"):
                 rgb_pixels(content)
 
 
 def test_postscript_is_not_run() -> None:
     with pytest.raises(Unreadable):
-        rgb_pixels(saved(Image.fromarray(noise(8, 8)), "EPS"))
+        rgb_pixels(saved(noise(8, 8), "EPS"))
