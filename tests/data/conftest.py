@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from layouts import MAKE, Make
 
+from xaibench.registry import entry_points
+
 
 @pytest.fixture
 def make() -> Make:
     return MAKE
+
+
+@pytest.fixture
+def dataset_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
+    """The entry points of the built-in data sets, to which a test adds its own; there are no other plugins."""
+    points = [*entry_points.entry_points(group="xaibench.datasets")]
+    monkeypatch.setattr(entry_points, "entry_points", lambda group: points if group == "xaibench.datasets" else [])
+    entry_points.points_of.cache_clear()
+    yield points
+    entry_points.points_of.cache_clear()
 
 
 @pytest.fixture(scope="session")

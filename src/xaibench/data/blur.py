@@ -18,9 +18,6 @@ MEAN_SIGMA = 40.0
 LEAST = 1e-8  # response to a frequency; less is below the rounding of the rest
 
 
-Blur = Callable[[float], np.ndarray]
-
-
 def blur_inside(image: np.ndarray, fov: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian mean of the pixels inside the field of view alone (normalised convolution, [knutsson1993]).
 
@@ -41,7 +38,7 @@ def blur_inside(image: np.ndarray, fov: np.ndarray, sigma: float) -> np.ndarray:
     return blurs_inside(image, fov)(sigma)
 
 
-def blurs_inside(image: np.ndarray, fov: np.ndarray) -> Blur:
+def blurs_inside(image: np.ndarray, fov: np.ndarray) -> Callable[[float], np.ndarray]:
     """As :func:`blur_inside`, as a function of σ that computes the cosine transform once for several blurs.
 
     Images are mirrored at the frame. Only the frequencies that a Gaussian passes are transformed back, by products of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -21,18 +20,6 @@ from xaibench.data.case_loader import load_cases
 from xaibench.data.datasets.folder import list_folder
 from xaibench.data.io.source import Source
 from xaibench.errors import UserError
-from xaibench.registry import entry_points as points_room
-
-
-@pytest.fixture
-def built_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The built-in datasets, whether or not the package is installed."""
-    functions = {name: f"xaibench.data.datasets.{name}:{name}" for name in ("drive", "chase")}
-    points = [EntryPoint(*item, "xaibench.datasets") for item in (functions | {"odd": "json:dumps"}).items()]
-    monkeypatch.setattr(points_room, "entry_points", lambda group: points if group == "xaibench.datasets" else [])
-    points_room.points_of.cache_clear()
-    yield
-    points_room.points_of.cache_clear()
 
 
 @pytest.mark.parametrize("labels", ["masks", "labels", "1st_manual", "manual1", "manual"])
@@ -177,10 +164,12 @@ def test_paths_are_recognised_by_what_is_there(make: Make, tmp_path: Path) -> No
     assert load_cases(str(drive), split="training").dataset == "drive"
     assert load_cases(chase).dataset == "chase"
     assert load_cases(make.pack(chase, tmp_path / "x.zip")).ids == ("08L", "08R")
-    assert load_cases(drive / "training").ids == ("21_training",)  # one of several sets
+    assert load_cases(drive / "training").ids == ("21_training",)
+    for part in ("one", "two"):
+        make.folder(tmp_path / "mine" / part, ["a"])
+    assert load_cases(tmp_path / "mine" / "two").ids == ("a",)
 
 
-@pytest.mark.usefixtures("built_in")
 def test_names_and_parameters(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XAIBENCH_DRIVE", str(make.drive(tmp_path / "d", training=(21,), test=(1, 2))))
     chase = make.chase(tmp_path / "c", [8])
@@ -191,7 +180,6 @@ def test_names_and_parameters(make: Make, tmp_path: Path, monkeypatch: pytest.Mo
     assert load_cases("./drive").ids == ("a",)
 
 
-@pytest.mark.usefixtures("built_in")
 @pytest.mark.parametrize(
     ("data", "told"),
     [
@@ -206,7 +194,10 @@ def test_names_and_parameters(make: Make, tmp_path: Path, monkeypatch: pytest.Mo
         ("odd", "is no dataset"),
     ],
 )
-def test_what_is_neither(data: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_neither(
+    data: str, told: str, dataset_points: list[EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset_points.append(EntryPoint("odd", "json:dumps", "xaibench.datasets"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=told):
         load_cases(data)

@@ -19,7 +19,7 @@ from xaibench.data.datasets.local_copy import find_copy, how_to_get, open_copy, 
 from xaibench.data.folder_check import check_folder
 from xaibench.data.io.source import open_source
 from xaibench.errors import UserError
-from xaibench.registry import dataset, dataset_traits, entry_points
+from xaibench.registry import dataset, dataset_traits
 from xaibench.running.resolve import default_model
 
 PLUGIN = """
@@ -47,18 +47,14 @@ def eyes(*, split="test", root=""):
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def plugin(dataset_points: list[EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The data set ``eyes``, registered by a module outside the package."""
     (tmp_path / "plugin").mkdir()
     (tmp_path / "plugin" / "eyes_plugin.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(tmp_path / "plugin"))
-    points = [*entry_points.entry_points(group="xaibench.datasets")]
-    points.append(EntryPoint("eyes", "eyes_plugin:eyes", "xaibench.datasets"))
-    monkeypatch.setattr(entry_points, "entry_points", lambda group: points if group == "xaibench.datasets" else [])
+    dataset_points.append(EntryPoint("eyes", "eyes_plugin:eyes", "xaibench.datasets"))
     monkeypatch.delenv("XAIBENCH_EYES", raising=False)
-    entry_points.points_of.cache_clear()
     yield
-    entry_points.points_of.cache_clear()
     sys.modules.pop("eyes_plugin", None)
 
 

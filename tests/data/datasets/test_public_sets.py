@@ -34,7 +34,7 @@ COPIES: dict[str, Maker] = {
     "drive in part": lambda make, root: make.drive(root, training=TRAINING, test=range(1, 8)),
     "chase": lambda make, root: make.chase(root, range(1, 15)),
     "chase in part": lambda make, root: make.chase(root, range(1, 11)),
-    "chase zipped": lambda make, root: make.pack(make.chase(root, range(1, 15)), root / "c.zip", "CHASE_DB1"),
+    "chase zipped": lambda make, root: make.pack(make.chase(root / "c", range(1, 15)), root / "c.zip", "CHASE_DB1"),
     "stare": lambda make, root: make.stare(root, STARE, unlabelled=[6, 7]),
     "stare compressed": lambda make, root: make.stare(root, STARE, zipped=True),
     "stare flat": flat_stare,

@@ -136,7 +136,9 @@ class _Growth:
         grid = grid[keep]
         spacing = rng.uniform(12.2, 16.8) * (1 + 0.45 * (np.hypot(*grid.T) / field_radius) ** 2)
         # Tissue is not supplied evenly, and observers do not label evenly: some patches stay bare.
-        spacing *= np.exp(0.25 * _patchiness(rng, grid))
+        k = rng.normal(0, 1, (2, 8))  # of eight plane waves of 120-400 px
+        k *= 2 * np.pi / (rng.uniform(120, 400, 8) * np.linalg.norm(k, axis=0))
+        spacing *= np.exp(0.25 * np.cos(grid @ k + rng.uniform(0, 2 * np.pi, 8)).sum(1) / 2)
         # Near the fovea only small vessels end, so a gap there is never a large one.
         gap = np.minimum(np.full((2, len(grid)), _FAR), 0.45 * np.hypot(*(grid - eye.fovea).T))
         done = 0
@@ -183,10 +185,3 @@ def _smooth_curve(corners: np.ndarray) -> np.ndarray:
     s = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(dense, axis=0), axis=1))])
     at = np.arange(0, s[-1], STEP)
     return np.stack([np.interp(at, s, dense[:, 0]), np.interp(at, s, dense[:, 1])], 1)
-
-
-def _patchiness(rng: np.random.Generator, grid: np.ndarray) -> np.ndarray:
-    """(M,) smooth random values with unit spread: a few plane waves of 120-400 px."""
-    k = rng.normal(0, 1, (2, 8))
-    k *= 2 * np.pi / (rng.uniform(120, 400, 8) * np.linalg.norm(k, axis=0))
-    return np.asarray(np.cos(grid @ k + rng.uniform(0, 2 * np.pi, 8)).sum(1) / 2)
