@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, label
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
 
-from xaibench.imputation.multigrid import kernels as inpaint_kernels
+from xaibench.imputation.multigrid import jit
 from xaibench.imputation.multigrid import solve as inpaint
 from xaibench.imputation.multigrid.solve import solve_inpaint
 
@@ -180,8 +180,8 @@ def test_without_a_folder_to_cache_in_kernels_are_compiled_in_memory(monkeypatch
             raise RuntimeError("cannot cache function 'twice': no locator available for file '<string>'")
         return numba.njit(**options)
 
-    monkeypatch.setattr(inpaint_kernels, "_njit", njit)
-    assert inpaint_kernels.compiled(twice)(3.0) == 6.0
+    monkeypatch.setattr(jit, "_njit", njit)
+    assert jit.compiled(twice)(3.0) == 6.0
 
 
 def test_a_full_disk_costs_no_more_than_compiling_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_a_full_disk_costs_no_more_than_compiling_again(monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", save)
-    kernel = inpaint_kernels.compiled(twice)
+    kernel = jit.compiled(twice)
     assert [kernel(np.float32(3)), kernel(np.float32(4))] == [6, 8]
     assert calls == [1]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from xaibench.imputation.multigrid import kernels, setup
-from xaibench.imputation.multigrid.kernels import Bool, Float32, Int64, UInt32
+from xaibench.imputation.multigrid.jit import Bool, Float32, Int64, UInt32
 
 _COARSEST = 5  # rows and columns, border included, at which halving ends and the system is solved directly
 _TWICE = 2  # number of coarse grids, from the finest on, that take two corrections

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xaibench.imputation.multigrid.kernels import Bool, Float32, Int64, UInt32, compiled, inlined
+from xaibench.imputation.multigrid.jit import Bool, Float32, Int64, UInt32, compiled, inlined
 
 
 @compiled
