@@ -14,7 +14,7 @@ from xaibench.errors import UserError
 from xaibench.models import train as room
 from xaibench.models.evaluate import evaluate, predict
 from xaibench.models.networks.unet import VesselUNet
-from xaibench.models.train import Recipe, segmentation_loss, train
+from xaibench.models.train import Progress, Recipe, segmentation_loss, train
 from xaibench.models.weights_file import weights_digest
 
 SMALL = Recipe(steps=6, batch=2, crop=64, holdout=3, validate_every=3, average=0.5, seed=5)
@@ -72,24 +72,22 @@ def test_the_network_learns_and_the_kept_figures_are_those_of_the_kept_network()
     assert again["auc"] > 0.9
 
 
-def test_an_interruption_keeps_the_best_so_far(phantoms: list[Case]) -> None:
+def interrupt_at(last: int) -> Progress:
     def interrupt(step: int, loss: float, figures: dict[str, float] | None) -> None:
-        if step == 4:
+        if step == last:
             raise KeyboardInterrupt
 
-    model, facts = train(phantoms, SMALL, progress=interrupt)
+    return interrupt
+
+
+def test_an_interruption_keeps_the_best_so_far_and_passes_where_there_is_none(phantoms: list[Case]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(phantoms, SMALL, progress=interrupt_at(1))
+    model, facts = train(phantoms, SMALL, progress=interrupt_at(4))
     assert facts["steps_done"] == 4 and facts["validation"]["step"] == 3
     assert not any(m.training for m in model.modules())
     again = evaluate(lambda image: predict(model, image), phantoms[2:]).pooled
     assert again["ap"] == pytest.approx(facts["validation"]["ap"], abs=1e-6)
-
-
-def test_an_interruption_before_there_is_anything_to_keep(phantoms: list[Case]) -> None:
-    def interrupt(step: int, loss: float, figures: dict[str, float] | None) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(phantoms, SMALL, progress=interrupt)
 
 
 def test_held_out_images_are_not_trained_on(phantoms: list[Case]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import comb
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
@@ -53,25 +53,20 @@ def score(box: nn.Module, images: Tensor) -> Tensor:
 
 @every
 def test_the_closed_form_is_the_shapley_value_over_all_coalitions(name: str) -> None:
-    box, image, reference = small(name), draw(2, 3, HEIGHT, WIDTH).double(), draw(3, 3, HEIGHT, WIDTH).double()
-    for pixel in itertools.product(range(HEIGHT), range(WIDTH)):
-        if pixel not in FREE:
-            reference[:, *pixel] = image[:, *pixel]
-    count = len(FREE)
-    values = {}
-    for size in range(count + 1):
-        chosen = list(itertools.combinations(range(count), size))
-        pictures = reference.repeat(len(chosen), 1, 1, 1)
-        for picture, players in zip(pictures, chosen, strict=True):
-            for player in players:
-                picture[:, *FREE[player]] = image[:, *FREE[player]]
-        values.update(zip(map(frozenset, chosen), score(box, pictures).tolist(), strict=True))
+    box, image, other = small(name), draw(2, 3, HEIGHT, WIDTH).double(), draw(3, 3, HEIGHT, WIDTH).double()
+    rows, columns = zip(*FREE, strict=True)
+    reference = image.clone()
+    reference[:, rows, columns] = other[:, rows, columns]
+    coalitions = np.array(list(itertools.product([False, True], repeat=len(FREE))))  # (coalitions, players)
+    pictures = image.repeat(len(coalitions), 1, 1, 1)
+    players = torch.from_numpy(coalitions)[:, None]
+    pictures[:, :, rows, columns] = torch.where(players, image[:, rows, columns], reference[:, rows, columns])
+    values, size = score(box, pictures).numpy(), coalitions.sum(1)
     expected = np.zeros((HEIGHT, WIDTH))
-    for player, pixel in enumerate(FREE):
-        for coalition, value in values.items():
-            if player not in coalition:
-                weight = 1 / (count * math.comb(count - 1, len(coalition)))
-                expected[pixel] += weight * (values[coalition | {player}] - value)
+    for joined, pixel in zip(coalitions.T, FREE, strict=True):
+        # The rows with the player follow each other as those without it do, equal in all other players.
+        weight = 1 / (len(FREE) * comb(len(FREE) - 1, size[~joined]))
+        expected[pixel] = (weight * (values[joined] - values[~joined])).sum()
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(box.exact(image, reference, TARGET).numpy(), expected, rtol=1e-9, atol=1e-9)
 
