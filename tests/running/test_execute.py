@@ -247,17 +247,6 @@ def test_metrics_cannot_spoil_each_others_map(bench: Bench) -> None:
     assert bench.scores("vessels-oracle")["auroc-vessels"].value == 1
 
 
-def test_methods_cannot_spoil_each_others_image(bench: Bench) -> None:
-    def greedy(image: Tensor) -> Tensor:
-        return image.mul_(0)[1].requires_grad_()
-
-    bench(counted(greedy), "green-contrast")
-    alone = bench.beside("alone")
-    alone("green-contrast")
-    key = alone.records()["green-contrast", "0"].map_key
-    np.testing.assert_array_equal(bench.store.load_map(key), alone.store.load_map(key))
-
-
 def test_whoever_watches_is_told_each_part_and_pass(bench: Bench) -> None:
     steps: list[Step] = []
     bench("occlusion[patch=8,stride=8]", watch=steps.append)

@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from leaderboard.synthetic import entry, record
 from made_up import draw_eye
+from msgspec import structs
 from torch import Tensor
 
 from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.record.schema import Record, ScoreEntry
 from xaibench.record.store import Store
 from xaibench.registry import parse
 from xaibench.running.plan import (
@@ -31,7 +31,7 @@ SETTING = Setting("mine", "test", "net", "weights", "vessels", 0, (parse("metric
 CONTROLS = [p.name for p in registry.available("explainer")[0] if p.traits.control]
 
 
-def mine(scorer: Any, image: Tensor, *, rng: np.random.Generator, strength: float = 1.0) -> Tensor:
+def mine(scorer: Any, image: Tensor, *, strength: float = 1.0) -> Tensor:
     return image[0] * strength
 
 
@@ -47,7 +47,7 @@ def test_nothing_is_computed_twice() -> None:
 
 
 def test_two_functions_of_one_name_are_an_error() -> None:
-    def other(scorer: Any, image: Tensor, *, rng: np.random.Generator) -> Tensor:
+    def other(scorer: Any, image: Tensor) -> Tensor:
         return image[1]
 
     other.__name__ = "mine"
@@ -126,30 +126,20 @@ def test_what_is_missing(tmp_path: Path) -> None:
     metrics = tuple(parse("metric", name) for name in ("auroc-vessels", "passes", "srg", "sparseness"))
     plan = Plan([parse("explainer", "random")], replace(SETTING, metrics=metrics))
 
-    def missing(case: str, status: str = "ok", scores: tuple[str, ...] = ()) -> list[str] | None:
-        """Of a cell whose record has scores with these statuses; the names of the metrics that are still to compute."""
+    def missing(case: str, *scores: float | str | None, status: str = "ok") -> list[str] | None:
+        """The metrics that are still to compute of a cell whose record has these scores, None for a failed one."""
         (cell,) = plan.cells(case)
-        entries = [entry(key, score) for key, score in zip([*cell.scores, "another"], scores, strict=False)]
-        store.write(record(map_key=cell.key, case=case, case_digest=case, status=status, scores=entries))
+        keys = [*cell.scores, "another"]
+        entries = [structs.replace(entry("srg", s, ""), key=key) for key, s in zip(keys, scores, strict=False)]
+        store.write(structs.replace(record("random", case, {}, status=status), map_key=cell.key, scores=entries))
         found = Kept(store, plan).missing(cell)
         return None if found is None else list(map(str, found.values()))
 
     assert Kept(store, plan).missing(plan.cells("never")[0]) is None
-    assert missing("failed", "failed") is None
-    assert missing("skipped", "skipped") == []
-    assert missing("partly", scores=("ok", "skipped", "failed")) == ["srg", "sparseness"]
-    assert missing("whole", scores=("ok", "skipped", "ok", "ok", "failed")) == []
-
-
-def record(**given: Any) -> Record:
-    names = ("dataset", "split", "model", "weights_digest", "target", "method", "params")
-    texts = dict.fromkeys((*names, "spec", "family", "distribution", "version"), "x")
-    numbers = {"control": False, "signed": False, "seed": 0, "seconds": 0.0, "passes": 0, "peak_mb": None}
-    return Record(**texts, **numbers, reason="", **given)
-
-
-def entry(key: str, status: str) -> ScoreEntry:
-    return ScoreEntry("m", 1.0 if status == "ok" else None, status, "", "higher", 0, 1, "overlap", key)
+    assert missing("failed", status="failed") is None
+    assert missing("skipped", status="skipped") == []
+    assert missing("partly", 1.0, "skipped", None) == ["srg", "sparseness"]
+    assert missing("whole", 1.0, "skipped", 1.0, 1.0, None) == []
 
 
 @pytest.mark.parametrize(

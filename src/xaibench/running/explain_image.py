@@ -19,6 +19,8 @@ from xaibench.explainers.explain import check_labels, explain
 from xaibench.models.model_loader import load_model
 from xaibench.registry import ExplainerTraits, Spec, dataset_traits, parse
 from xaibench.running.devices import chosen_device
+from xaibench.running.progress import watch_passes
+from xaibench.running.sandbox.guard import reason
 from xaibench.running.sandbox.memory import refuse_what_does_not_fit
 from xaibench.scorer import Scorer, target
 from xaibench.scorer.target import THRESHOLD
@@ -86,11 +88,11 @@ class ImageRun:
         """
         try:
             return Scorer(self.model, target(self.target, self.model, self.case), device=self.device)
-        except Skipped as reason:
+        except Skipped as why:
             what = "vessel" if self.target == "vessels" else f"{self.target} vessel"
             hint = "Is it a fundus photograph?" if self.target == "vessels" else "Try --target vessels."
             message = f"{self.name} finds no {what} in {self.case.id}, so there is nothing to explain."
-            raise UserError(message, hint) from reason
+            raise UserError(message, hint) from why
 
     @property
     def predicted(self) -> np.ndarray:
@@ -110,28 +112,19 @@ class ImageRun:
             UserError: if the method cannot be used at all.
             Exception: of a failing method if it is the only one.
         """
-        passes = 0
-
-        def count(images: int) -> None:
-            nonlocal passes
-            passes += images
-            watch(str(spec), passes)
-
-        count(0)
-        self.scorer.watch = count
+        watch_passes(self.scorer, watch)(str(spec))
         try:
             refuse_what_does_not_fit(spec, self.case, self.scorer, seed)
             map_ = explain(self.scorer, self.case.image, method=spec, seed=seed, case=self.case)
             return Outcome(map_.numpy())
         except UserError:
             raise
-        except Skipped as reason:
-            return Outcome(reason=f"{spec} cannot work here: {str(reason).rstrip('.')}.")
+        except Skipped as why:
+            return Outcome(reason=f"{spec} cannot work here: {str(why).rstrip('.')}.")
         except Exception as error:  # a plugin may fail in any way; the others are drawn
             if len(self.methods) == 1:
                 raise
-            first = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}".rstrip(".")
-            return Outcome(reason=f"{spec} failed: {first}.", trace=traceback.format_exc())
+            return Outcome(reason=f"{spec} failed: {reason(error).rstrip('.')}.", trace=traceback.format_exc())
 
 
 def resolve_image(

@@ -141,8 +141,12 @@ def resolve(request: Request) -> Run:
     Raises:
         UserError: for whatever in it does not exist or cannot be used.
     """
-    names = (request.suite, list(SUITES)), (request.target, TARGETS), (request.precision, PRECISIONS)
-    for what, (asked, known) in zip(("suite", "target", "precision"), names, strict=True):
+    choices = {
+        "suite": (request.suite, tuple(SUITES)),
+        "target": (request.target, TARGETS),
+        "precision": (request.precision, PRECISIONS),
+    }
+    for what, (asked, known) in choices.items():
         if asked not in known:
             hint = did_you_mean(asked, known, f"There are {', '.join(known)}.")
             raise UserError(f"There is no {what} {asked!r}.", hint)

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,18 @@ def alone(bench: Bench) -> Bench:
 
 def green(scorer: Scorer, image: Tensor) -> Tensor:
     return 1 - image[1]
+
+
+def slow(pids: Path, seconds: float) -> Callable[..., Tensor]:
+    """A method that takes its time and notes its processes."""
+
+    def slowly(scorer: Scorer, image: Tensor) -> Tensor:
+        with pids.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(seconds)
+        return 1 - image[1]
+
+    return slowly
 
 
 def test_workers_give_the_bits_of_one_process(bench: Bench, alone: Bench) -> None:
@@ -294,17 +306,10 @@ def test_a_method_asked_for_what_there_is_not_ends_the_run_as_in_one_process(ben
 @pytest.mark.soak
 def test_a_worker_that_comes_late_is_given_work(bench: Bench, there: ByHand, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-
-    def slowly(scorer: Scorer, image: Tensor) -> Tensor:
-        with pids.open("a") as file:
-            file.write(f"{os.getpid()}\n")
-        time.sleep(1.5)
-        return 1 - image[1]
-
     many = eyes("012345678")
     third = there.worker()
     try:
-        assert bench(slowly, cases=many, metrics=["passes"]) == 0
+        assert bench(slow(pids, 1.5), cases=many, metrics=["passes"]) == 0
     finally:
         third.terminate()
         third.wait(timeout=20)
@@ -364,14 +369,7 @@ def test_the_dearest_metrics_and_methods_give_the_same_bits(bench: Bench, alone:
 
 @pytest.mark.soak
 def test_a_storm_of_killed_workers_loses_nothing(bench: Bench, alone: Bench, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-
-    def slowly(scorer: Scorer, image: Tensor) -> Tensor:
-        with pids.open("a") as file:
-            file.write(f"{os.getpid()}\n")
-        time.sleep(0.4)
-        return 1 - image[1]
-
+    pids, slowly = tmp_path / "pids", slow(tmp_path / "pids", 0.4)
     over = threading.Event()
 
     def storm() -> None:

@@ -26,33 +26,9 @@ def first(scorer: Scorer) -> nn.Module:
     return next(m for m in scorer.model.modules() if isinstance(m, nn.Conv2d))
 
 
-def through_data(scorer: Scorer, case: Case) -> None:
-    first(scorer).weight.data.mul_(2)
-
-
-def through_numpy(scorer: Scorer, case: Case) -> None:
-    first(scorer).weight.detach().numpy()[...] = 0
-
-
-def other_memory(scorer: Scorer, case: Case) -> None:
-    first(scorer).weight.data = torch.zeros(3, 3)
-
-
 def transposed(scorer: Scorer, case: Case) -> None:
     weight = first(scorer).weight
     weight.data = weight.data.transpose(2, 3)
-
-
-def minus_zero(scorer: Scorer, case: Case) -> None:
-    case.caliber[0, 0] = -0.0
-
-
-def not_a_number(scorer: Scorer, case: Case) -> None:
-    case.image[0, 0, 0] = torch.nan
-
-
-def other_parameter(scorer: Scorer, case: Case) -> None:
-    first(scorer).weight = nn.Parameter(first(scorer).weight.detach().clone())
 
 
 def other_module(scorer: Scorer, case: Case) -> None:
@@ -60,44 +36,33 @@ def other_module(scorer: Scorer, case: Case) -> None:
     parent[0] = nn.Identity()
 
 
-def one_more_module(scorer: Scorer, case: Case) -> None:
-    scorer.model.add_module("more", nn.ReLU())
-
-
-def other_hooks(scorer: Scorer, case: Case) -> None:
-    scorer.model._forward_hooks = OrderedDict({1: lambda *_: None})
-
-
-def other_image(scorer: Scorer, case: Case) -> None:
-    object.__setattr__(case, "image", case.image.clone())
-
-
-def other_target(scorer: Scorer, case: Case) -> None:
-    scorer.target = replace(scorer.target, mask=~scorer.target.mask)
-
-
 WEIGHTS, MODULES, HOOKS = "the network's weights and buffers", "the network's modules", "hooks"
 CHANGES: list[tuple[Change, str]] = [
-    *((change, WEIGHTS) for change in (through_data, through_numpy, other_memory, transposed, other_parameter)),
+    (lambda s, c: first(s).weight.data.mul_(2), WEIGHTS),
+    (lambda s, c: first(s).weight.detach().numpy().fill(0), WEIGHTS),
+    (lambda s, c: setattr(first(s).weight, "data", torch.zeros(3, 3)), WEIGHTS),
+    (transposed, WEIGHTS),
+    (lambda s, c: setattr(first(s), "weight", nn.Parameter(first(s).weight.detach().clone())), WEIGHTS),
     (lambda s, c: next(s.model.buffers()).add_(1), WEIGHTS),
-    *((change, MODULES) for change in (other_module, one_more_module)),
+    (other_module, MODULES),
+    (lambda s, c: s.model.add_module("more", nn.ReLU()), MODULES),
     (lambda s, c: setattr(s.model, "forward", s.model.forward), MODULES),
     (lambda s, c: s.model.register_forward_hook(lambda *_: None), HOOKS),
     (lambda s, c: first(s).register_full_backward_hook(lambda *_: None), HOOKS),
     (lambda s, c: first(s).weight.register_hook(lambda g: g), HOOKS),
     (lambda s, c: nn.modules.module.register_module_forward_hook(lambda *_: None), HOOKS),
-    (other_hooks, HOOKS),
+    (lambda s, c: setattr(s.model, "_forward_hooks", OrderedDict({1: lambda *_: None})), HOOKS),
     (lambda s, c: s.model.train(), "training modes"),
     (lambda s, c: setattr(first(s), "training", True), "training modes"),
     (lambda s, c: c.image.mul_(0.5), "the image"),
-    (not_a_number, "the image"),
-    (other_image, "the image"),
-    (minus_zero, "the labels"),
+    (lambda s, c: c.image[0, 0, 0].fill_(torch.nan), "the image"),
+    (lambda s, c: object.__setattr__(c, "image", c.image.clone()), "the image"),
+    (lambda s, c: c.caliber[0, 0].fill_(-0.0), "the labels"),
     (lambda s, c: c.fov.numpy().fill(True), "the labels"),
     (lambda s, c: c.thin.logical_not_(), "the labels"),
     (lambda s, c: s.target.mask.fill_(True), "the target"),
     (lambda s, c: s._pixels.add_(1), "the target"),
-    (other_target, "the scorer"),
+    (lambda s, c: setattr(s, "target", replace(s.target, mask=~s.target.mask)), "the scorer"),
     (lambda s, c: setattr(s, "model", nn.Identity()), "the scorer"),
 ]
 
