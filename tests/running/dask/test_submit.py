@@ -23,7 +23,7 @@ from xaibench.errors import UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.score import Score
 from xaibench.record.store import Store
-from xaibench.running.dask import workers
+from xaibench.running.dask import submit, workers
 from xaibench.running.options import Cluster
 from xaibench.running.progress import Step
 from xaibench.running.threads import computing_with
@@ -202,6 +202,7 @@ def test_a_cell_whose_worker_is_killed_is_computed_elsewhere(bench: Bench, alone
 def test_a_cell_that_always_kills_its_worker_has_failed(
     bench: Bench, alone: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(submit, "ATTEMPTS", 2)
     tried = tmp_path / "tried"
 
     def deadly(scorer: Scorer, image: Tensor) -> Tensor:
@@ -218,7 +219,8 @@ def test_a_cell_that_always_kills_its_worker_has_failed(
     assert {key: there[key] for key in here} == here
 
 
-def test_a_cell_that_takes_all_memory_has_failed(bench: Bench) -> None:
+def test_a_cell_that_takes_all_memory_has_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "ATTEMPTS", 2)
 
     def leaks(scorer: Scorer, image: Tensor) -> Tensor:
         held = []

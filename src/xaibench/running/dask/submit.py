@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from xaibench.errors import plural
 from xaibench.record.schema import Record
-from xaibench.running.dask.client import connected
+from xaibench.running.dask.client import ATTEMPTS, connected
 from xaibench.running.dask.serialize import dumped
 from xaibench.running.dask.work_queue import Image, WorkQueue
 from xaibench.running.dask.worker import CellRequest, Job, compute_cell, leave
@@ -80,6 +80,7 @@ class Submitted:
     Attributes:
         task, image: what to compute.
         future: Dask's.
+        attempts: how often a worker began with it.
         worker: the address of the worker that is at it, or "".
         started: whether that worker has loaded network and image.
         deadline: when it is ended.
@@ -89,6 +90,7 @@ class Submitted:
     task: Task
     image: Image
     future: Future
+    attempts: int = 0
     worker: str = ""
     started: bool = False
     deadline: float | None = None
@@ -172,6 +174,7 @@ class _Submission:
             return
         now, limit, part = time.monotonic(), self.run.options.timeout, message["part"]
         if not part:
+            cell.attempts += 1
             cell.worker, cell.started, cell.deadline = message["worker"], False, now + LOADING
             return
         if not cell.started:
@@ -213,7 +216,11 @@ class _Submission:
             future.add_done_callback(self._done)
             return
         if isinstance(error, KilledWorker):
-            self._lose(cell, _why_killed(cell, attempts=error.allowed_failures + 1))
+            if cell.attempts < ATTEMPTS:  # a cluster may give up earlier
+                future.retry()
+                future.add_done_callback(self._done)
+            else:
+                self._lose(cell, _why_killed(cell))
         elif answer is None:
             raise error
         else:
@@ -247,9 +254,9 @@ class _Submission:
         self.tally.finished(cell.task, record, trace)
 
 
-def _why_killed(cell: Submitted, attempts: int) -> str:
+def _why_killed(cell: Submitted) -> str:
     if cell.memory is None:
         how = "killed, out of memory, or by the method itself"
-        return f"its worker process was ended at each of {attempts} attempts: {how}"
+        return f"its worker process was ended at each of {cell.attempts} attempts: {how}"
     most = f" (a worker may take {cell.memory:.1f} GB)" if cell.memory else ""
-    return f"its worker ran out of memory at each of {attempts} attempts{most}"
+    return f"its worker ran out of memory at each of {cell.attempts} attempts{most}"
