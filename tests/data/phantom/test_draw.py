@@ -16,7 +16,8 @@ from scipy.ndimage import distance_transform_edt
 from data.measures import centreline_width_and_contrast
 from xaibench.data.anatomy.caliber import caliber_map, fov_scale
 from xaibench.data.case import Case
-from xaibench.data.datasets.phantom import FULL_SIZE, SEEDS, phantom
+from xaibench.data.datasets.phantom import SEEDS, phantom
+from xaibench.data.phantom import FULL_SIZE
 from xaibench.data.phantom.draw import draw_phantom, save_phantom
 from xaibench.data.phantom.raster import rasterise
 from xaibench.data.phantom.tree import AVASCULAR_RADIUS, Anatomy, grow_trees, place_landmarks

@@ -51,7 +51,7 @@ def configure_phantom(parser: Parser) -> None:
 
 def execute_phantom(args: argparse.Namespace, console: Console) -> int:
     """Draw and save; returns the exit code."""
-    from xaibench.data.datasets.phantom import FULL_SIZE, phantom_id
+    from xaibench.data.phantom import FULL_SIZE, phantom_id
     from xaibench.data.phantom.draw import draw_phantom, save_phantom
 
     out = named(args.out)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.local_copy import resolve_split
+from xaibench.data.phantom import FULL_SIZE, SMALLEST, phantom_id
 from xaibench.errors import UserError
 from xaibench.registry import dataset
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from xaibench.data.case import Case
 
 SEEDS = {"test": range(0, 20), "validation": range(20, 40), "train": range(1000, 1200)}  # of each split
-FULL_SIZE = (584, 565)  # (H, W) of DRIVE
-SMALLEST, LARGEST = 128, 8192  # px; no fundus camera has more
+LARGEST = 8192  # px; no fundus camera has more
 
 
 @dataset(
@@ -47,11 +47,6 @@ def phantom(*, split: str = "test", size: int = 0) -> Cases:
         raise UserError(f"Phantoms of size={size} px are too large.", f"Ask for {LARGEST} px or less.")
     shape = (size, size) if size else FULL_SIZE
     return Cases("phantom", split, tuple(map(phantom_id, SEEDS[split])), partial(_draw, shape))
-
-
-def phantom_id(seed: int) -> str:
-    """The case id of the phantom of a seed."""
-    return f"phantom-{seed:04d}"
 
 
 def _draw(shape: tuple[int, int], id: str) -> Case:

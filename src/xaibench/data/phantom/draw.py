@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from xaibench.data.case import Case, make_case
-from xaibench.data.datasets.phantom import FULL_SIZE, SMALLEST, phantom_id
+from xaibench.data.phantom import FULL_SIZE, SMALLEST, phantom_id
 from xaibench.data.phantom.raster import rasterise
 from xaibench.data.phantom.retina import Scene, paint
 from xaibench.data.phantom.tree import FIELD_RADIUS, grow_trees, place_landmarks
