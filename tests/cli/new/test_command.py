@@ -55,12 +55,7 @@ def imported(package: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ob
 @both
 def test_its_files(package: Path, kind: str, tmp_path: Path) -> None:
     found = {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()}
-    assert found == {
-        "pyproject.toml",
-        "README.md",
-        "src/xaibench_my_method/__init__.py",
-        "tests/test_my_method.py",
-    }
+    assert found == {"pyproject.toml", "README.md", "src/xaibench_my_method/__init__.py", "tests/test_my_method.py"}
     project = tomllib.loads((package / "pyproject.toml").read_text())
     assert project["project"]["name"] == "xaibench-my-method"
     assert any(d.startswith("xaibench>=") for d in project["project"]["dependencies"])
@@ -166,11 +161,7 @@ def test_nothing_that_is_there_is_overwritten(xaibench: Run, tmp_path: Path) -> 
     full = tmp_path / "full"
     full.mkdir()
     (full / "pyproject.toml").write_text("mine")
-    for out, words in (
-        ("full", "full is not empty"),
-        ("full/pyproject.toml", "is a file"),
-        ("full/pyproject.toml/x", ""),
-    ):
+    for out, words in (("full", "full is not"), ("full/pyproject.toml", "is a file"), ("full/pyproject.toml/x", "")):
         said = xaibench("new", "explainer", "my-method", "--out", out)
         assert said.code == 2 and words in said.err
     assert (full / "pyproject.toml").read_text() == "mine"
@@ -198,57 +189,40 @@ def test_what_fails_half_way_leaves_nothing(xaibench: Run, tmp_path: Path, monke
 
 
 @pytest.fixture
-def installed(package: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The package in a virtual environment of its own that sees this one's; runs its Python. It needs no network."""
+def installed(package: Path, tmp_path: Path) -> Callable[..., str]:
+    """Runs the Python of a virtual environment that has the package and sees this one's; it needs no network."""
     home = tmp_path / "venv"
     venv.create(home, symlinks=True)
-    python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
-    where = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True
-    )
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+
+    def run(*argv: str) -> str:
+        python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
+        done = subprocess.run([python, *argv], capture_output=True, text=True, cwd=tmp_path, env=clean)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     seen = [str(Path(xb.__file__).parents[1]), *(p for p in sys.path if p.endswith("-packages"))]
-    (Path(where.stdout.strip()) / "outer.pth").write_text("\n".join(seen))
-
-    def run(*argv: str) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        return subprocess.run([python, *argv], capture_output=True, text=True, cwd=tmp_path, env=clean)
-
+    site = Path(run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    (site / "outer.pth").write_text("\n".join(seen))
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "-q")
-    done = run("-m", "pip", "install", *options, "-e", str(package))
-    assert done.returncode == 0, done.stderr
+    run("-m", "pip", "install", *options, "-e", str(package))
     return run
 
 
+@pytest.mark.parametrize(
+    ("kind", "finding", "others"),
+    [
+        ("explainer", "planted-evidence    passed", ("--method", "my-method", "--metric", "auroc-vessels")),
+        ("metric", "oracle", ("--metric", "my-method", "--method", "sobel")),
+    ],
+)
 def test_installed_it_is_listed_checked_and_run(
-    installed: Callable[..., subprocess.CompletedProcess[str]], weights: Path, tmp_path: Path
+    installed: Callable[..., str], kind: str, finding: str, others: tuple[str, ...], weights: Path, tmp_path: Path
 ) -> None:
-    listed = installed("-m", "xaibench", "list", "explainers")
-    assert listed.returncode == 0, listed.stderr
-    (line,) = (line for line in listed.stdout.splitlines() if line.startswith("my-method "))
-    assert "xaibench-my-method" in line and "cells=8" in line
-
-    checked = installed("-m", "xaibench", "check", "--quick", "my-method")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "planted-evidence    passed" in checked.stdout
-
-    small = ("--data", "phantom[size=128]", "--cases", "1", "--model", str(weights), "--metric", "auroc-vessels")
-    ran = installed("-m", "xaibench", "run", "--method", "my-method", "--out", "first", *small)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "my-method" in (tmp_path / "first" / "leaderboard.md").read_text()
-
-
-@pytest.mark.parametrize("kind", ["metric"])
-def test_an_installed_metric_is_listed_checked_and_a_column(
-    installed: Callable[..., subprocess.CompletedProcess[str]], weights: Path, tmp_path: Path
-) -> None:
-    listed = installed("-m", "xaibench", "list", "metrics")
-    assert listed.returncode == 0 and "my-method " in listed.stdout, listed.stderr
-
-    checked = installed("-m", "xaibench", "check", "my-method")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "oracle" in checked.stdout
-
-    small = ("--data", "phantom[size=128]", "--cases", "1", "--model", str(weights), "--method", "sobel")
-    ran = installed("-m", "xaibench", "run", "--metric", "my-method", "--out", "first", *small)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    listed = installed("-m", "xaibench", "list", f"{kind}s")
+    (line,) = (line for line in listed.splitlines() if line.startswith("my-method "))
+    assert kind == "metric" or ("xaibench-my-method" in line and "cells=8" in line)
+    assert finding in installed("-m", "xaibench", "check", "--quick", "my-method")
+    small = ("--data", "phantom[size=128]", "--cases", "1", "--model", str(weights))
+    installed("-m", "xaibench", "run", "--out", "first", *small, *others)
     assert "my-method" in (tmp_path / "first" / "leaderboard.md").read_text()
