@@ -134,10 +134,10 @@ def state(trial: Trial) -> str:
         changed = [*before.changed(), *settings.changed()]
         settings.restore()
         before.restore()
-        changed += ["the image that it was given"] * (not trial.trace.image_is_unchanged)
-        changed += ["whether gradients are recorded"] * (not trial.trace.grad_mode_is_unchanged)
+        changed += ["the image that it was given"] * (not trial.image_is_unchanged)
+        changed += ["whether gradients are recorded"] * (not trial.grad_mode_is_unchanged)
         require(not changed, f"it changes {', '.join(dict.fromkeys(changed))}{when}")
-        random_states.append(trial.trace.random_states)
+        random_states.append(trial.random_states)
     seeded = [name for name, value in random_states[0].items() if random_states[1][name] == value]
     require(not seeded, f"it seeds {' and '.join(seeded)} global generator: draw from `rng`")
     return "also where the network fails"

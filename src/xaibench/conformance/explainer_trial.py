@@ -48,43 +48,14 @@ def skip_if(condition: object, reason: str) -> None:
 
 
 @dataclass
-class Trace:
-    """What one call of a method left behind.
-
-    Attributes:
-        image_is_unchanged: whether the method left its copy of the image as it was.
-        grad_mode_is_unchanged: whether gradients are recorded after the call if and only if they were before.
-        random_states: digests of the states of the global generators of Python, NumPy and torch after the call.
-    """
-
-    image_is_unchanged: bool = True
-    grad_mode_is_unchanged: bool = True
-    random_states: dict[str, int] = field(default_factory=dict)
-
-    @contextmanager
-    def watch(self, image: Tensor) -> Iterator[None]:
-        """Around the call of the method, given the copy of the image that the method gets."""
-        before, gradients = image.clone(), torch.is_grad_enabled()
-        try:
-            yield
-        finally:
-            self.image_is_unchanged = same(image, before)
-            self.grad_mode_is_unchanged = torch.is_grad_enabled() == gradients
-            _name, key, position, *normal = np.random.get_state()  # noqa: NPY002 - the global state is what counts
-            self.random_states = {
-                "Python's": hash(random.getstate()),
-                "numpy's": hash((np.asarray(key).tobytes(), position, *normal)),
-                "torch's": hash(torch.random.get_rng_state().numpy().tobytes()),
-            }
-
-
-@dataclass
 class Trial:
     """An explainer and what the checks found so far.
 
     Attributes:
         spec: the method with its parameters.
-        trace: what its last call left behind.
+        image_is_unchanged: whether its last call left its copy of the image as it was.
+        grad_mode_is_unchanged: whether gradients are recorded after the last call if and only if they were before.
+        random_states: digests of the states of the global generators of Python, NumPy and torch after the last call.
         maps: number of legal maps.
         lowest: the lowest value in any of them.
         reproducible: whether the same seed gave the same map.
@@ -93,7 +64,9 @@ class Trial:
 
     basic: ClassVar[str] = "shape-dtype-finite"  # if it fails, other checks cannot look at anything
     spec: Spec[ExplainerTraits]
-    trace: Trace = field(default_factory=Trace)
+    image_is_unchanged: bool = True
+    grad_mode_is_unchanged: bool = True
+    random_states: dict[str, int] = field(default_factory=dict)
     maps: int = 0
     lowest: float = 0.0
     reproducible: bool = True
@@ -131,13 +104,11 @@ class Trial:
             Skipped: if the method cannot work here.
         """
         case = case or dotted_case()
-        trace = self.trace = Trace()
         gradients = torch.is_grad_enabled()
         try:
             with _capture_output(self.spec.plugin.function) as lines:
-                map_ = explain(
-                    scorer or scorer_of(case), case.image, method=self.spec, seed=seed, case=case, watch=trace.watch
-                )
+                scorer = scorer or scorer_of(case)
+                map_ = explain(scorer, case.image, method=self.spec, seed=seed, case=case, watch=self._watch)
         except Skipped:
             raise
         except Exception as error:  # a third party's method may fail in any way at all
@@ -148,6 +119,22 @@ class Trial:
         self.output = self.output or next(iter(lines), "")
         self.lowest = min(self.lowest, float(map_.min()))
         return map_
+
+    @contextmanager
+    def _watch(self, image: Tensor) -> Iterator[None]:
+        """Around the call of the method, given the copy of the image that the method gets."""
+        before, gradients = image.clone(), torch.is_grad_enabled()
+        try:
+            yield
+        finally:
+            self.image_is_unchanged = same(image, before)
+            self.grad_mode_is_unchanged = torch.is_grad_enabled() == gradients
+            _name, key, position, *normal = np.random.get_state()  # noqa: NPY002 - the global state is what counts
+            self.random_states = {
+                "Python's": hash(random.getstate()),
+                "numpy's": hash((np.asarray(key).tobytes(), position, *normal)),
+                "torch's": hash(torch.random.get_rng_state().numpy().tobytes()),
+            }
 
     def each(self, subjects: Mapping[str, tuple[Case, Scorer]]) -> None:
         """Make a map of every subject, also if the method skips one.
