@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 from networks import NAMES, mean_by_method, published
 from scipy.stats import kendalltau
 from tables import BLURRED, CONTROLS, TARGETS
 
 from xaibench.leaderboard.leaderboard import Leaderboard
-from xaibench.leaderboard.summary.best_methods import paired
+from xaibench.leaderboard.summary.best_methods import BETTER, FEW, UNTOLD, WORSE, difference
 from xaibench.running.plan import FEW_STEPS
 from xaibench.running.plan import FILLS as OTHER_FILLS
 
 FILLS = ("srg", *(f"srg[fill={fill},steps={FEW_STEPS}]" for fill in OTHER_FILLS))
+_MARKS = {BETTER: "+", WORSE: "−", UNTOLD: "=", FEW: "–"}
 
 
 def kendall_table(rankings: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -51,8 +51,8 @@ def control_table(table: Leaderboard, columns: Sequence[str], controls: Sequence
     lines = ["| | " + " | ".join(heads) + " |", "| --- |" + " :-: |" * len(heads)]
     for i, row in enumerate(table.rows):
         if not row.control:
-            bounds = [paired(table, c, i, names.index(control))[1:] for control in controls for c in measured]
-            marks = ["+" if low > 0 else "−" if high < 0 else "–" if np.isnan(low) else "=" for low, high in bounds]
+            leads = [difference(table, c, i, names.index(control)) for control in controls for c in measured]
+            marks = [_MARKS[lead.verdict] for lead in leads]
             lines.append(f"| {row.method} | " + " | ".join(marks) + " |")
     return lines
 

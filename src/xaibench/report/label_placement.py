@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +16,8 @@ GREY, FAINT = "#8a8a8a", "#b4b4b4"
 SIZE = 8.5  # of the letters, pt
 _ACROSS = (7, 16, 28, 44, 64)  # offsets of a name from its point, pt
 _UP = (-5, 4, -14, 14, -25, 25, -37, 37, -49, 49, -65, 65)
-_ALONG = np.linspace(0.15, 1, 24)  # points on the line from a point to its name, as shares of its length
-
-_Box = tuple[float, float, float, float]  # left, bottom, right, top, pt
-_Point = tuple[float, float]
+_ALONG = np.linspace(0.15, 1, 24)[:, None]  # points on the line from a point to its name, as shares of its length
+_NO_LINE = np.zeros((0, 2))
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,15 @@ class _Spot:
     Attributes:
         side: the side of the name that faces the point.
         dx, dy: offset from the point, pt.
-        box: what the name covers.
-        line: points on the line to its point; empty if the name is near.
+        box: (4,) left, bottom, right and top of what the name covers, pt.
+        line: (n, 2) points on the line to its point; none if the name is near.
     """
 
     side: str
     dx: float
     dy: float
-    box: _Box
-    line: tuple[_Point, ...]
+    box: np.ndarray
+    line: np.ndarray
 
 
 def place_names(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
@@ -54,15 +53,15 @@ def place_names(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
     figure.draw_without_rendering()
     scale = 72 / figure.dpi
     at = ax.transData.transform([(x, y) for x, y, _ in points]) * scale
-    extent = ax.get_window_extent()
-    frame = (extent.x0 * scale, extent.y0 * scale, extent.x1 * scale, extent.y1 * scale)
-    markers = [(px - 4, py - 4, px + 4, py + 4) for px, py in at]
+    frame = np.array(ax.get_window_extent().extents) * scale
+    markers = np.concatenate([at - 4, at + 4], axis=1)
     named = [n for n, (_, _, name) in enumerate(points) if name]
     chosen: dict[int, _Spot] = {}
     for n in [*named, *named]:
         others = [spot for m, spot in chosen.items() if m != n]
-        rest = markers[:n] + markers[n + 1 :]
-        chosen[n] = min(_spots(tuple(at[n]), points[n][2]), key=lambda spot: _cost(spot, rest, others, frame))
+        boxes = np.vstack([np.delete(markers, n, 0), *(spot.box for spot in others)])
+        lines = np.concatenate([_NO_LINE, *(spot.line for spot in others)])
+        chosen[n] = min(_spots(at[n], points[n][2]), key=lambda spot: _cost(spot, boxes, lines, frame))
     for n, spot in chosen.items():
         x, y, name = points[n]
         edge = (0 if spot.side == "left" else 1, 0.5)
@@ -73,39 +72,42 @@ def place_names(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
             fontsize=SIZE,
             ha=spot.side,
             va="bottom",
-            arrowprops=line if spot.line else None,
+            arrowprops=line if len(spot.line) else None,
         )
 
 
-def _spots(at: _Point, name: str) -> list[_Spot]:
-    """The candidates for a name, near ones first."""
-    width, height = 0.56 * SIZE * len(name), 1.15 * SIZE
+def _spots(at: np.ndarray, name: str) -> list[_Spot]:
+    """The candidates for a name, near ones first; ``at``: (2,) the point, pt."""
+    size = np.array([0.56 * len(name), 1.15]) * SIZE
     spots = []
-    for dx in _ACROSS:
-        for dy in _UP:
-            near = dx == _ACROSS[0] and dy in _UP[:2]
-            for side, sign in (("left", 1), ("right", -1)):
-                left, bottom = at[0] + sign * dx - (width if side == "right" else 0), at[1] + dy
-                ends = (sign * dx, dy + height / 2)
-                line = () if near else tuple((at[0] + t * ends[0], at[1] + t * ends[1]) for t in _ALONG.tolist())
-                spots.append(_Spot(side, sign * dx, dy, (left, bottom, left + width, bottom + height), line))
+    for dx, dy, (side, sign) in product(_ACROSS, _UP, (("left", 1), ("right", -1))):
+        corner = np.add(at, (sign * dx, dy)) - (size * (1, 0) if side == "right" else 0)
+        near = dx == _ACROSS[0] and dy in _UP[:2]
+        line = _NO_LINE if near else at + _ALONG * (sign * dx, dy + size[1] / 2)
+        spots.append(_Spot(side, sign * dx, dy, np.concatenate([corner, corner + size]), line))
     return spots
 
 
-def _cost(spot: _Spot, markers: Sequence[_Box], others: Sequence[_Spot], frame: _Box) -> float:
-    """The area that a name covers or that lies outside the frame, pt², plus crossings of lines and the distance."""
-    covered = sum(_shared(spot.box, box) for box in [*markers, *(o.box for o in others)])
-    crossed = sum(_inside(p, box) for box in [*markers, *(o.box for o in others)] for p in spot.line)
-    crossed += sum(_inside(p, spot.box) for o in others for p in o.line)
-    outside = (spot.box[2] - spot.box[0]) * (spot.box[3] - spot.box[1]) - _shared(spot.box, frame)
+def _cost(spot: _Spot, boxes: np.ndarray, lines: np.ndarray, frame: np.ndarray) -> float:
+    """The area that a name covers or that lies outside the frame, pt², plus crossings of lines and the distance.
+
+    Args:
+        spot: the place.
+        boxes: (n, 4) of the other points and names.
+        lines: (m, 2) points on the lines to other names.
+        frame: (4,) of the axes.
+    """
+    covered = _shared(spot.box, boxes).sum()
+    crossed = _inside(spot.line[:, None], boxes).sum() + _inside(lines, spot.box).sum()
+    outside = _shared(spot.box, spot.box) - _shared(spot.box, frame)
     distance = abs(spot.dx) - _ACROSS[0] + abs(spot.dy + SIZE / 2)
-    return 3 * covered + 12 * crossed + 3 * outside + distance
+    return float(3 * covered + 12 * crossed + 3 * outside + distance)
 
 
-def _inside(point: _Point, box: _Box) -> bool:
-    return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
+def _inside(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    return np.asarray(((boxes[..., :2] <= points) & (points <= boxes[..., 2:])).all(-1))
 
 
-def _shared(a: _Box, b: _Box) -> float:
+def _shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The area that two boxes have in common."""
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    return np.prod(np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0), -1)

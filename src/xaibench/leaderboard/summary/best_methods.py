@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,16 +31,16 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class Difference:
-    """The best method minus another method or control.
+    """A method, such as the best one, minus another method or control.
 
     Attributes:
         method: the other one.
-        mean: over images, of the paired difference; positive if the best method is better.
+        mean: over images, of the paired difference, higher is better; positive if the first method is better.
         low, high: its 95 % bootstrap interval, NaN with one image.
         verdict: for a method ``"real"``, ``"not told apart"`` or ``"too few images"``; for a control ``"better"``,
             ``"worse"``, ``"not told apart"`` or ``"too few images"`` (one image).
-        p: after Holm; NaN if no test was made, and for a control.
         text: the difference with its interval.
+        p: after Holm; NaN if no test was made, and for a control.
     """
 
     method: str
@@ -48,8 +48,8 @@ class Difference:
     low: float
     high: float
     verdict: str
-    p: float
     text: str
+    p: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -89,25 +89,15 @@ class Answer:
         return self.column.family == "overlap"
 
 
-def paired(board: Leaderboard, column: Column, i: int, j: int) -> tuple[float, float, float]:
-    """Mean over images of row i minus row j, higher is better, and the ends of its 95 % bootstrap interval.
-
-    All NaN if a score is missing; the ends are NaN with one image.
-    """
+def difference(board: Leaderboard, column: Column, row: int, other: int) -> Difference:
+    """A row minus another, paired over images, with the verdict of its interval; all NaN if a score is missing."""
     scores = column.orient(board.scores(column))
-    difference = (scores[i] - scores[j])[None]
-    low, high = bootstrap.interval(difference, board.weights)
-    return float(difference.mean()), float(low[0]), float(high[0])
-
-
-def signed(column: Column, difference: float, low: float, high: float) -> str:
-    """A difference with its interval: ``+.12 [.03, .20]``.
-
-    Example:
-        >>> signed(Column("srg", "higher", -1, 1, "f"), 0.12, 0.03, 0.2)
-        '+.12 [.03, .20]'
-    """
-    return f"{'+' * (difference > 0)}{with_interval(difference, low, high, bounded=column.bounded)}"
+    paired = (scores[row] - scores[other])[None]
+    mean = float(paired.mean())
+    low, high = (float(end[0]) for end in bootstrap.interval(paired, board.weights))
+    verdict = FEW if math.isnan(low) else BETTER if low > 0 else WORSE if high < 0 else UNTOLD
+    text = f"{'+' * (mean > 0)}{with_interval(mean, low, high, bounded=column.bounded)}"
+    return Difference(board.rows[other].method, mean, low, high, verdict, text)
 
 
 def answers(boards: Sequence[Leaderboard]) -> list[Answer]:
@@ -173,7 +163,7 @@ def answer(question: str, board: Leaderboard, column: Column) -> Answer | None:
         k = min(others, key=lambda k: float(ranks[k]))
         verdict = FEW if tests.p is None else UNTOLD if letters[top] & letters[k] else REAL
         p = float(tests.p[top, k]) if tests.p is not None else math.nan
-        following = _difference(board, column, entrants[top], entrants[k], verdict, p)
+        following = replace(difference(board, column, entrants[top], entrants[k]), verdict=verdict, p=p)
     row = entrants[top]
     controls = complete_controls(board, column)
     return Answer(
@@ -185,7 +175,7 @@ def answer(question: str, board: Leaderboard, column: Column) -> Answer | None:
         value=value_text(board, column, row),
         next=following,
         alike=tuple(board.rows[entrants[k]].method for k in others if letters[k] & letters[top]),
-        controls=tuple(_difference(board, column, row, controls[name]) for name in CONTROLS if name in controls),
+        controls=tuple(difference(board, column, row, controls[name]) for name in CONTROLS if name in controls),
     )
 
 
@@ -199,15 +189,6 @@ def value_text(board: Leaderboard, column: Column, row: int) -> str:
     """The mean of a row with its interval."""
     low, high = board.interval(column)
     return with_interval(float(board.mean(column)[row]), float(low[row]), float(high[row]), bounded=column.bounded)
-
-
-def _difference(
-    board: Leaderboard, column: Column, best: int, other: int, verdict: str = "", p: float = math.nan
-) -> Difference:
-    """The difference of two rows; the verdict is by default that of its interval."""
-    mean, low, high = paired(board, column, best, other)
-    verdict = verdict or (FEW if math.isnan(low) else BETTER if low > 0 else WORSE if high < 0 else UNTOLD)
-    return Difference(board.rows[other].method, mean, low, high, verdict, p, signed(column, mean, low, high))
 
 
 def verdict(answered: Sequence[Answer]) -> list[str]:

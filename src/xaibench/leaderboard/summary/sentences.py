@@ -9,7 +9,7 @@ import numpy as np
 from xaibench.errors import plural
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics import bootstrap, rank_tests
-from xaibench.leaderboard.summary.best_methods import answer, complete_controls, paired, signed, value_text
+from xaibench.leaderboard.summary.best_methods import answer, complete_controls, difference, value_text
 from xaibench.leaderboard.tables.numbers import listed, number
 
 # Every method is compared with these. To beat the first is expected; the other two are hard to beat.
@@ -80,26 +80,30 @@ def _against_controls(board: Leaderboard, i: int) -> str:
     others: list[str] = []
     complete = complete_controls(board, column)
     for name in (name for name in CONTROLS if name in complete):
-        mean, low, high = paired(board, column, i, complete[name])
-        ahead = low > 0 if images > 1 else mean >= _VISIBLE
-        (beaten if ahead else others).append(f"{name} ({signed(column, mean, low, high)})")
+        lead = difference(board, column, i, complete[name])
+        ahead = lead.low > 0 if images > 1 else lead.mean >= _VISIBLE
+        (beaten if ahead else others).append(f"{name} ({lead.text})")
     # On one image "is better than" describes the image; "beats" would be a claim about others.
     yes, no = ("beats", "does not beat") if images > 1 else ("is better than", "is not better than")
     clauses = ([f"{yes} {listed(beaten)}"] if beaten else []) + ([f"{no} {listed(others, 'or')}"] if others else [])
     return f"on {column.name} it {' but '.join(clauses)}" if clauses else ""
 
 
+def _interval(board: Leaderboard, values: np.ndarray) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean of (cases,) values; of one image, the value ± what a table shows."""
+    low, high = (float(end[0]) for end in bootstrap.interval(values[None], board.weights))
+    return (values[0] - _VISIBLE, values[0] + _VISIBLE) if len(values) == 1 else (low, high)
+
+
 def _thin(board: Leaderboard, i: int) -> str:
     column = board.column("auroc-thin")
-    if column is None or math.isnan(mean := float(board.mean(column)[i])):
+    if column is None or math.isnan(board.mean(column)[i]):
         return ""
     # A map that is high at the disc or the rim has a chance level other than .5: that of turned vessels.
     turned = board.turned(column.name, i)
     measured = not np.isnan(turned).any()
     chance = turned if measured else np.full(len(board.cases), 0.5)
-    low, high = (float(end[0]) for end in bootstrap.interval((board.scores(column)[i] - chance)[None], board.weights))
-    if math.isnan(low):
-        low, high = (mean - float(chance.mean()) + side for side in (-_VISIBLE, _VISIBLE))
+    low, high = _interval(board, board.scores(column)[i] - chance)
     verdict = "above" if low > 0 else "below" if high < 0 else "not told from"
     level = f"{number(float(chance.mean()))}{', with vessels turned elsewhere' * measured}"
     return f"on thin vessels its AUROC is {value_text(board, column, i)}, {verdict} chance ({level})"
@@ -109,9 +113,7 @@ def _gap(board: Leaderboard, i: int) -> str:
     column = board.column("thin-gap")
     if column is None or math.isnan(mean := float(board.mean(column)[i])):
         return ""
-    low, high = (float(end[i]) for end in board.interval(column))
-    if math.isnan(low):
-        low, high = mean - _VISIBLE, mean + _VISIBLE
+    low, high = _interval(board, board.scores(column)[i])
     value = f"(thin-gap {value_text(board, column, i)})"
     if low <= 0 <= high:
         return f"it favours neither thin nor thick vessels {value}"

@@ -105,7 +105,7 @@ def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: b
     result = source.results[i]
     board = result.board
     cases = chosen_cases(board)
-    figures = [make(result, f"p{i}{make.__name__.replace('_', '')}") for make in PANELS]
+    figures = [(f"p{i}{make.__name__.replace('_', '')}", make(result)) for make in PANELS]
     missing = ((m, case, reason) for m, gaps in board.gaps.items() for case, reason in gaps)
     return {
         "name": f"{board.target} · {board.dataset} {board.split}, {board.model}" if several else board.target,
@@ -113,9 +113,9 @@ def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: b
         "rule": CASES_RULE.format(column=main_stem(board.primary.label)) if board.primary else "The first images.",
         "table": table(board),
         "grid": grid(result, source.store, cases, pictures, count),
-        "curves": removal_panel(result, f"p{i}removal"),
+        "curves": (f"p{i}removal", removal_panel(result)),
         "films": films(result, source.store, cases, len(source.results)),
-        "figures": [f for f in figures if f is not None],
+        "figures": [(name, figure) for name, figure in figures if figure is not None],
         "unreached": [f"{m} on {case}" for m, case, reason in missing if reason == "not computed"],
     }
 

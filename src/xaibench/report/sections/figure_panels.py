@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BANDS = f"Lines are means over images, bands hold the middle 80 % of the images. {METHODS_RULE.format(most=MOST)}"
-_SQUARE = (5.4, 4.8)  # inches
-_HALF = 7.4  # inches; a wider figure takes the whole width of the page
 
 
 @dataclass(frozen=True)
@@ -30,47 +28,43 @@ class FigurePanel:
     Attributes:
         title: its heading.
         caption: how to read it.
-        svg: the drawing.
-        alt: its content in words.
-        wide: whether it takes the whole width of the page.
+        details: its content in words.
+        draw: adds axes to a figure and draws on them.
+        size: width and height, inches; a figure wider than 7.4 inches takes the whole width of the page.
     """
 
     title: str
     caption: str
-    svg: Markup
-    alt: str
-    wide: bool = False
+    details: str
+    draw: Callable[[Figure], object]
+    size: tuple[float, float] = (5.4, 4.8)
+
+    def svg(self, name: str) -> Markup:
+        """The drawing; ``name`` as of :func:`drawn`."""
+        return Markup(drawn(self.draw, self.size, name))  # matplotlib has escaped its texts
 
 
-def _panel(
-    name: str, title: str, caption: str, alt: str, draw: Callable[[Figure], object], size: tuple[float, float]
-) -> FigurePanel:
-    """A drawing with its texts; ``name`` and ``size`` as of :func:`drawn`."""
-    svg = Markup(drawn(draw, size, name))  # matplotlib has escaped its texts
-    return FigurePanel(title, f"How to read it: {caption}", svg, f"{title}. {alt}", wide=size[0] > _HALF)
-
-
-def removal_panel(result: Result, name: str) -> FigurePanel | None:
+def removal_panel(result: Result) -> FigurePanel | None:
     """Deletion and insertion side by side; None if neither was measured."""
     caption = (
         "while the pixels that a map marks most are removed (deletion), a map that shows what the network uses makes "
         "the line fall early; while they are put back (insertion), it rises early. 1 is the whole image, 0 the emptied "
         "one."
     )
-    return _curves(result, name, "Removal curves", ("deletion", "insertion"), caption)
+    return _curves(result, "Removal curves", ("deletion", "insertion"), caption)
 
 
-def response_panel(result: Result, name: str) -> FigurePanel | None:
+def response_panel(result: Result) -> FigurePanel | None:
     """Caliber and contrast response side by side; None if neither was measured."""
     caption = (
         "the height is the attribution that vessels of that width (left) or contrast (right) hold, divided by what "
         "their area would hold by chance, which is the grey line at 1. A flat line is even-handed; a line that rises "
         "favours wide, or clearly visible, vessels."
     )
-    return _curves(result, name, "Response curves", ("caliber-response", "contrast-response"), caption)
+    return _curves(result, "Response curves", ("caliber-response", "contrast-response"), caption)
 
 
-def _curves(result: Result, name: str, title: str, stems: Sequence[str], caption: str) -> FigurePanel | None:
+def _curves(result: Result, title: str, stems: Sequence[str], caption: str) -> FigurePanel | None:
     board = result.board
     columns = {s: column for s in stems if (column := column_of(board, s)) is not None}
     if not columns:
@@ -84,10 +78,10 @@ def _curves(result: Result, name: str, title: str, stems: Sequence[str], caption
         figure.legend(lines, labels, loc="outside lower center", ncols=3 if len(columns) > 1 else 2)
 
     size = (4.9 * len(columns), 3.5 + 0.22 * -(-len(shown_methods(board)) // 3))
-    return _panel(name, title, f"{caption} {_BANDS}", _means(board, columns.values()), draw, size)
+    return FigurePanel(title, f"{caption} {_BANDS}", _means(board, columns.values()), draw, size)
 
 
-def thin_thick_panel(result: Result, name: str) -> FigurePanel | None:
+def thin_thick_panel(result: Result) -> FigurePanel | None:
     """Thin against thick vessels; None if no metric was measured on both."""
     board = result.board
     pair = figures.thin_and_thick(board)
@@ -99,10 +93,10 @@ def thin_thick_panel(result: Result, name: str) -> FigurePanel | None:
         "are controls."
     )
     draw = lambda figure: figures.thin_against_thick(figure.add_subplot(), board, pair)
-    return _panel(name, "Thin against thick vessels", caption, _means(board, pair), draw, _SQUARE)
+    return FigurePanel("Thin against thick vessels", caption, _means(board, pair), draw)
 
 
-def cost_panel(result: Result, name: str) -> FigurePanel | None:
+def cost_panel(result: Result) -> FigurePanel | None:
     """Cost against faithfulness; None if no method has both."""
     board = result.board
     front = figures.pareto(board)
@@ -116,10 +110,10 @@ def cost_panel(result: Result, name: str) -> FigurePanel | None:
     names = listed([board.rows[i].method for i in front])
     alt = f"From the quickest to the most faithful, unbeaten at their cost: {names}."
     draw = lambda figure: figures.cost_against_faithfulness(figure.add_subplot(), board)
-    return _panel(name, "Cost against faithfulness", caption, alt, draw, _SQUARE)
+    return FigurePanel("Cost against faithfulness", caption, alt, draw)
 
 
-def difference_panel(result: Result, name: str) -> FigurePanel | None:
+def difference_panel(result: Result) -> FigurePanel | None:
     """The critical-difference diagram; None with fewer than two ranked methods or images."""
     board = result.board
     names, ranks, difference = board.critical_difference()
@@ -133,10 +127,10 @@ def difference_panel(result: Result, name: str) -> FigurePanel | None:
     alt = f"Mean ranks: {', '.join(f'{n} {r:.2f}' for n, r in zip(names, ranks, strict=True))}."
     draw = lambda figure: figures.critical_difference(figure.add_subplot(), board)
     size = (9.6, 1.2 + 0.24 * ((len(names) + 1) // 2))
-    return _panel(name, "Critical differences", caption, alt, draw, size)
+    return FigurePanel("Critical differences", caption, alt, draw, size)
 
 
-def agreement_panel(result: Result, name: str) -> FigurePanel | None:
+def agreement_panel(result: Result) -> FigurePanel | None:
     """The rank agreement between metrics; None with fewer than two of them."""
     board = result.board
     columns = figures.agreeing(board)
@@ -149,10 +143,10 @@ def agreement_panel(result: Result, name: str) -> FigurePanel | None:
     )
     side = min(9.6, 3.2 + 0.27 * len(columns))
     draw = lambda figure: figures.agreement(figure.add_subplot(), board, columns)
-    return _panel(name, "Agreement of the metrics", caption, _extremes(board, columns), draw, (side + 0.8, side))
+    return FigurePanel("Agreement of the metrics", caption, _extremes(board, columns), draw, (side + 0.8, side))
 
 
-PANELS: tuple[Callable[[Result, str], FigurePanel | None], ...] = (
+PANELS: tuple[Callable[[Result], FigurePanel | None], ...] = (
     response_panel,
     thin_thick_panel,
     cost_panel,
