@@ -77,19 +77,17 @@ def read_leaderboards(
         seed: of the bootstrap.
         report: called with each damaged file and the reason; such a record counts as absent.
     """
-    records = merge(store.stream(report) for store in stores)
-    return leaderboards(records, target=target, seed=seed, asked=asked_of(stores), infos=columns_of(stores))
+    return leaderboards_of(stores, merge(store.stream(report) for store in stores), target=target, seed=seed)
 
 
-def asked_of(stores: Sequence[Store]) -> set[tuple[str, str]]:
-    """(dataset, case id) of all images that the runs asked for."""
+def leaderboards_of(
+    stores: Sequence[Store], records: Iterable[Record], *, target: str | None = None, seed: int = 0
+) -> list[Leaderboard]:
+    """As :func:`read_leaderboards`, from the runs' merged records; the first run that declares a column counts."""
     manifests = [store.read_run() for store in stores]
-    return {(str(manifest.dataset), case) for manifest in manifests for case in manifest.cases}
-
-
-def columns_of(stores: Sequence[Store]) -> dict[str, ColumnInfo]:
-    """What the runs' manifests declare of columns; the first run that declares one counts."""
-    return {name: info for store in reversed(stores) for name, info in store.read_run().columns.items()}
+    asked = {(str(manifest.dataset), case) for manifest in manifests for case in manifest.cases}
+    infos = {name: info for manifest in reversed(manifests) for name, info in manifest.columns.items()}
+    return leaderboards(records, target=target, seed=seed, asked=asked, infos=infos)
 
 
 def labels_of(methods: Iterable[MethodKey]) -> dict[MethodKey, str]:

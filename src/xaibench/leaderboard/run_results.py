@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from xaibench.leaderboard.accumulate import Key, key_of, method_of
-from xaibench.leaderboard.aggregate import asked_of, columns_of, labels_of, leaderboards
+from xaibench.leaderboard.aggregate import labels_of, leaderboards_of
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.merge import merge
 from xaibench.record import Record, Store
@@ -102,7 +102,7 @@ def read_results(
 ) -> list[Result]:
     """As :func:`~xaibench.leaderboard.aggregate.read_leaderboards`, with the records beside each leaderboard."""
     records = list(merge(store.records(report) for store in stores))
-    boards = leaderboards(records, target=target, asked=asked_of(stores), infos=columns_of(stores))
+    boards = leaderboards_of(stores, records, target=target)
     groups: dict[Key, list[Record]] = defaultdict(list)
     for r in records:
         groups[key_of(r)].append(r)

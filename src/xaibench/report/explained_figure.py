@@ -160,18 +160,10 @@ def _outlined(picture: np.ndarray, explained: Explained) -> np.ndarray:
     """The picture with the outlines of the target and of the other predicted vessels."""
     drawn = picture.copy()
     other = explained.predicted & ~explained.target
-    drawn[_outline(other) & ~explained.target] = OTHER
-    drawn[_outline(explained.target) & ~other] = EXPLAINED
+    width = max(1, round(max(other.shape) / _PAGE))
+    drawn[contour(other, width) & ~explained.target] = OTHER
+    drawn[contour(explained.target, width) & ~other] = EXPLAINED
     return drawn
-
-
-def _outline(mask: np.ndarray) -> np.ndarray:
-    """The contour of an (H, W) mask, wide enough to be visible on a page: see :data:`_PAGE`."""
-    grown: np.ndarray = mask
-    for _ in range(max(1, round(max(mask.shape) / _PAGE))):
-        grown = grown | contour(grown)
-    around: np.ndarray = grown & ~mask
-    return around
 
 
 def _colour_bar(beside: Axes, signed: bool, full: str, across: float) -> None:

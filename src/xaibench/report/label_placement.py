@@ -110,4 +110,5 @@ def _inside(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 def _shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The area that two boxes have in common."""
-    return np.prod(np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0), -1)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return np.asarray(np.maximum(sides, 0).prod(-1))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from scipy import ndimage
 
 PERCENTILE = 99.5  # of |a|, at which the colour is full, so that a few extreme pixels do not dim the others
 OPACITY = 0.6
@@ -108,8 +109,8 @@ def red_free(image: np.ndarray) -> np.ndarray:
     return np.repeat(image[..., 1:2], 3, axis=-1)
 
 
-def contour(mask: np.ndarray) -> np.ndarray:
-    """The pixels outside an (H, W) bool mask that share an edge with it, (H, W) bool.
+def contour(mask: np.ndarray, width: int = 1) -> np.ndarray:
+    """The pixels outside an (H, W) bool mask within ``width`` steps over edges of it, (H, W) bool.
 
     The contour covers no pixel of the mask, so that a vessel of one pixel stays visible inside it.
 
@@ -117,12 +118,7 @@ def contour(mask: np.ndarray) -> np.ndarray:
         >>> contour(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], bool)).astype(int).tolist()
         [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
     """
-    around = np.zeros_like(mask, dtype=bool)
-    around[1:] |= mask[:-1]
-    around[:-1] |= mask[1:]
-    around[:, 1:] |= mask[:, :-1]
-    around[:, :-1] |= mask[:, 1:]
-    return np.asarray(around & ~mask)
+    return np.asarray(ndimage.binary_dilation(mask, iterations=width) & ~mask)
 
 
 def outlined(picture: np.ndarray, thin: np.ndarray, thick: np.ndarray) -> np.ndarray:
