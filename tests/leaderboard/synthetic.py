@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from xaibench.leaderboard import aggregate as of_merged
 from xaibench.leaderboard.claims.false_positive_table import Component
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.merge import merge
-from xaibench.record import Record, ScoreEntry, map_key, score_key
+from xaibench.leaderboard.tables.render import render
+from xaibench.record import Record, ScoreEntry, Store, map_key, score_key
 
 BETTER = {"deletion": "lower", "thin-gap": "zero", "sparseness": "none", "seconds": "lower", "passes": "lower"}
 BETTER |= {"mprt": "lower", "thin-gap-matched": "zero", "contrast-response": "none", "fp-lift": "none"}
@@ -82,6 +84,25 @@ def records(table: Mapping[str, Sequence[float | str | None]], metric: str = "sr
         for spec, values in table.items()
         for i, value in enumerate(values, 1)
     ]
+
+
+def stored(folder: Path, found: Iterable[Record]) -> Store:
+    """A run's folder with these records."""
+    store = Store(folder)
+    for r in found:
+        store.write(r)
+    return store
+
+
+def csv_rows(text: str) -> list[dict[str, str]]:
+    """The rows of a table of comma-separated values."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def markdown_rows(found: Leaderboard) -> list[list[str]]:
+    """The cells of a leaderboard in Markdown: its heads, a rule, and its rows."""
+    table = [line for line in render([found], "markdown").splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in table]
 
 
 def leaderboards(found: Iterable[Record], **options: Any) -> list[Leaderboard]:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaderboard.synthetic import leaderboards, record
+from leaderboard.synthetic import leaderboards, record, stored
 from xaibench.leaderboard.accumulate import key_of, method_of
 from xaibench.leaderboard.aggregate import labels_of, read_leaderboards
 from xaibench.leaderboard.default_columns import default_info
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.merge import merge
 from xaibench.leaderboard.tables.render import render
-from xaibench.record import Record, Store
+from xaibench.record import Record
 from xaibench.record import store as store_module
 from xaibench.record.manifest import ColumnInfo, Manifest
 
@@ -115,9 +115,7 @@ def mean(values: list[float]) -> float:
 @pytest.mark.parametrize("seed", range(12))
 def test_boards_are_those_of_plain_loops(seed: int, tmp_path: Path) -> None:
     records = made_up(seed)
-    store = Store(tmp_path)
-    for r in records:
-        store.write(r)
+    store = stored(tmp_path, records)
     once, twice = ([*merge([[r] for r in n * records])] for n in (1, 2))  # of two runs, each cell is merged with itself
     by_records = leaderboards(records)
     for boards, merged in (
@@ -134,10 +132,8 @@ def test_boards_are_those_of_plain_loops(seed: int, tmp_path: Path) -> None:
 
 
 def test_a_record_that_vanishes_or_appears_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path)
     every = [record(f"m{m}", f"{c:02d}", {"srg": m + c / 10}) for m in range(4) for c in range(8)]
-    for r in every:
-        store.write(r)
+    store = stored(tmp_path, every)
     *_, gone = sorted(every, key=lambda r: r.map_key)
     new = record("m9", "00", {"srg": 0.5})
     told: list[str] = []
@@ -160,8 +156,7 @@ def test_a_record_that_vanishes_or_appears_costs_no_other(tmp_path: Path, monkey
 
 
 def test_columns_are_as_the_manifest_declares_them(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.write(record("m", "01", {"srg": 0.5, "mine": 0.25, "deletion": 0.1}))
+    store = stored(tmp_path, [record("m", "01", {"srg": 0.5, "mine": 0.25, "deletion": 0.1})])
     info = ColumnInfo(label="Mine", explanation="What mine is.", main=0, narrow=False)
     store.write_run(Manifest(columns={"mine": info, "deletion": ColumnInfo()}))
     (board,) = read_leaderboards([store])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.synthetic import record
+from leaderboard.synthetic import record, stored
 from xaibench.errors import UserError
 from xaibench.leaderboard.comparable import require_comparable
 from xaibench.record import Store
@@ -15,11 +15,10 @@ from xaibench.record.manifest import Manifest
 
 
 def run(root: Path, method: str, versions: dict[str, str] | None = None, **changed: Any) -> Store:
-    store = Store(root)
-    for case in ("01", "02"):
-        digest = {"case_digest": f"{changed['case_digest']}-{case}"} if "case_digest" in changed else {}
-        store.write(record(method, case, {"srg": 0.5}, **{**changed, **digest}))
-    store.write_run(Manifest(dataset="drive", cases=["01", "02"], metric_versions=versions or {}))
+    content = changed.pop("case_digest", "digest")
+    cases = ("01", "02")
+    store = stored(root, [record(method, c, {"srg": 0.5}, case_digest=f"{content}-{c}", **changed) for c in cases])
+    store.write_run(Manifest(dataset="drive", cases=[*cases], metric_versions=versions or {}))
     return store
 
 

@@ -6,24 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
-from leaderboard.synthetic import record
+from leaderboard.synthetic import record, stored
 from xaibench.leaderboard.run_results import POINTS, Curve, Result, losses, read_results
-from xaibench.record import Record, Store
+from xaibench.record import Record
 
 
 def read(tmp_path: Path, *found: Record, target: str | None = None) -> list[Result]:
     """The results of a run with these records."""
-    store = Store(tmp_path / "run")
-    for r in found:
-        store.write(r)
-    return read_results([store], target=target)
+    return read_results([stored(tmp_path / "run", found)], target=target)
 
 
 def with_curve(spec: str, case: str, x: list[float], y: list[float]) -> Record:
-    r = record(spec, case, {"srg": 0.5})
-    return replace(r, scores=[replace(s, curve={"x": x, "y": y}) for s in r.scores])
+    return record(spec, case, {"srg": 0.5}, details={"srg": {"curve": {"x": x, "y": y}}})
 
 
 def test_curves_of_the_same_points_are_stacked(tmp_path: Path) -> None:

@@ -15,33 +15,18 @@ from xaibench.leaderboard.statistics.nemenyi import (
     studentized_range_quantile,
 )
 
-# Demšar (2006), table 5 (a): critical values of the two-tailed Nemenyi test for 2 … 10 classifiers.
-DEMSAR_05 = (1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164)
-DEMSAR_10 = (1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920)
-
-
-@pytest.mark.parametrize(("alpha", "published"), [(0.05, DEMSAR_05), (0.10, DEMSAR_10)])
-def test_the_published_table(alpha: float, published: tuple[float, ...]) -> None:
-    found = [studentized_range_quantile(k, alpha) / math.sqrt(2) for k in range(2, 11)]
-    np.testing.assert_allclose(found, published, atol=1.1e-3)  # its last digit is not always rounded to nearest
-
 
 @settings(max_examples=25, deadline=None)
-@given(st.floats(0.1, 9), st.integers(2, 60))
+@given(st.floats(0, 9), st.integers(2, 60))
 def test_the_distribution_is_that_of_scipy(q: float, k: int) -> None:
     assert studentized_range_cdf(q, k) == pytest.approx(scipy.stats.studentized_range.cdf(q, k, np.inf), abs=1e-8)
 
 
-@pytest.mark.parametrize("k", [2, 3, 10, 28, 50])
-def test_the_quantile_is_that_of_scipy(k: int) -> None:
-    expected = scipy.stats.studentized_range.ppf(0.95, k, np.inf)
-    assert studentized_range_quantile(k) == pytest.approx(expected, abs=1e-5)
-
-
-def test_two_values_differ_as_a_normal_variable_does() -> None:
-    """Their difference has the standard deviation √2."""
-    for q in (0.0, 0.5, 2.0, 5.0):
-        assert studentized_range_cdf(q, 2) == pytest.approx(math.erf(q / 2), abs=1e-12)
+@pytest.mark.parametrize("alpha", [0.05, 0.10])
+@pytest.mark.parametrize("k", [*range(2, 11), 28, 50])
+def test_the_quantile_is_that_of_scipy(k: int, alpha: float) -> None:
+    expected = scipy.stats.studentized_range.ppf(1 - alpha, k, np.inf)
+    assert studentized_range_quantile(k, alpha) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_published_critical_differences() -> None:

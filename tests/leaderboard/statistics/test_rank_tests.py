@@ -32,14 +32,10 @@ DEMSAR = np.array(
 
 
 def test_the_published_example() -> None:
-    """Average ranks 3.143, 2.000, 2.893, 1.964; the paper's χ² = 9.28, hence F = 3.69, leave out the tie correction."""
-    r = s.ranks(DEMSAR)
-    np.testing.assert_allclose(r.mean(1), [3.143, 2.000, 2.893, 1.964], atol=5e-4)
-    uncorrected = 12 * 14 / (4 * 5) * ((r.mean(1) ** 2).sum() - 4 * 5**2 / 4)
-    assert uncorrected == pytest.approx(9.28, abs=0.01)
-    assert 13 * uncorrected / (14 * 3 - uncorrected) == pytest.approx(3.69, abs=0.01)
+    """The paper's χ² = 9.28 leaves out the correction for ties, which makes it larger."""
+    np.testing.assert_allclose(s.ranks(DEMSAR).mean(1), [3.143, 2.000, 2.893, 1.964], atol=5e-4)
     statistic, p = s.friedman(DEMSAR)
-    assert statistic > uncorrected
+    assert statistic > 9.28
     assert p == pytest.approx(scipy.stats.friedmanchisquare(*DEMSAR).pvalue, rel=1e-10)
 
 
@@ -64,12 +60,10 @@ def test_the_tail_of_chi_squared_is_that_of_scipy(x: float, freedom: int) -> Non
 
 @given(st.lists(small, min_size=1, max_size=9))
 def test_wilcoxon_counts_all_signs_even_with_ties(d: list[float]) -> None:
-    kept = np.array([x for x in d if x])
-    r = scipy.stats.rankdata(np.abs(kept))
-    centre = r.sum() / 2
-    observed = abs(r[kept > 0].sum() - centre)
-    sums = [abs(np.dot(r, signs) - centre) for signs in itertools.product((0, 1), repeat=len(r))]
-    assert s.wilcoxon(np.array(d)) == pytest.approx(np.mean([x >= observed - 1e-9 for x in sums]))
+    """A permutation test of scipy does, too; it needs two differences."""
+    kept = [x for x in d if x]
+    expected = scipy.stats.wilcoxon(kept, method=scipy.stats.PermutationMethod()).pvalue if len(kept) > 1 else 1
+    assert s.wilcoxon(np.array(d)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("n", [5, 20, 50, 51, 200])
@@ -81,13 +75,8 @@ def test_wilcoxon_is_that_of_scipy_without_ties(n: int) -> None:
 
 
 def test_the_approximation_takes_over_smoothly() -> None:
-    for seed in range(20):
-        d = np.random.default_rng(seed).normal(0.2, 1, 51)
+    for d in np.random.default_rng(0).normal(0.2, 1, (20, 51)):
         assert s.wilcoxon(d) == pytest.approx(scipy.stats.wilcoxon(d, method="exact").pvalue, abs=4e-3)
-
-
-def test_no_difference_at_all_is_p_1() -> None:
-    assert s.wilcoxon(np.zeros(7)) == 1.0
 
 
 @given(st.lists(small, min_size=1, max_size=12))
@@ -104,16 +93,9 @@ def test_the_effect_size_is_the_balance_of_the_rank_sums(d: list[float]) -> None
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_against_its_definition(p: list[float]) -> None:
-    """Adjusted p = the smallest level at which Holm's step-down procedure rejects, tried on a grid of levels."""
-    adjusted = s.holm(np.array(p))
-    for level in (0.01, 0.05, 0.2, 0.5, 0.9):
-        rejected = set()
-        order = sorted(range(len(p)), key=lambda i: p[i])
-        for step, i in enumerate(order):
-            if p[i] * (len(p) - step) > level:
-                break
-            rejected.add(i)
-        assert {i for i in range(len(p)) if adjusted[i] <= level} == rejected
+    """Holm (1979): a p is multiplied by the number of those not below it, and is not below the adjusted ones before."""
+    expected = [max(q * sum(r >= q for r in p) for q in p if q <= own) for own in p]
+    np.testing.assert_allclose(s.holm(np.array(p)), np.minimum(expected, 1))
 
 
 @settings(max_examples=200)
@@ -211,12 +193,11 @@ def test_krippendorff_of_noise_is_near_0_and_needs_two_of_each() -> None:
 
 
 @pytest.mark.parametrize("levels", [2, 1000])
-def test_ranks_of_many_ties_and_of_infinities_are_those_of_all_comparisons(levels: int) -> None:
+def test_ranks_of_many_ties_and_of_infinities_are_those_of_scipy(levels: int) -> None:
     scores = np.random.default_rng(levels).integers(-levels, levels, size=(30, 40)) / 4.0
     scores[0, :5] = -0.0
     scores[1, :5] = [0.0, np.inf, -np.inf, 0.0, 1.0]
-    above, equal = (scores[None] > scores[:, None]).sum(1), (scores[None] == scores[:, None]).sum(1)
-    np.testing.assert_array_equal(s.ranks(scores), above + (equal + 1) / 2)
+    np.testing.assert_array_equal(s.ranks(scores), scipy.stats.rankdata(-scores, axis=0))
     assert s.ranks(np.zeros((0, 3))).shape == (0, 3)
 
 
