@@ -6,7 +6,6 @@ from types import ModuleType
 
 import pytest
 from leaderboard.synthetic import aggregate, records, tabulate
-from msgspec.structs import replace
 
 SCRIPT = "questions"
 SCORES = {"first": [0.8] * 12, "alike": [0.9] * 5 + [0.7] * 7, "last": [0.1] * 12}
@@ -30,7 +29,7 @@ def test_methods_that_fail_the_gate_are_marked(script: ModuleType) -> None:
 
 
 def test_methods_are_split_by_the_gate(script: ModuleType) -> None:
-    gate = [replace(r, scores=[replace(s, gate=0.5, better="lower") for s in r.scores]) for r in records(SCORES)]
+    gate = records(SCORES, details={"srg": {"gate": 0.5, "better": "lower"}})
     passing, failing = script.split_by_gate(aggregate(gate), "srg")
     assert passing == {"last": pytest.approx(0.1)}
     assert failing == {"alike": pytest.approx(0.783, abs=1e-3), "first": pytest.approx(0.8)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaderboard.synthetic import component, leaderboards, record, write_csv
+from leaderboard.synthetic import component, leaderboards, record, stored, write_csv
 from xaibench.errors import UserError
 from xaibench.leaderboard.claims.false_positive_table import Component
 from xaibench.leaderboard.claims.judge import Claim, judge, read_claims
@@ -18,6 +18,7 @@ from xaibench.record import Record, Store
 from xaibench.record.manifest import Manifest
 
 IMAGES = 16
+COMMAND = "xaibench run --data=drive --split test --method 'a b' --seed 3 -q"
 GRADCAM = {"contrast-response": 0.4, "thin-gap": 0.5, "thin-gap-matched": 0.2, "auroc-thin": 0.55}
 GRADCAM |= {"auroc-thick": 0.7, "lift-thin": 1.1, "lift-thick": 1.6, "fp-lift": 1.4}
 
@@ -86,11 +87,11 @@ def test_a_gap_must_exceed_what_the_map_gives_turned_vessels(turned: float, verd
     """A map that is high where the thick vessels are, but for another reason, has the gap at turned ones, too."""
     plain = method("gradcam", {m: v for m, v in GRADCAM.items() if m != "thin-gap"})
     gaps = [0.5 + 0.001 * (i - (IMAGES - 1) / 2) for i in range(IMAGES)]
+    nulls = [{"thin-gap": [turned - 0.1 + 0.001 * i, turned + 0.1]} for i in range(IMAGES)]
     every = [
-        record(r.spec, r.case, {s.metric: s.value for s in r.scores} | {"thin-gap": gap},
-               {"thin-gap": [turned - 0.1 + 0.001 * i, turned + 0.1]})
-        for i, (r, gap) in enumerate(zip(plain, gaps, strict=True))
-    ]  # fmt: skip
+        record(r.spec, r.case, {s.metric: s.value for s in r.scores} | {"thin-gap": gap}, null)
+        for r, gap, null in zip(plain, gaps, nulls, strict=True)
+    ]
     (claim,) = judged(every)["2"]
     assert [t.measure for t in claim.tests] == ["thin-gap", "thin-gap − turned", "auroc thick − thin"]
     assert claim.tests[1].value == pytest.approx(0.5 - turned - 0.0005 * (IMAGES - 1) / 2)
@@ -185,19 +186,18 @@ def test_few_images_decide_nothing(n: int) -> None:
     assert len(measured) == 7 and {c.verdict for c in measured} == {"undecided"}
 
 
-def stored(folder: Path, command: str = "xaibench run --data=drive --split test --method 'a b' --seed 3 -q") -> Store:
-    store = Store(folder)
-    cases = [f"{i + 1:02d}" for i in range(IMAGES)]
+def with_manifest(folder: Path, command: str = COMMAND) -> Store:
+    every = method("gradcam", GRADCAM) + method("gradcam", {"fp-lift": 1.5}, target="false-positives")
+    store = stored(folder, every)
+    cases = sorted({r.case for r in every})
     store.write_run(Manifest(command=command, dataset="drive", model="unet-drive", cases=cases))
-    for r in method("gradcam", GRADCAM) + method("gradcam", {"fp-lift": 1.5}, target="false-positives"):
-        store.write(r)
-    about = [["drive", case, "unet-drive", "vessels", 0, 0, 5, 6] for case in cases[:-1]]
-    write_csv(folder, [[*line, 12, 0.4, 0.3, 0.9, 1.2] for line in about])
+    component = ["unet-drive", "vessels", 0, 0, 5, 6, 12, 0.4, 0.3, 0.9, 1.2]
+    write_csv(folder, [["drive", case, *component] for case in cases[:-1]])
     return store
 
 
 def test_claims_are_read_from_the_folder_of_a_run(tmp_path: Path) -> None:
-    (claims,) = read_claims([stored(tmp_path)])
+    (claims,) = read_claims([with_manifest(tmp_path)])
     found = {c.name: c for c in claims}
     assert (found["3"].verdict, found["3"].tests[0].images, found["3"].tests[0].left_out) == ("supported", 15, 1)
     assert (found["3b"].target, found["3b"].verdict) == ("false-positives", "supported")
@@ -209,16 +209,13 @@ def test_claims_are_read_from_the_folder_of_a_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["notebook.py", "xaibench run 'unbalanced", ""])
 def test_a_run_from_python_is_named_by_its_data_and_network(tmp_path: Path, command: str) -> None:
-    (claims,) = read_claims([stored(tmp_path, command)])
+    (claims,) = read_claims([with_manifest(tmp_path, command)])
     assert claims[-1].command.startswith("xaibench run --data drive --model unet-drive --cases 16 --out ")
 
 
 def test_each_network_is_judged_apart(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.mkdir()
-    for r in method("gradcam", GRADCAM, dataset="chase", weights_digest="other"):
-        Store(two).write(r)
-    groups = read_claims([stored(one), Store(two)])
+    other = stored(tmp_path / "two", method("gradcam", GRADCAM, dataset="chase", weights_digest="other"))
+    groups = read_claims([with_manifest(tmp_path / "one"), other])
     verdicts = [(g[0].dataset, {c.name: c.verdict for c in g}["3"]) for g in groups]
     assert verdicts == [("chase", "not measured"), ("drive", "supported")]
     text = render_claims(groups)

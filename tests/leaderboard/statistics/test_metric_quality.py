@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 
@@ -9,9 +7,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from leaderboard.synthetic import aggregate, leaderboards, record, records
+from leaderboard.synthetic import aggregate, csv_rows, leaderboards, record, records
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import FEW, NO, UNKNOWN, WRONG, YES, Quality, qualities
+from xaibench.leaderboard.statistics.rank_tests import rank_biserial
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
 from xaibench.leaderboard.tables.render import render
 from xaibench.record import Record
@@ -36,9 +35,7 @@ def test_effect_and_p_against_scipy() -> None:
     a, b = noise(0.50, 1, width=0.1), noise(0.55, 2, width=0.1)
     found = quality(controls("srg", a, b), "srg")
     d = np.array(b) - np.array(a)
-    r = scipy.stats.rankdata(np.abs(d))
-    assert found.p == pytest.approx(scipy.stats.wilcoxon(d).pvalue)
-    assert found.effect == pytest.approx((r[d > 0].sum() - r[d < 0].sum()) / r.sum())
+    assert (found.p, found.effect) == pytest.approx((scipy.stats.wilcoxon(d).pvalue, rank_biserial(d)))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +91,7 @@ def test_images_on_which_one_of_the_two_lacks_a_score_are_left_out() -> None:
 
 def test_ranks_that_change_with_the_image_are_weak() -> None:
     rng = np.random.default_rng(0)
-    every = records({f"m{i}": [float(x) for x in rng.uniform(size=20)] for i in range(5)})
+    every = records({f"m{i}": rng.uniform(size=20).tolist() for i in range(5)})
     found = quality(every, "srg")
     assert found.alpha < 0.1 and found.weak and found.tells == UNKNOWN
     steady = quality(records({f"m{i}": [i / 10] * 20 for i in range(5)}), "srg")
@@ -124,7 +121,7 @@ def test_controls_that_never_change_are_no_fault_of_a_metric_about_changes() -> 
     found = quality(still, "target-sensitivity")
     assert (found.tells, found.weak) == (NO, False)
     rng = np.random.default_rng(0)
-    changing = records({f"m{i}": [float(x) for x in rng.uniform(size=20)] for i in range(5)}, "target-sensitivity")
+    changing = records({f"m{i}": rng.uniform(size=20).tolist() for i in range(5)}, "target-sensitivity")
     assert quality(changing, "target-sensitivity").weak  # its ranks still have to agree
 
 
@@ -146,7 +143,7 @@ def test_every_format_shows_every_metric(boards: list[Leaderboard], format: str)
 
 
 def test_csv_and_json_have_the_same_rows(boards: list[Leaderboard]) -> None:
-    lines = list(csv.DictReader(io.StringIO(render_metrics(boards, "csv"))))
+    lines = csv_rows(render_metrics(boards, "csv"))
     heads = "metric family better effect p tells alpha tau_fills chance_lo chance_hi missing weak"
     assert list(lines[0]) == heads.split()
     found = json.loads(render_metrics(boards, "json"))

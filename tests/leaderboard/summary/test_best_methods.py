@@ -119,13 +119,8 @@ def test_all_vessels_are_not_judged_by_a_column_about_some_of_them() -> None:
 
 
 def test_what_lies_on_vessels_is_not_said_to_explain() -> None:
-    from msgspec.structs import replace
-
     table = {"a": scores(0.6), "b": scores(0.7)}
-    lies = [
-        replace(r, scores=[replace(s, family="overlap") for s in r.scores])
-        for r in records(table, metric="auroc-thick")
-    ]
+    lies = records(table, metric="auroc-thick", details={"auroc-thick": {"family": "overlap"}})
     said = verdict(answers(boards([*records({"a": scores(0.8), "b": scores(0.6)}), *lies])))[0]
     assert said.endswith(", a explains this network best for all vessels; b overlaps best with thick vessels.")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from typing import Any
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
-from leaderboard.synthetic import aggregate, record, records
+from leaderboard.synthetic import aggregate, csv_rows, markdown_rows, record, records
 from xaibench.leaderboard.leaderboard import Column
 from xaibench.leaderboard.tables.formats import to_text
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
@@ -54,20 +51,13 @@ def test_a_turn_that_an_image_lacks_is_not_part_of_the_band() -> None:
     assert gap.chance(column) is None
 
 
-def test_seeds_are_one_map_for_chance_too() -> None:
-    every = [turned("a", 1, [0.4, 0.5]), turned("a", 1, [0.6, 0.5], seed=1)]
-    board = aggregate(every)
-    assert board.nulls["auroc-thin"].tolist() == [[[0.5, 0.5]]]
-
-
 def test_the_band_of_chance_is_the_last_line_of_each_format() -> None:
     board = aggregate(with_chance())
     lines = render([board]).splitlines()
     rules = [i for i, line in enumerate(lines) if line.startswith("─")]
     assert len(rules) == 4 and rules[-1] == rules[-2] + 2
     assert lines[rules[-2] + 1].split() == ["chance", ".46–.54"] and "rotated and mirrored" in "".join(lines)
-    markdown = [line for line in render([board], "markdown").splitlines() if line.startswith("|")]
-    assert [c.strip() for c in markdown[-1].split("|")][1:] == ["", "*chance*", "", "*.46–.54*", "", "", "", ""]
+    assert markdown_rows(board)[-1] == ["", "*chance*", "", "*.46–.54*", "", "", ""]
     assert '<tr class="chance"><td></td><td class="word">chance</td><td></td><td>.46–.54</td>' in render(
         [board], "html"
     )
@@ -84,7 +74,7 @@ def test_a_gate_is_passed_or_failed_and_ranks_nothing() -> None:
     for format in ("markdown", "html", "latex"):
         text = render([board], format)
         assert text.count("fail") == 1 and text.count("pass") - text.count("passes") == 2  # c and the control
-    assert [line["mprt"] for line in csv.DictReader(io.StringIO(render([board], "csv")))] == ["0.9", "0.4", "0.4"]
+    assert [line["mprt"] for line in csv_rows(render([board], "csv"))] == ["0.9", "0.4", "0.4"]
     only = aggregate(records({"a": [0.1, None], "b": [0.5, 0.5]}, "mprt"))
     assert only.primary is None and [r.rank for r in only.rows] == [None, None]
     assert [line.split()[:2] for line in render([only]).splitlines()[4:6]] == [["a", "–"], ["b", "pass"]]
@@ -104,11 +94,8 @@ def test_the_better_side_of_a_gate(
 ) -> None:
     column = Column("g", better, -math.inf, math.inf, "f", gate)
     assert all(map(column.passes, passing)) and not any(map(column.passes, failing))
-    scores = [
-        replace(r, scores=[replace(s, better=better, gate=gate) for s in r.scores])
-        for r in records({"a": [passing[0]]}, "g")
-    ]
-    assert f"g is a gate: a method passes with a mean {said}." in render([aggregate(scores)])
+    board = aggregate([record("a", "01", {"g": passing[0]}, details={"g": {"better": better, "gate": gate}})])
+    assert f"g is a gate: a method passes with a mean {said}." in render([board])
 
 
 def test_a_terminal_dims_weak_columns_if_asked() -> None:
@@ -132,8 +119,7 @@ def test_the_main_columns_stand_in_their_order() -> None:
     order = ["srg", "deletion", "insertion", "auroc-thin", "auroc-thick", "lift-thin", "lift-thick", "thin-gap"]
     order += ["thin-gap-matched", "srg-thin", "srg-thick", "fp-lift"]
     board = aggregate([record("a", "01", {**dict.fromkeys(reversed(order), 0.5), "sparseness": 0.1, "mprt": 0.4})])
-    head = next(line for line in render([board], "markdown").splitlines() if line.startswith("| #"))
-    assert [c.strip() for c in head.strip("|").split("|")][2:] == [*order, "mprt", "seconds", "passes"]
+    assert markdown_rows(board)[0][2:] == [*order, "mprt", "seconds", "passes"]
 
 
 def test_the_agreement_between_fills_is_said_below() -> None:
@@ -144,14 +130,10 @@ def test_the_agreement_between_fills_is_said_below() -> None:
     assert said.endswith("(Kendall τ): srg and srg[fill=blur,steps=10] 1.00.")
 
 
-def test_costs_that_no_row_has_are_no_columns() -> None:
-    def head(*costs: float) -> list[str]:
-        found = [replace(record(m, "01", {"srg": 0.5}), seconds=s) for m, s in zip("ab", costs, strict=True)]
-        line = next(line for line in render([aggregate(found)], "markdown").splitlines() if line.startswith("| #"))
-        return [c.strip() for c in line.strip("|").split("|")]
-
-    assert head(0.0, 0.0) == ["#", "method", "srg"]  # no map was computed
-    assert head(0.0, 1.0) == ["#", "method", "srg", "seconds", "passes"]
+@pytest.mark.parametrize(("seconds", "columns"), [(0.0, []), (1.0, ["seconds", "passes"])])
+def test_costs_that_no_row_has_are_no_columns(seconds: float, columns: list[str]) -> None:
+    board = aggregate([record(m, "01", {"srg": 0.5}, seconds=s) for m, s in (("a", 0.0), ("b", seconds))])
+    assert markdown_rows(board)[0] == ["#", "method", "srg", *columns]
 
 
 def test_names_and_paths_are_not_broken_where_notes_are_wrapped() -> None:

@@ -35,7 +35,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
@@ -47,21 +47,27 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 
 @pytest.fixture
-def at(browser: webdriver.Chrome, page: str) -> Iterator[Callable[..., webdriver.Chrome]]:
+def at(chrome: webdriver.Chrome, page: str) -> Iterator[Callable[..., webdriver.Chrome]]:
     """Opens the page in a window of some width, anew for each test; no test leaves an error in the console."""
 
     def opened(width: int = 1200, height: int = 900, *, script: bool = True, **media: str) -> webdriver.Chrome:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         features = [{"name": "prefers-color-scheme", "value": media.get("scheme", "light")}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media.get("kind", ""), "features": features})
-        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
-        browser.get(page)
-        return browser
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media.get("kind", ""), "features": features})
+        chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
+        chrome.get(page)
+        return chrome
 
     yield opened
-    assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert [e for e in chrome.get_log("browser") if e["level"] == "SEVERE"] == []
+    chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+@pytest.fixture
+def browser(at: Callable[..., webdriver.Chrome]) -> webdriver.Chrome:
+    """The page in a window of the usual size."""
+    return at()
 
 
 def every(inside: webdriver.Chrome | WebElement, selector: str) -> list[WebElement]:
@@ -92,8 +98,7 @@ def click_head(browser: webdriver.Chrome, head: str) -> WebElement:
     return th
 
 
-def test_the_verdict_is_on_the_first_screen(at) -> None:
-    browser = at()
+def test_the_verdict_is_on_the_first_screen(browser: webdriver.Chrome) -> None:
     cards = every(browser, ".card")
     heads = [f"Best for {kind} vessels" for kind in ("all", "thin", "thick")]
     assert [c.find_element(By.TAG_NAME, "h2").text for c in cards] == heads
@@ -101,14 +106,12 @@ def test_the_verdict_is_on_the_first_screen(at) -> None:
     assert "the lead is real" in cards[0].text and "good[layer=decoder-1/2]" in cards[0].text
 
 
-def test_no_name_became_markup(at) -> None:
-    browser = at()
+def test_no_name_became_markup(browser: webdriver.Chrome) -> None:
     assert len(every(browser, "script")) == 2 and not every(browser, "[onerror]")
     assert NASTY in browser.find_element(By.CSS_SELECTOR, "table.board").text
 
 
-def test_sorting_keeps_controls_apart_and_goes_both_ways(at) -> None:
-    browser = at()
+def test_sorting_keeps_controls_apart_and_goes_both_ways(browser: webdriver.Chrome) -> None:
     best = ["good[layer=decoder-1/2]", "fair", NASTY]
     assert column(browser, "method", "methods") == best
     th = click_head(browser, "srg-thin")  # numbers begin with the highest
@@ -124,8 +127,7 @@ def test_sorting_keeps_controls_apart_and_goes_both_ways(at) -> None:
     assert column(browser, "method", "controls")[0] == "vessels-oracle"
 
 
-def test_more_columns(at) -> None:
-    browser = at()
+def test_more_columns(browser: webdriver.Chrome) -> None:
     few = len(shown(browser, "table.board thead th"))
     more = browser.find_element(By.ID, "more")
     more.click()
@@ -134,8 +136,7 @@ def test_more_columns(at) -> None:
     assert len(shown(browser, "table.board thead th")) == few
 
 
-def test_one_target_is_chosen_for_all_sections_by_click_and_by_key(at) -> None:
-    browser = at()
+def test_one_target_is_chosen_for_all_sections_by_click_and_by_key(browser: webdriver.Chrome) -> None:
     lists = every(browser, "[role=tablist]")
     assert len(lists) == 4 and all(len(t.find_elements(By.CSS_SELECTOR, "[role=tab]")) == 2 for t in lists)
     assert all(e.get_attribute("data-name") == "vessels" for e in shown(browser, ".panel"))
@@ -148,8 +149,7 @@ def test_one_target_is_chosen_for_all_sections_by_click_and_by_key(at) -> None:
     assert browser.switch_to.active_element == first[0] and first[0].get_attribute("aria-selected") == "true"
 
 
-def test_the_slider_sets_the_opacity_of_all_maps(at) -> None:
-    browser = at()
+def test_the_slider_sets_the_opacity_of_all_maps(browser: webdriver.Chrome) -> None:
     slider = browser.find_element(By.ID, "opacity")
     before = float(style(browser, every(browser, ".grid .heat")[0], "opacity"))
     slider.send_keys(Keys.HOME)
@@ -159,8 +159,7 @@ def test_the_slider_sets_the_opacity_of_all_maps(at) -> None:
     assert slider.get_attribute("aria-valuetext") == "100 %"
 
 
-def test_keys_swap_map_image_and_prediction_and_zoom(at) -> None:
-    browser = at()
+def test_keys_swap_map_image_and_prediction_and_zoom(browser: webdriver.Chrome) -> None:
     (grid,) = shown(browser, ".grid")
     stack = grid.find_element(By.CSS_SELECTOR, ".stack")
     visible = lambda part: style(browser, stack.find_element(By.CSS_SELECTOR, part), "visibility") == "visible"
@@ -187,8 +186,7 @@ def test_keys_swap_map_image_and_prediction_and_zoom(at) -> None:
     assert style(browser, stack, "transform") == "matrix(1, 0, 0, 1, 0, 0)"
 
 
-def test_maps_are_zoomed_by_click_and_moved_by_dragging_never_beyond_their_edge(at) -> None:
-    browser = at()
+def test_maps_are_zoomed_by_click_and_moved_by_dragging_never_beyond_their_edge(browser: webdriver.Chrome) -> None:
     frames = shown(browser, ".grid .frame")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", frames[0])
     ActionChains(browser).move_to_element_with_offset(frames[0], -40, -40).click().perform()
@@ -208,8 +206,7 @@ def test_maps_are_zoomed_by_click_and_moved_by_dragging_never_beyond_their_edge(
     assert style(browser, stack, "transform") == "matrix(1, 0, 0, 1, 0, 0)"
 
 
-def test_the_scrubber_shows_one_step_of_all_films(at) -> None:
-    browser = at()
+def test_the_scrubber_shows_one_step_of_all_films(browser: webdriver.Chrome) -> None:
     (films,) = shown(browser, ".films")
     slider = films.find_element(By.CSS_SELECTOR, "input[type=range]")
     said = films.find_element(By.CSS_SELECTOR, ".scrubber output")
@@ -226,8 +223,7 @@ def test_the_scrubber_shows_one_step_of_all_films(at) -> None:
     assert said.text == "98 %" and slider.get_attribute("aria-valuetext") == "98 % removed"
 
 
-def test_everything_is_reached_by_keyboard(at) -> None:
-    browser = at()
+def test_everything_is_reached_by_keyboard(browser: webdriver.Chrome) -> None:
     reached = set()
     for _ in range(120):
         browser.switch_to.active_element.send_keys(Keys.TAB)
@@ -287,7 +283,6 @@ def test_text_stands_out_in_light_and_in_dark(at, scheme: str) -> None:
     assert style(browser, svg, "fill") == style(browser, browser.find_element(By.TAG_NAME, "body"), "color")
 
 
-def test_the_browser_asks_for_nothing(at) -> None:
-    browser = at()
+def test_the_browser_asks_for_nothing(browser: webdriver.Chrome) -> None:
     asked = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
     assert all(str(name).startswith("data:") for name in asked)
