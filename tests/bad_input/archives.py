@@ -24,24 +24,16 @@ def packed(members: Members, how: int = zipfile.ZIP_DEFLATED, attributes: int = 
     return buffer.getvalue()
 
 
-def _entries(archive: bytes) -> Iterable[tuple[int, int]]:
-    """Where each entry of the directory lies, and its local header."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as file:
-        start = file.start_dir
-        offsets = [info.header_offset for info in file.infolist()]
-    for offset in offsets:
-        yield start, offset
-        start += 46 + sum(struct.unpack("<3H", archive[start + 28 : start + 34]))
-
-
 # What an archive declares of a member: the place in the directory's entry, that in the local header, and the type.
 NUMBERS = {"size": (24, 22, "<I"), "packed_size": (20, 18, "<I"), "method": (10, 8, "<H")}
 
 
 def declaring(archive: bytes, *, flags: int = 0, **numbers: int | None) -> bytes:
     """The archive with other numbers, see ``NUMBERS``, and more flags of its members; None for the true number."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        entry, local_headers = file.start_dir, [info.header_offset for info in file.infolist()]
     changed = bytearray(archive)
-    for entry, local in _entries(archive):
+    for local in local_headers:
         for name, value in numbers.items():
             in_entry, in_local, kind = NUMBERS[name]
             if value is not None:
@@ -49,4 +41,5 @@ def declaring(archive: bytes, *, flags: int = 0, **numbers: int | None) -> bytes
                 struct.pack_into(kind, changed, local + in_local, value)
         changed[entry + 8] |= flags
         changed[local + 6] |= flags
+        entry += 46 + sum(struct.unpack("<3H", archive[entry + 28 : entry + 34]))  # fixed part, name, extra, comment
     return bytes(changed)

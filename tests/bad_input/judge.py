@@ -9,7 +9,7 @@ import signal
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -55,13 +55,9 @@ def answer(reader: str, read: Callable[[], Any], *refusals: type[Exception]) -> 
         warnings.simplefilter("ignore")
         try:
             return read()
-        except UserError as error:
-            check_sentence(error.message)
-            assert error.hint == "" or error.hint.isprintable()
-            refused[reader] += 1
-            return error
-        except refusals as error:
-            check_sentence(str(error))
+        except (UserError, *refusals) as error:
+            check_sentence(error.message if isinstance(error, UserError) else str(error))
+            assert getattr(error, "hint", "") == "" or error.hint.isprintable()
             refused[reader] += 1
             return error
 
@@ -93,12 +89,15 @@ def check_sentence(text: str) -> None:
 
 
 @contextlib.contextmanager
-def folder() -> Iterator[Path]:
-    """An empty folder ``inside`` another one, in which nothing else may change meanwhile."""
+def folder(files: Mapping[str, bytes] | None = None) -> Iterator[Path]:
+    """A folder ``inside`` another one, in which nothing else may change meanwhile; with these files, by their paths."""
     with TemporaryDirectory() as place:
         inside = Path(place) / "around" / "inside"
         inside.mkdir(parents=True)
         (inside.parent / "neighbour").write_text("mine")
+        for name, content in (files or {}).items():
+            (inside / name).parent.mkdir(parents=True, exist_ok=True)
+            (inside / name).write_bytes(content)
         before = snapshot(Path(place), inside)
         yield inside
         assert snapshot(Path(place), inside) == before, "something outside the folder was written"

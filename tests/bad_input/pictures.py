@@ -58,6 +58,26 @@ def saved(image: Image.Image | np.ndarray, form: str = "PNG", **options: Any) ->
     return buffer.getvalue()
 
 
+def tiff(pixels: np.ndarray, **options: Any) -> bytes:
+    """The file that tifffile writes."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, **options)
+    return buffer.getvalue()
+
+
+def png16(pixels: np.ndarray) -> bytes:
+    """A PNG of 16 bits, which Pillow writes in grey only: 1 to 4 channels (grey, grey and alpha, RGB, RGBA)."""
+    height, width, channels = pixels.shape
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return png_of(width, height, zlib.compress(lines), 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels])
+
+
+def pnm16(pixels: np.ndarray) -> bytes:
+    """A portable pixmap (3 channels) or greymap (1) of 16 bits."""
+    height, width, channels = pixels.shape
+    return f"P{6 if channels == 3 else 5}\n{width} {height}\n65535\n".encode() + pixels.astype(">u2").tobytes()
+
+
 @st.composite
 def by_pillow(draw: st.DrawFn) -> bytes:
     form = draw(st.sampled_from(sorted(MODES)))
@@ -134,18 +154,11 @@ def _flipped(content: bytes, places: list[tuple[float, int]]) -> bytes:
 
 
 RAW = st.binary(max_size=64)
-MAGIC = (
-    b"\x89PNG\r\n\x1a\n",
-    b"\xff\xd8\xff\xe0",
-    b"II*\x00",
-    b"MM\x00*",
-    b"II+\x00\x08\x00\x00\x00",
-    b"GIF89a",
-    b"P6\n",
-)
-OTHERS = (b"BM", b"RIFF\x20\x00\x00\x00WEBPVP8L", b"\xff\x4f\xff\x51", b"P5\n9 9\n70000\n", b"PK\x03\x04", b"")
+MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\x00", b"MM\x00*", b"II+\x00\x08\x00\x00\x00", b"GIF89a")
+OTHERS = (b"P6\n", b"BM", b"RIFF\x20\x00\x00\x00WEBPVP8L", b"\xff\x4f\xff\x51", b"P5\n9 9\n70000\n", b"PK\x03\x04", b"")
 garbage = st.builds(lambda signature, rest: signature + rest, st.sampled_from(MAGIC + OTHERS), st.binary(max_size=200))
-whole = st.one_of(by_pillow(), by_tifffile())
+deep = st.builds(pixels, SIDES, SIDES, st.sampled_from([1, 3]), st.just("uint16"), st.sampled_from(FILLS), st.just(0))
+whole = st.one_of(by_pillow(), by_tifffile(), deep.map(png16), deep.map(pnm16))
 contents = st.one_of(damaged(whole), garbage)
 
 

@@ -18,15 +18,11 @@ from bad_input.archives import declaring, packed
 from bad_input.judge import answer, folder, within
 from bad_input.pictures import contents, damaged, saved
 from bad_input.test_bad_pictures import EYE, LABEL, check_case, check_data
+from xaibench import registry
 from xaibench.data.case_loader import load_cases
 from xaibench.data.cases import Cases
-from xaibench.data.datasets.chase import chase
-from xaibench.data.datasets.drive import drive
-from xaibench.data.datasets.hrf import hrf
-from xaibench.data.datasets.stare import stare
 from xaibench.data.io.source import open_source, read_image
 from xaibench.errors import UserError
-from xaibench.registry import DatasetTraits, Plugin
 
 LABEL_FILE = saved(LABEL)
 GOOD = {"images/1.png": saved(EYE), "masks/1.png": LABEL_FILE}
@@ -41,8 +37,8 @@ members = st.lists(st.tuples(names, st.one_of(good, good, contents, inner)), max
 FOV = saved(EYE[..., 0] > 0)
 
 
-def of_set(dataset: Plugin[DatasetTraits], split: str) -> Callable[[Path], Cases]:
-    return lambda path: dataset(split=split, root=str(path))
+def of_set(name: str, split: str) -> Callable[[Path], Cases]:
+    return lambda path: registry.get("dataset", name)(split=split, root=str(path))  # type: ignore[no-any-return]
 
 
 DRIVE = {
@@ -56,10 +52,10 @@ HRF = {"images/01_dr.JPG": saved(EYE), "manual1/01_dr.tif": LABEL_FILE, "mask/01
 READERS: dict[str, tuple[Callable[[Path], Cases], dict[str, bytes]]] = {
     "zip: folder data set": (load_cases, GOOD),
     "zip: nested": (load_cases, {"eyes.zip": packed(GOOD.items()), "broken.zip": b"PK"}),
-    "zip: drive": (of_set(drive, "training"), {f"DRIVE/training/{k}": v for k, v in DRIVE.items()}),
-    "zip: chase": (of_set(chase, "all"), {"Image_08L.jpg": saved(EYE), "Image_08L_1stHO.png": LABEL_FILE}),
-    "zip: stare": (of_set(stare, "all"), STARE),
-    "zip: hrf": (of_set(hrf, "all"), HRF),
+    "zip: drive": (of_set("drive", "training"), {f"DRIVE/training/{k}": v for k, v in DRIVE.items()}),
+    "zip: chase": (of_set("chase", "all"), {"Image_08L.jpg": saved(EYE), "Image_08L_1stHO.png": LABEL_FILE}),
+    "zip: stare": (of_set("stare", "all"), STARE),
+    "zip: hrf": (of_set("hrf", "all"), HRF),
 }
 
 
@@ -92,8 +88,7 @@ def archives(sound: dict[str, bytes]) -> st.SearchStrategy[bytes]:
 def test_an_archive_that_is_whole(reader: str) -> None:
     read, sound = READERS[reader]
     for how in METHODS:
-        with folder() as place:
-            (place / "eyes.zip").write_bytes(packed(sound.items(), how))
+        with folder({"eyes.zip": packed(sound.items(), how)}) as place:
             (case,) = answer(reader, lambda: list(read(place / "eyes.zip")))
             check_case(case)
 
@@ -102,17 +97,14 @@ def test_an_archive_that_is_whole(reader: str) -> None:
 @given(data=st.data())
 def test_an_archive_of_any_content(reader: str, data: st.DataObject) -> None:
     read, sound = READERS[reader]
-    with folder() as place:
-        path = place / "eyes.zip"
-        path.write_bytes(data.draw(archives(sound)))
-        check_data(reader, read, path)
+    with folder({"eyes.zip": data.draw(archives(sound))}) as place:
+        check_data(reader, read, place / "eyes.zip")
         assert [p.name for p in place.iterdir()] == ["eyes.zip"]  # nothing is unpacked to disk
 
 
 @given(st.lists(st.tuples(names, good), max_size=4))
 def test_what_lies_outside_or_is_hidden_is_no_member(members: list[tuple[str, bytes]]) -> None:
-    with folder() as place:
-        (place / "eyes.zip").write_bytes(packed(members))
+    with folder({"eyes.zip": packed(members)}) as place:
         source = open_source(place / "eyes.zip")
         assert all("inner.zip in" in reason for reason in source.broken)
         for name in source.files:
@@ -121,45 +113,35 @@ def test_what_lies_outside_or_is_hidden_is_no_member(members: list[tuple[str, by
 
 
 def test_a_link_in_an_archive_is_not_followed() -> None:
-    with folder() as place:
-        (place / "eyes.zip").write_bytes(packed([("a.png", b"/etc/passwd")], attributes=stat.S_IFLNK | 0o777))
+    with folder({"eyes.zip": packed([("a.png", b"/etc/passwd")], attributes=stat.S_IFLNK | 0o777)}) as place:
         assert not open_source(place / "eyes.zip").files
 
 
 def test_of_two_members_of_one_name_the_last_counts() -> None:
-    with folder() as place:
-        (place / "eyes.zip").write_bytes(packed([("a.png", saved(EYE)), ("a.png", saved(255 - EYE))]))
+    with folder({"eyes.zip": packed([("a.png", saved(EYE)), ("a.png", saved(255 - EYE))])}) as place:
         np.testing.assert_array_equal(read_image(open_source(place / "eyes.zip"), "a.png"), 255 - EYE)
 
 
 def bomb(how: str) -> bytes:
     zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = b"".join([zeros.compress(bytes(1 << 20)) for _ in range(300)] + [zeros.flush()])
-    archive = bytearray(declaring(packed([("images/1.png", body)], zipfile.ZIP_STORED), method=8))
-    if how == "lies":
-        return declaring(bytes(archive), size=1000)
-    return declaring(bytes(archive), size={"honest": 300 << 20, "huge": 2**32 - 2}[how])
-
-
-def nested(depth: int, many: int) -> bytes:
-    content = packed([("a.png", b"x")])
-    for _ in range(depth):
-        content = packed([(f"{i}.zip", content) for i in range(many)])
-    return content
+    size = {"honest": 300 << 20, "huge": 2**32 - 2, "lies": 1000}[how]
+    return declaring(packed([("images/1.png", body)], zipfile.ZIP_STORED), method=8, size=size)
 
 
 @pytest.mark.parametrize("how", ["honest", "huge", "lies"])
 def test_a_bomb_is_refused_before_it_takes_memory(how: str) -> None:
-    with folder() as place:
-        (place / "eyes.zip").write_bytes(bomb(how))
+    with folder({"eyes.zip": bomb(how)}) as place:
         source = open_source(place / "eyes.zip")
         with within(100):
             assert isinstance(answer("zip: bombs", lambda: read_image(source, "images/1.png")), UserError)
 
 
 def test_archives_within_archives_are_counted() -> None:
-    with folder() as place:
-        (place / "eyes.zip").write_bytes(nested(4, 16))
+    nested = packed([("a.png", b"x")])
+    for _ in range(4):
+        nested = packed([(f"{i}.zip", nested) for i in range(16)])
+    with folder({"eyes.zip": nested}) as place:
         source = answer("zip: bombs", lambda: open_source(place / "eyes.zip"))
         assert "more than 256 archives" in source.broken[0] and not source.files
         error = answer("zip: bombs", lambda: load_cases(place / "eyes.zip"))

@@ -6,13 +6,12 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from made_up import make_network
 
 from bad_input.archives import packed
 from bad_input.judge import answer, check_sentence, folder, refused, snapshot, soon
@@ -21,7 +20,6 @@ from bad_input.test_bad_pictures import EYE
 from bad_input.test_bad_runs import CELLS, RUN, dumped, write
 from bad_input.test_bad_weights import WHOLE
 from xaibench.cli.main import main
-from xaibench.models.weights_file import save_weights
 
 Check = Callable[..., None]
 
@@ -32,6 +30,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.chdir(inside)
         for variable in ("XAIBENCH_DRIVE", "XAIBENCH_CHASE", "XAIBENCH_MEMORY"):
             monkeypatch.delenv(variable, raising=False)
+        (inside / "w.safetensors").write_bytes(WHOLE)
         yield inside
 
 
@@ -70,7 +69,6 @@ PICTURES = {
 def test_explain_a_picture_that_is_none(name: str, place: Path, refuses: Check) -> None:
     content, says = PICTURES[name]
     (place / "eye.png").write_bytes(content)
-    save_weights(make_network(), place / "w.safetensors", {})
     refuses(*EXPLAIN, says=says)
 
 
@@ -80,7 +78,6 @@ def test_explain_a_picture_that_is_none(name: str, place: Path, refuses: Check) 
 def test_explain_a_picture_that_is_odd(pixels: np.ndarray, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One pixel, a few, one line, one colour: a picture of what the network says of it, or that it says nothing."""
     (place / "eye.png").write_bytes(saved(np.ascontiguousarray(pixels)))
-    save_weights(make_network(), place / "w.safetensors", {})
     with soon(60):
         code = main([*EXPLAIN, "--out", "out.png", "-q"])
     err = capfd.readouterr().err
@@ -94,11 +91,9 @@ FEW = settings(max_examples=max(10, settings().max_examples // 10))
 @FEW
 @given(contents)
 def test_explain_any_content(content: bytes) -> None:
-    with folder() as place, redirect_stderr(io.StringIO()) as err, redirect_stdout(io.StringIO()) as out:
-        (place / "eye.png").write_bytes(content)
-        save_weights(make_network(), place / "w.safetensors", {})
-        argv = ["explain", str(place / "eye.png"), "--method", "saliency", "--model", str(place / "w.safetensors")]
-        code = answer("explain", lambda: main([*argv, "--out", str(place / "out.png"), "-q"]))
+    files = folder({"eye.png": content, "w.safetensors": WHOLE})
+    with files as place, redirect_stderr(io.StringIO()) as err, redirect_stdout(io.StringIO()) as out, chdir(place):
+        code = answer("explain", lambda: main([*EXPLAIN, "--out", "out.png", "-q"]))
         if code == 0:
             assert not err.getvalue() and out.getvalue().startswith("Written to")
             assert (place / "out.png").stat().st_size
@@ -210,7 +205,6 @@ RUN_IT = "run -q --out run --data phantom[size=128] --cases 1 --model w.safetens
 
 
 def test_a_run_goes_on_in_a_folder_that_was_edited(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    save_weights(make_network(), place / "w.safetensors", {})
     command = [*RUN_IT.split(), "--metric", "auroc-vessels"]
     assert main(command) == 0
     sound = {p.name: p.read_bytes() for p in (place / "run").glob("cells/*/*")}

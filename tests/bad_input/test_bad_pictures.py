@@ -71,10 +71,8 @@ NAMES = st.sampled_from(FILES) | (
 
 @given(contents, NAMES)
 def test_a_photograph_of_any_content_and_name(content: bytes, name: bytes) -> None:
-    with folder() as place:
-        path = place / os.fsdecode(name)
-        path.write_bytes(content)
-        found = answer("load_image", lambda: load_image(path))
+    with folder({os.fsdecode(name): content}) as place:
+        found = answer("load_image", lambda: load_image(place / os.fsdecode(name)))
         if isinstance(found, Case):
             check_case(found)
             assert not found.labelled
@@ -98,14 +96,15 @@ def test_a_photograph_by_any_words(words: str) -> None:
     st.booleans(),
     st.sampled_from(["noise", "noise", "zero", "nan", "inf", "negative"]),
     st.sampled_from([None, "bool", "uint8", "float64"]),
+    st.sampled_from(["a\x1b[2Jb", "a\nb", "\udcff"]),
 )
 def test_a_case_of_any_arrays(
-    h: int, w: int, dtype: str, channels: int, first: bool, fill: str, mask: str | None
+    h: int, w: int, dtype: str, channels: int, first: bool, fill: str, mask: str | None, name: str
 ) -> None:
     image = pixels(h, w, channels, "float64" if dtype in ("object", "<U3") else dtype, fill, 0).astype(dtype)
     image = np.moveaxis(image, 2, 0) if first else image
     vessels = None if mask is None else pixels(h, w, 1, mask, fill, 1)[..., 0]
-    found = answer("make_case", lambda: make_case("a\nb", image, vessels))
+    found = answer("make_case", lambda: make_case(name, image, vessels))
     if isinstance(found, Case):
         check_case(found)
 
@@ -141,8 +140,7 @@ def masks(draw: st.DrawFn) -> bytes:
 
 @given(st.one_of(masks(), damaged(masks()), whole))
 def test_a_mask_of_any_content(content: bytes) -> None:
-    with folder() as place:
-        (place / "mask.png").write_bytes(content)
+    with folder({"mask.png": content}) as place:
         source = Source(place, {"mask.png": (place / "mask.png", ())})
         found = answer("read_mask", lambda: read_mask(source, "mask.png"))
         if not isinstance(found, Exception):
@@ -180,50 +178,38 @@ def check_data(reader: str, read: Callable[[Path], Cases], place: Path) -> None:
 
 @given(st.one_of(anything, sets, st.builds(lambda a, b: a | b, anything, sets)))
 def test_a_folder_of_any_files(files: dict[str, bytes]) -> None:
-    with folder() as place:
-        for name, content in files.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes(content)
+    with folder(files) as place:
         check_data("folder data set", load_cases, place)
 
 
-def links(path: Path, place: Path) -> None:
-    """Two links that lead to each other."""
-    path.symlink_to(place / "b.png")
-    (place / "b.png").symlink_to(path)
-
-
-def huge(path: Path, place: Path) -> None:
+def huge(path: Path) -> None:
     path.touch()
     os.truncate(path, 1 << 40)
 
 
-NO_FILES: dict[str, Callable[[Path, Path], object]] = {
-    "pipe": lambda path, _: os.mkfifo(path),
-    "device": lambda path, _: path.symlink_to("/dev/zero"),
-    "loop": links,
-    "self": lambda path, place: path.symlink_to(place),
-    "folder": lambda path, _: path.mkdir(),
-    "gone": lambda path, place: path.symlink_to(place / "nowhere"),
-    "socket": lambda path, _: socket.socket(socket.AF_UNIX).bind(str(path)),
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "loop": lambda path: path.symlink_to(path),
+    "self": lambda path: path.symlink_to(path.parents[1]),
+    "folder": Path.mkdir,
+    "gone": lambda path: path.symlink_to("nowhere"),
+    "socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
     "huge": huge,
 }
 
 
 @pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_file_is_passed_over_and_never_waited_for(kind: str) -> None:
-    with folder() as place:
+    with folder({"images/notes.txt": b""}) as place:
         path = place / "images" / "1.png"
-        path.parent.mkdir()
-        NO_FILES[kind](path, place)
+        NO_FILES[kind](path)
         for reader, read in (("load_image", load_image), ("folder data set", lambda p: list(load_cases(p.parents[1])))):
             assert isinstance(answer(reader, lambda read=read: read(path)), UserError)
 
 
 def test_links_that_lead_back_are_followed_once() -> None:
-    with folder() as place:
-        (place / "images").mkdir()
-        (place / "images" / "1.png").write_bytes(saved(EYE))
+    with folder({"images/1.png": saved(EYE)}) as place:
         for name in "abcdefgh":
             (place / name).symlink_to(place)
             (place / "images" / name).symlink_to(place)
@@ -232,11 +218,8 @@ def test_links_that_lead_back_are_followed_once() -> None:
 
 def test_a_whole_disk_is_no_folder_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xaibench.data.io.source._MOST_ENTRIES", 3)
-    with folder() as place:
-        for name in "abcd":
-            (place / name).mkdir()
-        with pytest.raises(UserError, match="more than 3 files"):
-            open_source(place)
+    with folder({f"{name}/x": b"" for name in "abcd"}) as place, pytest.raises(UserError, match="more than 3 files"):
+        open_source(place)
 
 
 def test_a_pipe_that_someone_writes_to_is_not_read() -> None:

@@ -32,11 +32,7 @@ packed = st.builds(
 @example(gzip.compress(b"\n".join(SOUND)) * 2, dumped(RUN))
 @example(gzip.compress(record_file(CELLS[0] | {"map_key": "../../../../x"})), dumped(RUN))
 def test_a_published_folder_of_any_content(records: bytes, run: bytes) -> None:
-    with folder() as place:
-        root = place / "published"
-        root.mkdir()
-        (root / RECORDS).write_bytes(records)
-        (root / "run.json").write_bytes(run)
+    with folder({RECORDS: records, "run.json": run}) as root:
         found = answer("published: records", lambda: Store.open(root))
         if isinstance(found, Store):
             answer("published: tables", lambda: read_leaderboards([found]))
@@ -45,9 +41,5 @@ def test_a_published_folder_of_any_content(records: bytes, run: bytes) -> None:
 
 
 def test_a_bomb_takes_no_memory() -> None:
-    with folder() as place:
-        root = place / "published"
-        root.mkdir()
-        (root / RECORDS).write_bytes(gzip.compress(bytes(1 << 22), 9) * 1000)
-        with within(2500):
-            assert isinstance(answer("published: bombs", lambda: Store.open(root)), UserError)
+    with folder({RECORDS: gzip.compress(bytes(1 << 22), 9) * 1000}) as root, within(2500):
+        assert isinstance(answer("published: bombs", lambda: Store.open(root)), UserError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import struct
 from pathlib import Path
@@ -43,22 +44,20 @@ def lying(header: bytes, length: int, rest: bytes = bytes(100)) -> bytes:
 @st.composite
 def changed(draw: st.DrawFn) -> bytes:
     """A whole file of a network that is not this one."""
-    state = dict(STATE)
-    name = draw(st.sampled_from(sorted(state)))
-    how = draw(st.sampled_from(["missing", "extra", "nan", "inf", "negative", "dtype", "shape", "renamed", "none"]))
-    if how in ("missing", "renamed"):
-        tensor = state.pop(name)
-        if how == "renamed":
-            state[draw(st.text(min_size=1, max_size=9))] = tensor
-    elif how == "extra":
-        state[draw(st.text(min_size=1, max_size=9))] = torch.zeros(draw(st.integers(0, 3)))
-    elif how == "dtype":
-        state[name] = state[name].to(draw(st.sampled_from(DTYPES)))
-    elif how == "shape":
-        state[name] = torch.zeros(draw(st.lists(st.integers(0, 5), max_size=4)))
-    elif how in ("nan", "inf", "negative") and state[name].is_floating_point():
-        state[name] = torch.full_like(state[name], {"nan": float("nan"), "inf": float("inf"), "negative": -1.0}[how])
-    return weights(state)
+    name = draw(st.sampled_from(sorted(STATE)))
+    tensor, other = STATE[name], draw(st.text(min_size=1, max_size=9))
+    rest = {k: v for k, v in STATE.items() if k != name}
+    changes = {
+        "none": STATE,
+        "missing": rest,
+        "renamed": rest | {other: tensor},
+        "extra": STATE | {other: torch.zeros(draw(st.integers(0, 3)))},
+        "dtype": STATE | {name: tensor.to(draw(st.sampled_from(DTYPES)))},
+        "shape": STATE | {name: torch.zeros(draw(st.lists(st.integers(0, 5), max_size=4)))},
+    }
+    if tensor.is_floating_point():
+        changes |= {str(value): STATE | {name: torch.full_like(tensor, value)} for value in (math.nan, math.inf, -1)}
+    return weights(changes[draw(st.sampled_from(sorted(changes)))])
 
 
 numbers = st.lists(st.one_of(st.integers(-1, 64), st.sampled_from([2**16, 10**9, 2**63, 10**30])), max_size=20)
@@ -101,8 +100,7 @@ files = st.one_of(
 @example(save(STATE, metadata={"card": "[" * 100_000}))
 @example(weights(card=["architecture"]))
 def test_a_weights_file_of_any_content(content: bytes) -> None:
-    with folder() as place:
-        (place / "w.safetensors").write_bytes(content)
+    with folder({"w.safetensors": content}) as place:
         found = answer("weights file", lambda: load_model(place / "w.safetensors"))
         if not isinstance(found, UserError):
             assert isinstance(found, VesselUNet) and isinstance(found.card, dict)
@@ -112,11 +110,9 @@ def test_a_weights_file_of_any_content(content: bytes) -> None:
 
 
 def test_a_network_too_large_to_be_there_takes_no_memory() -> None:
-    with folder() as place:
-        card = {"architecture": {"channels": [4, 8, 8, 60000, 60000], "strides": ARCHITECTURE["strides"]}}
-        (place / "w.safetensors").write_bytes(weights(card=card))
-        with within(100):
-            assert isinstance(answer("weights file", lambda: load_model(place / "w.safetensors")), UserError)
+    card = {"architecture": {"channels": [4, 8, 8, 60000, 60000], "strides": ARCHITECTURE["strides"]}}
+    with folder({"w.safetensors": weights(card=card)}) as place, within(100):
+        assert isinstance(answer("weights file", lambda: load_model(place / "w.safetensors")), UserError)
 
 
 class Trap:
@@ -173,16 +169,13 @@ def _nowhere(text: str) -> str:
     return f"no_module_{text}"
 
 
+COLONS = ": :: .:x ..a:b xaibench.errors: xaibench.errors:UserError xaibench:\udcff \udcff:x"
+PLACES = "~nobody/w.safetensors /dev/zero / unet-phantom[x=1]"
 names = st.one_of(
     st.text(max_size=30).map(_nowhere),
     st.builds(lambda a, b: f"{_nowhere(a)}:{b}", st.text(max_size=9), st.text(max_size=9)),
     st.text(max_size=12).map(lambda t: f"xaibench.errors:{t}"),
-    st.sampled_from(
-        ["", ":", "::", ".:x", "..a:b", "xaibench.errors:", "xaibench:\udcff", "\udcff:x", "\0", "\0:\0", "x" * 5000]
-    ),
-    st.sampled_from(
-        ["xaibench.errors:UserError", "~nobody/w.safetensors", "a\n.safetensors", "/dev/zero", "/", "unet-phantom[x=1]"]
-    ),
+    st.sampled_from([*f"{COLONS} {PLACES}".split(), "", "\0", "\0:\0", "a\n.safetensors", "x" * 5000]),
 )
 
 

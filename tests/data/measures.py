@@ -26,3 +26,9 @@ def centreline_width_and_contrast(cases: Iterable[Case]) -> tuple[np.ndarray, np
         width.append((2 * distance_transform_edt(vessels) - 1)[skeleton])
         contrast.append(weber_contrast(case.image[1].numpy(), vessels, case.fov.numpy())[skeleton])
     return np.concatenate(width), np.concatenate(contrast)
+
+
+def mean_contrast_by_width(width: np.ndarray, contrast: np.ndarray) -> list[float]:
+    """Of the centreline pixels of vessels up to 1 px wide, and of more than 1, 3, 5 and 7 px."""
+    group = np.digitize(width, [1, 3, 5, 7], right=True)
+    return [float(np.nanmean(contrast[group == i])) for i in range(5)]

@@ -44,18 +44,15 @@ def test_the_thin_share_is_that_of_the_pixels(make: Make, tmp_path: Path) -> Non
 def test_drive_and_chase(make: Make, tmp_path: Path) -> None:
     report = check_folder(make.drive(tmp_path / "d", training=(21, 22), test=(1, 2)))
     assert {"images: 4", "labels: 4", "field-of-view masks: 4", "second observers: 2"} <= set(report.facts)
+    report = check_folder(make.drive(tmp_path / "e", training=(21, 22), test=(1, 2, 3), labels=False))
+    assert report.problems == [] and _has(report.facts, "3 images without labels") and "images: 2" in report.facts
     report = check_folder(make.pack(make.chase(tmp_path / "c", [7, 8]), tmp_path / "c.zip"))
     assert {"images: 4", "second observers: 4"} <= set(report.facts) and _has(report.facts, "none, estimated")
 
 
-def test_drive_without_test_labels_is_no_problem(make: Make, tmp_path: Path) -> None:
-    report = check_folder(make.drive(tmp_path, training=(21, 22), test=(1, 2, 3), labels=False))
-    assert report.problems == [] and _has(report.facts, "3 images without labels") and "images: 2" in report.facts
-
-
 def test_all_problems_are_told_together(make: Make, tmp_path: Path) -> None:
     names = ["good", "nolabel", "size", "cut", "cutmask", "empty", "inverted", "twin", "nofov", "dark"]
-    make.folder(tmp_path, names)
+    make.folder(tmp_path, [*names, "twinlabel", "outside"])
     images, masks, fov = tmp_path / "images", tmp_path / "masks", tmp_path / "fov"
     (masks / "nolabel.png").unlink()
     make.save(masks / "stray.png", make.eye(50).vessels)
@@ -67,6 +64,8 @@ def test_all_problems_are_told_together(make: Make, tmp_path: Path) -> None:
     (images / "twin.png").write_bytes((images / "good.png").read_bytes())
     (fov / "nofov.png").unlink()
     make.save(fov / "dark.png", np.zeros((60, 72), bool))
+    make.save(masks / "twinlabel.png", make.eye(0).vessels)
+    make.save(masks / "outside.png", np.indices((60, 72)).sum(0) < 5)
     (tmp_path / "rest.zip").write_bytes(b"PK\x03\x04 nothing")
     problems = check_folder(tmp_path).problems
     wanted = [
@@ -80,21 +79,13 @@ def test_all_problems_are_told_together(make: Make, tmp_path: Path) -> None:
         ("images/twin.png", "same image as images/good.png"),
         ("images/nofov.png", "no field-of-view mask"),
         ("fov/dark.png", "empty"),
+        ("masks/twinlabel.png is the same image as masks/good.png.",),
+        ("masks/outside.png has no vessels inside the field of view.",),
         ("rest.zip", "not a readable zip"),
     ]
     for parts in wanted:
         assert _has(problems, *parts), (parts, problems)
     assert len(problems) == len(wanted), problems
-
-
-def test_a_copied_label_and_vessels_outside_the_field_of_view_are_noticed(make: Make, tmp_path: Path) -> None:
-    make.folder(tmp_path, ["a", "b", "c"])
-    make.save(tmp_path / "masks" / "b.png", make.eye(0).vessels)
-    make.save(tmp_path / "masks" / "c.png", np.indices((60, 72)).sum(0) < 5)
-    assert check_folder(tmp_path).problems == [
-        "masks/b.png is the same image as masks/a.png.",
-        "masks/c.png has no vessels inside the field of view.",
-    ]
 
 
 def test_folders_that_hold_nothing_of_use(make: Make, tmp_path: Path) -> None:

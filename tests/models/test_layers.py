@@ -96,19 +96,15 @@ def test_the_hook_is_gone_after_an_exception(plain: nn.Module) -> None:
     assert hooks(plain) == 0
 
 
-class Pooled(nn.Sequential):
-    """Halves its input twice by pooling."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Conv2d(3, 4, 3, padding="same"), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d((2, 2))
-        )
+def halving_twice() -> nn.Module:
+    pools = nn.MaxPool2d(2), nn.AvgPool2d((2, 2))
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding="same"), pools[0], nn.Conv2d(4, 4, 3, padding=1), pools[1])
 
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_a_coarse_pixel_lies_in_the_middle_of_what_it_sees(network: VesselUNet, pooled: bool) -> None:
     """The middle of the pixels that change it is s·i + centre·(s - 1)."""
-    model: nn.Module = Pooled() if pooled else network
+    model: nn.Module = halving_twice() if pooled else network
     layers = {"out": model} if pooled else {k: v for k, v in network.layers.items() if "encoder" in k or k[0] == "b"}
     assert pixel_centre(model) == (0.5 if pooled else 0.0)
     for layer in layers.values():

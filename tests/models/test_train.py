@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from xaibench.errors import UserError
 from xaibench.models import train as room
 from xaibench.models.evaluate import evaluate, predict
 from xaibench.models.networks.unet import VesselUNet
+from xaibench.models.networks.vessel_network import VesselNetwork
 from xaibench.models.train import Progress, Recipe, segmentation_loss, train
 from xaibench.models.weights_file import weights_digest
 
@@ -30,15 +32,15 @@ def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(room.NETWORKS, "unet", lambda **kwargs: VesselUNet(channels=(4, 8, 8, 8, 8), **kwargs))  # type: ignore[arg-type]
 
 
-def quietly(step: int, loss: float, figures: dict[str, float] | None) -> None:
-    pass
+def trained(cases: list[Case], **changes: float) -> tuple[VesselNetwork, dict[str, Any]]:
+    """What comes of a few steps of the small recipe, with these changes."""
+    return train(cases, replace(SMALL, **changes), progress=lambda step, loss, figures: None)  # type: ignore[arg-type]
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(phantoms: list[Case]) -> None:
-    first, facts = train(phantoms, SMALL, progress=quietly)
+    first, facts = trained(phantoms)
     torch.rand(3)
-    again, _ = train(phantoms, SMALL, progress=quietly)
-    other, _ = train(phantoms, replace(SMALL, seed=6), progress=quietly)
+    again, other = trained(phantoms)[0], trained(phantoms, seed=6)[0]
     assert weights_digest(first) == weights_digest(again) != weights_digest(other)
     assert not any(m.training for m in first.modules())
     assert facts["recipe"]["seed"] == 5 and facts["steps_done"] == 6
@@ -47,7 +49,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(phantoms: list[Case]) 
 
 def test_global_chance_is_left_alone(phantoms: list[Case]) -> None:
     before = torch.random.get_rng_state(), repr(np.random.get_state())  # noqa: NPY002
-    train(phantoms[:1], replace(SMALL, steps=1, holdout=0), progress=quietly)
+    trained(phantoms[:1], steps=1, holdout=0)
     assert torch.equal(torch.random.get_rng_state(), before[0])
     assert repr(np.random.get_state()) == before[1]  # noqa: NPY002
 
@@ -93,17 +95,13 @@ def test_an_interruption_keeps_the_best_so_far_and_passes_where_there_is_none(ph
 def test_held_out_images_are_not_trained_on(phantoms: list[Case]) -> None:
     """Another picture in the held-out place changes nothing of what is learnt."""
     other = [*phantoms[:2], replace(draw_phantom(1003, (128, 128)), id="phantom-1002")]
-    recipe = replace(SMALL, steps=3)
-    assert weights_digest(train(phantoms, recipe, progress=quietly)[0]) == weights_digest(
-        train(other, recipe, progress=quietly)[0]
-    )
+    assert weights_digest(trained(phantoms, steps=3)[0]) == weights_digest(trained(other, steps=3)[0])
 
 
 def test_labels_outside_the_field_of_view_teach_nothing(phantoms: list[Case]) -> None:
     case = phantoms[0]
     other = replace(case, vessels=case.vessels | ~case.fov)
-    recipe = replace(SMALL, steps=3, holdout=0, jitter=0.0)
-    digests = {weights_digest(train([c], recipe, progress=quietly)[0]) for c in (case, other)}
+    digests = {weights_digest(trained([c], steps=3, holdout=0, jitter=0.0)[0]) for c in (case, other)}
     assert len(digests) == 1
 
 
@@ -139,7 +137,7 @@ def test_crops_without_field_of_view_cost_nothing() -> None:
 
 def test_the_constants_of_standardisation_are_those_of_the_training_pixels() -> None:
     case = draw_eye()
-    model, _ = train([case], replace(SMALL, steps=1, crop=32, holdout=0), progress=quietly)
+    model, _ = trained([case], steps=1, crop=32, holdout=0)
     pixels = case.image[:, case.fov]
     torch.testing.assert_close(model.mean.flatten(), pixels.mean(1), atol=0.02, rtol=0)
     torch.testing.assert_close(model.std.flatten(), pixels.std(1), atol=0.02, rtol=0)
@@ -167,9 +165,7 @@ def test_jitter_stays_in_the_unit_range(strength: float) -> None:
 
 
 def test_no_cases_and_too_small_images() -> None:
-    with pytest.raises(UserError, match="none is left to train on"):
-        train([], SMALL, progress=quietly)
-    with pytest.raises(UserError, match="none is left to train on"):
-        train([draw_eye()], replace(SMALL, holdout=1), progress=quietly)
-    with pytest.raises(UserError, match="eye is 70 × 61 px, smaller than a crop of 64 px"):
-        train([draw_eye()], replace(SMALL, holdout=0), progress=quietly)
+    none_left, too_small = "none is left to train on", "eye is 70 × 61 px, smaller than a crop of 64 px"
+    for cases, holdout, told in (([], 3, none_left), ([draw_eye()], 1, none_left), ([draw_eye()], 0, too_small)):
+        with pytest.raises(UserError, match=told):
+            trained(cases, holdout=holdout)

@@ -7,18 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from xaibench.data.datasets.drive import drive
-from xaibench.data.datasets.local_copy import find_copy
 from xaibench.errors import UserError
-
-
-@pytest.fixture(autouse=True)
-def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither the variable nor the working directory leads to a DRIVE."""
-    monkeypatch.delenv("XAIBENCH_DRIVE", raising=False)
-    monkeypatch.chdir(tmp_path)
 
 
 def _nested(make: Any, plain: Path, place: Path) -> Path:
@@ -47,26 +38,6 @@ def test_every_shape_gives_the_same_cases(make: Any, tmp_path: Path, shape: str)
     wanted = [drive(split=s, root=str(plain))[1].digest for s in ("training", "test")]
     root = SHAPES[shape](make, plain, tmp_path / "packed")
     assert [drive(split=s, root=str(root))[1].digest for s in ("training", "test")] == wanted
-
-
-def test_the_rubbish_that_a_mac_packs_is_passed_over(make: Any, tmp_path: Path) -> None:
-    plain = make.drive(tmp_path / "DRIVE", training=(21,), test=(1,))
-    for folder in ("__MACOSX/test/images", "test/images"):
-        (plain / folder).mkdir(parents=True, exist_ok=True)
-        (plain / folder / "._01_test.tif").write_bytes(b"\x00")
-    assert drive(root=str(make.pack(plain, tmp_path / "a.zip")))[0].id == "01"
-
-
-def test_where_it_is_looked_for(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_copy(drive.traits) is None
-    here = make.drive(tmp_path / "data" / "DRIVE", training=(21,), test=(1, 2))
-    there = make.drive(tmp_path / "elsewhere", training=(21,), test=(3,))
-    assert find_copy(drive.traits) == here and drive().ids == ("01", "02")
-    monkeypatch.setenv("XAIBENCH_DRIVE", str(there))
-    assert find_copy(drive.traits) == there and drive().ids == ("03",)
-    assert drive(root=str(here)).ids == ("01", "02")
-    monkeypatch.setenv("XAIBENCH_DRIVE", str(tmp_path / "nothing"))
-    assert find_copy(drive.traits) is None
 
 
 def test_cases_travel_to_other_processes(make: Any, tmp_path: Path) -> None:
@@ -106,10 +77,3 @@ def test_a_flipped_bit_in_an_archive_is_noticed(make: Any, tmp_path: Path) -> No
     archive.write_bytes(bytes(content))
     with pytest.raises(UserError, match=r"01_test\.tif"):
         drive(root=str(archive))[0]
-
-
-def test_wrong_size(make: Any, tmp_path: Path) -> None:
-    make.drive(tmp_path, test=(1,))
-    Image.new("L", (72, 59), 255).save(tmp_path / "test" / "mask" / "01_test_mask.gif")
-    with pytest.raises(UserError, match="field-of-view mask is 72 × 59 px but the image is 72 × 60 px"):
-        drive(root=str(tmp_path))[0]

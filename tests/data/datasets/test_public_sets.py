@@ -12,8 +12,10 @@ from layouts import Make
 
 from data.measures import overlap
 from xaibench.data.case_loader import load_cases
+from xaibench.data.datasets.local_copy import find_copy
 from xaibench.data.folder_check import check_folder
 from xaibench.errors import UserError
+from xaibench.registry import dataset_traits
 
 STARE = (*range(1, 6), 44, 77, 81, 82, 139, 162, 163, 235, 236, 239, 240, 255, 291, 319, 324)
 TRAINING, TEST = range(21, 41), range(1, 21)
@@ -37,8 +39,10 @@ COPIES: dict[str, Maker] = {
     "chase zipped": lambda make, root: make.pack(make.chase(root / "c", range(1, 15)), root / "c.zip", "CHASE_DB1"),
     "stare": lambda make, root: make.stare(root, STARE, unlabelled=[6, 7]),
     "stare compressed": lambda make, root: make.stare(root, STARE, zipped=True),
+    "stare in part": lambda make, root: make.stare(root, [5, 319]),
     "stare flat": flat_stare,
     "hrf": lambda make, root: make.hrf(root, range(1, 16)),
+    "hrf in part": lambda make, root: make.hrf(root, [6]),
     "hrf zipped": lambda make, root: make.pack(make.hrf(root / "h", [6], kinds=["g"]), root / "h.zip", "HRF"),
 }
 
@@ -161,9 +165,14 @@ def test_where_it_is_looked_for_and_what_cannot_be_used(
         load_cases(name)
     with pytest.raises(UserError, match=r"no split 'tes'\. Did you mean test"):
         load_cases(name, split="tes")
-    copy = COPIES[name](make, tmp_path / "copy")
+    monkeypatch.setenv(variable, str(tmp_path / "nothing"))
+    assert find_copy(dataset_traits(name)) is None
+    copy, part = COPIES[name](make, tmp_path / "copy"), COPIES[f"{name} in part"](make, tmp_path / "data" / SETS[name])
     monkeypatch.setenv(variable, str(copy))
-    assert load_cases(name).ids == load_cases(copy).ids
+    assert find_copy(dataset_traits(name)) == copy and load_cases(name).ids == load_cases(copy).ids
+    assert load_cases(f"{name}[root={part}]").ids == load_cases(part).ids != load_cases(copy).ids
+    monkeypatch.delenv(variable)
+    assert find_copy(dataset_traits(name)) == part and load_cases(name).ids == load_cases(part).ids
 
 
 def test_a_split_without_images_is_told(make: Make, tmp_path: Path) -> None:
@@ -173,17 +182,13 @@ def test_a_split_without_images_is_told(make: Make, tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_bursting_image_is_told(make: Make, tmp_path: Path) -> None:
-    make.cut(make.chase(tmp_path / "c", [1]) / "Image_01L.jpg")
-    stare = make.stare(tmp_path / "s", [1, 2], zipped=True) / "stare-images"
-    make.cut(stare / "im0001.ppm.gz")
-    (stare / "im0002.ppm.gz").write_bytes(gzip.compress(bytes(100 << 20)))
-    for root, index, told in (
-        ("c", 0, r"Image_01L\.jpg in .* cannot be read"),
-        ("s", 0, r"im0001\.ppm\.gz in .* cannot be read"),
-        ("s", 1, r"im0002\.ppm\.gz .* as only a bomb does"),
-    ):
+    images = make.stare(tmp_path, [1, 2], zipped=True) / "stare-images"
+    make.cut(images / "im0001.ppm.gz")
+    (images / "im0002.ppm.gz").write_bytes(gzip.compress(bytes(100 << 20)))
+    cases = load_cases(tmp_path, split="all")
+    for index, told in enumerate((r"im0001\.ppm\.gz in .* cannot be read", r"im0002\.ppm\.gz .* as only a bomb does")):
         with pytest.raises(UserError, match=told):
-            load_cases(tmp_path / root, split="all")[index]
+            cases[index]
 
 
 def test_the_real_chase(real_chase: Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
-from bad_input.pictures import png_of, saved
+from bad_input.pictures import png16, pnm16, saved, tiff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -27,24 +25,6 @@ def noise(height: int, width: int, channels: int = 3, dtype: Any = np.uint8, see
     values = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, (height, width, channels), dtype=dtype)
     values[0, 0] = np.iinfo(dtype).max
     return values
-
-
-def tiff(pixels: np.ndarray, **options: Any) -> bytes:
-    out = io.BytesIO()
-    tifffile.imwrite(out, pixels, **options)
-    return out.getvalue()
-
-
-def png16(pixels: np.ndarray) -> bytes:
-    """A PNG of 16 bits, which Pillow writes in grey only: 1 to 4 channels (grey, grey and alpha, RGB, RGBA)."""
-    height, width, channels = pixels.shape
-    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    return png_of(width, height, zlib.compress(lines), 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels])
-
-
-def pnm16(pixels: np.ndarray) -> bytes:
-    height, width, channels = pixels.shape
-    return f"P{6 if channels == 3 else 5}\n{width} {height}\n65535\n".encode() + pixels.astype(">u2").tobytes()
 
 
 @settings(max_examples=150, deadline=None)
@@ -168,24 +148,6 @@ def test_one_with_colours_in_exif_orientation_of_a_camera() -> None:
     exif[0x0112] = 6  # the camera was held so that the picture must be turned clockwise
     lying = saved(np.rot90(smooth), "JPEG", quality=100, exif=exif)
     assert np.abs(rgb_pixels(lying).astype(int) - smooth).max() <= 3
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    form=st.sampled_from([*LOSSLESS, "JPEG", "WEBP", *DEEP]),
-    share=st.floats(0, 0.97),
-    flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3),
-)
-def test_damage_is_an_expected_failure_or_a_picture(form: str, share: float, flips: list[tuple[float, int]]) -> None:
-    whole = written(noise(23, 29), form)
-    content = bytearray(whole if flips else whole[: int(len(whole) * share)])
-    for where, value in flips:
-        content[int(where * len(content))] = value
-    try:
-        pixels = rgb_pixels(bytes(content))
-    except Unreadable:
-        return
-    assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size
 
 
 @pytest.mark.parametrize("form", [*LOSSLESS, "JPEG", *DEEP])

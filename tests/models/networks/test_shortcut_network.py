@@ -45,11 +45,9 @@ def marked_at(case: Case, place: tuple[int, int]) -> torch.Tensor:
 
 
 def test_the_marker_is_a_square_about_its_place() -> None:
-    marker = marker_at((5, 9), (16, 20))
-    rows, columns = marker.nonzero(as_tuple=True)
-    assert marker.shape == (16, 20) and int(marker.sum()) == SIDE**2
-    assert (int(rows.min()), int(rows.max())) == (5 - REACH, 5 + REACH)
-    assert (int(columns.min()), int(columns.max())) == (9 - REACH, 9 + REACH)
+    expected = torch.zeros(16, 20, dtype=torch.bool)
+    expected[5 - REACH : 5 + REACH + 1, 9 - REACH : 9 + REACH + 1] = True
+    assert torch.equal(marker_at((5, 9), (16, 20)), expected) and int(expected.sum()) == SIDE**2
 
 
 def test_painting_changes_the_marker_s_pixels_and_nothing_else() -> None:
