@@ -55,16 +55,12 @@ def test_from_an_image_to_a_score(network: nn.Module, tmp_path: Path) -> None:
     def my_function(scorer: xb.Scorer, image: Tensor, *, rng: Any) -> Tensor:
         return 1 - image[1]
 
-    dark = nn.Conv2d(3, 1, 1)  # the darker in green, the more a vessel
-    with torch.no_grad():
-        dark.weight[:] = torch.tensor([0.0, -10.0, 0.0]).view(1, 3, 1, 1)
-        dark.bias[:] = 4.0  # type: ignore[index]
     table = xb.run(
         methods=["gradcam[layer=last]", my_function],
         data="phantom[size=128]",
         cases=1,
         metrics=["auroc-vessels", "passes"],
-        model=nn.Sequential(dark),
+        model=network,
         out=tmp_path / "run",
     )
     mine = table[(table.method == "my-function") & (table.metric == "auroc-vessels")]

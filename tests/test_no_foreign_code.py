@@ -24,18 +24,12 @@ METHODS = {  # of a module: by the name that it usually has
 }
 SPAWN = ("os.spawn", "os.exec", "os.posix_spawn")
 ALLOWED = {
-    (
-        "models/model_loader.py",
-        "importlib.import_module",
-    ): "package.module:factory, which the user types to run it",
+    ("models/model_loader.py", "importlib.import_module"): "package.module:factory, which the user types to run it",
     ("metrics/cost.py", "ctypes.CDLL"): "the C library of the process itself, to give memory back",
     ("scorer/batching.py", "ctypes.CDLL"): "the same, to keep memory",
     ("running/sandbox/snapshot.py", "ctypes.CDLL"): "the same, to compare memory",
     ("running/dask/serialize.py", "pickle"): "what the run itself has sent to its workers, through Dask's own channel",
-    (
-        "record/score_table.py",
-        "pickle",
-    ): "the temporary file of the process itself, to sort what memory does not hold",
+    ("record/score_table.py", "pickle"): "the process's own temporary file, to sort what memory does not hold",
 }
 
 

@@ -1,52 +1,50 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from faults import python
 
-from xaibench import registry
+from xaibench import explainer, metric, registry
 from xaibench.errors import UserError
 from xaibench.registry import Plugin, Spec, available, get, names, parse
 
-PLUGINS = '''
-from __future__ import annotations
-import numpy as np
-from typing import Any
-from xaibench import explainer, metric
+Register = Callable[..., None]
+
 
 @explainer("typed", family="cam")
-def typed(scorer, image, *, rng: np.random.Generator, count: int = 3, radius: float = 1.5, wide: bool = False,
-          layer: str = "last", limit: int | None = None, mixed: float | str = 2.0, plain=4, free=None, any_: Any = 1):
+def typed(
+    scorer: Any,
+    image: Any,
+    *,
+    rng: np.random.Generator,
+    count: int = 3,
+    radius: float = 1.5,
+    wide: bool = False,
+    layer: str = "last",
+    limit: int | None = None,
+    mixed: float | str = 2.0,
+    plain=4,
+    free=None,
+    any_: Any = 1,
+) -> Any:
     """All kinds of parameters."""
 
+
 @explainer("needy", family="cam")
-def needy(scorer, image, *, rng, layer: str):
+def needy(scorer: Any, image: Any, *, rng: Any, layer: str) -> Any:
     """It cannot do without."""
 
+
 @metric("a-metric", family="overlap", better="higher", range=(0, 1))
-def a_metric(attribution, case, scorer, *, rng):
+def a_metric(attribution: Any, case: Any, scorer: Any, *, rng: Any) -> Any:
     """Not an explainer."""
 
+
 number = 3
-'''
-
-
-@pytest.fixture
-def plugins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, register_plugin: Callable[..., None]
-) -> Callable[..., None]:
-    """Registers objects of the modules some_plugins and broken_plugin for one test."""
-    (tmp_path / "some_plugins.py").write_text(PLUGINS)
-    (tmp_path / "broken_plugin.py").write_text("import a_module_that_is_not_there\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("some_plugins", None)
-    return register_plugin
 
 
 def test_the_built_in_names_are_there() -> None:
@@ -80,10 +78,12 @@ def test_the_built_in_names_are_there() -> None:
         ("typed[free=8]", {"free": 8}),
         ("typed[free=abc]", {"free": "abc"}),
         ("typed[any-=x]", {"any_": "x"}),
+        ("needy[layer=last]", {"layer": "last"}),
     ],
 )
-def test_parameters_are_parsed_by_their_types(plugins: Callable[..., None], text: str, given: dict[str, Any]) -> None:
-    plugins("typed", "some_plugins:typed")
+def test_parameters_are_parsed_by_their_types(register_plugin: Register, text: str, given: dict[str, Any]) -> None:
+    register_plugin("typed", f"{__name__}:typed")
+    register_plugin("needy", f"{__name__}:needy")
     spec = parse("explainer", text)
     assert dict(spec.given) == given
     assert [type(v) for _, v in spec.given] == [type(given[k]) for k, _ in spec.given]
@@ -91,8 +91,8 @@ def test_parameters_are_parsed_by_their_types(plugins: Callable[..., None], text
     assert parse("explainer", str(spec)) == spec  # what is shown can be typed
 
 
-def test_the_order_in_which_parameters_are_given_does_not_matter(plugins: Callable[..., None]) -> None:
-    plugins("typed", "some_plugins:typed")
+def test_the_order_in_which_parameters_are_given_does_not_matter(register_plugin: Register) -> None:
+    register_plugin("typed", f"{__name__}:typed")
     texts = {str(parse("explainer", t)) for t in ("typed[count=1,radius=2]", "typed[radius=2.0, count=1]")}
     assert texts == {"typed[count=1,radius=2.0]"}
 
@@ -119,60 +119,61 @@ def test_the_order_in_which_parameters_are_given_does_not_matter(plugins: Callab
         ("qqqqqqqq", r"no explainer called 'qqqqqqqq'\. `xaibench list explainers`"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(plugins: Callable[..., None], text: str, message: str) -> None:
-    plugins("typed", "some_plugins:typed")
-    plugins("needy", "some_plugins:needy")
+def test_a_mistake_is_told_in_one_sentence(register_plugin: Register, text: str, message: str) -> None:
+    register_plugin("typed", f"{__name__}:typed")
+    register_plugin("needy", f"{__name__}:needy")
     with pytest.raises(UserError, match=message):
         parse("explainer", text)
 
 
-def test_a_required_parameter_can_be_given(plugins: Callable[..., None]) -> None:
-    plugins("needy", "some_plugins:needy")
-    assert dict(parse("explainer", "needy[layer=last]").given) == {"layer": "last"}
-
-
-def test_a_third_partys_plugin_is_one_like_any_other(plugins: Callable[..., None]) -> None:
-    plugins("typed", "some_plugins:typed")
+def test_a_third_partys_plugin_is_one_like_any_other(register_plugin: Register) -> None:
+    register_plugin("typed", f"{__name__}:typed")
     plugin = get("explainer", "typed")
     assert plugin.distribution == ("other-package", "2.5")
     assert plugin.summary == "All kinds of parameters." and "rng" not in plugin.parameters
     assert "typed" in names("explainer") and plugin in available("explainer")[0]
 
 
-def test_one_name_of_two_distributions_is_an_error_that_names_both(plugins: Callable[..., None]) -> None:
-    plugins("typed", "some_plugins:typed", "first-package")
-    plugins("typed", "some_plugins:needy", "second-package")
-    with pytest.raises(UserError, match="'typed' is registered by both first-package and second-package"):
-        get("explainer", "typed")
+@pytest.mark.parametrize(
+    ("registered", "both"),
+    [
+        ([("typed", "first-package"), ("typed", "second-package")], "first-package and second-package"),
+        ([("gradcam", "usurper")], "usurper and xaibench"),
+    ],
+)
+def test_one_name_of_two_distributions_is_an_error_that_names_both(
+    register_plugin: Register, registered: list[tuple[str, str]], both: str
+) -> None:
+    for name, distribution in registered:
+        register_plugin(name, f"{__name__}:typed", distribution)
+    with pytest.raises(UserError, match=f"{name!r} is registered by both {both}"):
+        parse("explainer", name)
     good, bad = available("explainer")
-    assert set(bad) == {"typed"} and "gradcam" in [p.name for p in good]
+    assert set(bad) == {name} and "saliency" in [p.name for p in good]
 
 
-def test_a_plugin_may_not_take_the_name_of_a_built_in_one(plugins: Callable[..., None]) -> None:
-    plugins("gradcam", "some_plugins:typed", "usurper")
-    with pytest.raises(UserError, match="'gradcam' is registered by both usurper and xaibench"):
-        parse("explainer", "gradcam")
-
-
-def test_one_distribution_that_is_found_twice_is_no_clash(plugins: Callable[..., None]) -> None:
-    plugins("typed", "some_plugins:typed", "same-package")
-    plugins("typed", "some_plugins:typed", "same-package")
+def test_one_distribution_that_is_found_twice_is_no_clash(register_plugin: Register) -> None:
+    register_plugin("typed", f"{__name__}:typed", "same-package")
+    register_plugin("typed", f"{__name__}:typed", "same-package")
     assert get("explainer", "typed").name == "typed"
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("broken_plugin:f", "'mine' of other-package does not import: ModuleNotFoundError: No module named"),
-        ("some_plugins:nothing", "'mine' of other-package does not import: AttributeError"),
-        ("some_plugins:number", "The entry point 'some_plugins:number' of other-package is no explainer"),
-        ("some_plugins:a_metric", "is no explainer"),
+        (
+            "a_module_that_is_not_there:f",
+            "'mine' of other-package does not import: ModuleNotFoundError: No module named",
+        ),
+        (f"{__name__}:nothing", "'mine' of other-package does not import: AttributeError"),
+        (f"{__name__}:number", f"The entry point '{__name__}:number' of other-package is no explainer"),
+        (f"{__name__}:a_metric", "is no explainer"),
     ],
 )
 def test_a_plugin_that_fails_is_listed_and_fatal_only_when_asked_for(
-    plugins: Callable[..., None], value: str, reason: str
+    register_plugin: Register, value: str, reason: str
 ) -> None:
-    plugins("mine", value)
+    register_plugin("mine", value)
     assert "mine" in names("explainer")
     good, bad = available("explainer")
     assert reason in bad["mine"] and len(bad) == 1 and len(good) >= 6
@@ -279,34 +280,29 @@ def test_importing_the_package_and_naming_plugins_loads_no_torch() -> None:
     assert python(code) == "[]"
 
 
-@pytest.mark.parametrize(
-    ("traits", "reason"),
-    [
-        ({"better": "bigger"}, "better='bigger' is none of higher, lower, zero, none"),
-        ({"measures": "mood"}, "measures='mood' is none of map, method, cost"),
-        ({"mask": "eye"}, "mask='eye' is none of vessels, thin, thick"),
-        ({"invariant": "all"}, "invariant='all' is none of rank, scale"),
-        ({"targets": ("thin", "blue")}, "targets='blue' is none of vessels, "),
-        ({"suites": ("huge",)}, "suites='huge' is none of quick, standard, full, truth"),
-        ({"main": -1}, "main=-1 is no place: the first column is 0"),
-    ],
-)
-def test_a_metric_with_an_unknown_trait_is_refused(traits: dict[str, Any], reason: str) -> None:
-    declared: dict[str, Any] = {"family": "overlap", "better": "higher", "range": (0, 1)}
-    with pytest.raises(ValueError, match=f"^metric 'm': {reason}"):
-        registry.metric("m", **(declared | traits))
+METRIC = {"family": "overlap", "better": "higher", "range": (0, 1)}
+EXPLAINER = {"family": "cam"}
 
 
 @pytest.mark.parametrize(
-    ("traits", "reason"),
+    ("declare", "traits", "reason"),
     [
-        ({"sees_labels": True}, "it asks for labels but is not a control"),
-        ({"sums_to": "one"}, "sums_to='one' is none of difference, score"),
+        (registry.metric, METRIC | {"better": "bigger"}, "better='bigger' is none of higher, lower, zero, none"),
+        (registry.metric, METRIC | {"measures": "mood"}, "measures='mood' is none of map, method, cost"),
+        (registry.metric, METRIC | {"mask": "eye"}, "mask='eye' is none of vessels, thin, thick"),
+        (registry.metric, METRIC | {"invariant": "all"}, "invariant='all' is none of rank, scale"),
+        (registry.metric, METRIC | {"targets": ("thin", "blue")}, "targets='blue' is none of vessels, "),
+        (registry.metric, METRIC | {"suites": ("huge",)}, "suites='huge' is none of quick, standard, full, truth"),
+        (registry.metric, METRIC | {"main": -1}, "main=-1 is no place: the first column is 0"),
+        (registry.explainer, EXPLAINER | {"sees_labels": True}, "it asks for labels but is not a control"),
+        (registry.explainer, EXPLAINER | {"sums_to": "one"}, "sums_to='one' is none of difference, score"),
     ],
 )
-def test_an_explainer_with_an_unknown_trait_is_refused(traits: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ValueError, match=f"^explainer 'e': {reason}"):
-        registry.explainer("e", family="cam", **traits)
+def test_a_plugin_with_an_unknown_trait_is_refused(
+    declare: Callable[..., Any], traits: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{declare.__name__} 'mine': {reason}"):
+        declare("mine", **traits)
 
 
 def test_a_decorated_function_can_still_be_called() -> None:

@@ -1,8 +1,10 @@
-"""What a command gave back, and what the quick run of the tests is made of."""
+"""What a command gave back, types of fixtures, and what the quick run of the tests is made of."""
 
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ class Said(NamedTuple):
 
 
 Run = Callable[..., Said]
+Register = Callable[..., None]
 
 
 class Terminal(io.StringIO):
@@ -29,3 +32,12 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+def stdout_closed(*argv: str) -> None:
+    """Run the command in a process whose reader has left; it must end well and say nothing."""
+    command = [sys.executable, "-m", "xaibench", *argv]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 0)

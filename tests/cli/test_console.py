@@ -1,26 +1,8 @@
 from __future__ import annotations
 
-import io
-
 import pytest
 
-from cli.said import Terminal
 from xaibench.cli.console import Console, plain, table
-
-
-@pytest.mark.parametrize(
-    ("stream", "quiet", "bars"), [(Terminal, False, True), (Terminal, True, False), (io.StringIO, False, False)]
-)
-def test_bars_are_for_terminals(
-    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], quiet: bool, bars: bool
-) -> None:
-    err = stream()
-    monkeypatch.setattr("sys.stderr", err)
-    with Console(quiet=quiet).bar(3, "cell") as bar:
-        bar.update()
-    text = err.getvalue()
-    assert ("0/3" in text) == bars == bool(text)
-    assert "\x1b[3" not in text  # no colour
 
 
 def test_notes_are_dropped_when_quiet_and_warnings_are_not(capsys: pytest.CaptureFixture[str]) -> None:

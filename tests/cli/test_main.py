@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from faults import python
 
-from cli.said import Run
+from cli.said import Run, stdout_closed
 from xaibench.cli.main import COMMANDS
 
 LIGHT = (
@@ -55,13 +55,9 @@ def test_every_command_has_help(xaibench: Run, name: str) -> None:
     assert said.code == 0 and said.out.startswith(f"usage: xaibench {name} ") and "--verbose" in said.out
 
 
-def test_the_version(xaibench: Run) -> None:
-    assert xaibench("--version") == (0, f"xaibench {version('xaibench')}\n", "")
-
-
 def test_python_m_is_the_same_command_with_the_arguments_of_the_process() -> None:
     done = subprocess.run([sys.executable, "-m", "xaibench", "--version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, f"xaibench {version('xaibench')}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"xaibench {version('xaibench')}\n", "")
 
 
 def test_no_command_is_a_mistake_that_shows_the_commands(xaibench: Run) -> None:
@@ -133,6 +129,15 @@ def test_a_mistake_is_answered_in_one_line_with_what_was_meant(
     assert not list(Path().iterdir())
 
 
+@pytest.mark.parametrize(
+    "command", ["run", "train", "report x", "publish x", "data phantom", "new explainer x", "explain x"]
+)
+def test_an_empty_out_is_not_taken_for_this_folder(xaibench: Run, command: str) -> None:
+    said = xaibench(*command.split(), "--out", "")
+    assert (said.code, said.out) == (2, "") and not list(Path().iterdir())
+    assert said.err == "xaibench: --out: it takes the name of a file or folder, not ''.\n"
+
+
 def test_the_traceback_comes_only_with_v(xaibench: Run) -> None:
     argv = ["run", "--method", "gradcm"]
     assert "Traceback" not in xaibench(*argv).err
@@ -141,22 +146,21 @@ def test_the_traceback_comes_only_with_v(xaibench: Run) -> None:
         assert said.code == 2 and "Traceback" in said.err and said.err.splitlines()[-1].startswith("xaibench: ")
 
 
-def test_what_nobody_foresaw_is_one_line_too(xaibench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (OSError("the disk is on fire\nand so on"), 1, "OSError: the disk is on fire. Add -v for the traceback."),
+        (KeyboardInterrupt(), 130, "Interrupted. Begin again with: xaibench doctor --json"),
+    ],
+)
+def test_what_ends_a_command_is_one_line(
+    xaibench: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, sentence: str
+) -> None:
     def fail(*_: object) -> int:
-        raise OSError("the disk is on fire\nand so on")
+        raise error
 
     monkeypatch.setitem(COMMANDS, "doctor", COMMANDS["doctor"]._replace(execute=fail))
-    said = xaibench("doctor")
-    assert said == (1, "", "xaibench: OSError: the disk is on fire. Add -v for the traceback.\n")
-
-
-def test_an_interruption_before_anything_was_done(xaibench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> int:
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(COMMANDS, "doctor", COMMANDS["doctor"]._replace(execute=interrupt))
-    said = xaibench("doctor", "--json")
-    assert said == (130, "", "xaibench: Interrupted. Begin again with: xaibench doctor --json\n")
+    assert xaibench("doctor", "--json") == (code, "", f"xaibench: {sentence}\n")
 
 
 def test_a_terminal_without_the_letters_gets_others(finished: Path) -> None:
@@ -168,13 +172,7 @@ def test_a_terminal_without_the_letters_gets_others(finished: Path) -> None:
 
 @pytest.mark.parametrize("argv", [["--help"], ["list", "datasets"]])
 def test_a_reader_who_leaves_early_is_no_error(argv: list[str]) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "xaibench", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None and process.stderr is not None
-    process.stdout.close()
-    assert (process.stderr.read(), process.wait()) == (b"", 0)
-    process.stderr.close()
+    stdout_closed(*argv)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")

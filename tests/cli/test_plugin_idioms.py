@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,16 @@ import pytest
 
 from cli import idioms
 from cli.idioms import PLUGINS, SAME
-from cli.said import Run
+from cli.said import Register, Run
 from xaibench.record import Store
 from xaibench.registry import Plugin
 
 
 @pytest.fixture
-def registered(plugins: Callable[[str, str], None]) -> None:
+def registered(register_plugin: Register) -> None:
     attributes = {value.name: name for name, value in vars(idioms).items() if isinstance(value, Plugin)}
     for name, attribute in attributes.items():
-        plugins(name, f"cli.idioms:{attribute}")
+        register_plugin(name, f"cli.idioms:{attribute}")
 
 
 @pytest.mark.usefixtures("registered")

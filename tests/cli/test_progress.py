@@ -6,13 +6,13 @@ import io
 import os
 import pty
 import re
-import select
 import signal
 import subprocess
 import sys
-import time
+import threading
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,20 +22,11 @@ from xaibench.cli.console import Console
 from xaibench.cli.progress import Progress
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(progress.time, "monotonic", clock)
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that a test sets, s."""
+    clock = SimpleNamespace(time=1000.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock.time)
     return clock
 
 
@@ -46,7 +37,7 @@ def stderr(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> io.StringIO:
     return stream
 
 
-def test_a_bar_shows_what_is_done_and_its_passes(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_bar_shows_what_is_done_and_its_passes(monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace) -> None:
     err = stderr(monkeypatch, Terminal())
     with Progress(3, "cell") as bar:
         bar.now("kernel-shap on 03", "1 pass")
@@ -63,7 +54,7 @@ def test_a_bar_shows_what_is_done_and_its_passes(monkeypatch: pytest.MonkeyPatch
     assert last[-1] == "" and not last[-2].strip()  # wiped
 
 
-def test_a_line_is_no_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_line_is_no_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace) -> None:
     for columns in (20, 40, 60, 80, 99, 100, 200):
         err = stderr(monkeypatch, Terminal())
         monkeypatch.setenv("COLUMNS", str(columns))
@@ -77,7 +68,7 @@ def test_a_line_is_no_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_what_was_there_already_does_not_make_the_rest_look_quick(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock
+    monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace
 ) -> None:
     err = stderr(monkeypatch, io.StringIO())
     with Progress(100, "cell") as bar:
@@ -89,7 +80,7 @@ def test_what_was_there_already_does_not_make_the_rest_look_quick(
     assert err.getvalue().splitlines() == ["93 of 100 cells, 0:30 gone, about 1:10 left, 10.0 s per cell"]
 
 
-def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace) -> None:
     err = stderr(monkeypatch, io.StringIO())
     with Progress(36_000, "step") as bar:
         for step in range(36_000):  # ten hours
@@ -104,13 +95,15 @@ def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, clock: C
     assert min(b - a for a, b in pairwise(numbers)) >= 30
 
 
-@pytest.mark.parametrize(("stream", "term"), [(io.StringIO, "xterm"), (Terminal, "dumb")])
-def test_short_work_leaves_no_trace_in_a_log(
-    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], term: str
+@pytest.mark.parametrize(
+    ("stream", "term", "quiet"), [(io.StringIO, "xterm", False), (Terminal, "dumb", False), (Terminal, "xterm", True)]
+)
+def test_short_work_shows_nothing_in_a_log_or_when_quiet(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], term: str, quiet: bool
 ) -> None:
     err = stderr(monkeypatch, stream())
     monkeypatch.setenv("TERM", term)
-    with Console().bar(3, "image") as bar:
+    with Console(quiet=quiet).bar(3, "image") as bar:
         assert list(bar.over("abc")) == ["a", "b", "c"]
     assert bar.done == 3 and err.getvalue() == ""
 
@@ -136,28 +129,28 @@ def test_an_interrupted_run_leaves_the_terminal_clean(tmp_path: Path, weights: P
         [sys.executable, "-c", code, *argv], stdout=theirs, stderr=theirs, stdin=theirs, env=environment
     )
     os.close(theirs)
-    text, asked, end = "", 0, time.monotonic() + 60
-    while time.monotonic() < end:
-        if select.select([ours], [], [], 0.5)[0]:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
+    late = threading.Timer(60, process.kill)
+    late.start()
+    text = ""
+
+    def read_until(pattern: str) -> None:
+        """Read what the terminal shows; OSError if the process ends before it shows the pattern."""
+        nonlocal text
+        while not re.search(pattern, text):
+            part = os.read(ours, 65536)
             if not part:
-                break
+                raise OSError("the other end is closed")
             text += part.decode(errors="replace")
-        if not asked and re.search(r"rise\[samples=100000\] on \S+: [1-9]\d* passes", text):
-            process.send_signal(signal.SIGINT)
-            asked = 1
-        elif asked == 1 and "stops at once." in text:
-            process.send_signal(signal.SIGINT)
-            asked = 2
-        if process.poll() is not None and not select.select([ours], [], [], 0)[0]:
-            break
-    process.kill()
-    code_given = process.wait()
+
+    read_until(r"rise\[samples=100000\] on \S+: [1-9]\d* passes")
+    process.send_signal(signal.SIGINT)
+    read_until("stops at once.")
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(OSError):
+        read_until("(?!)")  # which nothing matches
+    assert process.wait() == 130, text[-2000:]
+    late.cancel()
     os.close(ours)
-    assert asked == 2 and code_given == 130, text[-2000:]
     after = text[[m.end() for m in re.finditer(r"\d pass(es)?\]", text)][-1] :]
     said = after.replace("\r\n", "\n").split("\r")
     assert not said[-2].strip() and said[-1].startswith("xaibench: Interrupted after "), after

@@ -39,8 +39,8 @@ def test_a_run_that_is_killed_goes_on_where_it_was(lab: Lab, undisturbed: Any) -
     assert numbers(lab.folder / "run") == undisturbed
 
 
-def interrupt_in_a_long_cell(lab: Lab, out: Path, **how: Any) -> subprocess.Popen[str]:
-    lab.methods = (LONG,)
+def interrupt_in_a_cell(lab: Lab, out: Path, method: str = LONG, **how: Any) -> subprocess.Popen[str]:
+    lab.methods = (method,)
     process = lab.start(out, **how)
     wait_for(lambda: lab.calls or process.poll() is not None)
     process.send_signal(signal.SIGINT)
@@ -62,7 +62,7 @@ def resumed(lab: Lab, out: Path, err: str) -> None:
 @pytest.mark.alone
 def test_control_c_once_finishes_the_cell(lab: Lab) -> None:
     out = lab.folder / "run"
-    process = interrupt_in_a_long_cell(lab, out)
+    process = interrupt_in_a_cell(lab, out)
     pressed = time.monotonic()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
@@ -74,44 +74,32 @@ def test_control_c_once_finishes_the_cell(lab: Lab) -> None:
     resumed(lab, out, err)
 
 
-@pytest.mark.alone
-def test_control_c_twice_stops_at_once(lab: Lab) -> None:
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(LONG, marks=pytest.mark.alone), pytest.param("deaf", marks=pytest.mark.soak)],
+    ids=["a long cell", "a method that swallows it"],
+)
+def test_control_c_twice_stops_at_once(lab: Lab, method: str) -> None:
     out = lab.folder / "run"
-    process = interrupt_in_a_long_cell(lab, out)
+    process = interrupt_in_a_cell(lab, out, method)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     pressed = time.monotonic()
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - pressed < 1.5  # seconds before the cell would have been finished
+    assert method != LONG or time.monotonic() - pressed < 1.5  # seconds before the cell would have been finished
     assert process.returncode == 130 and "Traceback" not in err
     assert f"Interrupted after 0 of {CELLS} cells" in err.splitlines()[-1]
     assert complete(out) == {} and damage(out) == [] and not list(out.rglob("*.tmp"))
 
 
 @pytest.mark.soak
-def test_a_method_that_swallows_it_is_not_gone_on_with(lab: Lab) -> None:
-    lab.methods = ("deaf",)
-    out = lab.folder / "run"
-    process = lab.start(out)
-    wait_for(lambda: lab.calls or process.poll() is not None)
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and f"Interrupted after 0 of {CELLS} cells" in err.splitlines()[-1]
-    assert complete(out) == {} and damage(out) == []
-
-
-@pytest.mark.soak
 @pytest.mark.parametrize("leaves", [False, True], ids=["who reads on", "who leaves"])
 def test_control_c_for_the_whole_pipe(lab: Lab, leaves: bool) -> None:
     """A terminal sends it to all processes of a pipe: the reader may be gone before the last words."""
-    lab.methods, out = (LONG,), lab.folder / "run"
+    out = lab.folder / "run"
     reader, writer = os.pipe()
-    process = lab.start(out, stdout=writer, stderr=writer)
+    process = interrupt_in_a_cell(lab, out, stdout=writer, stderr=writer)
     os.close(writer)
-    wait_for(lambda: lab.calls or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
     if leaves:
         os.close(reader)
     assert process.wait(timeout=60) == 130

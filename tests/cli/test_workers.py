@@ -107,21 +107,6 @@ def test_a_cluster_is_joined_by_file_or_address(
     assert scores(Path("there")) == scores(finished)
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--workers", "0"), "--workers: it takes a whole number of 1 or more, not '0'."),
-        (("--workers", "2", "--scheduler", "h:1"), "--workers and --scheduler are two places to compute in."),
-        (("--scheduler", "tcp://127.0.0.1:9"), "The scheduler tcp://127.0.0.1:9 cannot be reached"),
-        (("--scheduler-file", "absent.json"), "The scheduler file absent.json cannot be read: No such file"),
-        (("--timeout", "0"), "--timeout: it takes a number of 0.001 or more, not '0'."),
-    ],
-)
-def test_what_cannot_be_is_one_sentence(xaibench: Run, small: Sequence[str], options: Sequence[str], said: str) -> None:
-    answer = xaibench("run", *small, "--out", "nowhere", *options)
-    assert answer.code == 2 and f"xaibench: {said}" in answer.err and "Traceback" not in answer.err
-
-
 def test_an_open_way_to_a_cluster_is_warned_of(xaibench: Run, small: Sequence[str]) -> None:
     answer = xaibench("run", *small, "--scheduler", "tcp://192.0.2.1:8786", "--dry-run", "-q")
     assert answer.code == 0 and "The way to tcp://192.0.2.1:8786 is not encrypted" in answer.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xaibench.cli.parser import SEED, Parser, number, one_of, specs
+from xaibench.cli.parser import SEED, Parser, number, one_of, output_path, specs
 from xaibench.disk import is_file
 from xaibench.vocabulary import TARGETS
 
@@ -71,6 +71,11 @@ def add_seed_and_device(parser: Parser) -> None:
 def add_json(parser: Parser, instead_of: str = "the table") -> None:
     """``--json``."""
     parser.add_argument("--json", action="store_true", help=f"print one JSON document instead of {instead_of}")
+
+
+def add_out(parser: Parser, metavar: str, text: str, *, required: bool = False) -> None:
+    """``--out``: where to write."""
+    parser.add_argument("--out", type=output_path, required=required, metavar=metavar, help=text)
 
 
 def add_force(parser: Parser, text: str = "replace the file if there is one") -> None:

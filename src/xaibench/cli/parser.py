@@ -6,9 +6,11 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from xaibench import registry
+from xaibench.disk import named
 from xaibench.errors import UserError, did_you_mean
 
 Number = TypeVar("Number", int, float)
@@ -92,6 +94,17 @@ def number(kind: type[Number], least: float = -math.inf, most: float = math.inf)
 
 
 SEED = number(int, 0, 2**63 - 1)
+
+
+def output_path(text: str) -> Path:
+    """A converter to the path of a file or folder to write.
+
+    Raises:
+        UserError: if nothing can have that name.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("it takes the name of a file or folder, not ''.")  # which would be "."
+    return named(text)
 
 
 def specs(text: str) -> list[str]:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 import pytest
 
-from cli.said import Run, Terminal
+from cli.said import Register, Run, Terminal
 from cli.strict_json import strict
+from cli.unusual import ABSENT
 from xaibench.conformance import check_names
 
 
@@ -22,16 +22,16 @@ def test_what_conforms_is_told_in_a_table(xaibench: Run) -> None:
     assert "a control explains nothing" in uniform
 
 
-def test_what_does_not_conform_is_told_and_is_exit_code_3(xaibench: Run, plugins: Callable[[str, str], None]) -> None:
-    plugins("boom", "cli_plugins:boom")
+def test_what_does_not_conform_is_told_and_is_exit_code_3(xaibench: Run, register_plugin: Register) -> None:
+    register_plugin("boom", "cli.unusual:boom")
     said = xaibench("check", "--quick", "boom", "uniform")
     assert said.code == 3
-    assert "RuntimeError: no such thing as a map (cli_plugins.py:" in said.out and "uniform: " in said.out
+    assert "RuntimeError: no such thing as a map (unusual.py:" in said.out and "uniform: " in said.out
     assert "boom failed. Mend and check again with: xaibench check --quick boom uniform" in said.err
 
 
-def test_as_json(xaibench: Run, plugins: Callable[[str, str], None]) -> None:
-    plugins("picky", "cli_plugins:picky")
+def test_as_json(xaibench: Run, register_plugin: Register) -> None:
+    register_plugin("picky", "cli.unusual:picky")
     said = xaibench("check", "--quick", "--json", "picky", "uniform")
     found = strict(said.out)
     assert said.code == 3 and found["ok"] is False
@@ -45,8 +45,8 @@ def test_as_json(xaibench: Run, plugins: Callable[[str, str], None]) -> None:
     assert all(c["seconds"] >= 0 for c in picky["checks"])
 
 
-def test_a_plugin_that_does_not_import(xaibench: Run, plugins: Callable[[str, str], None]) -> None:
-    plugins("broken", "cli_broken:x")
+def test_a_plugin_that_does_not_import(xaibench: Run, register_plugin: Register) -> None:
+    register_plugin("broken", ABSENT)
     said = xaibench("check", "broken")
     assert said.code == 2 and "does not import: ModuleNotFoundError" in said.err
 

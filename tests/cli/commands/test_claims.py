@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from itertools import product
 from pathlib import Path
 
 from cli.said import Run
@@ -40,9 +41,11 @@ def test_runs_of_other_images_are_not_taken_together(xaibench: Run, finished: Pa
     """As the leaderboard refuses them: one and the same name must be one and the same image."""
     argv = ["run", "--data", "phantom[size=144]", "--cases", "1", "--method", "gradcam", "--metric", "auroc-thin"]
     assert xaibench(*argv, "--model", str(weights), "--out", "other").code == 0
-    for command in ("claims", "leaderboard"):
-        said = xaibench(command, str(finished), "other")
-        assert (said.code, said.out) == (2, "") and "cannot be compared with" in said.err
+    assert xaibench("publish", str(finished), "--out", "published").code == 0
+    for command, first in product(("claims", "leaderboard"), (str(finished), "published")):
+        said = xaibench(command, first, "other")
+        assert (said.code, said.out) == (2, "")
+        assert "cannot be compared with" in said.err and "phantom-0000" in said.err
     assert xaibench("claims", str(finished), str(finished)).code == 0
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up import make_network
 
-from cli.said import Run
+from cli.said import Register, Run
 from cli.strict_json import strict
+from cli.unusual import ABSENT
 from xaibench import registry
 from xaibench.cli.commands import doctor
 from xaibench.models import bundled
@@ -83,8 +83,8 @@ def test_data_that_are_found(xaibench: Run, installed: Path) -> None:
     assert f"DRIVE: 1 labelled image in {Path('data/DRIVE').absolute()}" in texts["data"]
 
 
-def test_a_plugin_that_does_not_import(xaibench: Run, installed: Path, plugins: Callable[[str, str], None]) -> None:
-    plugins("broken", "cli_broken:x")
+def test_a_plugin_that_does_not_import(xaibench: Run, installed: Path, register_plugin: Register) -> None:
+    register_plugin("broken", ABSENT)
     code, _, problems = look(xaibench)
     assert code == 1 and len(problems) == 1 and "'broken' of other-package" in problems[0]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch import nn
 
-from cli.said import Run
-from xaibench.cli.parser import specs
+from cli.said import Register, Run
 from xaibench.data.phantom.draw import draw_phantom
 
 SIGNATURES = {"png": b"\x89PNG", "jpg": b"\xff\xd8\xff", "jpeg": b"\xff\xd8\xff", "pdf": b"%PDF", "svg": b"<?xml"}
@@ -120,13 +119,11 @@ def test_every_picture_gives_a_figure_or_one_sentence(
         (["notes.txt", "--method", "saliency"], "it is no image"),
         (["photo.png"], "Missing: --method."),
         (["photo.png", "--method", "salienci"], "There is no explainer called 'salienci'. Did you mean saliency"),
-        (["photo.png", "--method", "lime[samples=3"], "--method: a bracket is missing in 'lime[samples=3'."),
         (["photo.png", "--method", "saliency,"], "--method: a name is missing in 'saliency,'."),
         (["photo.png", "--method", "saliency,vessels-oracle"], "vessels-oracle reads the labels, and photo.png has"),
         (["photo.png", "--method", "second-observer"], "second-observer reads the labels, and photo.png has none."),
         (["photo.png", "--method", "saliency", "--target", "false-positives"], "compares with labels, and photo.png"),
         (["photo.png", "--method", "saliency", "--target", "false-negatives"], "compares with labels, and photo.png"),
-        (["photo.png", "--method", "saliency", "--target", "thn"], "--target: there is no 'thn'. Did you mean thin"),
         (["photo.png", "--method", "saliency", "--out", "x.bmp"], "x.bmp does not end in .png, .pdf, .svg, .jpg or"),
         (["photo.png", "--method", "saliency", "--out", "x"], "x does not end in .png"),
         (["photo.png", "--method", "saliency", "--out", "photo.png", "--force"], "is the image itself"),
@@ -147,30 +144,31 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert Path("there.png").read_text() == "something" and Image.open("photo.png").size == (128, 128)
 
 
+def blind() -> nn.Module:
+    """A network that finds no vessel anywhere."""
+    network = nn.Conv2d(3, 1, 1)
+    nn.init.zeros_(network.weight)
+    nn.init.constant_(network.bias, -5.0)
+    return network
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("vessels", "tiny finds no vessel in photo.png, so there is nothing to explain. Is it a fundus photograph?"),
-        ("thin", "tiny finds no thin vessel in photo.png, so there is nothing to explain. Try --target vessels."),
+        ("vessels", "finds no vessel in photo.png, so there is nothing to explain. Is it a fundus photograph?"),
+        ("thin", "finds no thin vessel in photo.png, so there is nothing to explain. Try --target vessels."),
     ],
 )
-def test_nothing_found_is_nothing_to_explain(
-    xaibench: Run, photo: Path, monkeypatch: pytest.MonkeyPatch, target: str, words: str
-) -> None:
-    Path("blind.py").write_text(
-        "import torch\n\ndef tiny():\n    net = torch.nn.Conv2d(3, 1, 1)\n"
-        "    torch.nn.init.zeros_(net.weight)\n    torch.nn.init.constant_(net.bias, -5.0)\n    return net\n"
-    )
-    monkeypatch.syspath_prepend(".")
-    said = xaibench("explain", photo, "--method", "saliency", "--model", "blind:tiny", "--target", target, "-q")
-    assert said.code == 2 and words.replace("tiny", "blind:tiny") in said.err
+def test_nothing_found_is_nothing_to_explain(xaibench: Run, photo: Path, target: str, words: str) -> None:
+    said = xaibench("explain", photo, "--method", "saliency", "--model", f"{__name__}:blind", "--target", target, "-q")
+    assert said.code == 2 and f"{__name__}:blind {words}" in said.err
 
 
 def test_a_method_that_fails_leaves_the_others(
-    xaibench: Run, photo: Path, weights: Path, plugins: Callable[[str, str], None]
+    xaibench: Run, photo: Path, weights: Path, register_plugin: Register
 ) -> None:
-    plugins("boom", "cli_plugins:boom")
-    plugins("picky", "cli_plugins:picky")
+    register_plugin("boom", "cli.unusual:boom")
+    register_plugin("picky", "cli.unusual:picky")
     said = xaibench("explain", photo, "--method", "boom,picky,saliency", "--model", weights)
     assert said.code == 1 and Path("photo-boom-picky-saliency.png").exists()
     assert "boom failed: RuntimeError: no such thing as a map." in said.err
@@ -184,8 +182,3 @@ def test_a_method_that_fails_leaves_the_others(
 def test_another_scale_than_the_network_knows_is_said(xaibench: Run, photo: Path) -> None:
     said = xaibench("explain", photo, "--method", "saliency", "--model", "unet-phantom")
     assert re.search(r"trained on fields of view 540 px across, this one has 1\d\d: it may", said.err)
-
-
-def test_lists_are_parted_outside_brackets() -> None:
-    assert specs("a[x=1,y=2], b,c[z=3]") == ["a[x=1,y=2]", "b", "c[z=3]"]
-    assert specs("gradcam[layer=decoder-1/2]") == ["gradcam[layer=decoder-1/2]"]

@@ -1,40 +1,35 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from faults import python
+from leaderboard.synthetic import record
 
-from cli.said import METHODS, Run
+from cli.said import METHODS, Register, Run
 from cli.strict_json import strict
-from xaibench.record import Record, ScoreEntry, Store
-
-
-def test_the_table_is_that_of_the_run(xaibench: Run, finished: Path) -> None:
-    said = xaibench("leaderboard", str(finished))
-    assert said.code == 0 and not said.err
-    assert said.out.startswith("phantom test · tiny · target vessels · 2 images") and "1  gradcam" in said.out
+from xaibench.record import Store
 
 
 @pytest.mark.parametrize(
-    ("format", "begins"),
+    ("options", "begins"),
     [
-        ("markdown", "## phantom test"),
-        ("latex", "% phantom test"),
-        ("html", "<!doctype html>"),
-        ("csv", "rank,method,family,control,coverage,auroc-vessels,"),
+        ((), "phantom test · tiny · target vessels · 2 images"),
+        (("--format", "markdown"), "## phantom test"),
+        (("--format", "latex"), "% phantom test"),
+        (("--format", "html"), "<!doctype html>"),
+        (("--format", "csv"), "rank,method,family,control,coverage,auroc-vessels,"),
     ],
 )
-def test_every_format(xaibench: Run, finished: Path, format: str, begins: str) -> None:
-    said = xaibench("leaderboard", str(finished), "--format", format)
-    assert said.code == 0 and said.out.startswith(begins) and "gradcam" in said.out
+def test_every_format(xaibench: Run, finished: Path, options: Sequence[str], begins: str) -> None:
+    said = xaibench("leaderboard", str(finished), *options)
+    assert said.code == 0 and not said.err and said.out.startswith(begins) and "gradcam" in said.out
 
 
 def test_csv_and_json_hold_the_same(xaibench: Run, finished: Path) -> None:
@@ -48,10 +43,10 @@ def test_csv_and_json_hold_the_same(xaibench: Run, finished: Path) -> None:
 
 
 def test_a_plugins_metric_is_a_main_column_of_table_and_report_without_the_plugin(
-    xaibench: Run, small: Sequence[str], plugins: Callable[..., None], tmp_path: Path
+    xaibench: Run, small: Sequence[str], register_plugin: Register, tmp_path: Path
 ) -> None:
     """Its label, explanation and place are read from the run: the process that prints has no such plugin."""
-    plugins("peak-share", "cli_plugins:peak_share", group="xaibench.metrics")
+    register_plugin("peak-share", "cli.unusual:peak_share", group="xaibench.metrics")
     metrics = ("--metric", "lift-thin", "peak-share", "auroc-thin", "auroc-thick", "ap-thin")
     assert xaibench("run", *small, *metrics, "--out", "run", "-q").code == 0
 
@@ -90,23 +85,12 @@ def test_weak_metrics_are_dimmed_in_a_terminal_alone(
     store = Store("run")
     for method in ("random", "vessels-oracle"):
         for i in range(6):
-            store.write(made_up(method, str(i)))
+            store.write(record(method, str(i), {"dull": 0.5}, control=True))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setenv("TERM", "xterm")
     said = xaibench("leaderboard", "run", option)
     assert said.code == 0 and ("\x1b[2m" in said.out) == dimmed
-
-
-def made_up(method: str, case: str) -> Record:
-    """A record of a control whose one score is the same everywhere."""
-    entry = ScoreEntry("dull", 0.5, "ok", "", "higher", 0, 1, "overlap", key="k")
-    about = {"dataset": "d", "split": "test", "case": case, "case_digest": case, "model": "m", "weights_digest": "w"}
-    spec = {"method": method, "params": "", "spec": method, "family": "control", "control": True, "signed": False}
-    source = {"target": "vessels", "distribution": "xaibench", "version": "1", "seed": 0}
-    cost = {"status": "ok", "reason": "", "seconds": 0.0, "passes": 0, "peak_mb": None}
-    key = hashlib.sha256(f"{method} {case}".encode()).hexdigest()[:24]
-    return Record(**about, **spec, **source, **cost, map_key=key, scores=[entry])
 
 
 def test_several_runs_are_taken_together(xaibench: Run, finished: Path, small: tuple[str, ...]) -> None:

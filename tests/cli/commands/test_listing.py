@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from made_up import make_network
 
-from cli.said import Run
+from cli.said import Register, Run
 from cli.strict_json import strict
+from cli.unusual import ABSENT
 from xaibench import registry
 from xaibench.models import bundled
 from xaibench.models.weights_file import save_weights
@@ -79,10 +79,8 @@ def test_models_say_whether_their_weights_are_there(
     assert f"({count:,} parameters; on images that it was trained on, auc 0.971)" in text
 
 
-def test_a_plugin_that_does_not_import_is_listed_with_its_reason(
-    xaibench: Run, plugins: Callable[[str, str], None]
-) -> None:
-    plugins("broken", "cli_broken:x")
+def test_a_plugin_that_does_not_import_is_listed_with_its_reason(xaibench: Run, register_plugin: Register) -> None:
+    register_plugin("broken", ABSENT)
     found = {f["name"]: f for f in strict(xaibench("list", "explainers", "--json").out)}
     assert "ModuleNotFoundError" in found["broken"]["error"] and "error" not in found["gradcam"]
     said = xaibench("list", "explainers")

@@ -3,24 +3,21 @@ from __future__ import annotations
 import csv
 import shlex
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.said import CELLS, METHODS, Run
+from cli.said import CELLS, METHODS, Register, Run, stdout_closed
 from cli.strict_json import strict
+from cli.unusual import ABSENT
 from xaibench.models import bundled
 from xaibench.record import Store
 from xaibench.running import run as run_module
 from xaibench.running.execute import execute
 from xaibench.running.progress import Listener
-
-Plugins = Callable[[str, str], None]
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -120,9 +117,9 @@ def test_without_data_phantoms_are_used_and_it_says_why(
 
 
 def test_a_failing_method_costs_its_cells_and_nothing_else(
-    xaibench: Run, small: Sequence[str], plugins: Plugins
+    xaibench: Run, small: Sequence[str], register_plugin: Register
 ) -> None:
-    plugins("boom", "cli_plugins:boom")
+    register_plugin("boom", "cli.unusual:boom")
     argv = ("run", *small, "--method", "gradcam", "boom", "--out", "f")
     said = xaibench(*argv)
     assert said.code == 1
@@ -139,24 +136,24 @@ def test_a_failing_method_costs_its_cells_and_nothing_else(
     assert strict(xaibench(*argv, "--json").out)["cells"] == {"ok": 0, "kept": CELLS, "skipped": 0, "failed": 2}
 
 
-def test_fail_fast_ends_with_the_first_failure(xaibench: Run, small: Sequence[str], plugins: Plugins) -> None:
-    plugins("boom", "cli_plugins:boom")
+def test_fail_fast_ends_with_the_first_failure(xaibench: Run, small: Sequence[str], register_plugin: Register) -> None:
+    register_plugin("boom", "cli.unusual:boom")
     said = xaibench("run", *small, "--method", "gradcam", "boom", "--out", "f", "--fail-fast")
     assert said.code == 1 and "xaibench: RuntimeError: no such thing as a map" in said.err
     assert [r.spec for r in Store("f").records()] == ["gradcam"]
 
 
-def test_what_is_skipped_says_why_once(xaibench: Run, small: Sequence[str], plugins: Plugins) -> None:
-    plugins("picky", "cli_plugins:picky")
+def test_what_is_skipped_says_why_once(xaibench: Run, small: Sequence[str], register_plugin: Register) -> None:
+    register_plugin("picky", "cli.unusual:picky")
     said = xaibench("run", *small, "--method", "picky", "--metric", "auroc-thin", "--out", "s")
     assert said.code == 0 and said.err.count("the moon is full") == 1
     assert "Skipped, 2 ×: the moon is full (picky)." in said.err
 
 
 def test_a_plugin_that_does_not_import_is_fatal_only_when_asked_for(
-    xaibench: Run, small: Sequence[str], plugins: Plugins
+    xaibench: Run, small: Sequence[str], register_plugin: Register
 ) -> None:
-    plugins("broken", "cli_broken:x")
+    register_plugin("broken", ABSENT)
     assert xaibench("run", *small, "--dry-run").code == 0
     said = xaibench("run", *small, "--method", "broken")
     assert said.code == 2 and "other-package does not import: ModuleNotFoundError" in said.err
@@ -169,6 +166,11 @@ def test_a_plugin_that_does_not_import_is_fatal_only_when_asked_for(
         (["--device", "cuda:77"], "cuda:77"),
         (["--device", "toaster"], "auto, cpu or cuda:N"),
         (["--out", "/dev/null/x"], "cannot be written"),
+        (["--workers", "0"], "--workers: it takes a whole number of 1 or more, not '0'."),
+        (["--workers", "2", "--scheduler", "h:1"], "--workers and --scheduler are two places to compute in."),
+        (["--scheduler", "tcp://127.0.0.1:9"], "The scheduler tcp://127.0.0.1:9 cannot be reached"),
+        (["--scheduler-file", "absent.json"], "The scheduler file absent.json cannot be read: No such file"),
+        (["--timeout", "0"], "--timeout: it takes a number of 0.001 or more, not '0'."),
     ],
 )
 def test_unusable_input_is_told_in_one_sentence(
@@ -212,13 +214,5 @@ def test_an_interruption_keeps_what_is_finished_and_tells_how_to_go_on(
 def test_a_reader_who_leaves_costs_no_result(small: Sequence[str], finished: Path) -> None:
     shutil.copytree(finished, "p")
     Path("p/leaderboard.md").unlink()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "xaibench", "run", *small, "--out", "p", "-q"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None and process.stderr is not None
-    process.stdout.close()
-    assert (process.stderr.read(), process.wait()) == (b"", 0)
-    process.stderr.close()
+    stdout_closed("run", *small, "--out", "p", "-q")
     assert Path("p/leaderboard.md").is_file()

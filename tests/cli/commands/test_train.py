@@ -65,6 +65,7 @@ def test_without_held_out_images_it_says_what_the_figures_are(xaibench: Run) -> 
         ("there.safetensors", "there.safetensors exists already"),
         ("/dev/null/w.safetensors", "cannot be written"),
         ("folder.safetensors", "is a folder"),
+        *((folder, f"{folder} is a folder. Give --out the name of a file.") for folder in (".", "..", "/", "gone/..")),
     ],
 )
 def test_what_cannot_be_written_is_told_before_training(
@@ -75,7 +76,8 @@ def test_what_cannot_be_written_is_told_before_training(
     Path("folder.safetensors").mkdir()
     said = xaibench(*SHORT, "--out", out)
     assert said.code == 2 and words in said.err
-    assert Path("there.safetensors").read_bytes() == b"mine" and not Path("w.pt").exists()
+    assert Path("there.safetensors").read_bytes() == b"mine"
+    assert {path.name for path in Path().iterdir()} == {"there.safetensors", "folder.safetensors"}
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")

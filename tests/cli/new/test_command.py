@@ -73,22 +73,19 @@ def test_it_says_where_it_is_and_what_is_next(kind: str, xaibench: Run, tmp_path
     assert (tmp_path / "deep/down/tests/test_x2.py").is_file()
 
 
-@pytest.mark.parametrize("name", ["class", "torch", "none", "explainer", "image", "a-1-b", "x", "random-2", "case"])
+@pytest.mark.parametrize(
+    "name", ["my-method", "class", "torch", "none", "explainer", "image", "a-1-b", "x", "random-2", "case"]
+)
 @both
-def test_any_name_makes_files_that_can_be_read(kind: str, name: str) -> None:
+def test_any_name_makes_tidy_files_that_can_be_read(kind: str, name: str) -> None:
     for place, text in plugin_package(kind, name).items():
         assert "$" not in text and "$" not in place
+        assert text.endswith("\n") and not text.endswith("\n\n")
+        assert all(len(line) <= 120 and line == line.rstrip() for line in text.splitlines())
         if place.endswith(".py"):
             ast.parse(text)
         if place.endswith(".toml"):
             tomllib.loads(text)
-
-
-@both
-def test_its_texts_are_tidy(kind: str) -> None:
-    for text in plugin_package(kind, "my-method").values():
-        assert text.endswith("\n") and not text.endswith("\n\n")
-        assert all(len(line) <= 120 and line == line.rstrip() for line in text.splitlines())
 
 
 @both
@@ -133,28 +130,24 @@ def test_its_map_is_what_it_says(imported: Callable[..., object], eye: Case) -> 
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["My_Method"], ["'My_Method' is no name", "Try my-method."]),
-        (["2nd"], ["'2nd' is no name", "a letter first", "Try nd."]),
-        (["a--b"], ["'a--b' is no name", "Try a-b."]),
-        (["a-"], ["'a-' is no name"]),
-        (["äöü"], ["'äöü' is no name", "Try my-method."]),
-        ([""], ["'' is no name"]),
-        (["a/../../b"], ["is no name"]),
-        (["gradcam"], ["There is an explainer called 'gradcam' already"]),
-        (["a" * 300], ["cannot be written: "]),
-        ([], ["Missing: NAME"]),
+        (["explainer", "My_Method"], ["'My_Method' is no name", "Try my-method."]),
+        (["explainer", "2nd"], ["'2nd' is no name", "a letter first", "Try nd."]),
+        (["explainer", "a--b"], ["'a--b' is no name", "Try a-b."]),
+        (["explainer", "a-"], ["'a-' is no name"]),
+        (["explainer", "äöü"], ["'äöü' is no name", "Try my-method."]),
+        (["explainer", ""], ["'' is no name"]),
+        (["explainer", "a/../../b"], ["is no name"]),
+        (["explainer", "gradcam"], ["There is an explainer called 'gradcam' already"]),
+        (["metric", "srg"], ["There is a metric called 'srg' already"]),
+        (["explainer", "a" * 300], ["cannot be written: "]),
+        (["explainer"], ["Missing: NAME"]),
     ],
 )
 def test_names_that_cannot_be(xaibench: Run, tmp_path: Path, argv: list[str], words: list[str]) -> None:
-    said = xaibench("new", "explainer", *argv)
+    said = xaibench("new", *argv)
     assert said.code == 2 and not said.out and len(said.err.splitlines()) == 1
     assert all(word in said.err for word in words)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_metric_can_have_a_methods_name_but_no_metrics(xaibench: Run) -> None:
-    said = xaibench("new", "metric", "srg")
-    assert said.code == 2 and "There is a metric called 'srg' already" in said.err
 
 
 def test_nothing_that_is_there_is_overwritten(xaibench: Run, tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import SEED, Parser, number
-from xaibench.disk import is_there, named
+from xaibench.disk import is_there
 from xaibench.errors import UserError, one_line, plural
 
 CHECK = "Report the contents of a data folder and its problems."
@@ -41,7 +42,7 @@ def execute_check(args: argparse.Namespace, console: Console) -> int:
 def configure_phantom(parser: Parser) -> None:
     """The options of ``data phantom``."""
     add = parser.add_argument
-    add("--out", required=True, metavar="FOLDER", help="gets images/, masks/ and fov/")
+    options.add_out(parser, "FOLDER", "gets images/, masks/ and fov/", required=True)
     add("--count", type=number(int, 1, MOST), default=20, metavar="N", help="how many (default: 20)")
     add("--seed", type=SEED, default=0, metavar="N", help="of the first, the next has one more (default: 0)")
     text = "side of a square picture (default: 565 × 584 as DRIVE)"
@@ -54,7 +55,7 @@ def execute_phantom(args: argparse.Namespace, console: Console) -> int:
     from xaibench.data.phantom import FULL_SIZE, phantom_id
     from xaibench.data.phantom.draw import draw_phantom, save_phantom
 
-    out = named(args.out)
+    out: Path = args.out
     seeds = range(args.seed, args.seed + args.count)
     there = [p for seed in seeds if is_there(p := out / "images" / f"{phantom_id(seed)}.png")]
     if there and not args.force:

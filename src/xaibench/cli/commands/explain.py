@@ -44,7 +44,8 @@ def configure(parser: Parser) -> None:
     )
     options.add_target(parser, shown="vessels|thin|thick")
     options.add_model(parser, "unet-drive")
-    add("--out", metavar="FILE", help=f"the figure to write: {', '.join(FORMATS[:4])} (default: IMAGE-METHOD.png)")
+    figure = f"the figure to write: {', '.join(FORMATS[:4])} (default: IMAGE-METHOD.png)"
+    options.add_out(parser, "FILE", figure)
     options.add_seed_and_device(parser)
     options.add_force(parser)
 
@@ -82,7 +83,7 @@ def _out(args: argparse.Namespace, image: Path) -> Path:
     Raises:
         UserError: if the format is unknown, or the image itself would be replaced.
     """
-    path = named(args.out) if args.out is not None else Path(f"{image.stem}-{_slug(args.method)}.png")
+    path: Path = args.out or Path(f"{image.stem}-{_slug(args.method)}.png")
     if path.suffix[1:].lower() not in FORMATS:
         raise UserError(f"{path} does not end in {', '.join(f'.{f}' for f in FORMATS[:-1])} or .{FORMATS[-1]}.")
     if is_there(path) and is_there(image) and path.samefile(image):

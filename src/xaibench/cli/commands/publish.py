@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
-from xaibench.disk import is_there, named, unwritable
+from xaibench.disk import is_there, unwritable
 from xaibench.errors import UserError, plural
 
 SUMMARY = "Write what may be passed on of a run: numbers, no images."
@@ -19,7 +21,7 @@ EPILOG = (
 def configure(parser: Parser) -> None:
     """The options of the command."""
     parser.add_argument("run", metavar="RUN", help="folder of a run")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write to")
+    options.add_out(parser, "FOLDER", "the folder to write to", required=True)
 
 
 def execute(args: argparse.Namespace, console: Console) -> int:
@@ -27,7 +29,8 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.record import Store
     from xaibench.record.published import publish
 
-    store, out = Store.open(args.run), named(args.out)
+    store = Store.open(args.run)
+    out: Path = args.out
     if is_there(out / "cells") or out.resolve() == store.root.resolve():
         raise UserError(f"{out} is the folder of a run.", "Give --out another folder.")
     if store.shown != store.root:

@@ -11,7 +11,7 @@ from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.output_path import writable
 from xaibench.cli.parser import Parser
-from xaibench.disk import is_folder, is_there, named
+from xaibench.disk import is_folder, is_there
 from xaibench.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def configure(parser: Parser) -> None:
     """The options of the command."""
     add = parser.add_argument
     add("run", metavar="RUN", help="folder of a run")
-    add("--out", metavar="FILE", help="where to write it (default: report.html in the run's folder)")
+    options.add_out(parser, "FILE", "where to write it (default: report.html in the run's folder)")
     add("--no-films", action="store_true", help="no step-by-step pictures of removal, which need the data and network")
     options.add_model(parser, "the one that the run names, unless that is code; for the films")
     options.add_force(parser, "replace a file that is no report, too")
@@ -41,7 +41,7 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Write the report and say where it is; returns the exit code."""
     store = _open(args.run)
-    out = named(args.out) if args.out else store.shown / "report.html"
+    out: Path = args.out or store.shown / "report.html"
     writable(out, force=args.force or _is_report(out))
 
     from xaibench.leaderboard.claims.judge import claims_on

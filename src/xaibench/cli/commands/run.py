@@ -17,7 +17,6 @@ from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.interrupt import Stop
 from xaibench.cli.parser import Parser, check_name
-from xaibench.disk import named
 from xaibench.errors import UserError, plural
 from xaibench.vocabulary import PRECISIONS, SUITES
 
@@ -47,7 +46,7 @@ def configure(parser: Parser) -> None:
     options.add_model(parser)
     options.add_target(parser)
     options.add_methods(parser, "metrics (default: those of the suite)", name="--metric")
-    add("--out", metavar="FOLDER", help="the run's folder; below runs/ by default")
+    options.add_out(parser, "FOLDER", "the run's folder; below runs/ by default")
     options.add_seed_and_device(parser)
     how = "of the network; bf16 is faster on some processors and counts as another network"
     options.add_choice(parser, "--precision", PRECISIONS, how)
@@ -70,8 +69,8 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.running.resolve import resolve
 
     given = {field.name: getattr(args, field.name) for field in fields(Request) if field.name in args}
-    model, out = options.model_argument(args.model), named(args.out) if args.out else None
-    run = resolve(Request(**given | {"methods": methods, "metrics": metrics, "model": model, "out": out}))
+    model = options.model_argument(args.model)
+    run = resolve(Request(**given | {"methods": methods, "metrics": metrics, "model": model}))
     run.store.report = lambda path, reason: console.warn(f"{path} is damaged and counts as missing: {reason}.")
     say = console.note if args.json else console.out
     for line in filter(None, (run.why, run.cases.note)):

@@ -8,13 +8,13 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.cli import options
 from xaibench.cli.console import Console, plain
-from xaibench.cli.output_path import writable
+from xaibench.cli.output_path import names_folder, writable
 from xaibench.cli.parser import Parser, number
-from xaibench.disk import named
 from xaibench.errors import UserError, plural
 from xaibench.registry import dataset_traits
 
@@ -33,7 +33,7 @@ def configure(parser: Parser) -> None:
 
     add = parser.add_argument
     options.add_data(parser, split="train")
-    add("--out", required=True, metavar="WEIGHTS.safetensors", help="the file to write")
+    options.add_out(parser, "WEIGHTS.safetensors", "the file to write", required=True)
     options.add_force(parser)
     options.add_choice(parser, "--network", tuple(NETWORKS), "the architecture")
     words = _field_words(Recipe)
@@ -48,8 +48,8 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Train and save; returns the exit code."""
-    out = named(args.out)
-    if out.suffix != ".safetensors":
+    out: Path = args.out
+    if out.suffix != ".safetensors" and not names_folder(out):
         raise UserError(f"{out} does not end in .safetensors.", f"Give --out {out.with_suffix('.safetensors')}.")
     writable(out, args.force)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from string import Template
 
 from xaibench import registry
+from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
-from xaibench.disk import named, unwritable
+from xaibench.disk import unwritable
 from xaibench.errors import UserError
 
 FUNCTIONS = {"explainer": "map", "metric": "score"}  # suffix of the function's name: what it returns
@@ -30,13 +31,13 @@ EPILOG = """The package holds one {kind} that works, for you to replace, its ent
 def configure(kind: str, parser: Parser) -> None:
     """The options of ``new explainer`` and ``new metric``."""
     parser.add_argument("name", metavar="NAME", help="what users will type: lower-case letters, digits, hyphens")
-    parser.add_argument("--out", metavar="FOLDER", help="where to write it (default: NAME)")
+    options.add_out(parser, "FOLDER", "where to write it (default: NAME)")
 
 
 def execute(kind: str, args: argparse.Namespace, console: Console) -> int:
     """Write the package; returns the exit code."""
     name = _free(kind, args.name)
-    out = named(args.out or name)
+    out: Path = args.out or Path(name)
     _write(plugin_package(kind, name), out)
     console.out(f"The {kind} {name} is in {out}, its function in {out / 'src' / _package(name) / '__init__.py'}.")
     tried = f"--method {name}" if kind == "explainer" else f"--method gradcam --metric {name}"
