@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 import torch
 from bad_input.judge import inputs, refused
+from faults import Lab, numbers
 from hypothesis import HealthCheck, settings
 from made_up import PlainCNN, draw_eye, make_network, target_on, unsettle
 from torch import nn
 
 from xaibench.data.case import Case
 from xaibench.models.networks.unet import VesselUNet
-from xaibench.models.weights_file import weights_digest
+from xaibench.models.weights_file import save_weights, weights_digest
 from xaibench.registry import entry_points
 from xaibench.scorer import Scorer
 
@@ -81,6 +82,28 @@ def network() -> Iterator[VesselUNet]:
     yield model
     assert weights_digest(model) == digest
     assert not any(m.training or m._forward_hooks for m in model.modules())
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the weights of a small network."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(make_network(), path, {})
+    return path
+
+
+@pytest.fixture
+def lab(tmp_path: Path, weights: Path) -> Lab:
+    return Lab(tmp_path, weights)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> dict[str, Any]:
+    """The numbers of a lab's run to which nothing is done."""
+    lab = Lab(tmp_path_factory.mktemp("undisturbed"), weights)
+    code, _, said = lab.run(lab.folder / "run")
+    assert code == 0, said
+    return numbers(lab.folder / "run")
 
 
 @pytest.fixture

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from made_up import make_network
 
 from cli.said import Run, Said
 from xaibench.cli.main import main
-from xaibench.models.weights_file import save_weights
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +29,6 @@ def xaibench(capsys: pytest.CaptureFixture[str]) -> Run:
         return Said(code, *capsys.readouterr())
 
     return run
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_weights(make_network(), path, {})
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -244,8 +244,8 @@ def test_a_write_that_fails_half_way(xaibench: Run, small: Sequence[str], finish
     assert numbers(Path("run")) == numbers(finished)
 
 
-def test_two_runs_of_one_folder_take_turns(tmp_path: Path, weights: Path) -> None:
-    lab, out = Lab(tmp_path, weights), tmp_path / "run"
+def test_two_runs_of_one_folder_take_turns(lab: Lab) -> None:
+    out = lab.folder / "run"
     one_, two = lab.start(out), lab.start(out)
     said = [p.communicate(timeout=200)[1] for p in (one_, two)]
     assert (one_.returncode, two.returncode) == (0, 0), said

@@ -19,19 +19,6 @@ from cli.said import CELLS
 LONG = "logged[seconds=2.5]"
 
 
-@pytest.fixture
-def lab(tmp_path: Path, weights: Path) -> Lab:
-    return Lab(tmp_path, weights)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Any:
-    lab = Lab(tmp_path_factory.mktemp("undisturbed"), weights)
-    code, _, said = lab.run(lab.folder / "run")
-    assert code == 0, said
-    return numbers(lab.folder / "run")
-
-
 def test_a_run_that_is_killed_goes_on_where_it_was(lab: Lab, undisturbed: Any) -> None:
     chance = random.Random(0)
     tally = kill_often(lab, lab.folder / "run", 2, lambda: chance.uniform(0.3, 0.8))

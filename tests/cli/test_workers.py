@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shlex
@@ -16,12 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
-from faults import python, wait_for
+from faults import numbers, python, wait_for
 from running.by_hand import ByHand, end_group, environment
 
 from cli.said import CELLS, METHODS, Run
-
-DIFFERENT = ("seconds", "peak_mb")  # from run to run
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +27,6 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ByHand]:
     hand.worker()
     yield hand
     hand.end()
-
-
-def scores(folder: Path) -> list[dict[str, str]]:
-    with (folder / "scores.csv").open() as file:
-        return [{k: v for k, v in line.items() if k not in DIFFERENT} for line in csv.DictReader(file)]
 
 
 def in_a_process(*argv: str) -> subprocess.Popen[str]:
@@ -67,7 +59,7 @@ def of_session(leader: int) -> list[int]:
 def test_two_processes_give_the_table_of_one(xaibench: Run, small: Sequence[str], finished: Path) -> None:
     said = xaibench("run", *small, "--workers", "2", "--out", "there")
     assert said.code == 0 and "2 workers on this machine" in said.err
-    assert scores(Path("there")) == scores(finished) and len(scores(finished)) == CELLS
+    assert numbers(Path("there")) == numbers(finished)
     assert f"{CELLS - 2} computed, 0 kept, 2 skipped" in said.err
     again = xaibench("run", *small, "--workers", "2", "--out", "there")
     assert again.code == 0 and f"0 computed, {CELLS} kept" in again.err and "2 workers" not in again.err
@@ -104,7 +96,7 @@ def test_a_cluster_is_joined_by_file_or_address(
     for way in (("--scheduler-file", str(there.file), "--cases", "1"), ("--scheduler", there.address)):
         said = xaibench("run", *small, *way, "--out", "there")
         assert said.code == 0 and f"Workers of {there.address}" in said.err and "not encrypted" not in said.err
-    assert scores(Path("there")) == scores(finished)
+    assert numbers(Path("there")) == numbers(finished)
 
 
 def test_an_open_way_to_a_cluster_is_warned_of(xaibench: Run, small: Sequence[str]) -> None:
@@ -146,7 +138,7 @@ def test_ctrl_c_ends_all_processes_and_the_run_resumes(
         end_group(process)
     assert 1 < cells("there") < CELLS
     assert xaibench(*resume[1:]).code == 0
-    assert scores(Path("there")) == scores(finished)
+    assert numbers(Path("there")) == numbers(finished)
 
 
 def test_a_killed_scheduler_ends_the_run_and_it_resumes(
@@ -171,4 +163,4 @@ def test_a_killed_scheduler_ends_the_run_and_it_resumes(
     assert 1 < kept < CELLS
     said = xaibench("run", *small, "--out", "there")
     assert said.code == 0 and f"{kept} kept" in said.err
-    assert scores(Path("there")) == scores(finished)
+    assert numbers(Path("there")) == numbers(finished)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import Lab, Tally, numbers
-from made_up import make_network
-
-from xaibench.models.weights_file import save_weights
+from faults import Tally
 
 HEADS = ("fault", "times injected", "records lost", "cells computed twice", "corrupt files")
 _rows: list[tuple[str, Tally]] = []
@@ -27,27 +23,6 @@ def ledger() -> Ledger:
         assert tally.injected > 0 and (tally.lost, tally.twice, tally.corrupt) == (0, 0, 0), tally
 
     return enter
-
-
-@pytest.fixture
-def lab(tmp_path: Path, weights: Path) -> Lab:
-    return Lab(tmp_path, weights)
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_weights(make_network(), path, {})
-    return path
-
-
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> dict[str, Any]:
-    """The numbers of a run to which nothing is done."""
-    lab = Lab(tmp_path_factory.mktemp("undisturbed"), weights)
-    code, _, said = lab.run(lab.folder / "run")
-    assert code == 0, said
-    return numbers(lab.folder / "run")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
