@@ -80,11 +80,8 @@ def test_thin_against_thick_puts_each_method_at_its_means(result: Result) -> Non
 
 def test_the_front_holds_who_is_not_beaten_at_the_same_cost(result: Result) -> None:
     """In the made-up run the better method is always the dearer one; controls are no part of it."""
-    assert [result.board.rows[i].method for i in figures.pareto(result.board)] == [
-        NASTY,
-        "fair",
-        "good[layer=decoder-1/2]",
-    ]
+    front = [result.board.rows[i].method for i in figures.pareto(result.board)]
+    assert front == [NASTY, "fair", "good[layer=decoder-1/2]"]
     ax = figures.cost_against_faithfulness(axes(), result.board)
     assert ax.get_xscale() == "log"
     named = {t.get_text() for t in ax.texts}
