@@ -60,9 +60,7 @@ def read(run: Run, target: str | None = None) -> Result:
     results = [r for r in results if r.board.target == "vessels"] or results
     if len(results) > 1:
         about = "; ".join(f"{r.board.dataset} {r.board.split}, {r.board.model}" for r in results)
-        raise UserError(
-            f"{store.shown} holds {len(results)} leaderboards: {about}.", "Draw each from a run of its own."
-        )
+        raise UserError(f"{store.root} holds {len(results)} leaderboards: {about}.", "Draw each from a run of its own.")
     return results[0]
 
 

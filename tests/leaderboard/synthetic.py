@@ -14,7 +14,8 @@ from xaibench.leaderboard.claims.false_positive_table import Component
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.merge import merge
 from xaibench.leaderboard.tables.render import render
-from xaibench.record import Record, ScoreEntry, Store, map_key, score_key
+from xaibench.record import Record, ScoreEntry, Store
+from xaibench.record.keys import map_keys
 
 BETTER = {"deletion": "lower", "thin-gap": "zero", "sparseness": "none", "seconds": "lower", "passes": "lower"}
 BETTER |= {"mprt": "lower", "thin-gap-matched": "zero", "contrast-response": "none", "fp-lift": "none"}
@@ -32,7 +33,7 @@ def entry(metric: str, value: float | str | None, key: str, **changed: Any) -> S
     about: dict[str, Any] = {"metric": metric, "value": value, "status": status, "reason": reason}
     about |= {"better": BETTER.get(metric, "higher"), "low": -end, "high": end, "gate": GATES.get(metric)}
     about |= {"family": FAMILIES.get(metric, "faithfulness")}
-    about |= {"key": score_key(key, metric=metric, parameters={}, version="1")}
+    about |= {"key": f"{metric} of {key}"}
     return ScoreEntry(**(about | changed))
 
 
@@ -70,8 +71,8 @@ def record(
         "peak_mb": None,
     }
     about |= changed
-    named = ("method", "distribution", "version", "case_digest", "weights_digest", "target", "seed")
-    key = map_key(parameters={"given": params}, **{n: about[n] for n in named})
+    named = ("method", "distribution", "version", "weights_digest", "target", "seed")
+    key = map_keys(parameters={"given": params}, **{n: about[n] for n in named})(about["case_digest"])
     more = {m: {"null": tuple((nulls or {}).get(m, ()))} | dict((details or {}).get(m, {})) for m in scores}
     entries = [entry(m, v, key, **more[m]) for m, v in scores.items()]
     return Record(**about, map_key=key, scores=entries)

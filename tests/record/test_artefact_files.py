@@ -33,10 +33,8 @@ def test_a_film_comes_back_and_its_name_says_how_it_was_made(tmp_path: Path) -> 
     write_film(store, film_key("k", "mean", 1), film)
     back = load_film(store, film_key("k", "mean", 1))
     assert back is not None and (back.predictions == film.predictions).all()
-    assert (
-        len({film_key("k", "mean", 1), film_key("k", "mean", 2), film_key("k", "blur", 1), film_key("l", "mean", 1)})
-        == 4
-    )
+    others = (film_key("k", "mean", 2), film_key("k", "blur", 1), film_key("l", "mean", 1))
+    assert len({film_key("k", "mean", 1), *others}) == 4
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"no archive"])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ import pytest
 
 from record.test_store import record
 from xaibench.errors import UserError
+from xaibench.leaderboard.claims.false_positive_table import read_components
 from xaibench.record import Store
-from xaibench.record import published as published_module
 from xaibench.record.checksum import seal
 from xaibench.record.manifest import Manifest
 from xaibench.record.published import RECORDS, publish
@@ -32,11 +32,6 @@ def store(tmp_path: Path) -> Store:
     store.write_arrays("pictures", "ab" * 12, {"vessels": np.ones(3)})
     store.write_scores()
     return store
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def published(store: Store, out: Path) -> Path:
@@ -62,51 +57,32 @@ def test_the_same_run_gives_the_same_bytes(store: Store, tmp_path: Path) -> None
     assert all((other / p.name).read_bytes() == p.read_bytes() for p in one.iterdir())
 
 
-def test_it_is_unpacked_once_and_anew_when_it_changes(store: Store, tmp_path: Path) -> None:
-    out = published(store, tmp_path / "out")
-    first = Store.open(out).root
-    assert Store.open(out).root == first
+def test_published_anew_it_is_read_anew(store: Store, tmp_path: Path) -> None:
+    published(store, tmp_path / "out")
     store.write(record(KEYS[1], case="other"))
-    assert Store.open(published(store, out)).root != first
-    assert {r.case for r in Store.open(out).records()} == {"0", "other"}
+    assert {r.case for r in Store.open(published(store, tmp_path / "out")).records()} == {"0", "other"}
 
 
-def test_what_is_read_beside_the_records_is_there(store: Store, tmp_path: Path) -> None:
-    (store.root / "false_positives.csv").write_text("dataset\ndrive\n")
+def test_false_positives_are_read_compressed_and_segments_come_along(store: Store, tmp_path: Path) -> None:
+    line = "drive,01,net,vessels,7,0.5,0.25"
+    (store.root / "false_positives.csv").write_text(f"dataset,case,model,target,pixels,vesselness,matched\n{line}\n")
     (store.root / "segments.csv").write_text("dataset\ndrive\n")
     out = published(store, tmp_path / "out")
-    opened = Store.open(out)
-    assert (opened.root / "false_positives.csv").read_text() == "dataset\ndrive\n"
-    assert not (opened.root / "segments.csv").exists()  # long, and nothing reads it
-    assert (opened.shown, Store.open(store.root).shown) == (out, store.root)
-    (out / "false_positives.csv.gz").write_bytes(gzip.compress(b"dataset\nother\n"))
-    assert Store.open(out).root != opened.root
+    assert read_components(out) == read_components(store.root) != []
+    assert gzip.decompress((out / "segments.csv.gz").read_bytes()) == b"dataset\ndrive\n"
     (out / "false_positives.csv.gz").write_bytes(b"no gzip")
-    with pytest.raises(UserError, match=r"false_positives\.csv\.gz cannot be read"):
-        Store.open(out)
+    with pytest.raises(UserError, match=r"false_positives\.csv\.gz cannot be read.*Get the folder anew"):
+        read_components(out)
 
 
-def test_of_two_that_unpack_at_once_the_slower_takes_the_folder_of_the_faster(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out, rename, both = published(store, tmp_path / "out"), published_module._rename, threading.Barrier(2)
-
-    def together(part: Path, folder: Path) -> None:
-        both.wait(20)
-        rename(part, folder)
-
-    monkeypatch.setattr(published_module, "_rename", together)
-    with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(lambda _: Store.open(out), range(2))
-    assert one.root == other.root and list(one.records()) == list(store.records())
-    assert [p.name for p in one.root.parent.iterdir()] == [one.root.name]  # no folder of the slower one
-
-
-def test_without_a_cache_it_is_read_all_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert len(list(Store.open(published(store, tmp_path / "out")).records())) == 2
+def test_two_processes_read_one_folder_at_once_and_write_nothing(store: Store, tmp_path: Path) -> None:
+    out = published(store, tmp_path / "out")
+    before = sorted(tmp_path.rglob("*"))
+    code = "import sys; from xaibench.record import Store; print([r.case for r in Store.open(sys.argv[1]).records()])"
+    command = [sys.executable, "-c", code, str(out)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [(p.communicate(timeout=60)[0], p.returncode) for p in both] == [("['0', '1']\n", 0)] * 2
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -121,9 +97,9 @@ def test_without_a_cache_it_is_read_all_the_same(store: Store, tmp_path: Path, m
     ],
     ids=["no gzip", "no json", "no record", "a key with a path", "another number", "cut off"],
 )
-def test_damaged_records_are_one_sentence_and_leave_nothing(content: bytes, store: Store, tmp_path: Path) -> None:
+def test_damaged_records_are_one_sentence(content: bytes, store: Store, tmp_path: Path) -> None:
     out = published(store, tmp_path / "out")
     (out / RECORDS).write_bytes(content)
-    with pytest.raises(UserError, match=RECORDS):
-        Store.open(out)
-    assert not list((tmp_path / "cache").rglob("*.json")) and not list(tmp_path.rglob("x.json"))
+    for read in (Store.stream, Store.records, Store.scan):
+        with pytest.raises(UserError, match=RECORDS):
+            list(read(Store.open(out)))

@@ -17,7 +17,7 @@ import numpy as np
 
 from xaibench import registry
 from xaibench.record.checksum import seal
-from xaibench.record.keys import identified
+from xaibench.record.keys import score_keys
 from xaibench.record.manifest import Manifest
 from xaibench.record.schema import SCHEMA_VERSION
 from xaibench.record.store import Store
@@ -109,7 +109,7 @@ def _write_cases(simulation: Simulation, root: Path, ids: Sequence[str]) -> None
         for case in ids:
             level = int(rng.integers(0, 1000))  # an image is easy or hard for all methods
             for m, (cell, template) in enumerate(zip(plan.cells(digest(case)), templates, strict=True)):
-                words = [case, digest(case), cell.key, *(identified(cell.key, i) for i, _ in plan.metrics)]
+                words = [case, digest(case), cell.key, *score_keys(cell.key, [i for i, _ in plan.metrics])]
                 first = (int(rng.integers(0, 15_000)) + level + 10 * m) % 19_000
                 content = template.filled(words, texts[first : first + template.numbers])
                 file = os.open(f"{root}/cells/{cell.key[:2]}/{cell.key}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -1,6 +1,5 @@
 """A run on disk: records, maps, manifest, keys. The computing side writes it, the reading side reads it."""
 
-from xaibench.record.keys import map_key, score_key
 from xaibench.record.maps import as_stored
 from xaibench.record.schema import SCHEMA_VERSION, Record, ScoreEntry
 from xaibench.record.score_table import SCORE_COLUMNS, tidy
@@ -13,8 +12,6 @@ __all__ = [
     "ScoreEntry",
     "Store",
     "as_stored",
-    "map_key",
-    "score_key",
     "tidy",
     "write_text",
 ]

@@ -6,30 +6,29 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 _DIGITS = 24  # of a key
 
 
-def map_key(
+def map_keys(
     *,
     method: str,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     distribution: str,
     version: str,
-    case_digest: str,
     weights_digest: str,
     target: str,
     seed: int,
-) -> str:
-    """The key of a map: 24 hex digits that change with everything that decides the map.
+) -> Callable[[str], str]:
+    """The keys of one method's maps: a function of the content digest of the case.
+
+    A key has 24 hex digits, which change with everything that decides the map. What all cases share is hashed once.
 
     Args:
         method: the explainer's name.
         parameters: all its hyper-parameters, defaults filled in; their order does not matter.
         distribution: where the explainer came from.
         version: that distribution's version.
-        case_digest: content digest of the case.
         weights_digest: content digest of the weights.
         target: the target's name.
         seed: the run's seed.
@@ -39,38 +38,11 @@ def map_key(
             text could change from run to run.
 
     Example:
-        >>> same = dict(method="gradcam", distribution="xaibench", version="0.1.0", case_digest="c",
-        ...             weights_digest="w", target="vessels", seed=0)
-        >>> map_key(parameters={"layer": "last"}, **same) == map_key(parameters={"layer": "first"}, **same)
-        False
-        >>> len(map_key(parameters={}, **same))
-        24
-    """
-    keys = map_keys(
-        method=method,
-        parameters=parameters,
-        distribution=distribution,
-        version=version,
-        weights_digest=weights_digest,
-        target=target,
-        seed=seed,
-    )
-    return keys(case_digest)
-
-
-def map_keys(
-    *,
-    method: str,
-    parameters: Mapping[str, Any],
-    distribution: str,
-    version: str,
-    weights_digest: str,
-    target: str,
-    seed: int,
-) -> Callable[[str], str]:
-    """The keys of one method's maps on many cases: a function of the case's digest, see :func:`map_key`.
-
-    The part that all cases share is hashed once.
+        >>> same = dict(method="gradcam", distribution="xaibench", version="0.1.0", weights_digest="w",
+        ...             target="vessels", seed=0)
+        >>> last, first = (map_keys(parameters={"layer": layer}, **same) for layer in ("last", "first"))
+        >>> last("digest of a case") == first("digest of a case"), len(last("digest of a case"))
+        (False, 24)
     """
     before = hashlib.sha256((_text(["map", method, parameters, distribution, version])[:-1] + ",").encode())
     after = "," + _text([weights_digest, target, seed])[1:]
@@ -83,40 +55,30 @@ def map_keys(
     return key
 
 
-def score_key(map_key: str, *, metric: str, parameters: Mapping[str, Any], version: str) -> str:
-    """The key of a score, from the map's key, the metric, all its parameters and its version.
-
-    Example:
-        >>> score_key("0" * 24, metric="srg", parameters={"fill": "blur"}, version="1") == \\
-        ...     score_key("0" * 24, metric="srg", parameters={"fill": "mean"}, version="1")
-        False
-    """
-    return identified(map_key, score_identity(metric=metric, parameters=parameters, version=version))
-
-
-def score_identity(*, metric: str, parameters: Mapping[str, Any], version: str) -> str:
-    """The part of a score's key that is the same for every map, for :func:`identified`."""
-    return _text([metric, parameters, version])[1:]
-
-
-def identified(map_key: str, identity: str) -> str:
-    """The key of a score of that map with that :func:`score_identity`."""
-    return score_keys(map_key, [identity.encode()])[0]
+def score_identity(*, metric: str, parameters: Mapping[str, object], version: str) -> bytes:
+    """The part of a score's key that is the same for every map: the metric, all its parameters and its version."""
+    return _text([metric, parameters, version])[1:].encode()
 
 
 def score_keys(map_key: str, identities: Iterable[bytes]) -> list[str]:
-    """The keys of scores of that map with these encoded identities."""
+    """The keys of the scores of a map with these identities, each 24 hex digits.
+
+    Example:
+        >>> blur, mean = (score_identity(metric="srg", parameters={"fill": f}, version="1") for f in ("blur", "mean"))
+        >>> len(set(score_keys("0" * 24, [blur, mean])))
+        2
+    """
     head = f'["score",{_text(map_key)},'.encode()
     return [hashlib.sha256(head + identity).hexdigest()[:_DIGITS] for identity in identities]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, str) and value.isascii() and value.isalnum():  # which is its own JSON
         return f'"{value}"'
     return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: object) -> object:
     """The value in types whose JSON is unambiguous."""
     if value is None or isinstance(value, str | bool | int):
         return value

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from typing import TYPE_CHECKING
 
-from xaibench.record import npz as arrays
+from xaibench.record import npz
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +23,7 @@ def as_stored(attribution: np.ndarray) -> np.ndarray:
         >>> as_stored(np.array([[1e-9, -4e-9]])).tolist() == np.array([[1e-9, -4e-9]], np.float32).tolist()
         True
     """
-    scaled, scale = _scale(attribution)
-    return _unscale(scaled, scale)
+    return _unscale(*_scale(attribution))
 
 
 def pack(attribution: np.ndarray) -> tuple[bytes, str]:
@@ -34,12 +32,8 @@ def pack(attribution: np.ndarray) -> tuple[bytes, str]:
     Raises:
         ValueError: if the map is not two-dimensional or not finite.
     """
-    import numpy as np
-
     scaled, scale = _scale(attribution)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, map=scaled, scale=np.float64(scale))
-    return buffer.getvalue(), _digest(scaled, scale)
+    return npz.pack({"map": scaled, "scale": scale}), _digest(scaled, scale)
 
 
 def unpack(content: bytes, digest: str = "") -> np.ndarray:
@@ -54,8 +48,8 @@ def unpack(content: bytes, digest: str = "") -> np.ndarray:
     """
     import numpy as np
 
-    found = arrays.unpack(content)
-    scaled, factor = found.get("map"), found.get("scale")
+    arrays = npz.unpack(content)
+    scaled, factor = arrays.get("map"), arrays.get("scale")
     if scaled is None or factor is None or scaled.ndim != 2 or scaled.dtype != np.float16 or factor.size != 1:
         raise ValueError("it holds no map")
     if not (scaled.size and np.isfinite(scaled).all() and np.isfinite(factor).all()):
@@ -67,10 +61,8 @@ def unpack(content: bytes, digest: str = "") -> np.ndarray:
 
 
 def _digest(scaled: np.ndarray, scale: float) -> str:
-    import numpy as np
-
-    about = f"{scaled.dtype.str} {scaled.shape} {scale.hex()}"
-    return hashlib.sha256(about.encode() + np.ascontiguousarray(scaled).tobytes()).hexdigest()[:32]
+    layout = f"{scaled.dtype.str} {scaled.shape} {scale.hex()}"
+    return hashlib.sha256(layout.encode() + scaled.tobytes()).hexdigest()[:32]
 
 
 def _scale(attribution: np.ndarray) -> tuple[np.ndarray, float]:
@@ -86,6 +78,4 @@ def _scale(attribution: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _unscale(scaled: np.ndarray, scale: float) -> np.ndarray:
-    import numpy as np
-
-    return (scaled.astype(np.float64) * scale).astype(np.float32)
+    return (scaled.astype("float64") * scale).astype("float32")

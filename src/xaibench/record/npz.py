@@ -1,10 +1,11 @@
-"""Reading npz files that somebody else may have written; nothing is ever unpickled."""
+"""Named arrays as npz archives. Somebody else may have written what is read; nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import io
 import math
 import zipfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from xaibench.disk import MOST, read_member
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MEMBERS = 32  # a picture has six
+
+
+def pack(arrays: Mapping[str, np.ndarray | float]) -> bytes:
+    """The content of a compressed npz file with these arrays or numbers."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def unpack(content: bytes) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import asdict, fields, force_setattr, replace
 
 from xaibench.errors import one_line
 from xaibench.record import strict_json
@@ -42,7 +42,7 @@ class ScoreEntry(Struct, frozen=True):
         low: least value the metric can take, may be ``-inf``.
         high: greatest value the metric can take, may be ``inf``.
         family: the metric's family.
-        key: see :func:`~xaibench.record.keys.score_key`.
+        key: see :func:`~xaibench.record.keys.score_keys`.
         curve: ``{"x": […], "y": […]}`` of equal length, or None; a point that is not finite becomes None.
         null: scores of the same map against masks that were rotated and mirrored, finite numbers; empty where the
             metric has none.
@@ -66,33 +66,25 @@ class ScoreEntry(Struct, frozen=True):
     gate: Number | None = None
 
     def __post_init__(self) -> None:
-        value = self.value
-        self._complete()
         if self.status not in STATUSES:
             raise ValueError(f"{self.metric}: status {self.status!r} is none of {', '.join(STATUSES)}")
         if self.better not in DIRECTIONS:
             raise ValueError(f"{self.metric}: better={self.better!r} is none of {', '.join(DIRECTIONS)}")
-        if (self.status == "ok") != (value is not None and -LARGEST <= value <= LARGEST):
-            raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {value}")
-        if self.null and not (math.isfinite(sum(self.null)) and max(map(abs, self.null)) <= LARGEST):
+        if (self.status == "ok") != _finite(self.value):
+            raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
+        if not all(map(_finite, self.null)):
             raise ValueError(f"{self.metric}: a score by chance is not finite")
-        if not self.low >= -LARGEST:
+        if self.low is None or not self.low >= -LARGEST:
             force_setattr(self, "low", -math.inf)
-        if not self.high <= LARGEST:
-            force_setattr(self, "high", math.inf)
-        if self.curve is not None:
-            if self.curve.keys() != {"x", "y"} or len(self.curve["x"]) != len(self.curve["y"]):
-                raise ValueError(f"{self.metric}: its curve has points without an x or y")
-            force_setattr(self, "curve", {axis: _finite(points) for axis, points in self.curve.items()})
-
-    def _complete(self) -> None:
-        """Bounds that are null in a file become infinite, and the reason one line."""
-        if self.low is None:
-            force_setattr(self, "low", -math.inf)
-        if self.high is None:
+        if self.high is None or not self.high <= LARGEST:
             force_setattr(self, "high", math.inf)
         if self.reason:
             force_setattr(self, "reason", one_line(self.reason[:LONGEST]))
+        if self.curve is not None:
+            if self.curve.keys() != {"x", "y"} or len(self.curve["x"]) != len(self.curve["y"]):
+                raise ValueError(f"{self.metric}: its curve has points without an x or y")
+            curve = {axis: [p if _finite(p) else None for p in points] for axis, points in self.curve.items()}
+            force_setattr(self, "curve", curve)
 
 
 class Record(Struct, frozen=True, eq=False):
@@ -120,7 +112,7 @@ class Record(Struct, frozen=True, eq=False):
         seconds: wall time of the map.
         passes: network passes of the map, counted in images.
         peak_mb: peak memory in MB, or None where it was not measured.
-        map_key: see :func:`~xaibench.record.keys.map_key`; also the record's own name in the store.
+        map_key: see :func:`~xaibench.record.keys.map_keys`; also the record's own name in the store.
         scores: one entry per column.
         map_digest: of the map as it is kept, set by the store; empty without a map, or where it is not known. Two
             records that differ in this alone are equal.
@@ -169,18 +161,15 @@ class Record(Struct, frozen=True, eq=False):
         return hash(self.map_key)
 
 
-_TEXTS = (
-    *("dataset", "split", "case", "case_digest", "model", "weights_digest", "target", "method", "params", "spec"),
-    *("family", "distribution", "version", "map_key", "map_digest"),
-)
-_SCORE_TEXTS = ("metric", "family", "key")
+_TEXTS = [field.name for field in fields(Record) if field.type in (Text, FileName)]
+_SCORE_TEXTS = [field.name for field in fields(ScoreEntry) if field.type == Text]
 
 
 def encode(record: Record) -> bytes:
     """A record as sealed JSON; a number that is not finite becomes null, and texts are made one line."""
     record = _one_lined(record, _TEXTS)
     scores = [_one_lined(score, _SCORE_TEXTS) for score in record.scores]
-    return seal(msgspec.json.encode(_File(schema=SCHEMA_VERSION, **_fields(record) | {"scores": scores})))
+    return seal(msgspec.json.encode(_File(**asdict(record) | {"schema": SCHEMA_VERSION, "scores": scores})))
 
 
 def decode(raw: bytes) -> Record:
@@ -201,6 +190,7 @@ def decode_without_curves(raw: bytes) -> Record:
 class _File(Record, frozen=True, kw_only=True, eq=False):
     schema: Literal[1, 2]
     scores: Sequence[ScoreEntry]
+    # Absent in schema 1, and never None once it is read.
     map_digest: Text | None = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -214,11 +204,6 @@ class _File(Record, frozen=True, kw_only=True, eq=False):
 class _Score(ScoreEntry, frozen=True, gc=False):
     curve: Curve | None = msgspec.field(default=None, name="(a curve is not decoded)")
 
-    def __post_init__(self) -> None:  # the decoder has checked all but this
-        if (self.value is None) == (self.status == "ok"):
-            raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
-        self._complete()
-
 
 class _LightFile(_File, frozen=True, kw_only=True, eq=False):
     scores: Sequence[_Score]
@@ -227,15 +212,15 @@ class _LightFile(_File, frozen=True, kw_only=True, eq=False):
 _WITH_CURVES = msgspec.json.Decoder(_File)
 _WITHOUT_CURVES = msgspec.json.Decoder(_LightFile)
 _Content = TypeVar("_Content", bound=Struct)
+_Read = TypeVar("_Read", bound=_File)
 
 
 def _fields(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in Record.__struct_fields__}
 
 
-def _checked(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> _File:
-    sealed = verify(raw)
-    record: _File = strict_json.decode(decoder, raw)
+def _checked(raw: bytes, decoder: msgspec.json.Decoder[_Read]) -> _Read:
+    sealed, record = verify(raw), strict_json.decode(decoder, raw)
     if not sealed and record.schema != 1:
         raise ValueError("it has lost its checksum")
     texts = {name: getattr(record, name) for name in _TEXTS}
@@ -250,8 +235,8 @@ def _compared(record: Record) -> tuple[object, ...]:
     return tuple((_fields(record) | {"map_digest": "", "scores": list(record.scores)}).values())
 
 
-def _finite(points: Sequence[float | None]) -> list[float | None]:
-    return [None if p is None or not -LARGEST <= p <= LARGEST else p for p in points]
+def _finite(value: float | None) -> bool:
+    return value is not None and -LARGEST <= value <= LARGEST
 
 
 def _one_lined(content: _Content, names: Sequence[str]) -> _Content:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from xaibench.disk import is_file, is_folder, is_there, named, read_bounded, unwritable, write_whole
+from xaibench.disk import MOST, is_file, is_folder, is_there, named, read_bounded, unwritable, write_whole
 from xaibench.errors import UserError, first_line
-from xaibench.record import npz as packed
+from xaibench.record import maps, npz
 from xaibench.record.lock import locked
 from xaibench.record.manifest import Manifest
-from xaibench.record.maps import pack, unpack
-from xaibench.record.published import is_published, unpacked
+from xaibench.record.published import RECORDS, read_published
 from xaibench.record.schema import Record, decode, decode_without_curves, encode
 from xaibench.record.score_table import csv_parts
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Report = Callable[[Path, str], object]  # is given each damaged file and the reason
+_Content = TypeVar("_Content")
 
 
 def ignore(path: Path, reason: str) -> None:
@@ -44,18 +44,19 @@ class Store:
     Args:
         root: the folder; it need not exist before something is written.
         report: called once with each damaged file, and the reason; by default a warning is logged.
-        shown: the folder as its user knows it, where that is another: the published one that was unpacked into root.
+        published: whether the folder is read as :func:`~xaibench.record.published.publish` writes it: all records are
+            in one file, and there are no maps.
     """
 
-    def __init__(self, root: str | Path, report: Report | None = None, *, shown: Path | None = None) -> None:
+    def __init__(self, root: str | Path, report: Report | None = None, published: bool = False) -> None:
         self.root = Path(root)
-        self.shown = shown or self.root
         self.report = report or _log
+        self.published = published
         self._told: set[Path] = set()
         self._locks = 0
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Store, (self.root,)  # in another process nobody listens, and no lock is held
+    def __reduce__(self) -> tuple[type[Store], tuple[object, ...]]:
+        return Store, (self.root, None, self.published)  # in another process nobody listens, and no lock is held
 
     @classmethod
     def open(cls, root: str | Path) -> Store:
@@ -67,14 +68,13 @@ class Store:
         path = named(root)
         if not is_there(path):
             raise UserError(f"There is no folder {path}.", f"`xaibench run --out {path}` would make it.")
-        if is_published(path) and not is_folder(path / "cells"):
-            return cls(unpacked(path), shown=path)
-        if not is_file(path / "run.json") and not is_folder(path / "cells"):
+        computed, published = is_folder(path / "cells"), is_file(path / RECORDS)
+        if not computed and not published and not is_file(path / "run.json"):
             raise UserError(
                 f"{path} is not the folder of a run: it has neither run.json nor cells.",
                 "Give the folder that `xaibench run --out` named.",
             )
-        return cls(path)
+        return cls(path, published=published and not computed)
 
     @contextmanager
     def locked(self, say: Callable[[str], object] = lambda words: None) -> Iterator[None]:
@@ -92,11 +92,11 @@ class Store:
         finally:
             self._locks -= 1
 
-    def damaged(self, path: Path, reason: object) -> None:
+    def damaged(self, path: Path, reason: str) -> None:
         """Give ``report`` a damaged file, once."""
         if path not in self._told:
             self._told.add(path)
-            self.report(path, str(reason).rstrip(".") or type(reason).__name__)
+            self.report(path, reason.rstrip("."))
 
     def write_run(self, manifest: Manifest) -> None:
         """Write ``run.json``.
@@ -124,9 +124,13 @@ class Store:
         """Where the record of that map key is kept."""
         return self.root / "cells" / key[:2] / f"{key}.json"
 
+    def arrays_path(self, kind: str, key: str) -> Path:
+        """Where the arrays of that kind, such as ``"pictures"``, and key are kept."""
+        return self.root / kind / key[:2] / f"{key}.npz"
+
     def map_path(self, key: str) -> Path:
         """Where the map of that key is kept."""
-        return self.root / "maps" / key[:2] / f"{key}.npz"
+        return self.arrays_path("maps", key)
 
     def write(self, record: Record, attribution: np.ndarray | None = None) -> Record:
         """Keep a record and its map, replacing what was there.
@@ -145,7 +149,7 @@ class Store:
             UserError: if the folder cannot be written.
         """
         if attribution is not None:
-            content, digest = pack(attribution)
+            content, digest = maps.pack(attribution)
             _write(self.map_path(record.map_key), content)
             record = replace(record, map_digest=digest)
         _write(self.cell_path(record.map_key), encode(record))
@@ -156,15 +160,8 @@ class Store:
 
         Nor is there a record if its map was changed: maps are not all read, only those that are newer than the record.
         """
-        path = self.cell_path(key)
-        try:
-            record = _read(path, decode)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self.damaged(path, error)
-            return None
-        return None if self.map_is_newer(key) and self.load_map(record) is None else record
+        record = _load(self.cell_path(key), partial(_record, key, decode), self.damaged, TEXT)
+        return None if record and self.map_is_newer(key) and self.load_map(record) is None else record
 
     def map_is_newer(self, key: str) -> bool:
         """Whether a map was written after its record, which no run does."""
@@ -193,17 +190,17 @@ class Store:
         return list(self.records(lambda path, reason: damaged.append((path, reason)))), damaged
 
     def _each(self, decoded: Callable[[bytes], Record], report: Report) -> Iterator[Record]:
+        if self.published:
+            yield from read_published(self.root, decoded)
+            return
         cells = self.root / "cells"
         for prefix in (name for name in _listed(cells) if len(name) == 2):
             folder = cells / prefix
             for name in _listed(folder):
                 if name.endswith(".json") and not name.startswith("."):
-                    try:
-                        yield _read(folder / name, decoded)
-                    except FileNotFoundError:
-                        pass
-                    except (OSError, ValueError) as error:
-                        report(folder / name, str(error))
+                    record = _load(folder / name, partial(_record, name[:-5], decoded), report, TEXT)
+                    if record is not None:
+                        yield record
 
     def load_map(self, of: Record | str) -> np.ndarray | None:
         """(H, W) float32, the map as :func:`as_stored` gives it; None if it is absent or damaged.
@@ -212,41 +209,19 @@ class Store:
             of: the record whose map it is, or its key alone: then any undamaged map of that name will do.
         """
         key, digest = (of, "") if isinstance(of, str) else (of.map_key, of.map_digest)
-        path = self.map_path(key)
-        try:
-            return unpack(read_bounded(path), digest)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self.damaged(path, error)
-            return None
+        return _load(self.map_path(key), partial(maps.unpack, digest=digest), self.damaged)
 
-    def arrays_path(self, kind: str, key: str) -> Path:
-        """Where the arrays of that kind, such as ``"pictures"``, and key are kept."""
-        return self.root / kind / key[:2] / f"{key}.npz"
-
-    def write_arrays(self, kind: str, key: str, arrays: Mapping[str, Any]) -> None:
-        """Keep named arrays or numbers, replacing what was there.
+    def write_arrays(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep named arrays, replacing what was there.
 
         Raises:
             UserError: if the folder cannot be written.
         """
-        import numpy as np
-
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
-        _write(self.arrays_path(kind, key), buffer.getvalue())
+        _write(self.arrays_path(kind, key), npz.pack(arrays))
 
     def load_arrays(self, kind: str, key: str) -> dict[str, np.ndarray] | None:
         """What :meth:`write_arrays` kept; None if it is absent or damaged."""
-        path = self.arrays_path(kind, key)
-        try:
-            return packed.unpack(read_bounded(path))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self.damaged(path, error)
-            return None
+        return _load(self.arrays_path(kind, key), npz.unpack, self.damaged)
 
     def write_scores(self) -> Path:
         """Write ``scores.csv``, one line per score with the columns :data:`SCORE_COLUMNS`; returns its path."""
@@ -271,10 +246,20 @@ def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
         raise unwritable(path, error) from error
 
 
-def _read(path: Path, decoded: Callable[[bytes], Record]) -> Record:
-    """The record in a file; OSError or ValueError where it holds none."""
-    record = decoded(read_bounded(path, TEXT))
-    if record.map_key != path.stem:
+def _load(path: Path, decoded: Callable[[bytes], _Content], report: Report, most: int = MOST) -> _Content | None:
+    """What a file of at most so many bytes holds; None if it is absent, or damaged, of which there is a report."""
+    try:
+        return decoded(read_bounded(path, most))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        report(path, str(error) or type(error).__name__)
+        return None
+
+
+def _record(key: str, decoded: Callable[[bytes], Record], content: bytes) -> Record:
+    record = decoded(content)
+    if record.map_key != key:
         raise ValueError(f"it holds the record of another key, {record.map_key}")
     return record
 

@@ -12,7 +12,7 @@ from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
 from xaibench.explainers.explain import Method
-from xaibench.record.keys import identified, map_keys, score_identity, score_keys
+from xaibench.record.keys import map_keys, score_identity, score_keys
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Plugin, Spec
 
@@ -99,12 +99,12 @@ class Cell:
 
     spec: Spec
     key: str
-    metrics: tuple[tuple[str, Spec], ...]
+    metrics: tuple[tuple[bytes, Spec], ...]
 
     @cached_property
     def scores(self) -> dict[str, Spec]:
         """Score key to metric; hashed when first asked for, since most cells of a resumed run never are."""
-        return {identified(self.key, identity): metric for identity, metric in self.metrics}
+        return _by_key(self.key, self.metrics)
 
 
 class Plan:
@@ -162,7 +162,7 @@ class Kept:
         self._store, self._metrics = store, plan.metrics
         self._cells: dict[str, _Stored] = {}
         self._images: dict[tuple[str, str], set[str]] = {}  # dataset and id to digests
-        identities = [identity.encode() for identity, _ in plan.metrics]
+        identities = [identity for identity, _ in plan.metrics]
         shared: dict[_Stored, _Stored] = {}  # most cells lack the same
         for r in store.stream(store.damaged):
             done = {s.key for s in r.scores if s.status != "failed"}
@@ -200,8 +200,8 @@ class Kept:
         # A map that was changed after its record counts as missing, and so does its record.
         if self._store.map_is_newer(cell.key) and self._store.read(cell.key) is None:
             return None
-        metrics = (self._metrics[i] for i in stored.lacking)
-        return {} if stored.status == "skipped" else {identified(cell.key, identity): m for identity, m in metrics}
+        missing = [self._metrics[i] for i in stored.lacking]
+        return {} if stored.status == "skipped" else _by_key(cell.key, missing)
 
     def reason(self, cell: Cell) -> str:
         """Why the map of a stored cell was skipped, or ""."""
@@ -255,6 +255,10 @@ def run_name(data: str, model: str, target: str) -> str:
         'phantom-size-256-unet-phantom-vessels'
     """
     return re.sub(r"[^A-Za-z0-9._]+", "-", f"{data}-{model}-{target}").strip("-.") or "run"
+
+
+def _by_key(map_key: str, metrics: Sequence[tuple[bytes, Spec]]) -> dict[str, Spec]:
+    return dict(zip(score_keys(map_key, [i for i, _ in metrics]), [metric for _, metric in metrics], strict=True))
 
 
 def _distinct(specs: Iterable[Spec]) -> list[Spec]:

@@ -33,7 +33,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     out: Path = args.out
     if is_there(out / "cells") or out.resolve() == store.root.resolve():
         raise UserError(f"{out} is the folder of a run.", "Give --out another folder.")
-    if store.shown != store.root:
+    if store.published:
         raise UserError(f"{args.run} is published already.", "Copy the folder, or name the run that it is of.")
     records, damaged = store.scan()
     for path, reason in damaged:

@@ -41,7 +41,7 @@ def configure(parser: Parser) -> None:
 def execute(args: argparse.Namespace, console: Console) -> int:
     """Write the report and say where it is; returns the exit code."""
     store = _open(args.run)
-    out: Path = args.out or store.shown / "report.html"
+    out: Path = args.out or store.root / "report.html"
     writable(out, force=args.force or _is_report(out))
 
     from xaibench.leaderboard.claims.judge import claims_on

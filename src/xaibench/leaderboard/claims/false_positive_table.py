@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xaibench.disk import read_bounded
+from xaibench.disk import gunzipped, is_there, read_bounded
 from xaibench.errors import UserError, first_line
 from xaibench.record.strict_json import LARGEST
 
@@ -42,7 +43,7 @@ def read_components(folder: Path) -> list[Component]:
     """The components of all images of a run.
 
     Args:
-        folder: of the run.
+        folder: of the run, or one that was published, where the file is compressed.
 
     Returns:
         An empty list if the run has no such file.
@@ -52,8 +53,11 @@ def read_components(folder: Path) -> list[Component]:
     """
     path = folder / "false_positives.csv"
     again = "Give the run's command again, which writes it anew."
+    if not is_there(path) and is_there(packed := path.with_name(f"{path.name}.gz")):
+        path, again = packed, "Get the folder anew."
     try:
-        text = read_bounded(path).decode("utf-8")
+        content = read_bounded(path)
+        text = (gunzipped(content) if path.suffix == ".gz" else content).decode("utf-8")
         reader = csv.DictReader(io.StringIO(text, newline=""))
         absent = [n for n in (*_WORDS, *_NUMBERS) if n not in (reader.fieldnames or ())]
         if absent:
@@ -61,7 +65,7 @@ def read_components(folder: Path) -> list[Component]:
         return [_component(line, f"line {reader.line_num} of {path}", again) for line in reader]
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read: {first_line(error)}.", again) from error
 
 

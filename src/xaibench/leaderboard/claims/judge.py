@@ -155,7 +155,7 @@ def _command_start(stores: Sequence[Store], boards: Sequence[Leaderboard]) -> li
     store, manifest = (same or manifests)[0]
     words = ["xaibench", "run", *(_options(manifest) or ["--data", board.dataset, "--model", board.model])]
     # A published folder is read-only: the command makes a run beside it.
-    out = store.root if store.shown == store.root else Path("runs") / store.shown.resolve().name
+    out = Path("runs") / store.root.resolve().name if store.published else store.root
     return [*words, "--cases", str(max(len(b.cases) for b in boards)), "--out", str(out)]
 
 

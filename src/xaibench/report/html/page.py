@@ -81,7 +81,7 @@ def _content(source: Source) -> dict[str, object]:
     count = sum(len(chosen_cases(r.board)) * len(r.board.rows) for r in source.results)
     panels = [_panel(i, source, pictures, count, several=len(groups) > 1) for i in range(len(source.results))]
     return {
-        "title": source.store.shown.resolve().name,
+        "title": source.store.root.resolve().name,
         "heads": list(map(_head, groups)),
         "panels": panels,
         "rules": Markup("\n".join(pictures.rules)),  # holds class names and base64 alone
@@ -96,7 +96,7 @@ def _content(source: Source) -> dict[str, object]:
         "losses": losses([r for result in source.results for r in result.records]),
         "damaged": source.damaged,
         "unreached": [(p["about"], p["unreached"]) for p in panels if p["unreached"]],
-        "provenance": provenance(source.store.read_run(), source.results, source.store.shown, source.command),
+        "provenance": provenance(source.store.read_run(), source.results, source.store.root, source.command),
     }
 
 

@@ -20,7 +20,6 @@ from xaibench.models.precision import digest_in, in_precision
 from xaibench.models.weights_file import weights_digest
 from xaibench.record.artefact_files import Film, film_key, load_film, write_film
 from xaibench.record.manifest import Manifest
-from xaibench.record.published import is_published
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.running.resolve import default_model
@@ -109,7 +108,7 @@ def make_films(
             attribution = store.load_map(r)
             if attribution is None:
                 gone = f"the map of {_name(r)} is lost"
-                reasons["a published run holds no maps" if is_published(store.shown) else gone] = None
+                reasons["a published run holds no maps" if store.published else gone] = None
                 continue
             film = film_of(attribution, case, scorer, rng=generator_of(r.seed, case), fill=fill, steps=steps)
             write_film(store, film_key(r.map_key, fill, steps), film)
