@@ -83,11 +83,12 @@ def read_bounded(path: Path, most: int = MOST) -> bytes:
     """
     _plain_file(path.stat().st_mode)  # before it is opened, which can do something to a device
     with os.fdopen(os.open(path, _FLAGS), "rb") as file:
-        _plain_file(os.fstat(file.fileno()).st_mode)
-        if os.fstat(file.fileno()).st_size > most:
-            raise OSError(f"it is larger than the {_size(most)} that are read")
-        content = file.read(most + 1)
-    if len(content) > most:  # as some files of the system, whose size is 0
+        status = os.fstat(file.fileno())
+        _plain_file(status.st_mode)
+        content = file.read(min(status.st_size, most) + 1)
+        if len(content) > status.st_size:  # as some files of the system, whose size is 0
+            content += file.read(most)
+    if len(content) > most:
         raise OSError(f"it is larger than the {_size(most)} that are read")
     return content
 

@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from xaibench import registry
-from xaibench.record.checksum import seal
-from xaibench.record.keys import score_keys
 from xaibench.record.manifest import Manifest
-from xaibench.record.schema import SCHEMA_VERSION
+from xaibench.record.schema import Curve, Record, ScoreEntry, encode
 from xaibench.record.store import Store
 from xaibench.registry import Spec
-from xaibench.running.plan import SUITES, Plan, Setting, chosen_metrics
+from xaibench.running.plan import SUITES, Cell, Plan, Setting, chosen_metrics
 
-CURVES = (
-    "srg",
-    "deletion",
-    "insertion",
-    "srg-thin[steps=10]",
-    "srg-thick[steps=10]",
-    "dice-deletion",
-    "irof[steps=10]",
-)
-CURVES += ("caliber-response", "contrast-response")
+CURVES = {"srg", "deletion", "insertion", "srg-thin[steps=10]", "srg-thick[steps=10]", "dice-deletion"}
+CURVES |= {"irof[steps=10]", "caliber-response", "contrast-response"}
 TURNS = 7  # chance scores of each overlap metric
 
 
@@ -101,78 +88,72 @@ def write(simulation: Simulation, root: Path, *, processes: int = 2) -> Store:
 
 
 def _write_cases(simulation: Simulation, root: Path, ids: Sequence[str]) -> None:
-    rng = np.random.default_rng(int(ids[0]))
-    texts = list(map(repr, rng.uniform(size=20_000).tolist()))
+    rng, store = np.random.default_rng(int(ids[0])), Store(root)
+    curve = {axis: rng.uniform(size=simulation.points).tolist() for axis in "xy"}
     for setting in simulation.settings:
         plan = Plan(simulation.specs, setting)
-        templates = [_template(spec, setting, plan, simulation.points) for spec in simulation.specs]
         for case in ids:
-            level = int(rng.integers(0, 1000))  # an image is easy or hard for all methods
-            for m, (cell, template) in enumerate(zip(plan.cells(digest(case)), templates, strict=True)):
-                words = [case, digest(case), cell.key, *score_keys(cell.key, [i for i, _ in plan.metrics])]
-                first = (int(rng.integers(0, 15_000)) + level + 10 * m) % 19_000
-                content = template.filled(words, texts[first : first + template.numbers])
-                file = os.open(f"{root}/cells/{cell.key[:2]}/{cell.key}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-                os.write(file, content)
-                os.close(file)
+            level = rng.uniform()  # an image is easy or hard for all methods
+            for cell in plan.cells(digest(case)):
+                record = _record(
+                    cell, setting, case, curve, 0.9 * rng.uniform(size=(len(cell.metrics), 1 + TURNS)) + 0.1 * level
+                )
+                store.cell_path(cell.key).write_bytes(encode(record))
 
 
-class _Template:
-    """A record's text with holes for what differs from cell to cell."""
+def _record(cell: Cell, setting: Setting, case: str, curve: Curve, values: np.ndarray) -> Record:
+    """A finished cell; its last score was skipped.
 
-    def __init__(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        self._parts = re.split(r'(@word\d+|"@number")', text)
-        self._words = [(i, int(p[5:])) for i, p in enumerate(self._parts) if p.startswith("@word")]
-        self._numbers = [i for i, p in enumerate(self._parts) if p == '"@number"']
-        self.numbers = len(self._numbers)
-
-    def filled(self, words: Sequence[str], numbers: Sequence[str]) -> bytes:
-        parts = self._parts.copy()
-        for i, word in self._words:
-            parts[i] = words[word]
-        for i, number in zip(self._numbers, numbers, strict=True):
-            parts[i] = number
-        return seal("".join(parts).encode())
-
-
-def _bound(metric: Spec, end: int) -> float | None:
-    bound = float(metric.plugin.traits.range[end])
-    return bound if np.isfinite(bound) else None
-
-
-def _template(spec: Spec, setting: Setting, plan: Plan, points: int) -> _Template:
-    """The words are case, its digest, map key, score keys."""
-    rng = np.random.default_rng(0)
-    scores: list[dict[str, Any]] = [
-        {
-            "metric": str(m),
-            "value": "@number",
-            "status": "ok",
-            "reason": "",
-            "better": m.plugin.traits.better,
-            **{end: _bound(m, i) for i, end in enumerate(("low", "high"))},
-            "family": m.plugin.family,
-            "key": f"@word{3 + i}",
-            "curve": {axis: rng.uniform(size=points).tolist() for axis in "xy"} if str(m) in CURVES else None,
-            "null": ["@number"] * TURNS if m.plugin.traits.mask else [],
-            "gate": m.plugin.traits.gate,
-        }
-        for i, (_, m) in enumerate(plan.metrics)
+    Args:
+        cell: which.
+        setting: of the run.
+        case: its image.
+        curve: of every metric that has one.
+        values: (metrics, 1 + TURNS), a score of each metric and its scores against turned masks.
+    """
+    scores = [
+        ScoreEntry(
+            metric=str(metric),
+            value=own,
+            status="ok",
+            reason="",
+            better=metric.plugin.traits.better,
+            low=metric.plugin.traits.range[0],
+            high=metric.plugin.traits.range[1],
+            family=metric.plugin.family,
+            key=key,
+            curve=curve if str(metric) in CURVES else None,
+            null=null if metric.plugin.traits.mask else (),
+            gate=metric.plugin.traits.gate,
+        )
+        for (key, metric), (own, *null) in zip(cell.scores.items(), values.tolist(), strict=True)
     ]
-    scores[-1] |= {"value": None, "status": "skipped", "reason": "No segment of one has the contrast of the other."}
-    distribution, version = spec.plugin.distribution
-    about: dict[str, Any] = {
-        "schema": SCHEMA_VERSION,
-        "dataset": setting.dataset,
-        "split": setting.split,
-        "case": "@word0",
-        "case_digest": "@word1",
-    }
-    about |= {"model": setting.model, "weights_digest": setting.weights_digest, "target": setting.target}
-    about |= {"method": spec.plugin.name, "params": ",".join(f"{k}={v}" for k, v in spec.given), "spec": str(spec)}
-    about |= {"family": spec.plugin.family, "control": spec.plugin.traits.control, "signed": False}
-    about |= {"distribution": distribution, "version": version, "seed": 0, "status": "ok", "reason": ""}
-    cost = {"seconds": "@number", "passes": 50, "peak_mb": "@number"}
-    scores.sort(key=lambda s: str(s["metric"]))
-    return _Template(about | {"map_key": "@word2", "map_digest": ""} | cost | {"scores": scores})
+    scores[-1] = replace(
+        scores[-1], value=None, status="skipped", reason="No segment of one has the contrast of the other."
+    )
+    plugin, (distribution, version) = cell.spec.plugin, cell.spec.plugin.distribution
+    return Record(
+        dataset=setting.dataset,
+        split=setting.split,
+        case=case,
+        case_digest=digest(case),
+        model=setting.model,
+        weights_digest=setting.weights_digest,
+        target=setting.target,
+        method=plugin.name,
+        params=",".join(f"{k}={v}" for k, v in cell.spec.given),
+        spec=str(cell.spec),
+        family=plugin.family,
+        control=plugin.traits.control,
+        signed=False,
+        distribution=distribution,
+        version=version,
+        seed=0,
+        status="ok",
+        reason="",
+        seconds=float(values[0, 0]),
+        passes=50,
+        peak_mb=float(values[1, 0]),
+        map_key=cell.key,
+        scores=sorted(scores, key=lambda s: s.metric),
+    )

@@ -72,7 +72,7 @@ class ScoreEntry(Struct, frozen=True):
             raise ValueError(f"{self.metric}: better={self.better!r} is none of {', '.join(DIRECTIONS)}")
         if (self.status == "ok") != _finite(self.value):
             raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
-        if not all(map(_finite, self.null)):
+        if self.null and not all(map(_finite, self.null)):
             raise ValueError(f"{self.metric}: a score by chance is not finite")
         if self.low is None or not self.low >= -LARGEST:
             force_setattr(self, "low", -math.inf)
