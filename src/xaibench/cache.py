@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from xaibench.disk import write_whole
 
@@ -21,7 +20,7 @@ def folder(kind: str) -> Path:
     return Path(base) / "xaibench" / kind
 
 
-def recall(kind: str, key: str) -> Any:
+def recall(kind: str, key: str) -> object:
     """The value of JSON types under the key; None if there is none, or it cannot be read."""
     try:
         return json.loads((folder(kind) / f"{key}.json").read_text("utf-8"))
@@ -29,7 +28,7 @@ def recall(kind: str, key: str) -> Any:
         return None
 
 
-def remember(kind: str, key: str, value: Any) -> None:
+def remember(kind: str, key: str, value: object) -> None:
     """Cache a value of JSON types; does nothing where the cache cannot be written."""
     with contextlib.suppress(OSError, RuntimeError, TypeError, ValueError):
         write_whole(folder(kind) / f"{key}.json", json.dumps(value).encode())

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from xaibench.record.schema import Record
 
@@ -22,10 +21,10 @@ SCORE_COLUMNS = (
 _AT_ONCE = 20_000  # records whose lines are sorted in memory, some 6 kB each
 _BLOCK = 100  # records that are written to disk and read back together
 _order = attrgetter("dataset", "case", "model", "target", "method", "params", "seed", "map_key")
-_Lines = tuple[Any, str]  # of one record: what it is sorted by, and its text
+_Lines = tuple[tuple[object, ...], str]  # of one record: what it is sorted by, and its text
 
 
-def tidy(records: Iterable[Record]) -> list[dict[str, Any]]:
+def tidy(records: Iterable[Record]) -> list[dict[str, object]]:
     """One dictionary per score with the keys :data:`SCORE_COLUMNS`, sorted by dataset, case, model, target and method.
 
     A record without any score gives one line with an empty metric, so that a failed map stays visible.
@@ -55,7 +54,7 @@ def csv_parts(records: Iterable[Record], folder: Path, at_once: int = _AT_ONCE) 
         yield text
 
 
-def _rows(r: Record) -> list[tuple[Any, ...]]:
+def _rows(r: Record) -> list[tuple[object, ...]]:
     head = r.dataset, r.case, r.model, r.target, r.method, r.params
     tail = r.seconds, r.passes, r.peak_mb, r.seed
     scores = [(s.metric, s.value, s.status, s.reason) for s in r.scores] or [("", None, r.status, r.reason)]
