@@ -74,6 +74,6 @@ def test_a_map_is_shown_inside_the_field_of_view_and_an_image_embedded_once(tmp_
     assert len(pictures.rules) == 3 * 6  # one class per image: its ratio and five layers
     first = opened(shown["rows"][0]["maps"][0]["source"])
     assert first.shape[:2] == (40, 50) and first[0, 0, 3] == 0  # a corner
-    assert not shown["missing"] and [row["method"] for row in shown["rows"]] == [r.method for r in result.board.rows]
-    signs = {row["method"]: row["maps"][0]["signed"] for row in shown["rows"]}
+    assert not shown["missing"] and [line["row"] for line in shown["rows"]] == list(result.board.rows)
+    signs = {line["row"].method: line["maps"][0]["signed"] for line in shown["rows"]}
     assert signs["fair"] and not signs["random"]

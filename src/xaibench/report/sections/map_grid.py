@@ -88,20 +88,14 @@ def grid(result: Result, store: Store, cases: Sequence[Chosen], pictures: Pictur
         count: the number of maps on the whole page, which decides the size of each.
 
     Returns:
-        ``cases``, ``rows`` (one per method, with its ``maps``), ``any`` (whether there is a map) and ``missing``
+        ``cases``, ``rows`` (one per method: its ``row`` and ``maps``), ``any`` (whether there is a map) and ``missing``
         (whether the run keeps no picture of an image).
     """
     board = result.board
     shown = shown_methods(board)
     maps = [[_map(result, store, i, chosen, pictures, count) for chosen in cases] for i in range(len(board.rows))]
     rows = [
-        {
-            "method": row.method,
-            "control": row.control,
-            "rank": row.rank,
-            "rest": row.method not in shown,
-            "maps": of_row,
-        }
+        {"row": row, "rest": row.method not in shown, "maps": of_row}
         for row, of_row in zip(board.rows, maps, strict=True)
     ]
     images = {c.case for c in cases}
