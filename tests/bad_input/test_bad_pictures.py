@@ -98,6 +98,9 @@ def test_a_photograph_by_any_words(words: str) -> None:
     st.sampled_from([None, "bool", "uint8", "float64"]),
     st.sampled_from(["a\x1b[2Jb", "a\nb", "\udcff"]),
 )
+@example(9, 9, "uint8", 3, False, "noise", None, "a\x1b[2Jb")
+@example(9, 9, "uint8", 3, False, "noise", None, "a\nb")
+@example(9, 9, "uint8", 3, False, "noise", None, "\udcff")
 def test_a_case_of_any_arrays(
     h: int, w: int, dtype: str, channels: int, first: bool, fill: str, mask: str | None, name: str
 ) -> None:
