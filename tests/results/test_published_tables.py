@@ -15,7 +15,7 @@ from xaibench.errors import UserError
 from xaibench.leaderboard.statistics.rank_tests import compare
 from xaibench.record import Record, Store
 from xaibench.record.published import RECORDS
-from xaibench.running.progress import Listener
+from xaibench.running.events import Listener
 from xaibench.running.request import Request
 from xaibench.running.resolve import resolve
 from xaibench.running.run import compute

@@ -18,11 +18,11 @@ from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import Plugin, Spec, metric, parse
 from xaibench.running.dask.submit import distribute
+from xaibench.running.events import Event, Listener, Step
 from xaibench.running.execute import execute
-from xaibench.running.options import Cluster, RunOptions
 from xaibench.running.plan import Setting
-from xaibench.running.progress import Event, Listener, Step
 from xaibench.running.resolve import Run
+from xaibench.running.run_options import Cluster, RunOptions
 
 TIMES = ("seconds", "peak-mb")
 

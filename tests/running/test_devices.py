@@ -5,7 +5,7 @@ import torch
 
 from xaibench.errors import UserError
 from xaibench.running.devices import chosen_device, own_gpu
-from xaibench.running.options import Cluster
+from xaibench.running.run_options import Cluster
 
 
 def several(asked: str, workers: int, visible: int) -> list[str]:

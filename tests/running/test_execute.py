@@ -20,7 +20,7 @@ from xaibench.metrics.score import Score
 from xaibench.record.maps import as_stored
 from xaibench.record.store import Store
 from xaibench.registry import explainer
-from xaibench.running.progress import Event, Step
+from xaibench.running.events import Event, Step
 from xaibench.scorer import Scorer, target
 
 METRICS = ("auroc-vessels", "srg[fill=mean]", "passes", "seconds", "peak-mb")

@@ -14,7 +14,7 @@ from torch import Tensor
 from xaibench.data.phantom import draw as phantom
 from xaibench.errors import UserError
 from xaibench.record import SCORE_COLUMNS, Store
-from xaibench.running.progress import Event, Listener
+from xaibench.running.events import Event, Listener
 from xaibench.running.request import Request
 from xaibench.running.resolve import default_model, resolve
 from xaibench.running.run import compute, run

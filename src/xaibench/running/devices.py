@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 
 from xaibench.errors import UserError
-from xaibench.running.options import Cluster
+from xaibench.running.run_options import Cluster
 
 
 def visible_gpus() -> tuple[str, int]:

@@ -11,8 +11,8 @@ from torch import nn
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.method import scorer_about
+from xaibench.running.events import Listener, Tally, watch_passes
 from xaibench.running.plan import Kept, Setting
-from xaibench.running.progress import Listener, Tally, watch_passes
 from xaibench.running.resolve import Run
 from xaibench.running.sandbox.timeout import OutOfTime, time_limit, too_long
 from xaibench.running.task import Context, Result, Task, compute

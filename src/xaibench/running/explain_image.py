@@ -19,7 +19,7 @@ from xaibench.explainers.explain import check_labels, explain
 from xaibench.models.model_loader import load_model
 from xaibench.registry import ExplainerTraits, Spec, dataset_traits, parse
 from xaibench.running.devices import chosen_device
-from xaibench.running.progress import watch_passes
+from xaibench.running.events import watch_passes
 from xaibench.running.sandbox.guard import reason
 from xaibench.running.sandbox.memory import refuse_what_does_not_fit
 from xaibench.scorer import Scorer, target

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from xaibench.explainers.explain import Method
-from xaibench.running.options import Cluster, checked
+from xaibench.running.run_options import Cluster, checked
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Request:
         threads: that each process computes with; PyTorch's own choice if None. Another number may round differently.
         timeout: seconds after which a cell has failed; None for no limit.
         workers, scheduler, scheduler_file, tls_ca, tls_cert, tls_key, worker_memory: compute on so many processes of
-            this machine, or on a Dask cluster, see :class:`~xaibench.running.options.Cluster`; in this process if
+            this machine, or on a Dask cluster, see :class:`~xaibench.running.run_options.Cluster`; in this process if
             all are None. A script that asks for workers must be guarded by ``if __name__ == "__main__":``.
         force: compute also what is stored already.
         fail_fast: raise the first failure of a method instead of recording it.

@@ -26,9 +26,9 @@ from xaibench.record.manifest import ColumnInfo, Manifest
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Spec, dataset_traits
 from xaibench.running.devices import chosen_device
-from xaibench.running.options import RunOptions
 from xaibench.running.plan import SUITES, Kept, Plan, Setting, chosen_methods, chosen_metrics, run_name
 from xaibench.running.request import Request
+from xaibench.running.run_options import RunOptions
 from xaibench.running.sandbox.timeout import can_limit
 from xaibench.vocabulary import PRECISIONS, TARGETS
 

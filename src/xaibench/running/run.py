@@ -11,8 +11,8 @@ from xaibench.explainers.explain import Method
 from xaibench.record.score_table import SCORE_COLUMNS, tidy
 from xaibench.running.artefacts.previews import storing_previews
 from xaibench.running.artefacts.segment_tables import write_tables
+from xaibench.running.events import Event, Listener
 from xaibench.running.execute import execute
-from xaibench.running.progress import Event, Listener
 from xaibench.running.request import Request
 from xaibench.running.resolve import Run, resolve
 from xaibench.running.threads import computing_with
@@ -31,7 +31,7 @@ def run(
 
     Args:
         methods: names such as ``"gradcam[layer=last]"``, or functions ``(scorer, image) -> (H, W)``.
-        report: called with an :class:`~xaibench.running.progress.Event` after each cell.
+        report: called with an :class:`~xaibench.running.events.Event` after each cell.
         **request: the other fields of :class:`~xaibench.running.request.Request`: ``data``, ``cases``, ``model``,
             ``target``, ``out``, ``force``, ``fail_fast`` …
 

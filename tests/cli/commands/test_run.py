@@ -16,8 +16,8 @@ from cli.unusual import ABSENT
 from xaibench.models import bundled
 from xaibench.record import Store
 from xaibench.running import run as run_module
+from xaibench.running.events import Listener
 from xaibench.running.execute import execute
-from xaibench.running.progress import Listener
 
 
 def files(folder: Path) -> dict[str, int]:

@@ -17,7 +17,7 @@ from xaibench.record.artefact_files import film_key, load_film, load_picture, pi
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.running.artefacts.removal_frames import SIDE, _small, film_of, make_films
-from xaibench.running.progress import Listener
+from xaibench.running.events import Listener
 from xaibench.running.request import Request
 from xaibench.running.resolve import resolve
 from xaibench.running.rng import generator_of

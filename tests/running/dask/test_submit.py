@@ -24,8 +24,8 @@ from xaibench.explainers.explain import explain
 from xaibench.metrics.score import Score
 from xaibench.record.store import Store
 from xaibench.running.dask import submit, workers
-from xaibench.running.options import Cluster
-from xaibench.running.progress import Step
+from xaibench.running.events import Step
+from xaibench.running.run_options import Cluster
 from xaibench.running.threads import computing_with
 from xaibench.scorer import Scorer
 

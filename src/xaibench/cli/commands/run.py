@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xaibench.leaderboard.run_results import Loss
-    from xaibench.running.progress import Event, Step
+    from xaibench.running.events import Event, Step
     from xaibench.running.resolve import Run
 
 SUMMARY = "Compute maps, scores and a leaderboard."
@@ -114,7 +114,7 @@ def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
     from xaibench.leaderboard.summary.sentences import summarise
     from xaibench.leaderboard.tables.render import render, write_leaderboard
     from xaibench.running.dask.workers import ClusterLost
-    from xaibench.running.progress import Listener
+    from xaibench.running.events import Listener
     from xaibench.running.run import compute
 
     root = run.store.root

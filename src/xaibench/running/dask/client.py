@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from xaibench.errors import UserError, first_line
-from xaibench.running.options import Cluster
+from xaibench.running.run_options import Cluster
 from xaibench.running.threads import Threads
 
 if TYPE_CHECKING:

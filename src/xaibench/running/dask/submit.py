@@ -22,10 +22,10 @@ from xaibench.running.dask.serialize import dumped
 from xaibench.running.dask.work_queue import Image, WorkQueue
 from xaibench.running.dask.worker import CellRequest, Job, compute_cell, leave
 from xaibench.running.dask.workers import Workers
+from xaibench.running.events import Listener, Tally
 from xaibench.running.execute import unfinished
-from xaibench.running.options import Cluster
-from xaibench.running.progress import Listener, Tally
 from xaibench.running.resolve import Run
+from xaibench.running.run_options import Cluster
 from xaibench.running.sandbox.timeout import too_long
 from xaibench.running.task import Result, Task
 from xaibench.running.threads import threads_here

@@ -15,10 +15,10 @@ from xaibench.errors import Skipped, UserError
 from xaibench.record.schema import Record
 from xaibench.registry import Spec
 from xaibench.running.dask.serialize import loaded
+from xaibench.running.events import watch_passes
 from xaibench.running.execute import make_scorer
-from xaibench.running.options import RunOptions
 from xaibench.running.plan import Plan, Setting
-from xaibench.running.progress import watch_passes
+from xaibench.running.run_options import RunOptions
 from xaibench.running.sandbox import memory
 from xaibench.running.task import Context, Result, Task, compute
 from xaibench.running.threads import Threads, compute_with, keep_to_share

@@ -55,7 +55,7 @@ class Workers:
     Args:
         client: Dask's.
         local: whether the workers are processes of this machine.
-        device: see :class:`~xaibench.running.options.RunOptions`.
+        device: see :class:`~xaibench.running.run_options.RunOptions`.
         say: called with sentences for the user.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from xaibench.errors import UserError
-from xaibench.running.options import Cluster, checked
+from xaibench.running.run_options import Cluster, checked
 
 
 def asked(**what: Any) -> Cluster | None:
