@@ -1,7 +1,5 @@
 """Time grows in proportion to images, methods and steps, and the reading commands start at once."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """Every explainer and every metric at its defaults, as multiples of a pass."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

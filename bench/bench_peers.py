@@ -4,8 +4,6 @@ Each pair has the same network, image, score, samples and steps. The peers are u
 network gets pictures in PyTorch's default memory format, in batches of the size that the peer chooses.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

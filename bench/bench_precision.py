@@ -1,7 +1,5 @@
 """What reduced precision does to every metric, and to the length of a pass."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from pathlib import Path

@@ -4,8 +4,6 @@ What is compared is time in passes and peak memory, so that the two runs may com
 not equally fast. What takes less than three passes is too short to judge its time.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

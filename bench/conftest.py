@@ -1,7 +1,5 @@
 """Options and fixtures of the benchmarks."""
 
-from __future__ import annotations
-
 import statistics
 import sys
 from collections.abc import Callable

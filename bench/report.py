@@ -3,8 +3,6 @@
 Ratios and no seconds, which say more about a machine than about a program.
 """
 
-from __future__ import annotations
-
 import json
 import statistics
 import sys

@@ -1,7 +1,5 @@
 """What is measured: one phantom of a DRIVE image's size, the network trained on DRIVE, and the length of its passes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Write ``bibliography.md`` from the packaged bibliography: ``python docs/bibliography_page.py``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

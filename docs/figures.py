@@ -1,7 +1,5 @@
 """Draws the README's picture: ``python docs/figures.py``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import matplotlib as mpl

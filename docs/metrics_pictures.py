@@ -1,7 +1,5 @@
 """Draws the figures of ``metrics.md``, from phantoms only: ``python docs/metrics_pictures.py``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Docstrings in the site: ``:class:`~package.Name``` becomes ``Name``, ``[demsar2006]`` a link to the bibliography."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Refreshes the tables that ``xaibench list`` prints, in the pages that show them: ``python docs/tables.py``."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -11,8 +11,6 @@ Training takes about ten minutes on one core. The same seed gives the same weigh
 number of threads. Every 200 steps the script prints the loss and writes the weights so far to FILE.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Iterator

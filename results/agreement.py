@@ -1,7 +1,5 @@
 """``agreement.md``: agreement of rankings between networks, datasets, fills and targets; methods against controls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 from networks import NAMES, mean_by_method, published

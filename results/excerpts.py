@@ -9,8 +9,6 @@ Two kinds of comments mark an excerpt; the rows follow, up to ``<!-- end -->``:
 A test fails if an excerpt differs from the published table.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from pathlib import Path

@@ -4,8 +4,6 @@ Runs are kept in ``runs/`` and resume where they stopped. Only numbers are publi
 make only these; ``--list`` prints the commands.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shlex

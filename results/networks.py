@@ -1,7 +1,5 @@
 """``networks.md``: the results of several networks and datasets side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Most pages need the published folders alone. ``segmentation.md`` and the photograph also need the images and networks.
 """
 
-from __future__ import annotations
-
 import itertools
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """``questions.md``: the best method for each question, and which maps depend on the trained weights."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 
 from networks import mean_by_method, published

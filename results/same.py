@@ -5,8 +5,6 @@ differs. Rounding that depends on the processor, such as OpenBLAS's order of sum
 scores.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 import sys

@@ -1,7 +1,5 @@
 """Declarations of the published tables, and the commands that make them."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What many tests share: a made-up eye, small networks, and a cache that is no one's own."""
 
-from __future__ import annotations
-
 import gc
 import os
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Runs in processes of their own, to which things are done; and what is there afterwards."""
 
-from __future__ import annotations
-
 import csv
 import errno
 import itertools

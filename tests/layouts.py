@@ -1,7 +1,5 @@
 """Tiny datasets on disk, in the layouts in which the real ones come."""
 
-from __future__ import annotations
-
 import gzip
 import zipfile
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """A made-up eye, and networks whose answer is known or whose flaws are those of real ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any

@@ -1,7 +1,5 @@
 """Networks as users bring them, each with something that breaks methods made for classifiers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

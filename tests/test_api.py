@@ -1,7 +1,5 @@
 """The few public names, used as a notebook uses them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The bibliography: its entries are well-formed, and every citation in code, documentation and results has an entry."""
 
-from __future__ import annotations
-
 import re
 import runpy
 import unicodedata

@@ -1,7 +1,5 @@
 """What is remembered between processes, and that nothing goes wrong where it can't be."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

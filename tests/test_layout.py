@@ -1,7 +1,5 @@
 """The layout of the source: sizes, names, test modules, and the page that leads a reader to the right module."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections import defaultdict

@@ -3,8 +3,6 @@
 What the user names in so many words is another thing: an installed plugin, or ``package.module:factory``.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The public figures: axes that are the user's own, files whose text stays text, and words for what is not there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import matplotlib as mpl

@@ -3,8 +3,6 @@
 Code and documentation cite a paper by its key, as in ``[selvaraju2017]``.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping

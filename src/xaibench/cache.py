@@ -1,7 +1,5 @@
 """A cache of small JSON values in the user's cache folder."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Files as they come: a name can be of anything or of nothing, and a file or a member of an archive of any size."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import os

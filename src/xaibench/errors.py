@@ -1,7 +1,5 @@
 """The two exceptions that users see, and the wording that error messages share."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Refusing hyper-parameters that make no sense, by their names."""
 
-from __future__ import annotations
-
 import math
 
 from xaibench.errors import UserError

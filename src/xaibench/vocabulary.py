@@ -1,7 +1,5 @@
 """The fixed word lists of command line, records and tables; imports neither PyTorch nor anything else."""
 
-from __future__ import annotations
-
 # Which pixels an explanation is about. The last two compare the prediction with the labels.
 COMPARED_TARGETS = ("false-positives", "false-negatives")
 TARGETS = ("vessels", "thin", "thick", *COMPARED_TARGETS)

@@ -1,7 +1,5 @@
 """Zip archives, honest and not, as bytes."""
 
-from __future__ import annotations
-
 import io
 import struct
 import warnings

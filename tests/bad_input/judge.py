@@ -1,7 +1,5 @@
 """What every reader owes to every input: a result, or one clear sentence, soon, and nothing written elsewhere."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """Picture files of every kind, whole and damaged, as strategies."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib

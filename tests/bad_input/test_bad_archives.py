@@ -1,7 +1,5 @@
 """Zip archives that lie, lead elsewhere, or are none, given to what reads data sets from them."""
 
-from __future__ import annotations
-
 import os
 import stat
 import zipfile

@@ -1,7 +1,5 @@
 """The whole command on bad input: exit code 2, one line on stderr, nothing on stdout, nothing left behind."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """Pictures and masks of every kind, whole and damaged, given to everything that reads them."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

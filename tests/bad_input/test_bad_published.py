@@ -1,7 +1,5 @@
 """A published folder that somebody else wrote, or edited: records in one compressed file, read as a run's."""
 
-from __future__ import annotations
-
 import gzip
 
 from hypothesis import example, given

@@ -3,8 +3,6 @@
 A page takes a second, so there are fewer of them than of other inputs.
 """
 
-from __future__ import annotations
-
 import os
 from html.parser import HTMLParser
 from typing import Any

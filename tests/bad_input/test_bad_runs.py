@@ -1,7 +1,5 @@
 """A run's folder that somebody else wrote, or edited, given to everything that reads one."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import io

@@ -1,7 +1,5 @@
 """Weights files that are damaged, lie, or are programs, and names of models that are none."""
 
-from __future__ import annotations
-
 import json
 import math
 import pickle

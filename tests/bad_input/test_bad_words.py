@@ -1,7 +1,5 @@
 """Names of methods, metrics and data sets, numbers of the command line, and environment variables: any text at all."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Values of any type that JSON has, and text that no one should type, as strategies."""
 
-from __future__ import annotations
-
 from hypothesis import strategies as st
 
 scalars = st.one_of(

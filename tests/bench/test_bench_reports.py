@@ -1,7 +1,5 @@
 """What is made of saved benchmark runs: ratios, and an exit code where something got slower."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What tests of the command line share: small weights, small phantoms, a finished run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Explainers as authors write them, one per idiom; none is written for xaibench in particular."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager

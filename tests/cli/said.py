@@ -1,7 +1,5 @@
 """What a command gave back, types of fixtures, and what the quick run of the tests is made of."""
 
-from __future__ import annotations
-
 import io
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from xaibench.cli.console import Console, plain, table

@@ -1,7 +1,5 @@
 """Networks that know nothing of this project, from a factory in a module of the user's own."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from monai.networks.nets.attentionunet import AttentionUnet

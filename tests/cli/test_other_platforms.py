@@ -1,7 +1,5 @@
 """A run and a resume where POSIX's calls and ``/proc`` are missing, as on Windows or in a browser."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Sequence

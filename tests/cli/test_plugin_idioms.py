@@ -1,7 +1,5 @@
 """Plugins in the idioms that authors use run and pass the checks as they are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

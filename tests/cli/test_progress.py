@@ -1,7 +1,5 @@
 """Progress in a terminal, in a log, and after Ctrl-C."""
 
-from __future__ import annotations
-
 import io
 import os
 import pty

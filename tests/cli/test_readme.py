@@ -1,7 +1,5 @@
 """What the README shows is what the program prints."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Files that are damaged, disks that are full or read-only, and two runs in one folder."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import io

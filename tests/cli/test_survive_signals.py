@@ -1,7 +1,5 @@
 """Real processes that are killed and interrupted. Many more of them are in tests/soak."""
 
-from __future__ import annotations
-
 import os
 import random
 import shlex

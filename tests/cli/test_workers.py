@@ -1,7 +1,5 @@
 """``xaibench run`` on workers: with processes that are really started, interrupted and killed."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

@@ -1,7 +1,5 @@
 """Plugins that fail, that skip, and that are registered for one test: ``cli.unusual:boom``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from xaibench import Score, Skipped, explainer, metric

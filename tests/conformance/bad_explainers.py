@@ -1,7 +1,5 @@
 """A good method, and bad ones that equal it except for one thing."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """A good method passes every check, and each of these bad ones fails exactly the check that is there for it."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

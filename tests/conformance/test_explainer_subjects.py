@@ -1,7 +1,5 @@
 """What explainers are held against is what it is said to be."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """A good metric passes every check; those with the defects of public toolkits fail the check that is there for each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

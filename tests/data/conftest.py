@@ -1,7 +1,5 @@
 """Tiny datasets on disk, and where the real ones are."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint

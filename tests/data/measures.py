@@ -1,7 +1,5 @@
 """Measures that several tests of data take: overlap of masks, and statistics pooled over images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

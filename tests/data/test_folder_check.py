@@ -1,7 +1,5 @@
 """The check of a data folder finds everything that is wrong, and nothing else."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every command and snippet of the documentation is run, page by page, as a reader would in an empty folder."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

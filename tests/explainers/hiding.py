@@ -1,7 +1,5 @@
 """What tests of the methods that hide parts of an image share."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

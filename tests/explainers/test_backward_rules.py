@@ -1,7 +1,5 @@
 """Operations of a network are found however it calls them, and what is not found is told."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

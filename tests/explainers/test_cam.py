@@ -1,7 +1,5 @@
 """Each class activation map against its paper's formula, in double precision."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator
 from functools import cache

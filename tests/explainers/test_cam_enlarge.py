@@ -1,7 +1,5 @@
 """Enlarging the map of a coarse layer keeps its pixels in their places."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

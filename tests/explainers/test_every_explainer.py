@@ -1,7 +1,5 @@
 """What every registered explainer must do: a new one is tested by being registered."""
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import replace
 from pathlib import Path

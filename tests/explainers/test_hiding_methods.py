@@ -1,7 +1,5 @@
 """What every method that hides parts of an image must do: windows, regions, random masks, learned masks."""
 
-from __future__ import annotations
-
 import warnings
 from contextlib import nullcontext
 from unittest.mock import Mock

@@ -1,7 +1,5 @@
 """What several targets of one picture share: passes, and nothing of the maps."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

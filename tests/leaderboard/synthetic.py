@@ -1,7 +1,5 @@
 """Records with known scores, to be aggregated, and false positives beside them."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

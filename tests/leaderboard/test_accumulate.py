@@ -1,7 +1,5 @@
 """Leaderboards equal those of plain loops over records, bit for bit."""
 
-from __future__ import annotations
-
 import functools
 import operator
 import random

@@ -1,7 +1,5 @@
 """Runs are taken together only where a name means the same in all of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Curves over images, whose map is whose, and what was lost."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -4,8 +4,6 @@ That values are in range, repeatable and invariant as declared, and that nothing
 by :mod:`xaibench.conformance`, see ``test_metrics_conform.py``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

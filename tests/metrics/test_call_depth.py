@@ -1,7 +1,5 @@
 """At most 14 frames of xaibench lie between the call of a metric or an explainer and the network's forward."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every registered metric passes the checks that ship; a new one is tested by being registered."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """A network in bfloat16: nearly the same answers, from the same layers, also in copies and with gradients."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

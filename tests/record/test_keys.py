@@ -1,7 +1,5 @@
 """A key changes with each part of what it identifies, and with nothing else."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

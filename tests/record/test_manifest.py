@@ -1,7 +1,5 @@
 """The manifest comes back as it was written, and what a stranger wrote into it is refused or made harmless."""
 
-from __future__ import annotations
-
 import json
 import math
 from typing import Any

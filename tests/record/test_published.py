@@ -1,7 +1,5 @@
 """A published run holds the numbers of the run, all of them, and nothing to look at."""
 
-from __future__ import annotations
-
 import gzip
 import subprocess
 import sys

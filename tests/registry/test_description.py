@@ -1,7 +1,5 @@
 """Descriptions of plugins, and when they are read from the cache."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A run's folder made up of numbers, so that a report can be written without a network."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The figure of one image: what it holds, in which order, and in what norm."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is drawn is what was measured."""
 
-from __future__ import annotations
-
 import itertools
 import xml.etree.ElementTree as ET
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``agreement.md``: agreement of rankings, and methods against controls."""
 
-from __future__ import annotations
-
 from types import ModuleType
 
 import pytest

@@ -1,7 +1,5 @@
 """The excerpts in Markdown pages equal the published tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType

@@ -1,7 +1,5 @@
 """``networks.md``: several tables side by side."""
 
-from __future__ import annotations
-
 from types import ModuleType
 
 import pytest

@@ -1,7 +1,5 @@
 """The pages beside the published tables equal what the tables give."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import ModuleType
 

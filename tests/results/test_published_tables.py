@@ -1,7 +1,5 @@
 """The published tables: one cell of each recomputed, and every page against its records."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``questions.md``: the best method for each question."""
 
-from __future__ import annotations
-
 from types import ModuleType
 
 import pytest

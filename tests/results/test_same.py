@@ -1,7 +1,5 @@
 """Whether a recomputed row equals the published one."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import shutil

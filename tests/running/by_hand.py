@@ -1,7 +1,5 @@
 """Schedulers and workers as users start them, each a process of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

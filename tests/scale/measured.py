@@ -3,8 +3,6 @@
 python measured.py FOLDER METHODS MODELS IMAGES plan resume table csv scores
 """
 
-from __future__ import annotations
-
 import json
 import os
 import resource

@@ -1,7 +1,5 @@
 """A run's folder with as many cells as one likes, written as a run writes them, without computing any."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor

@@ -1,7 +1,5 @@
 """A run of many cells is planned, resumed and read in the time and memory that a million may take, pro rata."""
 
-from __future__ import annotations
-
 import csv
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The arithmetic of docs/scale.md, against the figures it cites."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

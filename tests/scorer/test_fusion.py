@@ -1,7 +1,5 @@
 """A folded network gives the logits of the network, and is not used where it could differ."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -1,7 +1,5 @@
 """Images that differ from one image in a box: crops give what full passes give."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

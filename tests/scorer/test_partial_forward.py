@@ -1,7 +1,5 @@
 """What follows a layer is what the whole network makes of a changed layer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

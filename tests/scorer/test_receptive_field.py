@@ -1,7 +1,5 @@
 """How far networks see: known reaches, and networks that see everything."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from nets import make

@@ -1,7 +1,5 @@
 """What `make soak` prints at its end: which faults there were, how often, and what they cost."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What can happen to a run in one process, many times over."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """Output of a command: results to stdout, everything else to stderr."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

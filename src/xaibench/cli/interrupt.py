@@ -1,7 +1,5 @@
 """Ctrl-C: the first press lets the current cell finish, the second stops at once."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """The command ``xaibench``: dispatch to a command; errors become one sentence and an exit code."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

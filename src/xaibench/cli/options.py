@@ -1,7 +1,5 @@
 """Options that several commands share, each declared once."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from xaibench.cli.parser import SEED, Parser, number, one_of, output_path, specs

@@ -1,7 +1,5 @@
 """Checks of an output path before the work begins."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

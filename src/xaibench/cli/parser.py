@@ -1,7 +1,5 @@
 """Parsing of options, with one-sentence errors for mistyped ones."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import re

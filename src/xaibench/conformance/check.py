@@ -1,7 +1,5 @@
 """Running the checks on a plugin."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The checks of explainers: each takes a trial and returns its finding in words, or raises."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

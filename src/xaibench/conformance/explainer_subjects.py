@@ -1,7 +1,5 @@
 """Subjects of the explainer checks: small images, and small networks that read known pixels."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

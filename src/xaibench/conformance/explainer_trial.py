@@ -1,7 +1,5 @@
 """An explainer on trial: calls it as a run does, and records what it returns and what it changes."""
 
-from __future__ import annotations
-
 import io
 import random
 import traceback

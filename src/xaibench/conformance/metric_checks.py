@@ -1,7 +1,5 @@
 """The checks of metrics: each takes a trial and returns its finding in words, or raises."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Subjects of the metric checks: a small eye with known vessels, a network that sees them, maps of all kinds."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cache
 

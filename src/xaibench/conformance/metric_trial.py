@@ -1,7 +1,5 @@
 """A metric on trial: calls it as a run does, and tells which of its values are legal."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Baselines: reference images without evidence for path, Shapley and perturbation methods."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Gaussian blur inside the field of view, into which the black surround does not leak."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Loading of cases from the name of a data set or the path of a folder or zip archive."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

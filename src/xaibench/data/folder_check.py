@@ -1,7 +1,5 @@
 """The check of a data folder: what it holds, and everything that is wrong with it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """Regions of an image: superpixels that follow its vessels, tiles, and sums over windows."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt

@@ -8,8 +8,6 @@ are such layers, and so are the decoders of the U-Nets. The encoders and the bot
 the SegResNets, are residual sums: about half of their values are negative.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

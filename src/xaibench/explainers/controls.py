@@ -1,7 +1,5 @@
 """Controls, maps that no method should lose to: noise, contrast, edges, a vessel filter, the prediction, the labels."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from skimage.filters import sobel as sobel_filter

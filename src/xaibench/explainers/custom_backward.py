@@ -1,7 +1,5 @@
 """Operations with a backward pass of their own: in place of the gradient they propagate what a method defines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeGuard
 

@@ -1,7 +1,5 @@
 """DeepLIFT and Deep SHAP: contributions by finite differences from a baseline, operation by operation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

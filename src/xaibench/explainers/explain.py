@@ -1,7 +1,5 @@
 """Calling an explainer: it gets only what it names, leaves no trace, and its result becomes one (H, W) map."""
 
-from __future__ import annotations
-
 import random
 import zlib
 from collections.abc import Callable, Iterator

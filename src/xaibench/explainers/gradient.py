@@ -1,7 +1,5 @@
 """Gradients of the score with respect to the image: plain, averaged, along a path, or with a modified ReLU."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

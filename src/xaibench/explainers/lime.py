@@ -1,7 +1,5 @@
 """LIME: a linear model of the score in the presence of regions, fitted around the image."""
 
-from __future__ import annotations
-
 from unittest.mock import patch
 
 import numpy as np

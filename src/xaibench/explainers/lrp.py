@@ -1,7 +1,5 @@
 """Layer-wise relevance propagation, also through transposed convolutions, skip connections, batch norm and gates."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, cast
 

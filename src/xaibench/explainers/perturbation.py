@@ -1,7 +1,5 @@
 """Perturbation of the image: the score under hidden windows, regions, random masks, and a learned mask."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 

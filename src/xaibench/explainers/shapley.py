@@ -5,8 +5,6 @@ regions, hidden by a reference image. The libraries see a game of some dozens of
 vectors of 0 and 1 in memory, not batches of images.
 """
 
-from __future__ import annotations
-
 import warnings
 from functools import partial
 

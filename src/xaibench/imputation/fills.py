@@ -1,7 +1,5 @@
 """Fills: the values that replace removed pixels in pixel flipping."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Records to leaderboards: one value per method and image, then ranks and groups over images."""
 
-from __future__ import annotations
-
 import dataclasses
 import types
 from bisect import bisect_left

@@ -1,7 +1,5 @@
 """Whether runs can be taken together: images, weights and metrics of one name must be the same in all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The main columns of edition one: labels, explanations and places for runs whose manifest does not declare them."""
 
-from __future__ import annotations
-
 import re
 
 from xaibench.record.manifest import ColumnInfo

@@ -1,7 +1,5 @@
 """Lines of plain values, as csv and as JSON."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Records of several runs taken together, each key once."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Iterable, Iterator
 from itertools import groupby

@@ -1,7 +1,5 @@
 """A leaderboard with the records it was made of: curves over images, which map is whose, and what was lost."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Complexity: how few pixels hold the attribution. Neither end is better: a sharp map can be wrong."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

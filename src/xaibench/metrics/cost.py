@@ -1,7 +1,5 @@
 """Cost of a map: seconds, passes and peak memory."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import gc

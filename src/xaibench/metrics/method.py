@@ -1,7 +1,5 @@
 """The explainer behind a map, for metrics that need further maps of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

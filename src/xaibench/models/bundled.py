@@ -1,7 +1,5 @@
 """The bundled networks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Segmentation figures of a network: inside the field of view, on the native grid, pooled and per image."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Layers of a network by name, for methods that read activations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any

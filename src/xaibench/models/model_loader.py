@@ -1,7 +1,5 @@
 """Loading of networks by name, weights file or factory, in evaluation mode."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from pathlib import Path

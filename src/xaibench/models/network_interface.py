@@ -4,8 +4,6 @@ Today every network is a binary segmenter of RGB images: one class, three channe
 needs one of these figures, a test input or the map of the class asks :data:`INTERFACE`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Networks in reduced precision, which trade digits of the scores for speed."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -1,7 +1,5 @@
 """Training of a network on a CPU, from a handful of labelled images."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import time

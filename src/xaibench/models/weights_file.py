@@ -1,7 +1,5 @@
 """Weights files: safetensors with a card in their metadata. Nothing is ever unpickled."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

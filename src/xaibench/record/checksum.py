@@ -1,7 +1,5 @@
 """JSON with an embedded checksum."""
 
-from __future__ import annotations
-
 import hashlib
 
 _HEAD = b'{"checksum":"'

@@ -1,7 +1,5 @@
 """Content keys of maps and scores; standard library only."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

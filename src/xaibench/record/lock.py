@@ -1,7 +1,5 @@
 """The lock of a run's folder, which lets one run in at a time and ends with its process."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import platform

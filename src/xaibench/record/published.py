@@ -1,7 +1,5 @@
 """A published run: all records in one compressed file beside the tables, without maps and images."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Callable

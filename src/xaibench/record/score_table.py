@@ -1,7 +1,5 @@
 """``scores.csv``: one line per score, sorted in memory that does not grow with the number of records."""
 
-from __future__ import annotations
-
 import csv
 import heapq
 import io

@@ -1,7 +1,5 @@
 """Strict decoding of JSON that somebody else may have written: types and bounds, and one sentence for each error."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, TypeVar
 

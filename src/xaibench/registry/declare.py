@@ -1,7 +1,5 @@
 """The decorators that make a function a plugin."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 

@@ -1,7 +1,5 @@
 """Descriptions of plugins in JSON types, cached until a package changes."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.util

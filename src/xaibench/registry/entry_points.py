@@ -1,7 +1,5 @@
 """The entry points of installed distributions: names and what they point to, imported when it is asked for."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 

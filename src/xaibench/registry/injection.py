@@ -6,8 +6,6 @@ explainer. A leading parameter with another name and no default takes the next o
 ``def f(s, x)`` is the same explainer. All other parameters are hyper-parameters.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

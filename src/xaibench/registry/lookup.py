@@ -1,7 +1,5 @@
 """From a name to its plugin."""
 
-from __future__ import annotations
-
 import contextlib
 from typing import Literal, overload
 

@@ -1,7 +1,5 @@
 """From what a user types, ``name[key=value,…]``, to a plugin with its parameters."""
 
-from __future__ import annotations
-
 import ast
 import re
 import typing

@@ -1,7 +1,5 @@
 """What a plugin declares about itself, one frozen class per kind; each checks its values."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

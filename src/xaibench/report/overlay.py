@@ -7,8 +7,6 @@ strength, so that a grey print is readable. The image underneath is its green ch
 which vessels show best), so that every colour is attribution.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The images and methods that a report shows where it cannot show all, and the rules by which they are chosen."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

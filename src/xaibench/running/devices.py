@@ -1,7 +1,5 @@
 """Which device a run computes on, and which GPU each of its workers."""
 
-from __future__ import annotations
-
 import os
 import socket
 from collections import Counter

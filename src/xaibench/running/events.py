@@ -1,7 +1,5 @@
 """Progress of a run: an event for each finished cell, and a step for each network pass within a cell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Computing the cells of a run in this process, one case at a time; each cell is stored as soon as it is finished."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Maps of one image without labels: what ``xaibench explain`` draws."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

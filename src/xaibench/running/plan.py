@@ -1,7 +1,5 @@
 """What a run is to compute: a grid of methods and cases, and which of its cells are there already."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

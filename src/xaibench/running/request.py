@@ -1,7 +1,5 @@
 """A run as it is asked for, the same for the command line and for Python."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass

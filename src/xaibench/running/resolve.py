@@ -1,7 +1,5 @@
 """A request with its names resolved: the images, methods, network and folder of a run."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

@@ -1,7 +1,5 @@
 """The one place that says with what randomness metrics, films and tables of a case are computed."""
 
-from __future__ import annotations
-
 import zlib
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How a run computes, as opposed to what: device, threads, timeout, and the workers that were asked for."""
 
-from __future__ import annotations
-
 import ipaddress
 import json
 import socket

@@ -1,7 +1,5 @@
 """One cell of a run: the map of a method for a case, and its scores."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Kernels cut their work by the number of threads, not by that of cores, so that a
 gives the bits of one that has them all.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

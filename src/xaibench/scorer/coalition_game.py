@@ -1,7 +1,5 @@
 """The cooperative game of an image's regions: the score of the image with only some of them present."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy.ndimage import find_objects

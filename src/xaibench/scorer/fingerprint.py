@@ -1,7 +1,5 @@
 """A per-network cache: a value per network, valid until a parameter, a buffer or a module changes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import chain
 from typing import Generic, TypeVar

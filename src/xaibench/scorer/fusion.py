@@ -6,8 +6,6 @@ saves about a tenth of a pass of the bundled networks, as much as ``torch.compil
 third of a pass with the gradient of the image, for which fewer activations are kept, too.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import Any, TypeGuard
 

@@ -1,7 +1,5 @@
 """A typed cache of values derived from one image."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Hashable
 from typing import Concatenate, ParamSpec, TypeVar, cast

@@ -1,7 +1,5 @@
 """Passes without gradients through a network as it is at one moment."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 

@@ -1,7 +1,5 @@
 """The logits of a network when the output of one layer is changed, without computing the steps before the layer."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The target: the pixels whose mean logit is explained."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """One image from the command line to a picture."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``xaibench publish``: numbers that may be passed on, read like the run that they are of."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The command: where the page goes, what is said, and what can go wrong."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

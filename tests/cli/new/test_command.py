@@ -1,7 +1,5 @@
 """A new plugin's package: its name, its files, and that it works as it is written, imported by hand or installed."""
 
-from __future__ import annotations
-
 import ast
 import os
 import subprocess

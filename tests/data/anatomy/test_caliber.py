@@ -1,7 +1,5 @@
 """The caliber of vessels whose width is known."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

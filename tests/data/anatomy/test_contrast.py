@@ -1,7 +1,5 @@
 """Weber contrast against answers that can be worked out by hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Vessels cut into segments: drawn lines of known width, length and contrast, junctions of known arms."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The vessel filter on drawn tubes, and against scikit-image's own."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt

@@ -1,7 +1,5 @@
 """DRIVE in all the shapes in which it is downloaded, and damaged."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from typing import Any

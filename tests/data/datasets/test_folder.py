@@ -1,7 +1,5 @@
 """Plain folders in the usual arrangements, and what a user may name to load them."""
 
-from __future__ import annotations
-
 from importlib.metadata import EntryPoint
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A data set of another package: one decorated function, which everything else asks."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """DRIVE, CHASE_DB1, STARE and HRF in files of their official layouts, whole and in part."""
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pictures of every mode, depth and orientation, against twins that need no conversion."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The estimated field of view: of drawn discs, of images without a surround, and of DRIVE."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

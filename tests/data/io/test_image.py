@@ -1,7 +1,5 @@
 """A photograph without labels: found, read, and given a field of view."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

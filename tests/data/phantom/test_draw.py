@@ -1,7 +1,5 @@
 """The phantoms: as like DRIVE as was measured, exact in their geometry, and the same bits for the same seed."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Bootstrap intervals against scipy."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import scipy.stats

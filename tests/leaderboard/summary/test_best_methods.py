@@ -1,7 +1,5 @@
 """Who is best, and is the lead real: on scores where the answer is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

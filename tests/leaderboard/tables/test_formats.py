@@ -1,7 +1,5 @@
 """LaTeX tables are compiled where there is a LaTeX."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

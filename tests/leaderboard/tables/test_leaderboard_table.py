@@ -1,7 +1,5 @@
 """What a leaderboard shows beside means: chance, gates, weak metrics, gaps."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

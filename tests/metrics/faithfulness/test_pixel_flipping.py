@@ -1,7 +1,5 @@
 """Pictures that are solved side by side are those that are solved one by one, asked for in turn or with gaps."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

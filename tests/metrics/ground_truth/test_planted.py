@@ -1,7 +1,5 @@
 """What a method is worth against a known truth: the exact map, its neighbours, and maps that say nothing."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

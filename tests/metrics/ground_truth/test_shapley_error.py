@@ -1,7 +1,5 @@
 """The exact values of the game, and what maps that have or miss them are worth."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

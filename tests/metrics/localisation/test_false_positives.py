@@ -1,7 +1,5 @@
 """False positives drawn where they are wanted, and what they are compared with."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

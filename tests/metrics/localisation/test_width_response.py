@@ -1,7 +1,5 @@
 """What maps respond to, on drawn vessels whose widths and contrasts are chosen."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

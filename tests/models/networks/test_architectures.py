@@ -1,7 +1,5 @@
 """Every kind of network keeps what the explainers and the scorer count on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The closed form of each white box against brute force, and that it finds the vessels it should."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

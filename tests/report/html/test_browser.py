@@ -1,7 +1,5 @@
 """The page in a real browser: what can be clicked, dragged and typed, and what is left without scripts or on paper."""
 
-from __future__ import annotations
-
 import base64
 import shutil
 from collections.abc import Callable, Iterator

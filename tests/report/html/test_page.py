@@ -1,7 +1,5 @@
 """What the page says, and that nothing of it comes from elsewhere; no browser is needed."""
 
-from __future__ import annotations
-
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser

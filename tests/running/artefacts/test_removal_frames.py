@@ -1,7 +1,5 @@
 """Films show what the metric deletion measured, and what can't be had is said."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

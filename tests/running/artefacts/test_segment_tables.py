@@ -1,7 +1,5 @@
 """The tables of segments and of false positives that a run leaves."""
 
-from __future__ import annotations
-
 import csv
 import shutil
 from collections.abc import Callable

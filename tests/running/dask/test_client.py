@@ -1,7 +1,5 @@
 """A cluster that speaks TLS, with certificates made here."""
 
-from __future__ import annotations
-
 import datetime
 import ipaddress
 import time

@@ -1,7 +1,5 @@
 """Methods and metrics that do what they should not: each fails alone, and no number of another one changes by a bit."""
 
-from __future__ import annotations
-
 import os
 import random
 import sys

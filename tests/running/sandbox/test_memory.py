@@ -1,7 +1,5 @@
 """What does not fit into memory is skipped before it is begun, with the numbers in the reason."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """``xaibench claims``: verdicts on the founding paper's claims from finished runs; imports no torch."""
 
-from __future__ import annotations
-
 import argparse
 
 from xaibench.cli import options

@@ -1,7 +1,5 @@
 """``xaibench data check`` and ``xaibench data phantom``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``xaibench evaluate``: segmentation quality of a network."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import textwrap

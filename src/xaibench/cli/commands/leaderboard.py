@@ -1,7 +1,5 @@
 """``xaibench leaderboard``: the table of finished runs; imports no torch."""
 
-from __future__ import annotations
-
 import argparse
 
 from xaibench.cli import options

@@ -1,7 +1,5 @@
 """``xaibench list``: the registered explainers, metrics, datasets and models."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys

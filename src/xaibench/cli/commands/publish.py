@@ -1,7 +1,5 @@
 """``xaibench publish``: the numbers of a run, without images or maps, in a folder of their own."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

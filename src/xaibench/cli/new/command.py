@@ -1,7 +1,5 @@
 """``xaibench new explainer`` and ``new metric``: write a package skeleton for a plugin."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import re

@@ -1,7 +1,5 @@
 """Vessel caliber at each pixel, the scale of an image, and the definition of thin vessels."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize

@@ -1,7 +1,5 @@
 """Local Weber contrast of vessels."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.signal import fftconvolve

@@ -1,7 +1,5 @@
 """Vessel segments: vessels cut at their junctions, each with one width and one contrast."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Frangi's vesselness, a vessel filter independent of any network."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.filters import frangi

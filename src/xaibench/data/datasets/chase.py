@@ -1,7 +1,5 @@
 """CHASE_DB1: 28 fundus photographs of both eyes of English schoolchildren, two observers each."""
 
-from __future__ import annotations
-
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.local_copy import open_copy
 from xaibench.registry import dataset

@@ -1,7 +1,5 @@
 """DRIVE: 40 fundus photographs of a Dutch screening programme, 20 for training and 20 for testing."""
 
-from __future__ import annotations
-
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.case_files import CaseFiles
 from xaibench.data.datasets.local_copy import open_copy

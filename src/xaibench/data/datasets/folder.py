@@ -1,7 +1,5 @@
 """A user's own folder of fundus images with vessel masks, in any of the usual arrangements."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath

@@ -1,7 +1,5 @@
 """HRF: 45 high-resolution fundus photographs, a third each of healthy, diabetic and glaucomatous eyes."""
 
-from __future__ import annotations
-
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.local_copy import open_copy
 from xaibench.registry import dataset

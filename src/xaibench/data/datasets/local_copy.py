@@ -1,7 +1,5 @@
 """A user's copy of a declared data set: its place, its files, and the cases of a split."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

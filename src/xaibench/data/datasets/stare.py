@@ -1,7 +1,5 @@
 """STARE: 20 labelled fundus photographs of an American clinic, half of them with disease, two observers each."""
 
-from __future__ import annotations
-
 from xaibench.data.cases import Cases
 from xaibench.data.datasets.local_copy import open_copy
 from xaibench.registry import dataset

@@ -1,7 +1,5 @@
 """The images in a zip archive and in the archives inside it; nothing is ever unpacked to disk."""
 
-from __future__ import annotations
-
 import io
 import stat
 import zipfile

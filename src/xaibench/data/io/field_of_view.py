@@ -1,7 +1,5 @@
 """Estimation of the field of view of a fundus photograph without a mask."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import binary_opening, label
 from skimage.filters import threshold_otsu

@@ -1,7 +1,5 @@
 """A single fundus photograph without labels."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The images in a folder or a zip archive."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

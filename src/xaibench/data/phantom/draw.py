@@ -1,7 +1,5 @@
 """Drawing and saving of phantoms: synthetic fundus images in which the radius of every vessel pixel is known."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

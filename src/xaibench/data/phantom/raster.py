@@ -1,7 +1,5 @@
 """Rasterised vessel trees: the pixels that vessels cover, the radius there, and the optical depth of the blood."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The painted retina of a phantom: colour, tissue, landmarks, lesions and vessels under a simulated fundus camera."""
 
-from __future__ import annotations
-
 import io
 import math
 

@@ -6,8 +6,6 @@ constrained constructive optimisation [schreiner1993]; the radii then follow fro
 All coordinates are (x, y) in px at 24 µm/px; the origin is the centre of the full camera field, y points down.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass

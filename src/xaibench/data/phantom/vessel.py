@@ -4,8 +4,6 @@ At a fork the daughters part at about 78° and the radii obey r0^x = r1^x + r2^x
 exponent as measured on retinas, [aldiri2010]); a smaller daughter turns the parent less [zamir1976].
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

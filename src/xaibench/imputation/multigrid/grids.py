@@ -9,8 +9,6 @@ two corrections each, which compensates for the crude interpolation beside known
 Importing this module imports numba.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from xaibench.imputation.multigrid import kernels, setup

@@ -3,8 +3,6 @@
 Importing this module imports numba, which takes about half a second.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import ParamSpec, TypeVar

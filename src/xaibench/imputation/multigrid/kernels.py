@@ -13,8 +13,6 @@ All grids have a border of zeros. Kernels are single-threaded and add in a fixed
 bits. Positions are unsigned where that avoids a test for negative ones.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from xaibench.imputation.multigrid.jit import Bool, Float32, Int64, UInt32, compiled, inlined

@@ -1,7 +1,5 @@
 """Compiled set-up of the grids: operators, lists of unknowns, and copies from and to the image."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from xaibench.imputation.multigrid.jit import Bool, Float32, Int64, UInt32, compiled, inlined

@@ -7,8 +7,6 @@
 5. SHAP and LIME, the paper's future work, are better or worse than Grad-CAM on thin vessels.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

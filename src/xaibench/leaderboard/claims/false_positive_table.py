@@ -1,7 +1,5 @@
 """The false positives of a run: its ``false_positives.csv``."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -12,8 +12,6 @@ A claim with several tests has the verdict that they agree on, else it is undeci
 the verdict is better, worse or undecided.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Sequence

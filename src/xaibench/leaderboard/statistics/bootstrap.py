@@ -1,7 +1,5 @@
 """Bootstrap confidence intervals of means over images: pure functions on arrays."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Nemenyi's critical difference of mean ranks, for the diagram of [demsar2006]; without ``scipy.stats``."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

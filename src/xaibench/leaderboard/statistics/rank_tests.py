@@ -4,8 +4,6 @@ Pure functions on arrays. Importing ``scipy.stats`` takes longer than printing a
 here; tests compare them with scipy.
 """
 
-from __future__ import annotations
-
 import math
 import string
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Methods differ as by the leaderboard's letters (Friedman, then Wilcoxon with Hol
 the 95 % bootstrap interval of the paired difference over images lies above 0.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

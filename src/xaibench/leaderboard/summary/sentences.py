@@ -1,7 +1,5 @@
 """A leaderboard in sentences, which claim no more than its numbers show."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Verdicts on the claims in every output format."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

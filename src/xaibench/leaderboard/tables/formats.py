@@ -1,7 +1,5 @@
 """The table printer: a :class:`Sheet` as terminal text, Markdown, LaTeX and HTML; every format escapes the cells."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Callable, Container, Sequence

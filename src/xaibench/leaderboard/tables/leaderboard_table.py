@@ -1,7 +1,5 @@
 """The leaderboard as a table of text: its cells, its heading and its notes."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The quality of metrics in every output format."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Numbers, intervals and lists as tables and sentences print them."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

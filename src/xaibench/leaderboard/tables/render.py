@@ -1,7 +1,5 @@
 """Leaderboards in every output format, and the tables of a run's folder."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A table of text cells, which every output format prints."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 

@@ -1,7 +1,5 @@
 """Faithfulness metrics that are areas under pixel-flipping curves; one pair of curves per map gives them all."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """Iterative removal of features: pixel flipping by whole superpixels."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

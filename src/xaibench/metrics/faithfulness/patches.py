@@ -3,8 +3,6 @@
 The patches and the effects of their removal are the same for all methods on one image.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

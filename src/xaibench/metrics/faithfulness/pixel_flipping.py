@@ -5,8 +5,6 @@ steps q_k = sin²(πk/2n), k = 0 … n, dense at both ends. Curves are normalise
 s_end has everything removed, and both endpoints are kept.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

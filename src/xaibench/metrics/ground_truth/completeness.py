@@ -1,7 +1,5 @@
 """Completeness: does a map sum to what its method promises?"""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -7,8 +7,6 @@ that does not declare itself signed shows how much a pixel matters but not in wh
 with the absolute Shapley values; a signed one with the values themselves.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

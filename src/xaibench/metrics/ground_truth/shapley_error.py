@@ -1,7 +1,5 @@
 """Error of a map against the exact Shapley values of a small game played by the run's own network."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise

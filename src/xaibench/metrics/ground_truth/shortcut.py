@@ -1,7 +1,5 @@
 """Planted shortcut: attribution on a marker that a network needs to see thin vessels."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -13,8 +13,6 @@ in 20 and 19 components. The connected components of all false positives that re
 but more than half of their pixels lie on the edges of vessels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 import numpy as np

@@ -6,8 +6,6 @@ vessels rotated and mirrored in the field of view. The radius that separates thi
 for a sensitivity analysis.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ field of view: 1 is chance. A map without positive attribution counts as uniform
 null: what the same map scores against the segments rotated and mirrored in the field of view.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import fields

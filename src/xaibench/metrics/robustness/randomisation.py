@@ -1,7 +1,5 @@
 """Randomisation: does a map depend on the learned weights?"""
 
-from __future__ import annotations
-
 import copy
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Robustness to noise, and sensitivity to the target."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

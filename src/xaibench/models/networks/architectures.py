@@ -1,7 +1,5 @@
 """The kinds of networks that a weights file can hold, and building one from its card."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

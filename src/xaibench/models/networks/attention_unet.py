@@ -1,7 +1,5 @@
 """A U-Net whose skip connections are weighted by attention gates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from monai.networks.blocks.convolutions import Convolution

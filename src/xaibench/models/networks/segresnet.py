@@ -1,7 +1,5 @@
 """A residual encoder and decoder whose skip connections add instead of joining channels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from monai.networks.nets.segresnet import SegResNet

@@ -5,8 +5,6 @@ vessel's logit is known ([adebayo2020] and [yang2019] plant such features into c
 ``docs/train_shortcut.py`` trains it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import cache
 

@@ -1,7 +1,5 @@
 """The reference network: a MONAI U-Net with a full-resolution level."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from monai.networks.layers.simplelayers import SkipConnection

@@ -1,7 +1,5 @@
 """The base class of the package's networks: standardisation, padding to any image size, named layers, a card."""
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Sequence

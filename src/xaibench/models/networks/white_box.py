@@ -14,8 +14,6 @@ S/|S|:
   φ_i = Δa_i (B₀ + ΔB / 2) for the pixels of A and φ_j = Δb_j (A₀ + ΔA / 2) for those of the marker.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

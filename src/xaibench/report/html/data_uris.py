@@ -1,7 +1,5 @@
 """Pictures inside a page: arrays as data URIs."""
 
-from __future__ import annotations
-
 import base64
 import io
 import math

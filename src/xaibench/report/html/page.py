@@ -1,7 +1,5 @@
 """The report page: the sections of a run, put into the templates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby

@@ -1,7 +1,5 @@
 """The maps section: selected images by all methods, each map in one colour norm over its image."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

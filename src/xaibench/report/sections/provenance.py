@@ -1,7 +1,5 @@
 """The provenance section: digests, versions, machine, commands, and the terms of the images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path

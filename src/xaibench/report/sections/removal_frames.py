@@ -1,7 +1,5 @@
 """The removal frames of a page: the image and the prediction step by step, as strips that a slider moves."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The table section: a leaderboard that can be sorted; main columns are shown first."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Previews: what a report shows of each image, stored in the run's folder so that no data is needed to read it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Films of removal for a report: a few maps of a finished run, whose data and network are looked up again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

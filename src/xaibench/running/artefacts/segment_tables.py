@@ -5,8 +5,6 @@ taken from: a case is computed again only if there are other maps now, or anothe
 are put together from there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import hashlib

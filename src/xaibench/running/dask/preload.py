@@ -1,7 +1,5 @@
 """Dask preload script: workers on this machine ignore Ctrl-C, which reaches all processes of a terminal."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 

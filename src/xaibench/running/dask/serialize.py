@@ -1,7 +1,5 @@
 """Pickling of what a run sends to its workers; errors name what cannot be sent or read."""
 
-from __future__ import annotations
-
 import copyreg
 import pickle
 from typing import Any

@@ -1,7 +1,5 @@
 """The work queue: unfinished cells by image, images loaded on demand."""
 
-from __future__ import annotations
-
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """What a third party's method or metric does beside its work: noticed, put back, and told as a failure of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import sys

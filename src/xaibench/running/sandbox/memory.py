@@ -1,7 +1,5 @@
 """Whether a map fits into memory, told before it is begun: a process that the system kills can say no reason."""
 
-from __future__ import annotations
-
 import math
 import os
 

@@ -1,7 +1,5 @@
 """Methods that keep memory from map to map: told before the process is killed for it, which would cost all others."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 import psutil

@@ -5,8 +5,6 @@ copies that are made once, which takes 0.3 ms for a DRIVE image with its labels 
 operations (``tensor._version``) would miss writes through ``tensor.data`` and through NumPy arrays that share memory.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -1,7 +1,5 @@
 """An end to what takes too long in this process."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator
