@@ -125,6 +125,22 @@ def test_a_method_that_works_in_place_spoils_nobody_elses_image(scorer: Scorer, 
     assert torch.equal(eye.image, before) and not eye.image.requires_grad
 
 
+def test_gradients_and_flags_of_weights_are_put_back(scorer: Scorer, eye: Case) -> None:
+    def backward(scorer: Scorer, image: Tensor) -> Tensor:
+        scorer.model.zero_grad()
+        scorer(image[None].requires_grad_()).sum().backward()
+        scorer.model.requires_grad_(False)
+        return torch.ones(image.shape[1:])
+
+    first, *others = scorer.model.parameters()
+    first.grad = before = torch.ones_like(first)
+    explain(scorer, eye.image, method=backward)
+    assert first.grad is before
+    assert bool((before == 1).all())
+    assert all(weight.grad is None for weight in others)
+    assert all(weight.requires_grad for weight in scorer.model.parameters())
+
+
 def test_labels_are_given_to_those_that_declare_it_only(scorer: Scorer, eye: Case) -> None:
     def spy(scorer: Scorer, image: Tensor, **given: Any) -> Tensor:
         assert set(given) == {"rng"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xaibench.data.case import Case
 from xaibench.errors import UserError
@@ -53,7 +53,7 @@ def explain(
     rng = map_rng(seed, spec, image)
     copy = image.detach().clone()  # a method may work in place, or ask for gradients there
     chance = int(rng.spawn(1)[0].integers(2**32))
-    with seeded_globally(chance), _gradients(), evaluating(scorer.model), watch(copy):
+    with seeded_globally(chance), _gradients(scorer.model), evaluating(scorer.model), watch(copy):
         result = spec(scorer=scorer, image=copy, rng=rng, **labels)
     try:
         return as_map(result, (image.shape[1], image.shape[2]))
@@ -131,18 +131,25 @@ def map_rng(seed: int, spec: Spec[ExplainerTraits], image: Tensor) -> np.random.
 
 
 @contextmanager
-def _gradients() -> Iterator[None]:
+def _gradients(model: nn.Module) -> Iterator[None]:
     """Turns gradients on, also where the caller, such as a library's metric, has turned them off.
 
-    If the block turns them off itself, they stay off, so that a check can notice it.
+    If the block turns them off itself, they stay off, so that a check can notice it. Afterwards the weights have the
+    gradients and the ``requires_grad`` flags that they had before.
     """
     before = torch.is_grad_enabled()
+    weights = [(weight, weight.grad, weight.requires_grad) for weight in model.parameters()]
+    for weight, _gradient, _required in weights:
+        weight.grad = None  # so that a backward pass does not add to it
     torch.set_grad_enabled(True)
     try:
         yield
     finally:
         if torch.is_grad_enabled():
             torch.set_grad_enabled(before)
+        for weight, gradient, required in weights:
+            weight.requires_grad_(required)
+            weight.grad = gradient
 
 
 @contextmanager
