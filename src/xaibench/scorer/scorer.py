@@ -58,7 +58,7 @@ class Scorer:
         self.passes = 0
         self.watch: Callable[[int], object] | None = None
         self.cache = ImageCache()
-        self.shared = SharedPasses(self)
+        self.shared: SharedPasses[Scorer] = SharedPasses(self)
         self.engine = engine
         self._local = local
         self._pixels = torch.nonzero((target.mask & target.fov).flatten()).squeeze(1).to(self.device)

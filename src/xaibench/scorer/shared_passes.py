@@ -1,22 +1,32 @@
 """Passes whose results serve several targets of one image."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from xaibench.scorer.batching import Engine
 from xaibench.scorer.image_cache import ImageCache
 from xaibench.scorer.local_forward import Box, LocalForward, digest
 
-if TYPE_CHECKING:
-    from xaibench.scorer.scorer import Scorer
+
+class Passes(Protocol):
+    """What shared passes use of a :class:`~xaibench.scorer.scorer.Scorer`."""
+
+    device: torch.device
+
+    def check(self, images: Tensor) -> None: ...
+    def measured_engine(self, image: Tensor) -> Engine: ...
+    def batched_logits(self, images: Tensor) -> Tensor: ...
+    def mean_over_target(self, maps: Tensor) -> Tensor: ...
 
 
-class SharedPasses:
+S = TypeVar("S", bound=Passes)
+
+
+class SharedPasses(Generic[S]):
     """Scores of images that methods ask for whatever the target is, such as the image with a patch hidden.
 
     The scorers of one network and image for several targets are a family, see :meth:`Scorer.for_target
@@ -32,10 +42,10 @@ class SharedPasses:
         first: those of another scorer of the family.
     """
 
-    def __init__(self, scorer: Scorer, first: SharedPasses | None = None) -> None:
+    def __init__(self, scorer: S, first: Self | None = None) -> None:
         self.cache: ImageCache = ImageCache() if first is None else first.cache
         self._scorer = scorer
-        self._family: list[Scorer] = [] if first is None else first._family
+        self._family: list[S] = [] if first is None else first._family
         self._scores: dict[bytes, list[float]] = {} if first is None else first._scores  # by image: one per target
         self._place = len(self._family)
         self._family.append(scorer)
@@ -96,7 +106,7 @@ class SharedPasses:
         self._scores.clear()
 
     @property
-    def first(self) -> Scorer:
+    def first(self) -> S:
         """The scorer that the family began with, which pays for passes that :attr:`cache` keeps."""
         return self._family[0]
 
