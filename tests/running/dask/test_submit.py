@@ -1,5 +1,6 @@
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -33,13 +34,13 @@ ONE = eyes("0")
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ByHand]:
-    """A scheduler and two workers of 0.9 GB each with their nannies."""
+    """A scheduler and two workers of 1.6 GB each with their nannies; PyTorch built for GPUs takes half of it."""
     with pytest.MonkeyPatch.context() as patch:
         # Each attempt takes as long as a process takes to start: two are enough.
         patch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "1")
         hand = ByHand(tmp_path_factory.mktemp("by-hand"))
     for _ in range(2):
-        hand.worker("--memory-limit", "900 MB")
+        hand.worker("--memory-limit", "1600 MB")
     yield hand
     hand.end()
 
@@ -230,7 +231,7 @@ def test_a_cell_that_takes_all_memory_has_failed(bench: Bench, monkeypatch: pyte
     assert bench(leaks, green, cases=ONE) == 1
     record = bench.records()["leaks", "0"]
     assert record.status == "failed" and "ran out of memory at each of 2 attempts" in record.reason
-    assert "0.9 GB" in record.reason and bench.records()["green", "0"].status == "ok"
+    assert "1.6 GB" in record.reason and bench.records()["green", "0"].status == "ok"
 
 
 def test_a_cell_that_hangs_is_ended(bench: Bench, alone: Bench) -> None:
@@ -268,7 +269,7 @@ def test_a_metric_that_hangs_costs_no_kept_map(bench: Bench) -> None:
 def test_another_version_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = workers.version
     monkeypatch.setattr(workers, "version", lambda package: "9.9" if package == "torch" else real(package))
-    with pytest.raises(UserError, match=rf"has torch {torch.__version__.replace('+', '.')}, and here it is 9\.9\."):
+    with pytest.raises(UserError, match=rf"has torch {re.escape(real('torch'))}, and here it is 9\.9\."):
         bench(green)
 
 
