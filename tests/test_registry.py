@@ -306,3 +306,9 @@ def test_a_plugin_with_an_unknown_trait_is_refused(
 def test_a_decorated_function_can_still_be_called() -> None:
     plugin = registry.explainer("double", family="cam")(lambda scorer, image, *, rng: 2 * image)
     assert isinstance(plugin, Plugin) and plugin(None, 3, rng=None) == 6
+
+
+@pytest.mark.parametrize(("declare", "traits"), [(registry.metric, METRIC), (registry.explainer, EXPLAINER)])
+def test_no_known_failures_can_be_written_as_none(declare: Callable[..., Any], traits: dict[str, Any]) -> None:
+    plugin = declare("mine", known_failures=None, **traits)(lambda attribution: attribution)
+    assert plugin.traits.known_failures == {}

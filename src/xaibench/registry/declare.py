@@ -17,6 +17,9 @@ class _Decorator(Traits):
     family: str = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        for mapping in ("known_failures", "files"):
+            if getattr(self, mapping, {}) is None:  # the former default, which plugins may still pass
+                object.__setattr__(self, mapping, {})
         try:
             super().__post_init__()
         except ValueError as error:
