@@ -19,7 +19,8 @@ SUBSTITUTES = {
     "/path/to/DRIVE": "$DRIVE_LIKE",
     "--data drive": "--data drive --model unet-phantom",  # generated pictures, of which only that network knows
 }
-SMALLER = {"[size=256]": "[size=128]"}  # for time; not where a network is trained, whose crops have 256 px
+# For time; not where a network is trained, whose crops have 256 px.
+SMALLER = {"size=256": "size=128", "size=192": "size=128", "--size 256": "--size 128"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -35,10 +36,13 @@ def script(page: Path) -> str:
             parts.append(body)
         elif kind == "python":
             parts.append(f"python - <<'END_OF_SNIPPET'\n{body}END_OF_SNIPPET\n")
-    typed = "".join(parts)
-    for said, done in (SUBSTITUTES if "xaibench train" in typed else SUBSTITUTES | SMALLER).items():
-        typed = typed.replace(said, done)
-    return typed
+    return "".join(map(_substituted, "".join(parts).splitlines(keepends=True)))
+
+
+def _substituted(line: str) -> str:
+    for said, done in (SUBSTITUTES if "xaibench train" in line else SUBSTITUTES | SMALLER).items():
+        line = line.replace(said, done)
+    return line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
