@@ -54,6 +54,7 @@ class Bench:
         model, cases: of a run that asks for no others.
         cluster: where to compute; None for this process.
         events: of the last run.
+        say: called with a run's sentences.
     """
 
     store: Store
@@ -62,6 +63,7 @@ class Bench:
     cases: Cases = field(default_factory=eyes)
     cluster: Cluster | None = None
     events: list[Event] = field(default_factory=list)
+    say: Callable[[str], object] = lambda sentence: None
 
     def run(
         self,
@@ -83,7 +85,7 @@ class Bench:
         **asked: Any,
     ) -> int:
         self.events.clear()
-        listener = Listener(lambda event: (self.events.append(event), report(event)), watch)
+        listener = Listener(lambda event: (self.events.append(event), report(event)), watch, self.say)
         run = self.run(*methods, **asked)
         return execute(run, listener) if self.cluster is None else distribute(run, self.cluster, listener)
 

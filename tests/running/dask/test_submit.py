@@ -266,6 +266,25 @@ def test_a_metric_that_hangs_costs_no_kept_map(bench: Bench) -> None:
     assert failed.status == "failed" and "longer than 2 s" in failed.reason
 
 
+def test_a_worker_that_dask_has_paused_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets no cell: the run waits, as for a worker, and goes on with one that has memory."""
+    (tmp_path / "dask").mkdir()
+    hand, told = ByHand(tmp_path / "dask"), threading.Event()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.01")
+            hand.worker("--memory-limit", "4 GB")
+        bench = Bench(Store(tmp_path / "there"), METRICS, cluster=Cluster(scheduler=hand.address))
+        bench.say = lambda sentence: told.set() if "has paused the worker" in sentence else None
+        more = threading.Thread(target=lambda: told.wait(60) and hand.worker())
+        more.start()
+        assert bench(green, cases=ONE) == 0
+        more.join()
+    finally:
+        hand.end()
+    assert told.is_set()
+
+
 def test_another_version_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = workers.version
     monkeypatch.setattr(workers, "version", lambda package: "9.9" if package == "torch" else real(package))

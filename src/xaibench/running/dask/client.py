@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import psutil
 
@@ -69,7 +70,8 @@ def _started(cluster: Cluster, environment: Mapping[str, str]) -> Iterator[Clien
     count = cluster.workers or 1
     # Workers are killed in the end; the process that cleans up after them would warn of every lock that they held.
     given, quiet = os.environ.get("PYTHONWARNINGS"), "ignore::UserWarning:multiprocessing.resource_tracker"
-    with _environment({**environment, "PYTHONWARNINGS": f"{given},{quiet}" if given else quiet}):
+    # It also takes back what Dask adds to the environment as it starts workers.
+    with patch.dict(os.environ, {**environment, "PYTHONWARNINGS": f"{given},{quiet}" if given else quiet}):
         if sys.platform != "win32":
             from multiprocessing.resource_tracker import ensure_running
 
@@ -143,18 +145,6 @@ def _silent() -> Iterator[None]:
             logger.setLevel(logging.CRITICAL + 1)
         warnings.filterwarnings("ignore", module="distributed")
         yield
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables of this process, which Dask changes, too, as it starts workers."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _cause(error: BaseException) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ANSWERING = 30.0  # s that a worker may take to answer
 GONE = 60.0  # s without any worker after which those of this machine are given up
+LOOK = 5.0  # s between two looks for paused workers
 PACKAGES = ("xaibench", "torch")  # whose versions decide numbers
 
 
@@ -67,9 +68,11 @@ class Workers:
         self._scheduler: Any = client.scheduler
         self._begun = False  # whether there was a worker
         self._empty_since: float | None = None
+        self._paused: set[str] = set()  # those of which the user was told
+        self._looked = 0.0
 
     def check(self) -> None:
-        """Check that there is a cluster, and look for a worker if there is none.
+        """Check that there is a cluster, look for a worker if there is none, and tell of those that compute nothing.
 
         Raises:
             ClusterLost: if the scheduler is gone, or all workers of this machine.
@@ -82,6 +85,9 @@ class Workers:
             self.accept()
         if self.accepted:
             self._empty_since = None
+            if now > self._looked + LOOK:
+                self._looked = now
+                self._tell_of_paused()
         elif self._empty_since is None:
             self._empty_since = now
             if not self.local:
@@ -89,6 +95,14 @@ class Workers:
                 self._say(f"{where} has no {none}.")
         elif self.local and now - self._empty_since > GONE:
             raise ClusterLost("All workers are gone, and none could be started again.", "Finished cells are kept.")
+
+    def _tell_of_paused(self) -> None:
+        """Dask starts no cell on a worker whose memory is nearly full, and says so nowhere but in the worker's log."""
+        for address, facts in self.client.scheduler_info(n_workers=-1)["workers"].items():
+            if facts["status"] == "paused" and address in self.accepted.keys() - self._paused:
+                self._paused.add(address)
+                nearly_all = f"nearly all of the {self.accepted[address].memory:.1f} GB that it may take"
+                self._say(f"Dask has paused the worker {address}, which uses {nearly_all} (`--memory-limit`).")
 
     def accept(self) -> None:
         """Accept new workers that have the same versions.
