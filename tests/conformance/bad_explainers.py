@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
+from xaibench.errors import Skipped
 from xaibench.registry import Plugin, explainer
 from xaibench.scorer import Scorer
 
@@ -68,22 +69,17 @@ def by_batch(scorer: Scorer, image: Tensor) -> Tensor:
     return good(scorer, image) * (1 + scorer.engine.micro_batch)
 
 
-def hooked(scorer: Scorer, image: Tensor, passes: int) -> Tensor:
-    """Leaves a hook behind if one of its passes fails."""
+def hooks_a_pass(scorer: Scorer, image: Tensor) -> None:
+    """Leaves a hook behind if the pass fails."""
     handle = scorer.model.register_forward_hook(lambda *_: None)
-    for _ in range(passes):
-        scorer(image[None])
+    scorer(image[None])
     handle.remove()
-    return good(scorer, image)
 
 
-def leaves_a_hook_if_it_fails(scorer: Scorer, image: Tensor) -> Tensor:
-    return hooked(scorer, image, 1)
-
-
-def leaves_a_hook_if_it_fails_later(scorer: Scorer, image: Tensor) -> Tensor:
+def hooks_a_later_pass(scorer: Scorer, image: Tensor) -> None:
     good(scorer, image)
-    return hooked(scorer, image, 3)
+    scorer(image[None])
+    hooks_a_pass(scorer, image)
 
 
 def binds_forward(scorer: Scorer, image: Tensor) -> None:
@@ -127,15 +123,54 @@ def takes_labels(scorer: Scorer, image: Tensor, case: Case | None = None) -> Ten
     return good(scorer, image)
 
 
-inverted = changed(torch.neg)
+def sees_labels(case: Case) -> Tensor:
+    return case.vessels.float()
 
-# Gradients that are left behind change no number, and the mode is restored: these pass every check.
-HARMLESS: dict[str, Method] = {
-    "leaves gradients": before(lambda scorer, image: scorer(image.clone().requires_grad_()[None]).sum().backward()),
-    "clears gradients": before(lambda scorer, image: scorer.model.zero_grad()),
-    "freezes weights": before(lambda scorer, image: scorer.model.requires_grad_(False)),
-    "makes the image a leaf": lambda scorer, image: good(scorer, image.requires_grad_()).detach(),
-    "evaluates for good": before(lambda scorer, image: scorer.model.eval()),
+
+def asks_for_labels(image: Tensor, case: Case) -> Tensor:
+    return 1 - image[1]
+
+
+def raises(scorer: Scorer, image: Tensor) -> Tensor:
+    raise KeyError("moon")
+
+
+def skips_everything(scorer: Scorer, image: Tensor) -> Tensor:
+    raise Skipped("the moon is full")
+
+
+def skips_constant_images(scorer: Scorer, image: Tensor) -> Tensor:
+    if image.std() == 0:
+        raise Skipped("there is nothing to be seen")
+    return good(scorer, image)
+
+
+def skips_wide_images(scorer: Scorer, image: Tensor) -> Tensor:
+    """No map of a high image is legal."""
+    if image.shape[1] < image.shape[2]:
+        raise Skipped("too wide")
+    return good(scorer, image)[1:]
+
+
+inverted = changed(torch.neg)
+CONTROL = {"sees_labels": True, "control": True, "signed": False}
+
+GOOD: dict[str, Method | str] = {
+    "declared": declared(good),
+    "a plain function": good,
+    "stochastic": declared(stochastic, stochastic=True),
+    "a control": "uniform",
+    "a control that sees labels": declared(sees_labels, **CONTROL),
+    "skips constant images": declared(skips_constant_images),
+    "with a parameter": "gradcam[layer=decoder-1/2]",
+    # Gradients that are left behind change no number, and the mode is restored:
+    "leaves gradients": declared(
+        before(lambda scorer, image: scorer(image.clone().requires_grad_()[None]).sum().backward())
+    ),
+    "clears gradients": declared(before(lambda scorer, image: scorer.model.zero_grad())),
+    "freezes weights": declared(before(lambda scorer, image: scorer.model.requires_grad_(False))),
+    "makes the image a leaf": declared(lambda scorer, image: good(scorer, image.requires_grad_()).detach()),
+    "evaluates for good": declared(before(lambda scorer, image: scorer.model.eval())),
 }
 
 BAD: dict[str, dict[str, Method]] = {
@@ -144,14 +179,16 @@ BAD: dict[str, dict[str, Method]] = {
         "transposed": changed(lambda map_: map_.T),
         "even-sized": changed(lambda map_: map_[: map_.shape[0] // 2 * 2, : map_.shape[1] // 2 * 2]),
         "two maps": changed(lambda map_: [map_, map_]),
+        "raises": raises,
+        "skips wide images": skips_wide_images,
     },
     "same-seed": {"own generator": lambda scorer, image: stochastic(scorer, image, rng=np.random.default_rng())},
     "other-seed": {"stochastic": stochastic, "declared stochastic": declared(good, stochastic=True)},
     "micro-batch": {"by batch": by_batch},
     "state": {
         "leaves a hook": before(lambda scorer, image: scorer.model.encoders.register_forward_hook(lambda *_: None)),
-        "leaves a hook if it fails": leaves_a_hook_if_it_fails,
-        "leaves a hook if it fails later": leaves_a_hook_if_it_fails_later,
+        "leaves a hook if it fails": before(hooks_a_pass),
+        "leaves a hook if it fails later": before(hooks_a_later_pass),
         "binds forward": before(binds_forward),
         "changes weights": after(lambda scorer, image: next(scorer.model.parameters()).data.mul_(1.5)),
         "stays in training": after(lambda scorer, image: scorer.model.train()),
@@ -172,10 +209,11 @@ BAD: dict[str, dict[str, Method]] = {
     "zero-gradient": {"scaled": scaled},
     "target": {"needs many pixels": needs_many_pixels},
     "constant-picture": {"needs contrast": needs_contrast},
-    "labels": {"takes labels": takes_labels},
+    "labels": {"takes labels": takes_labels, "asks for labels": declared(asks_for_labels, **CONTROL)},
     "sign": {"declared without a sign": declared(good, signed=False)},
     "quiet": {
         "prints": before(lambda scorer, image: print("half way")),
         "warns": before(lambda scorer, image: np.log(np.zeros(1))),
     },
+    "some-map": {"skips everything": skips_everything},
 }

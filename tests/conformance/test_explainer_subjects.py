@@ -15,7 +15,7 @@ from xaibench.conformance.explainer_subjects import (
     random_network,
     scorer_of,
 )
-from xaibench.conformance.explainer_trial import CheckFailed
+from xaibench.conformance.trial import CheckFailed
 from xaibench.explainers.explain import explain
 from xaibench.models.networks.unet import VesselUNet
 

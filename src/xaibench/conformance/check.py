@@ -1,21 +1,18 @@
 """Running the checks on a plugin."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from typing import Any
 
-from xaibench.conformance.explainer_checks import CHECKS, Limits, cost, some_map
-from xaibench.conformance.explainer_trial import CheckFailed, NoMap, Trial
+from xaibench.conformance.explainer_checks import CHECKS
+from xaibench.conformance.explainer_trial import ExplainerTrial, Limits
 from xaibench.conformance.metric_checks import METRIC_CHECKS
 from xaibench.conformance.metric_trial import MetricTrial
+from xaibench.conformance.trial import Check, CheckFailed, NoMap, Trial
 from xaibench.errors import Skipped, UserError
 from xaibench.registry import Plugin, Spec, parse
 from xaibench.registry.injection import Function
-
-COST, SOME = "cost", "some-map"
-T = TypeVar("T", Trial, MetricTrial)
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class CheckResult:
 
 def check_names(quick: bool = False) -> tuple[str, ...]:
     """The checks of :func:`check_explainer`, in the order in which they run."""
-    return (*CHECKS, SOME) if quick else (*CHECKS, COST, SOME)
+    return tuple(name for name in CHECKS if not (quick and name == "cost"))
 
 
 def check_explainer(
@@ -75,9 +72,7 @@ def check_explainer(
         ['planted-evidence']
     """
     spec = method if isinstance(method, Spec) else parse("explainer", method)
-    every: dict[str, Callable[[Trial], str]] = {**CHECKS, COST: partial(cost, limits=limits), SOME: some_map}
-    checks = {name: every[name] for name in check_names(quick)}
-    return _run(spec, Trial(spec), checks, expected_failures, check_names(), progress)
+    return _run(ExplainerTrial(spec, limits=limits), CHECKS, check_names(quick), expected_failures, progress)
 
 
 def check_metric(
@@ -108,35 +103,34 @@ def check_metric(
         'legal-values'
     """
     spec = metric if isinstance(metric, Spec) else parse("metric", metric)
-    return _run(spec, MetricTrial(spec), METRIC_CHECKS, expected_failures, tuple(METRIC_CHECKS), progress)
+    return _run(MetricTrial(spec), METRIC_CHECKS, METRIC_CHECKS, expected_failures, progress)
 
 
 def _run(
-    spec: Spec,
-    trial: T,
-    checks: Mapping[str, Callable[[T], str]],
+    trial: Trial[Any],
+    checks: Mapping[str, Check],
+    names: Iterable[str],
     expected_failures: Mapping[str, str] | None,
-    known: Sequence[str],
     progress: Callable[[str], None] | None,
 ) -> list[CheckResult]:
-    """Run the checks one after another."""
-    expected = {**spec.plugin.traits.known_failures, **(expected_failures or {})}
+    """Run the checks of these names one after another."""
+    expected = {**trial.traits.known_failures, **(expected_failures or {})}
     for name in expected:
-        if name not in known:
+        if name not in checks:
             raise UserError(
-                f"{spec} is expected to fail a check {name!r}, which does not exist.",
-                f"The checks are {', '.join(known)}.",
+                f"{trial.spec} is expected to fail a check {name!r}, which does not exist.",
+                f"The checks are {', '.join(checks)}.",
             )
     results = dict[str, CheckResult]()
-    for name, check in checks.items():
+    for name in names:
         if progress is not None:
             progress(name)
         start = time.perf_counter()
         try:
-            status, detail = "passed", check(trial)
+            status, detail = "passed", checks[name](trial)
         except Skipped as reason:
             status, detail = "skipped", str(reason)
-        except (CheckFailed, NoMap) as error:
+        except CheckFailed as error:
             status, detail = "failed", str(error)
             basic = results.get(trial.basic)
             if isinstance(error, NoMap) and basic is not None and basic.status in ("failed", "expected"):

@@ -1,7 +1,7 @@
 """The checks of explainers: each takes a trial and returns its finding in words, or raises."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,8 +10,6 @@ from xaibench.conformance.explainer_subjects import (
     PLANTED_SIZE,
     SIZES,
     WINDOWS,
-    Failing,
-    OneByOne,
     blank_case,
     blind_network,
     dotted_case,
@@ -20,12 +18,13 @@ from xaibench.conformance.explainer_subjects import (
     random_network,
     scorer_of,
 )
-from xaibench.conformance.explainer_trial import NoMap, Trial, require, skip_if
+from xaibench.conformance.explainer_trial import ExplainerTrial
+from xaibench.conformance.trial import NoMap, attempt_each, checks_in, require, skip_if, some
 from xaibench.data.phantom.draw import draw_phantom
-from xaibench.errors import Skipped, plural
+from xaibench.errors import Skipped
 from xaibench.metrics.cost import measured
 from xaibench.models.bundled import unet_phantom
-from xaibench.running.sandbox.snapshot import Settings, State
+from xaibench.running.sandbox.snapshot import State
 from xaibench.scorer import Scorer, target
 
 CLEARLY = 0.5  # s.d. of the map by which its mean on the evidence must exceed its mean elsewhere
@@ -33,22 +32,14 @@ SAME_ON_GPU = 0.02  # largest norm of the difference of two maps, relative to th
 ALIKE_ON_GPU = 0.7  # least correlation of the maps of a stochastic method, whose draws may differ by device
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The most that a map of a DRIVE-sized image may cost: wall time in s, memory in MB."""
-
-    seconds: float = 60.0
-    peak_mb: float = 1500.0
-
-
-def shape_dtype_finite(trial: Trial) -> str:
+def check_shape_dtype_finite(trial: ExplainerTrial) -> str:
     """A finite map of real numbers in the image's size, which may be odd and need not be square."""
-    cases = {f"{width} × {height} px": dotted_case((height, width)) for height, width in SIZES}
-    trial.each({size: (case, scorer_of(case)) for size, case in cases.items()})
+    sizes = {f"{width} × {height} px": (height, width) for height, width in SIZES}
+    _map_each(sizes, lambda name: trial.map(dotted_case(sizes[name])))
     return f"{len(SIZES)} sizes"
 
 
-def same_seed(trial: Trial) -> str:
+def check_same_seed(trial: ExplainerTrial) -> str:
     """The same seed gives the same map, bit for bit, whatever was computed before."""
     scorer = scorer_of(dotted_case())
     scorer.probability(dotted_case().image[None])
@@ -57,7 +48,7 @@ def same_seed(trial: Trial) -> str:
     return "bit for bit"
 
 
-def other_seed(trial: Trial) -> str:
+def check_other_seed(trial: ExplainerTrial) -> str:
     """Another seed gives another map if and only if the method declares ``stochastic``."""
     skip_if(not trial.is_declared, "a plain function does not declare whether it is stochastic")
     trial.require_reproducible()
@@ -67,17 +58,17 @@ def other_seed(trial: Trial) -> str:
     return "another map" if differs else "the same map"
 
 
-def micro_batch(trial: Trial) -> str:
+def check_micro_batch(trial: ExplainerTrial) -> str:
     """The map does not depend on how many images the scorer puts through the network at a time."""
     trial.require_reproducible()
     case, sizes = dotted_case(), (1, 3, 8)
-    one, *others = (trial.map(case, scorer_of(case, random_network(OneByOne()), micro_batch=size)) for size in sizes)
+    one, *others = (trial.map(case, scorer_of(case, random_network(), micro_batch=size)) for size in sizes)
     for size, other in zip(sizes[1:], others, strict=True):
         require(torch.equal(one, other), f"micro-batches of {size} images give another map than single images")
     return f"of {', '.join(map(str, sizes))}"
 
 
-def gpu(trial: Trial) -> str:
+def check_gpu(trial: ExplainerTrial) -> str:
     """The map of a network on a GPU agrees with that on the CPU."""
     skip_if(not torch.cuda.is_available(), "there is no GPU")
     trial.require_reproducible()
@@ -106,7 +97,7 @@ def agreement(on_cpu: Tensor, on_gpu: Tensor, *, stochastic: bool) -> str:
     return f"relative difference {difference / norm if norm else 0:.1e}"
 
 
-def state(trial: Trial) -> str:
+def check_state(trial: ExplainerTrial) -> str:
     """The method leaves no change that alters numbers: in weights, modes, hooks, image, labels or random states.
 
     This holds for a half-trained network too, and if the network fails in its first or its third pass. Gradients left
@@ -122,26 +113,23 @@ def state(trial: Trial) -> str:
         (" if it fails in its third pass", 3, 0),
     ):
         case = dotted_case()
-        scorer = scorer_of(case, in_use(random_network(Failing(passes))))
-        before, settings = State(scorer, case), Settings()
+        scorer = scorer_of(case, in_use(random_network(passes)))
+        before = State(scorer, case)
         try:
             trial.map(case, scorer, seed)
         except (NoMap, Skipped):
             if not when:
                 raise
-        changed = [*before.changed(), *settings.changed()]
-        settings.restore()
+        changed = before.changed() + trial.changed
         before.restore()
-        changed += ["the image that it was given"] * (not trial.image_is_unchanged)
-        changed += ["whether gradients are recorded"] * (not trial.grad_mode_is_unchanged)
-        require(not changed, f"it changes {', '.join(dict.fromkeys(changed))}{when}")
+        require(not changed, f"it changes {', '.join(changed)}{when}")
         random_states.append(trial.random_states)
     seeded = [name for name, value in random_states[0].items() if random_states[1][name] == value]
     require(not seeded, f"it seeds {' and '.join(seeded)} global generator: draw from `rng`")
     return "also where the network fails"
 
 
-def planted_evidence(trial: Trial) -> str:
+def check_planted_evidence(trial: ExplainerTrial) -> str:
     """The map is clearly higher where the evidence lies than elsewhere, for evidence in two places.
 
     Dark dots lie all over the image; the network finds those inside a window only, and the more and the darker they
@@ -166,29 +154,29 @@ def planted_evidence(trial: Trial) -> str:
     return f"{min(margins):.1f} s.d. above the rest"
 
 
-def zero_gradient(trial: Trial) -> str:
+def check_zero_gradient(trial: ExplainerTrial) -> str:
     """A network whose score does not depend on the image has a legal map."""
     trial.map(scorer=scorer_of(dotted_case(), blind_network()))
     return "a legal map"
 
 
-def target_size(trial: Trial) -> str:
+def check_target(trial: ExplainerTrial) -> str:
     """A target of three pixels has a legal map, and so has one of the whole field of view."""
     case = dotted_case()
     few = torch.zeros_like(case.fov)
     few[24, 30:33] = True
     masks = {"3 pixels": few, "all pixels": case.fov}
-    trial.each({name: (case, scorer_of(case, mask=mask)) for name, mask in masks.items()})
+    _map_each(masks, lambda name: trial.map(case, scorer_of(case, mask=masks[name])))
     return ", ".join(masks)
 
 
-def constant_picture(trial: Trial) -> str:
+def check_constant_picture(trial: ExplainerTrial) -> str:
     """An image that is the same everywhere has a legal map."""
     trial.map(blank_case())
     return "a legal map"
 
 
-def labels(trial: Trial) -> str:
+def check_labels(trial: ExplainerTrial) -> str:
     """Only a control may see labels, and only if it declares ``sees_labels``; it must read them then."""
     if not trial.traits.sees_labels:
         takes_case = trial.spec.plugin.injection.takes("case")
@@ -201,21 +189,21 @@ def labels(trial: Trial) -> str:
     return "declared, and read"
 
 
-def sign(trial: Trial) -> str:
+def check_sign(trial: ExplainerTrial) -> str:
     """No map in any check has negative values, unless the method declares ``signed``."""
     if trial.traits.signed:
         return "declared signed" if trial.is_declared else "a plain function may be signed"
     require(trial.lowest >= 0, f"a map has {trial.lowest:.3g} in it: declare signed=True")
-    return f"nothing negative in {plural(trial.maps, 'map')}"
+    return f"nothing negative in {trial.total}"
 
 
-def quiet(trial: Trial) -> str:
+def check_quiet(trial: ExplainerTrial) -> str:
     """Nothing is printed and no warning is raised while a map is made in any check."""
     require(not trial.output, f"it says {trial.output!r}")
-    return f"in {plural(trial.maps, 'map')}"
+    return f"in {trial.total}"
 
 
-def cost(trial: Trial, limits: Limits | None) -> str:
+def check_cost(trial: ExplainerTrial) -> str:
     """The cost of a map of a DRIVE-sized phantom with the bundled network; it fails only beyond the limits."""
     case, model = draw_phantom(0), unet_phantom()
     scorer = Scorer(model, target("vessels", model, case))
@@ -223,32 +211,16 @@ def cost(trial: Trial, limits: Limits | None) -> str:
     with measured(scorer) as spent:
         trial.map(case, scorer)
     spent_text = f"{spent.seconds:.1f} s, {spent.passes} passes, {spent.peak_mb:.0f} MB"
-    if limits:
+    if limits := trial.limits:
         is_within = spent.seconds <= limits.seconds and spent.peak_mb <= limits.peak_mb
         require(is_within, f"{spent_text}: more than {limits.seconds:g} s or {limits.peak_mb:g} MB")
     return spent_text
 
 
-def some_map(trial: Trial) -> str:
-    """The method gave a map in some check: it did not skip all networks and images."""
-    if not trial.maps:
-        raise NoMap("it gave no map in any check")
-    return plural(trial.maps, "map")
+def _map_each(names: Iterable[str], map_of: Callable[[str], Tensor]) -> None:
+    """Make a map of every subject; skip the check if the method skips one."""
+    if skipped := attempt_each(names, map_of):
+        raise skipped[-1]
 
 
-CHECKS: dict[str, Callable[[Trial], str]] = {
-    "shape-dtype-finite": shape_dtype_finite,
-    "same-seed": same_seed,
-    "other-seed": other_seed,
-    "micro-batch": micro_batch,
-    "gpu": gpu,
-    "state": state,
-    "planted-evidence": planted_evidence,
-    "zero-gradient": zero_gradient,
-    "target": target_size,
-    "constant-picture": constant_picture,
-    "labels": labels,
-    # Of all maps that the checks before asked for:
-    "sign": sign,
-    "quiet": quiet,
-}
+CHECKS = checks_in(globals()) | {"some-map": some}

@@ -21,11 +21,16 @@ class SmallUNet(nn.Module):
     """A U-Net with the layer names of the bundled networks, and with what breaks methods made for classifiers.
 
     Activations work in place, there are batch norms and a dropout, and an image may have any size. Where the window is
-    0, no layer sees the image.
+    0, no layer sees the image. Without gradients it rounds the same for every batch size, as the engine ensures for a
+    real network; the engine does not split passes with gradients, for which methods may batch images themselves.
+
+    Args:
+        fails_in: the number of the pass at whose end it fails, after all layers, from 1; 0 for never.
     """
 
-    def __init__(self, channels: int = len(GAINS)) -> None:
+    def __init__(self, fails_in: int = 0) -> None:
         super().__init__()
+        self.passes_left, channels = fails_in, len(GAINS)
         with torch.random.fork_rng(devices=[]):  # layers draw initial weights from the global generator
             self.encoders = nn.ModuleList([_Reading(channels), *(_block(channels, 3, stride=2) for _ in range(3))])
             self.bottleneck = _block(channels, 3)
@@ -36,6 +41,16 @@ class SmallUNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) logits."""
+        if torch.is_grad_enabled():
+            logits = self._logits(images)
+        else:
+            logits = torch.cat([self._logits(image[None].contiguous()) for image in images])
+        self.passes_left -= 1
+        if self.passes_left == 0:
+            raise RuntimeError("the network fails on purpose")
+        return logits
+
+    def _logits(self, images: Tensor) -> Tensor:
         skips = [images]
         for encoder in self.encoders:
             skips.append(encoder(skips[-1]))
@@ -54,33 +69,6 @@ class SmallUNet(nn.Module):
             **{f"decoder-1/{4 >> i}": module for i, module in enumerate(self.decoders)},
             "last": self.head,
         }
-
-
-class OneByOne(SmallUNet):
-    """A network that rounds the same for every batch size, as the engine ensures for a real one.
-
-    The engine does not split passes with gradients, for which methods may batch images themselves.
-    """
-
-    def forward(self, images: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            return super().forward(images)
-        return torch.cat([super(OneByOne, self).forward(x[None].contiguous()) for x in images])
-
-
-class Failing(SmallUNet):
-    """A network that fails at the end of its n-th pass, after all layers; never if n is 0."""
-
-    def __init__(self, passes: int) -> None:
-        super().__init__()
-        self.passes_left = passes
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits = super().forward(images)
-        self.passes_left -= 1
-        if self.passes_left == 0:
-            raise RuntimeError("the network fails on purpose")
-        return logits
 
 
 class _Reading(nn.Module):
@@ -103,9 +91,9 @@ def _block(channels: int, kernel: int, stride: int = 1, out: int | None = None) 
     return nn.Sequential(convolution, nn.BatchNorm2d(out or channels), nn.ReLU(inplace=True))
 
 
-def random_network(network: SmallUNet | None = None) -> SmallUNet:
-    """A network in evaluation mode with random weights, the same each time."""
-    network = network or SmallUNet()
+def random_network(fails_in: int = 0) -> SmallUNet:
+    """A network in evaluation mode with random weights, the same each time; see :class:`SmallUNet`."""
+    network = SmallUNet(fails_in)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for module in network.modules():

@@ -2,9 +2,8 @@
 
 import io
 import random
-import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,64 +15,44 @@ import torch
 from torch import Tensor
 
 from xaibench.conformance.explainer_subjects import dotted_case, scorer_of
+from xaibench.conformance.trial import Trial, running, skip_if
 from xaibench.data.case import Case
-from xaibench.errors import Skipped
 from xaibench.explainers.explain import explain
-from xaibench.registry import ExplainerTraits, Spec
+from xaibench.registry import ExplainerTraits
 from xaibench.registry.injection import Function
-from xaibench.running.sandbox.snapshot import same
+from xaibench.running.sandbox.snapshot import Settings, same
 from xaibench.scorer import Scorer
 
 
-class CheckFailed(Exception):
-    """The plugin does what it should not, in one sentence."""
+@dataclass(frozen=True)
+class Limits:
+    """The most that a map of a DRIVE-sized image may cost: wall time in s, memory in MB."""
 
-
-class NoMap(Exception):
-    """The plugin raised, or returned no legal map or score."""
-
-
-def require(condition: object, otherwise: str) -> None:
-    """Fail a check with that finding, unless the condition holds."""
-    if not condition:
-        raise CheckFailed(otherwise)
-
-
-def skip_if(condition: object, reason: str) -> None:
-    """Skip a check for that reason if the condition holds."""
-    if condition:
-        raise Skipped(reason)
+    seconds: float = 60.0
+    peak_mb: float = 1500.0
 
 
 @dataclass
-class Trial:
+class ExplainerTrial(Trial[ExplainerTraits]):
     """An explainer and what the checks found so far.
 
     Attributes:
-        spec: the method with its parameters.
-        image_is_unchanged: whether its last call left its copy of the image as it was.
-        grad_mode_is_unchanged: whether gradients are recorded after the last call if and only if they were before.
+        limits: what a map of a DRIVE-sized image may not exceed; if None, its cost is only reported.
+        changed: what its last call changed in its copy of the image and in the process; it is put back.
         random_states: digests of the states of the global generators of Python, NumPy and torch after the last call.
-        maps: number of legal maps.
-        lowest: the lowest value in any of them.
+        lowest: the lowest value in any legal map.
         reproducible: whether the same seed gave the same map.
         output: the first line that was printed, or the first warning, while a map was made.
     """
 
-    basic: ClassVar[str] = "shape-dtype-finite"  # if it fails, other checks cannot look at anything
-    spec: Spec[ExplainerTraits]
-    image_is_unchanged: bool = True
-    grad_mode_is_unchanged: bool = True
+    basic: ClassVar[str] = "shape-dtype-finite"
+    gives: ClassVar[str] = "map"
+    limits: Limits | None = None
+    changed: list[str] = field(default_factory=list)
     random_states: dict[str, int] = field(default_factory=dict)
-    maps: int = 0
     lowest: float = 0.0
     reproducible: bool = True
     output: str = ""
-
-    @property
-    def traits(self) -> ExplainerTraits:
-        """What the method declares about itself."""
-        return self.spec.plugin.traits
 
     @property
     def is_declared(self) -> bool:
@@ -102,18 +81,10 @@ class Trial:
             Skipped: if the method cannot work here.
         """
         case = case or dotted_case()
-        gradients = torch.is_grad_enabled()
-        try:
-            with _capture_output(self.spec.plugin.function) as lines:
-                scorer = scorer or scorer_of(case)
-                map_ = explain(scorer, case.image, method=self.spec, seed=seed, case=case, watch=self._watch)
-        except Skipped:
-            raise
-        except Exception as error:  # a third party's method may fail in any way at all
-            raise NoMap(located(error)) from error
-        finally:
-            torch.set_grad_enabled(gradients)  # for the checks that follow
-        self.maps += 1
+        with running(), _capture_output(self.spec.plugin.function) as lines:
+            scorer = scorer or scorer_of(case)
+            map_ = explain(scorer, case.image, method=self.spec, seed=seed, case=case, watch=self._watch)
+        self.count += 1
         self.output = self.output or next(iter(lines), "")
         self.lowest = min(self.lowest, float(map_.min()))
         return map_
@@ -121,36 +92,18 @@ class Trial:
     @contextmanager
     def _watch(self, image: Tensor) -> Iterator[None]:
         """Around the call of the method, given the copy of the image that the method gets."""
-        before, gradients = image.clone(), torch.is_grad_enabled()
+        before, settings = image.clone(), Settings()
         try:
             yield
         finally:
-            self.image_is_unchanged = same(image, before)
-            self.grad_mode_is_unchanged = torch.is_grad_enabled() == gradients
+            self.changed = ["the image that it was given"] * (not same(image, before)) + settings.changed()
+            settings.restore()
             _name, key, position, *normal = np.random.get_state()  # noqa: NPY002 - the global state is what counts
             self.random_states = {
                 "Python's": hash(random.getstate()),
                 "numpy's": hash((np.asarray(key).tobytes(), position, *normal)),
                 "torch's": hash(torch.random.get_rng_state().numpy().tobytes()),
             }
-
-    def each(self, subjects: Mapping[str, tuple[Case, Scorer]]) -> None:
-        """Make a map of every subject, also if the method skips one.
-
-        Raises:
-            NoMap: if a subject has no legal map; the message names it.
-            Skipped: if the method skipped any subject.
-        """
-        skipped: Skipped | None = None
-        for name, (case, scorer) in subjects.items():
-            try:
-                self.map(case, scorer)
-            except Skipped as reason:
-                skipped = reason
-            except NoMap as error:
-                raise NoMap(f"{name}: {error}") from error
-        if skipped is not None:
-            raise skipped
 
 
 @contextmanager
@@ -169,11 +122,3 @@ def _capture_output(function: Function) -> Iterator[list[str]]:
         parts = Path(w.filename).parts
         if not issubclass(w.category, hidden) and ("site-packages" not in parts or package in parts):
             lines.append(f"{w.category.__name__}: {w.message}")
-
-
-def located(error: Exception) -> str:
-    """An exception in one line with the place that raised it, unless ``explain`` did, which names the method."""
-    message = (str(error).splitlines() or [""])[0]
-    *_, frame = traceback.extract_tb(error.__traceback__)
-    place = "" if frame.filename == explain.__code__.co_filename else f" ({Path(frame.filename).name}:{frame.lineno})"
-    return f"{type(error).__name__}: {message}{place}"

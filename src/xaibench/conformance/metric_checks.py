@@ -1,23 +1,21 @@
 """The checks of metrics: each takes a trial and returns its finding in words, or raises."""
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
 
-from xaibench.conformance.explainer_trial import CheckFailed, NoMap, require, skip_if
 from xaibench.conformance.metric_subjects import GOOD, emptied, eye, maps, mirrored, scorer_for, zeros
 from xaibench.conformance.metric_trial import MetricTrial
+from xaibench.conformance.trial import CheckFailed, attempt_each, checks_in, require, skip_if, some
 from xaibench.errors import Skipped
 from xaibench.metrics.cost import Cost
 from xaibench.running.sandbox.snapshot import Settings, State
 
 GRAINS = 1e-4  # largest difference of two values that only rounding may cause, relative
-PART = {"vessels": "the true vessels", "thin": "the true thin vessels", "thick": "the true thick vessels"}
 
 
-def declared(trial: MetricTrial) -> str:
+def check_declared(trial: MetricTrial) -> str:
     """It says what it measures in a sentence, and has a range and a direction."""
     (low, high), better = trial.traits.range, trial.traits.better
     require(low < high, f"its range from {low:g} to {high:g} is empty")
@@ -28,7 +26,7 @@ def declared(trial: MetricTrial) -> str:
     return f"from {low:g} to {high:g}, better: {better}"
 
 
-def legal_values(trial: MetricTrial) -> str:
+def check_legal_values(trial: MetricTrial) -> str:
     """Any map, signed or sparse, tiny or constant, has a finite value in the declared range, or none with a reason."""
     if trial.traits.measures == "cost":
         trial.legal(trial.spec(cost=Cost(1.5, 3, 20.0)))
@@ -36,18 +34,11 @@ def legal_values(trial: MetricTrial) -> str:
     if trial.traits.measures == "method":
         trial.score("noise")
         return "of an exact method"
-    skipped = 0
-    for name in maps():
-        try:
-            trial.score(name, **trial.quick)
-        except Skipped:
-            skipped += 1
-        except NoMap as error:
-            raise NoMap(f"{name}: {error}") from error
-    return f"{len(maps()) - skipped} of {len(maps())} maps"
+    skipped = attempt_each(maps(), lambda name: trial.score(name, **trial.quick))
+    return f"{len(maps()) - len(skipped)} of {len(maps())} maps"
 
 
-def same_value(trial: MetricTrial) -> str:
+def check_same_value(trial: MetricTrial) -> str:
     """The same map and generator give the same value, whatever was computed before."""
     trial.skip_cost()
     values = dict.fromkeys(trial.score(scorer=scorer) for scorer in (None, None, scorer_for(eye())))
@@ -55,7 +46,7 @@ def same_value(trial: MetricTrial) -> str:
     return "bit for bit"
 
 
-def state(trial: MetricTrial) -> str:
+def check_state(trial: MetricTrial) -> str:
     """The metric leaves map, case, target and network unchanged."""
     trial.skip_cost()
     case, scorer = eye(), scorer_for(eye())
@@ -68,7 +59,7 @@ def state(trial: MetricTrial) -> str:
     return "untouched"
 
 
-def micro_batch(trial: MetricTrial) -> str:
+def check_micro_batch(trial: MetricTrial) -> str:
     """The value does not depend on how many images go through the network at a time."""
     trial.skip_cost()
     one, other = (trial.score(scorer=scorer_for(eye(), micro_batch=size)) for size in (1, 3))
@@ -77,7 +68,7 @@ def micro_batch(trial: MetricTrial) -> str:
     return "of 1, 3"
 
 
-def oracle(trial: MetricTrial) -> str:
+def check_oracle(trial: MetricTrial) -> str:
     """The mask that the map is compared with, used as the map, has the best value; its inverse is the worst."""
     trial.skip_without_map()
     part = trial.mask_part()
@@ -86,20 +77,18 @@ def oracle(trial: MetricTrial) -> str:
         _goodness(trial, trial.score(m)) for m in (mask, 1 - mask, "noise", "a constant map")
     )
     highest = max(_goodness(trial, trial.score(name)) for name in maps() if "constant" not in name)
-    require(
-        best >= highest and best > noise,
-        f"{PART[part]} score {best:g}, where another map scores {highest:g} and noise {noise:g}",
-    )
-    require(
-        worst <= min(best, constant), f"all but {PART[part]} score {worst:g}, where a constant map scores {constant:g}"
-    )
+    true = "the true vessels" if part == "vessels" else f"the true {part} vessels"
+    is_best = best >= highest and best > noise
+    require(is_best, f"{true} score {best:g}, where another map scores {highest:g} and noise {noise:g}")
+    is_worst = worst <= min(best, constant)
+    require(is_worst, f"all but {true} score {worst:g}, where a constant map scores {constant:g}")
     ideal = trial.traits.range[trial.traits.better == "higher"]
     is_ideal = math.isinf(ideal) or math.isclose(abs(best), abs(ideal), abs_tol=GRAINS)
-    require(is_ideal, f"{PART[part]} score {best:g}, where {ideal:g} is the best there is")
+    require(is_ideal, f"{true} score {best:g}, where {ideal:g} is the best there is")
     return f"{best:g}, its inverse {worst:g}"
 
 
-def chance(trial: MetricTrial) -> str:
+def check_chance(trial: MetricTrial) -> str:
     """Maps that are constant or all zero, or the methods that give these, score exactly as chance.
 
     For a metric that compares the map with a mask, noise scores the same on average.
@@ -125,7 +114,7 @@ def chance(trial: MetricTrial) -> str:
     return f"{values[0]:g}" if len(set(values)) == 1 else scores
 
 
-def scale(trial: MetricTrial) -> str:
+def check_scale(trial: MetricTrial) -> str:
     """Three times the map scores the same, if only the ratios or the order of its values count."""
     trial.skip_without_map()
     skip_if(not trial.traits.invariant, "it declares that the map's scale counts")
@@ -135,7 +124,7 @@ def scale(trial: MetricTrial) -> str:
     return "three times the map"
 
 
-def rank(trial: MetricTrial) -> str:
+def check_rank(trial: MetricTrial) -> str:
     """Any monotone transform of the map scores the same, if only the order of its values counts."""
     trial.skip_without_map()
     skip_if(trial.traits.invariant != "rank", "it declares that more than the order counts")
@@ -147,7 +136,7 @@ def rank(trial: MetricTrial) -> str:
     return "exp, arctan, cube"
 
 
-def mirror(trial: MetricTrial) -> str:
+def check_mirrored(trial: MetricTrial) -> str:
     """Map and case mirrored together score the same."""
     trial.skip_without_map()
     flipped = np.ascontiguousarray(maps()[GOOD][:, ::-1])
@@ -157,7 +146,7 @@ def mirror(trial: MetricTrial) -> str:
     return f"{one:.4g}"
 
 
-def empty_mask(trial: MetricTrial) -> str:
+def check_empty_mask(trial: MetricTrial) -> str:
     """Without a pixel of the mask there is no value, for a reason in words; it is never a hit."""
     case = emptied(eye(), trial.mask_part())
     for name in maps():
@@ -170,7 +159,7 @@ def empty_mask(trial: MetricTrial) -> str:
     return "skipped"
 
 
-def more_steps(trial: MetricTrial) -> str:
+def check_steps(trial: MetricTrial) -> str:
     """A curve's area does not depend on the number of its steps, up to discretisation."""
     trial.skip_without_map()
     skip_if("steps" not in trial.spec.parameters, "it has no parameter steps")
@@ -178,13 +167,6 @@ def more_steps(trial: MetricTrial) -> str:
     one, other = (trial.score(**trial.quick, steps=steps) for steps in (own, 2 * own))
     require(abs(one - other) <= 0.05, f"{own} steps give {one:.3g}, twice as many {other:.3g}")
     return f"{one:.3g} and {other:.3g}"
-
-
-def some_value(trial: MetricTrial) -> str:
-    """The metric gave a value in some check: it did not skip all maps."""
-    if not trial.values:
-        raise NoMap("it gave no value in any check")
-    return f"{trial.values} values"
 
 
 def _same(trial: MetricTrial, map_: np.ndarray, changed_map: np.ndarray, what: str) -> None:
@@ -197,18 +179,4 @@ def _goodness(trial: MetricTrial, value: float) -> float:
     return {"higher": value, "lower": -value, "zero": -abs(value), "none": value}[trial.traits.better]
 
 
-METRIC_CHECKS: dict[str, Callable[[MetricTrial], str]] = {
-    "declared": declared,
-    "legal-values": legal_values,
-    "same-value": same_value,
-    "state": state,
-    "micro-batch": micro_batch,
-    "oracle": oracle,
-    "chance": chance,
-    "scale": scale,
-    "rank": rank,
-    "mirrored": mirror,
-    "empty-mask": empty_mask,
-    "steps": more_steps,
-    "some-value": some_value,
-}
+METRIC_CHECKS = checks_in(globals()) | {"some-value": some}

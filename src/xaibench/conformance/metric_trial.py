@@ -6,36 +6,27 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaibench.conformance.explainer_trial import NoMap, located, skip_if
 from xaibench.conformance.metric_subjects import EXPLAINER, GOOD, eye, maps, method, scorer_for
+from xaibench.conformance.trial import NoMap, Trial, running, skip_if
 from xaibench.data.case import Case
-from xaibench.errors import Skipped
 from xaibench.explainers.explain import Method
 from xaibench.metrics.score import Score
-from xaibench.registry import MetricTraits, Spec
+from xaibench.registry import MetricTraits
 from xaibench.registry.injection import Parameters
 from xaibench.scorer import Scorer
 
 
 @dataclass
-class MetricTrial:
+class MetricTrial(Trial[MetricTraits]):
     """A metric and what the checks found so far.
 
     Attributes:
-        spec: the metric with its parameters.
-        values: number of legal values.
         scorers: one per case, so that what methods share is computed once.
     """
 
-    basic: ClassVar[str] = "legal-values"  # if it fails, other checks cannot look at anything
-    spec: Spec[MetricTraits]
-    values: int = 0
+    basic: ClassVar[str] = "legal-values"
+    gives: ClassVar[str] = "value"
     scorers: dict[str, Scorer] = field(default_factory=dict)
-
-    @property
-    def traits(self) -> MetricTraits:
-        """What the metric declares about itself."""
-        return self.spec.plugin.traits
 
     def score(
         self,
@@ -67,12 +58,8 @@ class MetricTrial:
             "rng": np.random.default_rng(5),
             "method": method(by),
         }
-        try:
+        with running():
             score = self.spec.with_parameters(**parameters)(**arguments)
-        except Skipped:
-            raise
-        except Exception as error:  # a third party's metric may fail in any way at all
-            raise NoMap(located(error)) from error
         return self.legal(score)
 
     def legal(self, score: object) -> float:
@@ -93,7 +80,7 @@ class MetricTrial:
             raise NoMap("the two halves of its curve are not of the same length")
         if not all(map(math.isfinite, score.null)):
             raise NoMap("a value that it gives as chance is not finite")
-        self.values += 1
+        self.count += 1
         return float(value)
 
     @property
