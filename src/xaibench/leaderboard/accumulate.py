@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,71 +31,28 @@ def method_of(r: Record) -> MethodKey:
     return r.spec, r.distribution, r.version
 
 
-@dataclass(frozen=True)
-class Method:
-    """A method of a leaderboard: its number, and what its first record says of it."""
-
-    number: int
-    family: str
-    control: bool
-
-
-class _Series:
-    """One number per record, in the order of the records.
-
-    Args:
-        typecode: of the :class:`array.array` that holds them.
-        absent: the number of a record that was given none.
-    """
-
-    def __init__(self, typecode: str, absent: float) -> None:
-        self._numbers: array[float] = array(typecode)
-        self._absent = absent
-
-    def put(self, record: int, number: float) -> None:
-        """Give a record its number; records come in ascending order."""
-        self._numbers.extend([self._absent] * (record - len(self._numbers)))
-        self._numbers.append(number)
-
-    def of(self, records: int) -> np.ndarray:
-        """(records,) numbers of the first so many records."""
-        numbers = np.full(records, self._absent, self._numbers.typecode)
-        numbers[: len(self._numbers)] = self._numbers
-        return numbers
-
-
 class _Scores:
-    """The scores of one column.
+    """The scores of one column, one after the other.
 
     Attributes:
         column: the column.
+        record: the number of each score's record, ascending.
         values: NaN where a score is missing.
         outcomes: the number of the outcome of each missing score, else 0.
-        turns: how many scores against turned masks there are.
-        nulls: these scores, record after record.
+        turns: how many scores against turned masks each score has.
+        nulls: these, score after score.
     """
 
     def __init__(self, column: Column) -> None:
         self.column = column
-        self.values, self.outcomes, self.turns = _Series("d", math.nan), _Series("I", 0), _Series("I", 0)
-        self.nulls = array("d")
+        self.record, self.outcomes, self.turns = array("I"), array("I"), array("I")
+        self.values, self.nulls = array("d"), array("d")
 
-
-@dataclass(frozen=True, eq=False)
-class Arrays:
-    """The scores of one leaderboard.
-
-    Attributes:
-        values: (columns, rows, images) float, the mean over seeds, NaN where any seed's score is missing.
-        skipped: (columns, rows, images) bool, where a score is missing because it has no meaning there.
-        nulls: per column with scores against turned masks, (rows, images, turns) float.
-        seeds: the most maps that a method has of an image.
-    """
-
-    values: np.ndarray
-    skipped: np.ndarray
-    nulls: dict[str, np.ndarray]
-    seeds: int
+    def by_record(self, numbers: array[float] | array[int], absent: float, records: int) -> np.ndarray:
+        """(records,) the number of each record's score, ``absent`` for a record without one."""
+        by_record = np.full(records, absent, numbers.typecode)
+        by_record[self.record] = numbers
+        return by_record
 
 
 class Accumulator:
@@ -104,7 +60,8 @@ class Accumulator:
 
     Attributes:
         key: dataset, split, model, weights digest, target.
-        methods: those that records are of.
+        methods: those that records are of, in the order of their numbers: what the first record says of each, its
+            family and whether it is a control.
         images: each with its number.
         method, image: the numbers of each record's method and image.
         seconds, passes: each record's cost.
@@ -116,7 +73,8 @@ class Accumulator:
 
     def __init__(self, key: Key, infos: Mapping[str, ColumnInfo]) -> None:
         self.key = key
-        self.methods: dict[MethodKey, Method] = {}
+        self.methods: dict[MethodKey, tuple[str, bool]] = {}
+        self._numbers: dict[MethodKey, int] = {}
         self.images: dict[Image, int] = {}
         self.method, self.image, self.seconds, self.passes = array("I"), array("I"), array("d"), array("q")
         self._infos = infos
@@ -127,8 +85,8 @@ class Accumulator:
     def add(self, r: Record) -> None:
         """Add one record."""
         number = len(self.method)
-        method = self.methods.setdefault(method_of(r), Method(len(self.methods), r.family, r.control))
-        self.method.append(method.number)
+        self.methods.setdefault(method_of(r), (r.family, r.control))
+        self.method.append(self._numbers.setdefault(method_of(r), len(self._numbers)))
         self.image.append(self.images.setdefault((r.case, r.case_digest), len(self.images)))
         self.seconds.append(r.seconds)
         self.passes.append(r.passes)
@@ -138,13 +96,11 @@ class Accumulator:
             if scores is None:
                 info = self._infos.get(metric) or default_info(metric)
                 scores = self._scores[metric] = _Scores(Column.of(s, info))
-            if s.value is not None:
-                scores.values.put(number, s.value)
-            else:
-                scores.outcomes.put(number, self._number(s.status, s.reason))
-            if s.null:
-                scores.turns.put(number, len(s.null))
-                scores.nulls.extend(s.null)
+            scores.record.append(number)
+            scores.values.append(math.nan if s.value is None else s.value)
+            scores.outcomes.append(self._number(s.status, s.reason) if s.value is None else 0)
+            scores.turns.append(len(s.null))
+            scores.nulls.extend(s.null)
 
     def _number(self, status: str, reason: str) -> int:
         return self._outcomes.setdefault((status, reason), len(self._outcomes))
@@ -162,17 +118,25 @@ class Accumulator:
 
     def reasons(self, column: Column, cell: np.ndarray) -> dict[int, str]:
         """By the number of the cell, why a score of the column is missing; ``cell`` as for :meth:`finish`."""
-        of_scores = self._scores[column.name].outcomes.of(len(cell))
-        outcomes = np.where(self.ok, of_scores, np.asarray(self._outcome))
+        scores = self._scores[column.name]
+        of_maps = np.asarray(self._outcome)
+        outcomes = np.where(self.ok, scores.by_record(scores.outcomes, 0, len(cell)), of_maps)
         texts = [f"{status}: {reason}" if reason else status for status, reason in self._outcomes]
         return {i: texts[outcome] for i, outcome in zip(cell.tolist(), outcomes.tolist(), strict=True) if outcome}
 
-    def finish(self, cell: np.ndarray, shape: tuple[int, int]) -> Arrays:
+    def finish(
+        self, cell: np.ndarray, shape: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], int]:
         """The arrays, once all records were added; the accumulator then holds no scores any more.
 
         Args:
             cell: (records,) int, the cell of each record: its row · images + the position of its image.
             shape: how many rows and images there are.
+
+        Returns:
+            (columns, rows, images) float, the mean over seeds, NaN where any seed's score is missing; (columns, rows,
+            images) bool, where a score is missing because it has no meaning there; per column with scores against
+            turned masks, (rows, images, turns) float; and the most maps that a method has of an image.
         """
         columns = self.columns
         size = math.prod(shape)
@@ -192,13 +156,12 @@ class Accumulator:
         all_nulls = {}
         for i, column in enumerate(columns):
             scores = self._scores.pop(column.name)
-            all_values[..., i] = mean(scores.values.of(len(cell)))
-            skipped = without_map | is_skipped[scores.outcomes.of(len(cell))]
+            all_values[..., i] = mean(scores.by_record(scores.values, np.nan, len(cell)))
+            skipped = without_map | is_skipped[scores.by_record(scores.outcomes, 0, len(cell))]
             all_skipped[..., i] = np.bincount(cell, skipped, minlength=size).reshape(shape) > 0
             if scores.nulls:
-                turns = scores.turns.of(len(cell))
+                turns = scores.by_record(scores.turns, 0, len(cell))
                 drawn = np.full((len(cell), turns.max()), np.nan)
                 drawn[np.arange(turns.max()) < turns[:, None]] = scores.nulls
                 all_nulls[column.name] = np.stack([mean(turn) for turn in drawn.T], axis=-1)
-        seeds = int(seen.max(initial=0))
-        return Arrays(np.moveaxis(all_values, -1, 0), np.moveaxis(all_skipped, -1, 0), all_nulls, seeds)
+        return np.moveaxis(all_values, -1, 0), np.moveaxis(all_skipped, -1, 0), all_nulls, int(seen.max(initial=0))

@@ -10,7 +10,7 @@ import numpy as np
 
 from xaibench.errors import UserError
 from xaibench.leaderboard.accumulate import Accumulator, Key, MethodKey, key_of
-from xaibench.leaderboard.leaderboard import Column, Leaderboard, Row
+from xaibench.leaderboard.leaderboard import Leaderboard, Row
 from xaibench.leaderboard.merge import merge
 from xaibench.leaderboard.statistics import rank_tests as statistics
 from xaibench.record import Record, Store
@@ -100,17 +100,18 @@ def _board(found: Accumulator, asked: Collection[tuple[str, str]], seed: int) ->
     unreached = {(case, "") for dataset, case in asked if dataset == found.key[0] and case not in reached}
     images = sorted({*found.images} | unreached)
     labels = labels_of(found.methods)
-    methods = sorted(set(labels.values()))
+    methods = sorted(labels, key=labels.__getitem__)
     columns = found.columns
     primary = next((c for c in columns if c.better != "none" and c.gate is None), None)
-    row = np.array([methods.index(labels[m]) for m in found.methods])
-    position = np.array([bisect_left(images, image) for image in found.images])
+    row = np.array([methods.index(m) for m in found.methods])[np.asarray(found.method)]
+    image = np.array([bisect_left(images, image) for image in found.images])[np.asarray(found.image)]
     shape = len(methods), len(images)
-    cell = row[np.asarray(found.method)] * len(images) + position[np.asarray(found.image)]
+    cell = row * len(images) + image
     reasons = found.reasons(primary, cell) if primary else {}
-    arrays = found.finish(cell, shape)
-    main = arrays.values[columns.index(primary)] if primary else np.full(shape, np.nan)
-    rows, order, comparison = _ranked(_rows(found, labels, cell, len(images)), primary, main)
+    values, skipped, nulls, seeds = found.finish(cell, shape)
+    main = values[columns.index(primary)] if primary else np.full(shape, np.nan)
+    unranked = [_row(found, m, labels[m], row == i, image, len(images)) for i, m in enumerate(methods)]
+    rows, order, comparison = _ranked(unranked, primary.orient(main) if primary else main)
     gaps: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for place, i in np.argwhere(np.isnan(main[order])).tolist() if primary else ():
         reason = reasons.get(order[place] * len(images) + i, "not computed")
@@ -120,44 +121,43 @@ def _board(found: Accumulator, asked: Collection[tuple[str, str]], seed: int) ->
         cases=tuple(case for case, _ in images),
         rows=tuple(rows),
         columns=tuple(columns),
-        values=arrays.values[:, order],
-        skipped=arrays.skipped[:, order],
-        nulls={name: null[order] for name, null in arrays.nulls.items()},
+        values=values[:, order],
+        skipped=skipped[:, order],
+        nulls={name: null[order] for name, null in nulls.items()},
         primary=primary,
         comparison=comparison,
         gaps=gaps,
         seed=seed,
-        seeds=arrays.seeds,
+        seeds=seeds,
     )
 
 
-def _rows(found: Accumulator, labels: Mapping[MethodKey, str], cell: np.ndarray, images: int) -> list[Row]:
-    """One row per label, in the order of the labels, not yet ranked."""
-    row, image = np.divmod(cell, images)
-    seconds, passes = np.asarray(found.seconds), np.asarray(found.passes)
-    first = {labels[key]: method for key, method in reversed(found.methods.items())}  # the label's first method
-    rows = []
-    for i, label in enumerate(sorted(first)):
-        mine = row == i
-        done = len(np.setdiff1d(image[mine], image[mine & ~found.ok]))
-        # A run that made no map of the images, such as one of the truth metrics, has no cost to show.
-        complete = done == images and (seconds[mine] > 0).all()
-        costs = [float(np.mean(cost[mine])) if complete else np.nan for cost in (seconds, passes)]
-        rows.append(Row(label, first[label].family, first[label].control, done / images, costs[0], costs[1]))
-    return rows
+def _row(found: Accumulator, method: MethodKey, label: str, mine: np.ndarray, image: np.ndarray, images: int) -> Row:
+    """The row of a method, not yet ranked.
+
+    Args:
+        found: the records.
+        method: whose row.
+        label: its name.
+        mine: (records,) bool, the method's records.
+        image: (records,) int, the image of each record.
+        images: how many there are.
+    """
+    done = len(np.setdiff1d(image[mine], image[mine & ~found.ok]))
+    # A run that made no map of the images, such as one of the truth metrics, has no cost to show.
+    complete = done == images and (np.asarray(found.seconds)[mine] > 0).all()
+    costs = [float(np.mean(np.asarray(c)[mine])) if complete else np.nan for c in (found.seconds, found.passes)]
+    return Row(label, *found.methods[method], done / images, costs[0], costs[1])
 
 
-def _ranked(
-    rows: list[Row], primary: Column | None, main: np.ndarray
-) -> tuple[list[Row], list[int], statistics.Comparison]:
-    """The rows with rank and group in the order of the table, that order, and the comparison of the ranked ones."""
-    oriented = primary.orient(main) if primary else main
-    complete = ~np.isnan(oriented).any(1)
-    entrants = [i for i, r in enumerate(rows) if complete[i] and not r.control]
-    mean_ranks = statistics.ranks(oriented[entrants]).mean(1)
-    by_rank = np.argsort(mean_ranks, kind="stable")
-    entrants, mean_ranks = [entrants[i] for i in by_rank], mean_ranks[by_rank]
-    comparison = statistics.compare(oriented[entrants])
+def _ranked(rows: list[Row], oriented: np.ndarray) -> tuple[list[Row], list[int], statistics.Comparison]:
+    """The rows with rank and group in the order of the table, that order, and the comparison of the ranked ones.
+
+    Args:
+        rows: in any order.
+        oriented: (rows, images) scores in the primary column, higher is better.
+    """
+    entrants, mean_ranks, comparison = statistics.ranking(oriented, np.array([not r.control for r in rows]))
     for place, i in enumerate(entrants):
         rows[i] = dataclasses.replace(
             rows[i],
@@ -165,8 +165,7 @@ def _ranked(
             mean_rank=float(mean_ranks[place]),
             group=comparison.letters[place] if comparison.letters else "",
         )
-    others = [i for i in range(len(rows)) if i not in entrants]
-    level = np.where(complete, oriented.mean(1), -np.inf)
-    others.sort(key=lambda i: (rows[i].control, -level[i], rows[i].method))
-    order = entrants + others
+    level = np.where(np.isnan(oriented).any(1), -np.inf, oriented.mean(1))
+    others = [i for i, r in enumerate(rows) if r.rank is None]
+    order = entrants + sorted(others, key=lambda i: (rows[i].control, -level[i], rows[i].method))
     return [rows[i] for i in order], order, comparison

@@ -232,6 +232,22 @@ def compare(scores: np.ndarray, alpha: float = ALPHA) -> Comparison:
     return Comparison(friedman_p, p, [ordered[i] for i in np.argsort(order)])
 
 
+def ranking(scores: np.ndarray, eligible: np.ndarray) -> tuple[list[int], np.ndarray, Comparison]:
+    """The methods that have every score, by their mean rank over images, the best first.
+
+    Args:
+        scores: (methods, images), higher is better, NaN where a score is missing.
+        eligible: (methods,) bool, whether a method is ranked at all.
+
+    Returns:
+        Their indices, their mean ranks, and their comparison, all in this order; ties in the order of the methods.
+    """
+    entrants = np.flatnonzero(eligible & ~np.isnan(scores).any(1))
+    mean_ranks = ranks(scores[entrants]).mean(1)
+    order = np.argsort(mean_ranks, kind="stable")
+    return entrants[order].tolist(), mean_ranks[order], compare(scores[entrants[order]])
+
+
 def kendall_tau(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float | None:
     """Kendall's τ-b between two scorings of the same methods [kendall1945].
 

@@ -146,33 +146,27 @@ def answer(question: str, board: Leaderboard, column: Column) -> Answer | None:
         column: any with a direction.
     """
     scores = column.orient(board.scores(column))
-    complete = ~np.isnan(scores).any(1)
-    entrants = [i for i, r in enumerate(board.rows) if complete[i] and not r.control]
+    entrants, ranks, tests = rank_tests.ranking(scores, board.is_method)
     if not entrants:
         return None
-    ranks = rank_tests.ranks(scores[entrants]).mean(1)
-    tests = rank_tests.compare(scores[entrants])
     letters = [set(text) for text in tests.letters or [""] * len(entrants)]
-    best = [k for k in range(len(entrants)) if ranks[k] < ranks.min() + 1e-9]
-    others = [k for k in range(len(entrants)) if k not in best]
-    top = best[0]
+    row, tied = entrants[0], int((ranks < ranks[0] + 1e-9).sum())
     following = None
-    if others:
-        k = min(others, key=lambda k: float(ranks[k]))
-        verdict = FEW if tests.p is None else UNTOLD if letters[top] & letters[k] else REAL
-        p = float(tests.p[top, k]) if tests.p is not None else math.nan
-        following = replace(difference(board, column, entrants[top], entrants[k]), verdict=verdict, p=p)
-    row = entrants[top]
+    if tied < len(entrants):
+        verdict = FEW if tests.p is None else UNTOLD if letters[0] & letters[tied] else REAL
+        p = float(tests.p[0, tied]) if tests.p is not None else math.nan
+        following = replace(difference(board, column, row, entrants[tied]), verdict=verdict, p=p)
+    alike = sorted(i for i, of_row in zip(entrants[tied:], letters[tied:], strict=True) if of_row & letters[0])
     controls = complete_controls(board, column)
     return Answer(
         question,
         board,
         column,
         meaning=_MEANINGS.get(main_stem(column.name).partition("[")[0].partition("-")[0], ""),
-        best=tuple(board.rows[entrants[k]].method for k in best),
+        best=tuple(board.rows[i].method for i in entrants[:tied]),
         value=value_text(board, column, row),
         next=following,
-        alike=tuple(board.rows[entrants[k]].method for k in others if letters[k] & letters[top]),
+        alike=tuple(board.rows[i].method for i in alike),
         controls=tuple(difference(board, column, row, controls[name]) for name in CONTROLS if name in controls),
     )
 
