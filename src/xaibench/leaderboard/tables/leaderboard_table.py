@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from xaibench.errors import plural
-from xaibench.leaderboard.leaderboard import Column, Leaderboard
+from xaibench.leaderboard.leaderboard import Column, Leaderboard, Row
 from xaibench.leaderboard.statistics import metric_quality
 from xaibench.leaderboard.statistics.metric_quality import NOISE, TRUTH, Quality
 from xaibench.leaderboard.tables.formats import GAP, split_head
@@ -27,7 +27,7 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
     names = all_columns(board) if wide else main_columns(board)
     # Cells by the column's name; the last cell of each column is that of the foot.
     cells: dict[str, list[str]] = {
-        "#": [*(str(r.rank or ("" if r.control else EMPTY)) for r in board.rows), ""],
+        "#": [*map(rank_text, board.rows), ""],
         "method": [*(r.method for r in board.rows), "chance"],
         "group": [*(r.group for r in board.rows), ""],
     }
@@ -54,6 +54,11 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
         left=frozenset(i for i, name in enumerate(cells) if name in ("method", "group")),
         weak=frozenset(i for i, name in enumerate(cells) if name in quality and quality[name].weak),
     )
+
+
+def rank_text(row: Row) -> str:
+    """The rank of a row; empty for a control."""
+    return str(row.rank or ("" if row.control else EMPTY))
 
 
 def cells_of(board: Leaderboard, name: str, *, intervals: bool = True) -> list[str]:

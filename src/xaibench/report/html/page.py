@@ -11,7 +11,7 @@ from xaibench.leaderboard.claims.judge import Claim
 from xaibench.leaderboard.claims.verdict import AGAINST, SUPPORTED
 from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.run_results import Result, losses
-from xaibench.leaderboard.summary.best_methods import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, Answer, answers, verdict
+from xaibench.leaderboard.summary.best_methods import ALONE, BETTER, FEW, REAL, UNTOLD, WORSE, answers, verdict
 from xaibench.leaderboard.tables.claims_table import claim_sheet
 from xaibench.leaderboard.tables.leaderboard_table import subject
 from xaibench.record import Store
@@ -24,11 +24,12 @@ from xaibench.report.sections.removal_frames import FILL, STEPS, films
 from xaibench.report.sections.table import table
 from xaibench.report.selection import CASES_RULE, FILM_METHODS, FILMS_RULE, chosen_cases
 
-# Per verdict, the sign and the words of a comparison; no colour alone carries it.
+# Per verdict, the sign and the words of a comparison, since no colour alone carries it, and of a lead the card's class.
 _LEADS = {
-    REAL: ("✓", "the lead is real"),
-    UNTOLD: ("≈", "the lead could be chance"),
-    FEW: ("?", "too few images to tell"),
+    REAL: ("✓", "the lead is real", "yes"),
+    UNTOLD: ("≈", "the lead could be chance", "no"),
+    FEW: ("?", "too few images to tell", "open"),
+    ALONE: ("?", "Nothing to compare it with", "open"),
 }
 _CONTROLS = {
     BETTER: ("✓", "Better than"),
@@ -69,7 +70,7 @@ def render(source: Source) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = breakable
+    environment.filters |= {"breakable": breakable, "stem": main_stem, "verdict": verdict}
     return environment.get_template("report.html").render(_content(source))
 
 
@@ -80,7 +81,9 @@ def _content(source: Source) -> dict[str, object]:
     panels = [_panel(i, source, pictures, count, several=len(groups) > 1) for i in range(len(source.results))]
     return {
         "title": source.store.root.resolve().name,
-        "heads": list(map(_head, groups)),
+        "heads": [(group[0].board, answers([r.board for r in group])) for group in groups],
+        "leads": _LEADS,
+        "controls": _CONTROLS,
         "panels": panels,
         "rules": Markup("\n".join(pictures.rules)),  # holds class names and base64 alone
         "bars": [webp(colour_bar(signed, 256)[None].repeat(12, 0)) for signed in (False, True)],
@@ -90,7 +93,8 @@ def _content(source: Source) -> dict[str, object]:
         "film_fill": FILL,
         "film_steps": STEPS,
         "without_films": source.without_films,
-        "claims": [([_claim(c) for c in group], claim_sheet(group)) for group in source.claims if group],
+        "claims": [(group, claim_sheet(group)) for group in source.claims if group],
+        "claim_signs": _CLAIM_SIGNS,
         "losses": losses([r for result in source.results for r in result.records]),
         "damaged": source.damaged,
         "unreached": [(p["about"], p["unreached"]) for p in panels if p["unreached"]],
@@ -116,39 +120,6 @@ def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: b
         "figures": [(name, figure) for name, figure in figures if figure is not None],
         "unreached": [f"{m} on {case}" for m, case, reason in missing if reason == "not computed"],
     }
-
-
-def _head(group: Sequence[Result]) -> dict[str, object]:
-    """The verdict on the leaderboards of one dataset, split and model."""
-    found = answers([r.board for r in group])
-    board = group[0].board
-    return {
-        "about": f"{board.dataset} {board.split} · network {board.model}",
-        "images": len(board.cases),
-        "methods": sum(not r.control for r in board.rows),
-        "sentences": verdict(found),
-        "cards": list(map(_card, found)),
-    }
-
-
-def _card(a: Answer) -> dict[str, object]:
-    """One question, its best method, and the comparisons with the next method and the controls."""
-    against = [(*_LEADS[a.next.verdict], a.next, True)] if a.next else []
-    against += [(*_CONTROLS[c.verdict], c, False) for c in a.controls]
-    return {
-        "head": f"{'Best' if a.lead in (REAL, ALONE) else 'First'} {'on' if a.is_overlap else 'for'} {a.question}",
-        "column": main_stem(a.column.label),
-        "kind": {REAL: "yes", UNTOLD: "no"}.get(a.lead, "open"),
-        "answer": a,
-        "against": against,
-    }
-
-
-def _claim(c: Claim) -> dict[str, str]:
-    """A claim with the part of its sentence that follows the verdict."""
-    rest = c.words.removeprefix(f"{c.statement}: {c.verdict}").lstrip(";, ")
-    fields = {n: getattr(c, n) for n in ("name", "statement", "verdict", "command")}
-    return fields | {"rest": rest, "sign": _CLAIM_SIGNS.get(c.verdict, "?")}
 
 
 def breakable(name: str) -> Markup:

@@ -1,14 +1,15 @@
 """The table section: a leaderboard that can be sorted; main columns are shown first."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from xaibench.leaderboard.default_columns import main_stem
 from xaibench.leaderboard.leaderboard import Column, Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import Quality, qualities
-from xaibench.leaderboard.tables.leaderboard_table import all_columns, cells_of, notes
-from xaibench.leaderboard.tables.numbers import EMPTY
+from xaibench.leaderboard.tables.leaderboard_table import all_columns, cells_of, notes, rank_text
 
 _DIRECTIONS = {
     "higher": "Higher is better.",
@@ -18,64 +19,73 @@ _DIRECTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of the table on the page.
+
+    Attributes:
+        name: its heading.
+        title: an explanation of it.
+        texts: one per row of the leaderboard.
+        values: what it is sorted by, numbers or texts.
+        chance: the band of chance, or empty.
+        first: whether it is shown at once.
+        weak: whether it is grey.
+        word: whether it holds words.
+    """
+
+    name: str
+    title: str
+    texts: Sequence[str]
+    values: Sequence[float | str]
+    chance: str = ""
+    first: bool = True
+    weak: bool = False
+    word: bool = False
+
+    def value(self, row: int) -> str:
+        """What a row is sorted by; empty if it has no number."""
+        value = self.values[row]
+        return value if isinstance(value, str) else f"{value:.9g}" if math.isfinite(value) else ""
+
+
 def table(board: Leaderboard) -> dict[str, object]:
     """The table for the template.
 
     Returns:
-        ``heads``: one per column with ``name``, ``title``, ``first`` (shown at once), ``weak`` (grey) and ``word``
-        (sorted as text). ``methods`` and ``controls``: rows with ``method``, ``family`` and ``cells``, each with
-        ``text``, ``small`` (the interval) and ``value`` (sorted by). ``chance``: texts of the last line, or empty.
-        ``notes``: sentences.
+        ``blocks``: ``methods`` and ``controls``, rows of the leaderboard with their index; ``columns``: each a
+        :class:`TableColumn`; ``notes``: sentences.
     """
     quality = qualities(board)
+    rows = board.rows
     primary = f"Place by the mean rank over images on {board.primary.name}." if board.primary else "No column ranks."
-    groups = any(r.group for r in board.rows)
-    heads = [
-        _head("rank", primary),
-        *([_head("group", "Methods that share a letter cannot be told apart.", word=True)] if groups else []),
-        *(_metric_head(board, c, quality.get(c.name)) for c in board.columns),
-        _head(
-            "coverage",
-            "Share of the images with a map.",
-            first=any(r.coverage < 1 for r in board.rows if not r.control),
-        ),
-        _head("seconds", "Wall time per map, s. Lower is better."),
-        _head("passes", "Network passes per map. Lower is better.", first=False),
-    ]
-    texts = {name: cells_of(board, name) for name in all_columns(board)}
-    means = {c.name: board.mean(c) for c in board.columns}
-    rows = []
-    for i, r in enumerate(board.rows):
-        cells = [_cell(str(r.rank or ("" if r.control else EMPTY)), r.rank or math.inf)]
-        cells += [_cell(r.group, r.group)] if groups else []
-        cells += [_cell(texts[name][i], float(mean[i]), interval=True) for name, mean in means.items()]
-        cells += [_cell(f"{100 * r.coverage:.0f} %", r.coverage)]
-        cells += [_cell(texts["seconds"][i], r.seconds), _cell(texts["passes"][i], r.passes)]
-        rows.append({"method": r.method, "family": r.family, "control": r.control, "cells": cells})
-    chance = [texts[c.name][-1] for c in board.columns]
-    return {
-        "heads": heads,
-        "methods": [r for r in rows if not r["control"]],
-        "controls": [r for r in rows if r["control"]],
-        "chance": [*[""] * (1 + groups), *chance, "", "", ""] if any(chance) else [],
-        "notes": notes(board, all_columns(board), quality),
+    ranks, groups = [r.rank or math.inf for r in rows], [r.group for r in rows]
+    columns = [TableColumn("rank", primary, list(map(rank_text, rows)), ranks)]
+    if any(groups):
+        title = "Methods that share a letter cannot be told apart."
+        columns.append(TableColumn("group", title, groups, groups, word=True))
+    columns += [_metric(board, c, quality.get(c.name)) for c in board.columns]
+    coverage = [r.coverage for r in rows]
+    covered = [f"{100 * share:.0f} %" for share in coverage]
+    lacking = any(r.coverage < 1 for r in rows if not r.control)
+    columns.append(TableColumn("coverage", "Share of the images with a map.", covered, coverage, first=lacking))
+    for name, unit in (("seconds", "Wall time per map, s"), ("passes", "Network passes per map")):
+        *texts, _ = cells_of(board, name)
+        costs = [getattr(r, name) for r in rows]
+        columns.append(TableColumn(name, f"{unit}. Lower is better.", texts, costs, first=name == "seconds"))
+    blocks = {
+        k: [(i, r) for i, r in enumerate(rows) if r.control == (k == "controls")] for k in ("methods", "controls")
     }
+    return {"blocks": blocks, "columns": columns, "notes": notes(board, all_columns(board), quality)}
 
 
-def _head(name: str, title: str, *, first: bool = True, weak: bool = False, word: bool = False) -> dict[str, object]:
-    return {"name": name, "title": title, "first": first, "weak": weak, "word": word}
-
-
-def _metric_head(board: Leaderboard, column: Column, quality: Quality | None) -> dict[str, object]:
+def _metric(board: Leaderboard, column: Column, quality: Quality | None) -> TableColumn:
+    mean = board.mean(column)
+    *texts, chance = cells_of(board, column.name)
     sentences = [column.explanation, _DIRECTIONS[column.better], f"Family: {column.family}."]
     declared = column.main is not None or column.gate is not None or column == board.primary
-    first = declared and bool(np.isfinite(board.mean(column)).any())
-    weak = quality is not None and quality.weak
-    return _head(main_stem(column.label), " ".join(filter(None, sentences)), first=first, weak=weak)
-
-
-def _cell(text: str, value: float | str, *, interval: bool = False) -> dict[str, str]:
-    """A cell; ``interval``: whether the text has an interval after its number."""
-    text, _, small = text.partition(" ") if interval else (text, "", "")
-    key = value if isinstance(value, str) else f"{value:.9g}" if math.isfinite(value) else ""
-    return {"text": text, "small": small, "value": key}
+    return TableColumn(
+        *(main_stem(column.label), " ".join(filter(None, sentences)), texts, mean.tolist(), chance),
+        first=declared and bool(np.isfinite(mean).any()),
+        weak=quality is not None and quality.weak,
+    )
