@@ -8,18 +8,16 @@ IMAGE = RNG.integers(0, 256, (24, 32, 3), dtype=np.uint8)
 MAP = RNG.normal(size=(24, 32))
 
 
-def test_the_limit_is_the_percentile_of_what_is_shown_and_one_for_several_maps() -> None:
+def test_the_limit_is_the_percentile_of_what_is_shown() -> None:
     assert limit_of(MAP, signed=True) == pytest.approx(np.percentile(np.abs(MAP), PERCENTILE))
     assert limit_of(MAP, signed=False) == pytest.approx(np.percentile(np.maximum(MAP, 0), PERCENTILE))
-    both = np.concatenate([np.abs(MAP).ravel(), 10 * np.abs(MAP).ravel()])
-    assert limit_of([MAP, 10 * MAP], signed=True) == pytest.approx(np.percentile(both, PERCENTILE))
 
 
 def test_a_map_of_few_pixels_a_flat_one_and_no_map_at_all_have_a_limit() -> None:
     sparse = np.zeros((100, 100))
     sparse[3, 4] = 2
     assert limit_of(sparse, signed=False) == 2
-    assert limit_of(np.zeros((8, 8)), signed=True) == limit_of([], signed=True) == 1
+    assert limit_of(np.zeros((8, 8)), signed=True) == limit_of(np.zeros(0), signed=True) == 1
     assert limit_of(-sparse, signed=False) == 1  # nothing of it is shown
     assert limit_of(np.full((4, 4), np.nan), signed=True) == 1
 

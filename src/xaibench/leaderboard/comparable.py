@@ -1,6 +1,6 @@
 """Whether runs can be taken together: images, weights and metrics of one name must be the same in all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from xaibench.errors import UserError
@@ -39,23 +39,16 @@ def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
         UserError: if an image, a network or a metric of one name is another one in two of the runs.
     """
     known: dict[tuple[str, str], tuple[str, Path]] = {}
-    for store, name in zip(stores, names, strict=True):
+    for store, run in zip(stores, names, strict=True):
         found: dict[tuple[str, str], str] = {}
-        for fact, value in _facts(store):
-            found.setdefault(fact, value)  # several of one name in one run are apart in its leaderboards
+        for r in store.stream():  # several of one name in one run are apart in its leaderboards
+            found.setdefault(("image", f"{r.case} of {r.dataset}"), r.case_digest)
+            found.setdefault(("network", r.model), r.weights_digest)
+        found |= {("metric", name): version for name, version in store.read_run().metric_versions.items()}
         for (kind, what), value in sorted(found.items()):
-            before, where = known.setdefault((kind, what), (value, name))
+            before, where = known.setdefault((kind, what), (value, run))
             if before != value:
                 raise UserError(
-                    f"{name} cannot be compared with {where}: the {kind} {what} is another one "
-                    f"({value}, not {before}).",
+                    f"{run} cannot be compared with {where}: the {kind} {what} is another one ({value}, not {before}).",
                     _HINTS[kind],
                 )
-
-
-def _facts(store: Store) -> Iterator[tuple[tuple[str, str], str]]:
-    for r in store.stream():
-        yield ("image", f"{r.case} of {r.dataset}"), r.case_digest
-        yield ("network", r.model), r.weights_digest
-    for metric, version in store.read_run().metric_versions.items():
-        yield ("metric", metric), version

@@ -36,13 +36,13 @@ class Curve:
         count = there.sum(0)
         return np.where(2 * count >= len(self.y), total / np.maximum(count, 1), np.nan)
 
-    def band(self, low: float = 10, high: float = 90) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) percentiles over images of what :meth:`mean` is the mean of."""
+    def band(self) -> np.ndarray:
+        """(2, n) 10th and 90th percentiles over images of what :meth:`mean` is the mean of."""
         enough = np.isfinite(self.mean())
         ends = np.full((2, self.x.size), np.nan)
         if enough.any():
-            ends[:, enough] = np.nanpercentile(self.y[:, enough], (low, high), axis=0)
-        return ends[0], ends[1]
+            ends[:, enough] = np.nanpercentile(self.y[:, enough], (10, 90), axis=0)
+        return ends
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ def losses(records: Iterable[Record], wanted: Callable[[str], bool] = lambda met
 def _together(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> Curve:
     every = [x for x, _ in curves]
     union = np.unique(np.concatenate(every))
-    if all(x.size == union.size for x in every):
-        return Curve(union, np.array([y for _, y in curves]))
-    if (union == np.rint(union)).all():  # whole pixels, of which an image may lack some
-        rows = [dict(zip(x.tolist(), y.tolist(), strict=True)) for x, y in curves]
-        return Curve(union, np.array([[row.get(p, np.nan) for p in union.tolist()] for row in rows]))
+    if all(x.size == union.size for x in every) or (union == np.rint(union)).all():
+        stacked = np.full((len(curves), union.size), np.nan)  # of whole pixels an image may lack some
+        for row, (x, y) in zip(stacked, curves, strict=True):
+            row[np.searchsorted(union, x)] = y
+        return Curve(union, stacked)
     grid = np.linspace(union[0], union[-1], POINTS)
     return Curve(grid, np.array([np.interp(grid, x, y, np.nan, np.nan) for x, y in curves]))

@@ -7,8 +7,6 @@ strength, so that a grey print is readable. The image underneath is its green ch
 which vessels show best), so that every colour is attribution.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 from scipy import ndimage
 
@@ -21,11 +19,11 @@ _FOR = ((214, 72, 10), (250, 150, 20), (255, 236, 150))
 _AGAINST = ((20, 80, 214), (60, 150, 250), (190, 232, 255))
 
 
-def limit_of(attributions: np.ndarray | Iterable[np.ndarray], signed: bool) -> float:
+def limit_of(attribution: np.ndarray, signed: bool) -> float:
     """The value at which the colour is full: the 99.5th percentile of |a|, or of the positive part if unsigned.
 
     Args:
-        attributions: one array of any shape, or several that share one limit; values that are not finite count as 0.
+        attribution: of any shape; values that are not finite count as 0.
         signed: whether values below 0 are evidence against.
 
     Returns:
@@ -37,9 +35,7 @@ def limit_of(attributions: np.ndarray | Iterable[np.ndarray], signed: bool) -> f
         >>> limit_of(np.zeros((4, 4)), signed=True)
         1.0
     """
-    arrays = [attributions] if isinstance(attributions, np.ndarray) else list(attributions)
-    parts = [np.ravel(_shown(a, signed)) for a in arrays]
-    size = np.abs(np.concatenate(parts)) if parts else np.zeros(0)
+    size = np.abs(_shown(attribution, signed))
     if not size.size:
         return 1.0
     return float(np.percentile(size, PERCENTILE)) or float(size.max()) or 1.0

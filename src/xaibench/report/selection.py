@@ -69,13 +69,10 @@ def film_methods(board: Leaderboard) -> list[str]:
     return shown_methods(board, FILM_METHODS, FILM_CONTROLS)
 
 
-def column_of(board: Leaderboard, *stems: str) -> Column | None:
-    """The column of the first of these metrics that was measured.
+def column_of(board: Leaderboard, stem: str) -> Column | None:
+    """The column of a metric; None if it was not measured.
 
     A column with default parameters (but for the number of steps) is preferred to one with other parameters.
     """
-    for stem in stems:
-        variants = [c for c in board.columns if main_stem(c.name) == stem or c.name.startswith(f"{stem}[")]
-        if variants:
-            return min(variants, key=lambda c: main_stem(c.name) != stem)
-    return None
+    variants = [c for c in board.columns if main_stem(c.name) == stem or c.name.startswith(f"{stem}[")]
+    return min(variants, key=lambda c: main_stem(c.name) != stem, default=None)

@@ -39,9 +39,7 @@ def drawn(draw: Callable[[Figure], object], size: tuple[float, float], name: str
 def _tag(tag: str, name: str) -> str:
     """One tag with prefixed identifiers; text between tags is not passed to this function."""
     tag = tag.replace(_INK, "var(--ink)")
-    tag = re.sub(r'\bid="', f'id="{name}-', tag)
-    tag = re.sub(r'href="#', f'href="#{name}-', tag)
-    tag = tag.replace("url(#", f"url(#{name}-")
+    tag = re.sub(r'\bid="|href="#|url\(#', rf"\g<0>{name}-", tag)
     if tag.startswith("<svg"):
         width = float(re.search(r' width="([\d.]+)pt"', tag)[1])  # type: ignore[index]
         tag = re.sub(r' (width|height)="[\d.]+pt"', "", tag)
