@@ -53,25 +53,11 @@ def test_the_columns_of_the_frame() -> None:
     assert (frame["seconds"][0], frame["passes"][0]) == (1.5, 3)
 
 
-@pytest.mark.parametrize("how", ["score failed", "map failed", "never reached", "metric not run"])
-def test_a_missing_score_leaves_the_method_unranked_and_shrinks_no_denominator(how: str) -> None:
-    every = records({"good": scores(1), "gap": scores(8)})
-    i = next(i for i, r in enumerate(every) if r.method == "gap" and r.case == "03")
-    changed = {
-        "score failed": [record("gap", "03", {"srg": None})],
-        "map failed": [record("gap", "03", {}, status="failed", reason="out of memory")],
-        "never reached": [],
-        "metric not run": [record("gap", "03", {"deletion": 0.1})],
-    }[how]
-    board = aggregate(every[:i] + changed + every[i + 1 :])
+def test_a_missing_score_leaves_the_method_unranked_and_shrinks_no_denominator() -> None:
+    board = aggregate(records({"good": scores(1), "gap": [*scores(8)[:-1], None]}))
     gap = row(board, "gap")
-    assert gap["rank"] is not None and board.rows[1].rank is None
+    assert [(r.method, r.rank, r.coverage) for r in board.rows] == [("good", 1, 1.0), ("gap", None, 1.0)]
     assert np.isnan([gap["srg"], gap["srg_lo"], gap["srg_hi"], gap["mean_rank"]]).all()
-    assert gap["coverage"] == (1.0 if how in ("score failed", "metric not run") else 7 / 8)
-    assert row(board, "good")["rank"] == 1
-    ((case, reason),) = board.gaps["gap"]
-    assert case == "03"
-    assert reason == {"score failed": "failed: it broke", "map failed": "failed: out of memory"}.get(how, reason)
 
 
 def test_a_score_missing_in_another_column_costs_that_column_alone() -> None:
@@ -108,11 +94,6 @@ def test_ties_share_a_rank() -> None:
     assert [(r.method, r.rank, r.mean_rank) for r in board.rows] == [("a", 1, 1.5), ("b", 1, 1.5), ("c", 3, 3.0)]
 
 
-def test_constant_scores_have_an_interval_of_no_width() -> None:
-    found = row(aggregate(records({"a": [0.3] * 20, "b": [0.3] * 20})), "a")
-    assert (found["srg_lo"], found["srg_hi"], found["rank"], found["group"]) == pytest.approx((0.3, 0.3, 1, "a"))
-
-
 @pytest.mark.parametrize(("metric", "first"), [("insertion", "high"), ("deletion", "low"), ("thin-gap", "near")])
 def test_without_srg_the_first_main_column_ranks_by_its_better_end(metric: str, first: str) -> None:
     board = aggregate(records({"high": [0.9, 0.9], "low": [-0.8, -0.8], "near": [0.1, -0.1]}, metric))
@@ -141,11 +122,6 @@ def test_targets_are_apart() -> None:
     with pytest.raises(UserError, match="'thick'") as error:
         aggregate(every, target="thick")
     assert "thin, vessels" in error.value.hint
-
-
-def test_what_makes_several_leaderboards_is_not_mixed() -> None:
-    every = records({"a": [0.1]}) + records({"a": [0.2]}, dataset="chase", case_digest="c")
-    assert [b.dataset for b in leaderboards(every)] == ["chase", "drive"]
 
 
 def test_merging_prefers_what_is_ok_and_joins_scores() -> None:

@@ -45,7 +45,7 @@ def leaderboard_sheet(board: Leaderboard, *, wide: bool = False, width: int | No
     if width is not None and (more := len(all_columns(board)) - len(names) + len(dropped)):
         text.insert(0, f"{plural(more, 'more column')} with --wide, and in the formats csv and json.")
     return Sheet(
-        heading(board),
+        subject(board) + (f" · by mean rank on {board.primary.name}" if board.primary else ""),
         [heads[name] for name in cells],
         lines[:methods],
         text,
@@ -111,12 +111,6 @@ def main_columns(board: Leaderboard) -> list[str]:
 def all_columns(board: Leaderboard) -> list[str]:
     """Every metric, seconds and passes."""
     return [*(c.name for c in board.columns), *_COST]
-
-
-def heading(board: Leaderboard) -> str:
-    """The subject of the table and the column that ranks, in one line."""
-    by = f" · by mean rank on {board.primary.name}" if board.primary else ""
-    return f"{subject(board)}{by}"
 
 
 def subject(board: Leaderboard) -> str:

@@ -3,25 +3,12 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 QUALITY = 70
 LOWER_QUALITIES = (45, 25, 10)  # for noise, which does not compress
-
-
-def fit(shape: Sequence[int], side: int) -> tuple[int, int]:
-    """Height and width scaled down to a long side of at most ``side``.
-
-    Example:
-        >>> fit((584, 565), 320), fit((100, 50), 320)
-        ((320, 310), (100, 50))
-    """
-    height, width = shape
-    factor = min(1.0, side / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def smaller(array: np.ndarray, side: int) -> np.ndarray:
@@ -33,8 +20,14 @@ def smaller(array: np.ndarray, side: int) -> np.ndarray:
 
     Returns:
         uint8 for uint8, else float32; for bool the share that is True.
+
+    Example:
+        >>> smaller(np.zeros((584, 565)), 320).shape, smaller(np.zeros((100, 50)), 320).shape
+        ((320, 310), (100, 50))
     """
-    size = fit(array.shape[:2], side)
+    height, width = array.shape[:2]
+    factor = min(1.0, side / max(height, width))
+    size = max(1, round(height * factor)), max(1, round(width * factor))
     if array.dtype != np.uint8:
         array = array.astype(np.float32)
     if size == array.shape[:2]:

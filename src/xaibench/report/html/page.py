@@ -20,7 +20,7 @@ from xaibench.report.overlay import PERCENTILE, colour_bar
 from xaibench.report.sections.figure_panels import PANELS, removal_panel
 from xaibench.report.sections.map_grid import Pictures, grid, side_for
 from xaibench.report.sections.provenance import provenance
-from xaibench.report.sections.removal_frames import FILL, STEPS, films
+from xaibench.report.sections.removal_frames import FILL, films
 from xaibench.report.sections.table import table
 from xaibench.report.selection import CASES_RULE, FILM_METHODS, FILMS_RULE, chosen_cases
 
@@ -91,12 +91,10 @@ def _content(source: Source) -> dict[str, object]:
         "side": side_for(count),
         "films_rule": FILMS_RULE.format(most=FILM_METHODS),
         "film_fill": FILL,
-        "film_steps": STEPS,
-        "without_films": source.without_films,
         "claims": [(group, claim_sheet(group)) for group in source.claims if group],
         "claim_signs": _CLAIM_SIGNS,
         "losses": losses([r for result in source.results for r in result.records]),
-        "damaged": source.damaged,
+        "source": source,
         "unreached": [(p["about"], p["unreached"]) for p in panels if p["unreached"]],
         "provenance": provenance(source.store.read_run(), source.results, source.store.root, source.command),
     }
