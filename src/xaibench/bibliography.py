@@ -11,8 +11,6 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
-from xaibench.errors import did_you_mean
-
 # A citation: a key in brackets, with others after a semicolon or a place in the work after a comma.
 CITATION = re.compile(r"\[([a-z]+\d{4}[a-z]?(?:[;,][^\[\]]*)?)\]")
 
@@ -69,23 +67,6 @@ def references() -> Mapping[str, Reference]:
     return MappingProxyType(
         {key: Reference(key, **table | {"authors": tuple(table["authors"])}) for key, table in tables.items()}
     )
-
-
-def reference(key: str) -> Reference:
-    """The reference of a key.
-
-    Raises:
-        LookupError: there is no such key; the message names similar ones.
-
-    Example:
-        >>> reference("bach2015").url
-        'https://doi.org/10.1371/journal.pone.0130140'
-    """
-    known = references()
-    if key not in known:
-        hint = did_you_mean(key, known, "`docs/bibliography.md` lists the keys.", most=3)
-        raise LookupError(f"The bibliography has no paper {key!r}. {hint}")
-    return known[key]
 
 
 def find(text: str) -> Reference | None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from xaibench.disk import write_whole
+from xaibench.errors import UserError
 
 
 def folder(kind: str) -> Path:
@@ -28,5 +29,5 @@ def recall(kind: str, key: str) -> object:
 
 def remember(kind: str, key: str, value: object) -> None:
     """Cache a value of JSON types; does nothing where the cache cannot be written."""
-    with contextlib.suppress(OSError, RuntimeError, TypeError, ValueError):
+    with contextlib.suppress(UserError, RuntimeError, TypeError, ValueError):
         write_whole(folder(kind) / f"{key}.json", json.dumps(value).encode())

@@ -6,7 +6,8 @@ import os
 import secrets
 import stat
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from xaibench.errors import UserError
@@ -40,33 +41,9 @@ def named(path: str | os.PathLike[str]) -> Path:
         raise UserError(f"{text} begins with ~ and a user who has no home folder here.", "Write it out.") from error
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is anything of that name; of one that is too long, or beyond a folder that is closed, there is not.
-
-    Example:
-        >>> is_there(Path("x" * 5000)), is_there(Path("."))
-        (False, True)
-    """
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is a file of that name that can be read to its end: no folder, pipe or device."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is a folder of that name."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
+# Whether there is anything, a file that can be read to its end, or a folder of that name. Of a name that is too long or
+# holds a zero character, or beyond a folder that is closed, there is nothing.
+is_there, is_file, is_folder = os.path.exists, os.path.isfile, os.path.isdir
 
 
 def read_bounded(path: Path, most: int = MOST) -> bytes:
@@ -104,26 +81,35 @@ def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
     unique among processes and machines that share the folder, and its leading dot hides it from those that look there.
 
     Raises:
-        OSError: if it cannot be written; nothing is left of it then.
+        UserError: if it cannot be written; nothing is left of it then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                with temporary.open("wb") as file:
+                    file.writelines(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Inside the block a file or folder is written.
+
+    Raises:
+        UserError: for any OSError in the block, with the path.
+    """
     try:
-        if isinstance(content, bytes):
-            temporary.write_bytes(content)
-        else:
-            with temporary.open("wb") as file:
-                file.writelines(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def unwritable(path: Path, error: OSError) -> UserError:
-    """What to tell of a file that could not be written."""
-    in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-    hint = "A file is where a folder is to be; give" if in_the_way else "Free the space or give"
-    return UserError(f"{path} cannot be written: {error.strerror or error}.", f"{hint} another --out.")
+        yield
+    except OSError as error:
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        hint = "A file is where a folder is to be; give" if in_the_way else "Free the space or give"
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.", f"{hint} another --out.") from error
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int = MOST) -> bytes:
@@ -162,18 +148,14 @@ def gunzipped(content: bytes, most: int = MOST) -> bytes:
         ValueError: if that is more than ``most`` bytes, or packed as only what fills a memory is.
         OSError, EOFError, zlib.error: if it is damaged.
     """
+    limit = min(most, max(_BOMB[0], _BOMB[1] * len(content)))
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-        parts, size = [], 0
-        while part := file.read(1 << 20):
-            parts.append(part)
-            size += len(part)
-            if size > most:
-                raise ValueError(f"it unpacks to more than the {_size(most)} that are read")
-            if size > _BOMB[0] and size > _BOMB[1] * len(content):
-                raise ValueError(
-                    f"it unpacks to {_size(size)} and more from {_size(len(content))}, as only a bomb does"
-                )
-    return b"".join(parts)
+        unpacked = file.read(limit + 1)
+    if len(unpacked) > most:
+        raise ValueError(f"it unpacks to more than the {_size(most)} that are read")
+    if len(unpacked) > limit:
+        raise ValueError(f"it unpacks to {_size(limit)} and more from {_size(len(content))}, as only a bomb does")
+    return unpacked
 
 
 def _size(count: int) -> str:

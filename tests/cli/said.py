@@ -1,10 +1,11 @@
 """What a command gave back, types of fixtures, and what the quick run of the tests is made of."""
 
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xaibench.registry import get, names
 
@@ -19,6 +20,20 @@ class Said(NamedTuple):
     code: int
     out: str
     err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return strict(self.out)
+
+
+def strict(text: str) -> Any:
+    """JSON as other languages read it: NaN and infinities are refused."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 Run = Callable[..., Said]

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -34,10 +34,8 @@ class Console:
 
     def out(self, text: str) -> None:
         """Print a result. After a broken pipe, as with ``| head``, the work goes on without output."""
-        try:
+        with outliving_reader(sys.stdout):
             print(text.removesuffix("\n"), flush=True)
-        except BrokenPipeError:
-            silence(sys.stdout)
 
     def out_json(self, value: object) -> None:
         """Print a result as one strictly valid JSON document."""
@@ -51,13 +49,11 @@ class Console:
     def warn(self, text: str) -> None:
         """Print a warning to stderr, above a progress bar if there is one; also with ``-q``."""
         bars = sys.modules.get("tqdm")
-        try:
+        with outliving_reader(sys.stderr):
             if bars is None:
                 print(text, file=sys.stderr, flush=True)
             else:
                 bars.tqdm.write(text, file=sys.stderr)
-        except BrokenPipeError:
-            silence(sys.stderr)
 
     def left_out(self, path: Path, reason: str) -> None:
         """Warn of a damaged file that is left out."""
@@ -68,12 +64,16 @@ class Console:
         return Progress(total, unit, quiet=self.quiet)
 
 
-def silence(stream: TextIO) -> None:
-    """Discard what a stream still buffers, and all later output."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+@contextlib.contextmanager
+def outliving_reader(stream: TextIO) -> Iterator[None]:
+    """Writing to the stream: if its reader has left, what it still buffers and all later output is discarded."""
+    try:
+        yield
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def plain(value: object) -> object:

@@ -26,7 +26,7 @@ from xaibench.cli.commands import (
     run,
     train,
 )
-from xaibench.cli.console import Console, silence
+from xaibench.cli.console import Console, outliving_reader
 from xaibench.cli.new import command as new
 from xaibench.cli.parser import Parser
 from xaibench.errors import UserError, did_you_mean
@@ -100,24 +100,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal without × or ─ shows ? instead
     code = OK
     try:
-        code = _dispatch(argv, console)
+        with outliving_reader(sys.stderr):
+            code = _dispatch(argv, console)
     except SystemExit as end:  # argparse after --help
         code = end.code if isinstance(end.code, int) else OK
     except UserError as error:
         code = _complain(str(error), console, USAGE)
     except KeyboardInterrupt:
         code = _complain(f"Interrupted. Begin again with: {console.command}", console, INTERRUPTED)
-    except BrokenPipeError:  # of stderr
-        silence(sys.stderr)
     except Exception as error:  # a plugin or a user's model may fail in any way
         first = (str(error).splitlines() or [""])[0].rstrip(".")
         hint = "" if console.verbose else " Add -v for the traceback."
         notes = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
         code = _complain(f"{type(error).__name__}: {first}.{notes}{hint}", console, FAILED)
-    try:
+    with outliving_reader(sys.stdout):
         sys.stdout.flush()
-    except BrokenPipeError:
-        silence(sys.stdout)
     return code
 
 

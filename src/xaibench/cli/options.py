@@ -30,14 +30,13 @@ def model_argument(text: str | None) -> str | Path | None:
     return Path(text) if text is not None and (text.endswith(".safetensors") or is_file(Path(text))) else text
 
 
-def add_methods(parser: Parser, text: str, *, name: str = "--method", required: bool = False) -> None:
+def add_methods(parser: Parser, text: str, *, name: str = "--method") -> None:
     """``--method`` or ``--metric``: names with parameters, separated by commas or given again."""
     parser.add_argument(
         name,
         nargs="+",
         type=specs,
         action="extend",
-        required=required,
         default=[],
         metavar="NAME[KEY=VALUE,…]",
         help=text,

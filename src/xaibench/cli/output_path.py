@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from xaibench.disk import is_folder, is_there, unwritable
+from xaibench.disk import is_folder, is_there, writing
 from xaibench.errors import UserError
 
 
@@ -22,10 +22,8 @@ def writable(path: Path, force: bool) -> Path:
         raise UserError(f"{path} is a folder.", "Give --out the name of a file.")
     if is_there(path) and not force:
         raise UserError(f"{path} exists already.", "Give another --out, or --force to replace it.")
-    try:
+    with writing(path):
         probe(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
     return path
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from xaibench.disk import is_file, unwritable, write_whole
+from xaibench.disk import is_file, write_whole
 from xaibench.errors import UserError, first_line, one_line
 from xaibench.models.networks.architectures import network_of
 from xaibench.models.networks.vessel_network import VesselNetwork
@@ -31,10 +31,7 @@ def save_weights(model: VesselNetwork, path: Path, card: dict[str, Any]) -> None
     """
     tensors = {k: v.detach().contiguous() for k, v in model.state_dict().items()}
     content = {"card": json.dumps(card | {"architecture": model.architecture}, sort_keys=True)}
-    try:
-        write_whole(path, save(tensors, metadata=content))
-    except OSError as error:
-        raise unwritable(path, error) from error
+    write_whole(path, save(tensors, metadata=content))
 
 
 def load_weights(path: Path) -> VesselNetwork:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout, UnixFileLock, WindowsFileLock
 
-from xaibench.disk import unwritable
+from xaibench.disk import writing
 
 _INTERVAL = 0.2  # s between two attempts
 
@@ -34,11 +34,9 @@ def locked(path: Path, say: Callable[[str], object]) -> Iterator[None]:
     Raises:
         UserError: if the file cannot be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("ab").close()
-    except OSError as error:
-        raise unwritable(path, error) from error
     lock, holder = FileLock(path, mode=0o666), path.with_name(f"{path.name}.json")
     try:
         # A lock that is a mere file would outlive a process that is killed.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from xaibench.disk import MOST, is_file, is_folder, is_there, named, read_bounded, unwritable, write_whole
+from xaibench.disk import MOST, is_file, is_folder, is_there, named, read_bounded, write_whole
 from xaibench.errors import UserError, first_line
 from xaibench.record import maps, npz
 from xaibench.record.lock import locked
@@ -104,7 +104,7 @@ class Store:
         Raises:
             UserError: if the folder cannot be written.
         """
-        _write(self.root / "run.json", manifest.encode())
+        write_whole(self.root / "run.json", manifest.encode())
 
     def read_run(self) -> Manifest:
         """The run's manifest; an empty one where ``run.json`` is absent.
@@ -150,9 +150,9 @@ class Store:
         """
         if attribution is not None:
             content, digest = maps.pack(attribution)
-            _write(self.map_path(record.map_key), content)
+            write_whole(self.map_path(record.map_key), content)
             record = replace(record, map_digest=digest)
-        _write(self.cell_path(record.map_key), encode(record))
+        write_whole(self.cell_path(record.map_key), encode(record))
         return record
 
     def read(self, key: str) -> Record | None:
@@ -217,7 +217,7 @@ class Store:
         Raises:
             UserError: if the folder cannot be written.
         """
-        _write(self.arrays_path(kind, key), npz.pack(arrays))
+        write_whole(self.arrays_path(kind, key), npz.pack(arrays))
 
     def load_arrays(self, kind: str, key: str) -> dict[str, np.ndarray] | None:
         """What :meth:`write_arrays` kept; None if it is absent or damaged."""
@@ -236,14 +236,7 @@ def write_text(path: Path, text: str | Iterable[str]) -> None:
     Raises:
         UserError: if the folder cannot be written.
     """
-    _write(path, text.encode() if isinstance(text, str) else (part.encode() for part in text))
-
-
-def _write(path: Path, content: bytes | Iterable[bytes]) -> None:
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    write_whole(path, text.encode() if isinstance(text, str) else (part.encode() for part in text))
 
 
 def _load(path: Path, decoded: Callable[[bytes], _Content], report: Report, most: int = MOST) -> _Content | None:

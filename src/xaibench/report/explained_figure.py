@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xaibench.disk import unwritable, write_whole
+from xaibench.disk import write_whole
 from xaibench.report.overlay import PERCENTILE, THICK, THIN, colour_bar, contour, limit_of, overlay, red_free
 
 if TYPE_CHECKING:
@@ -141,10 +141,7 @@ def save(figure: Figure, path: Path, about: Mapping[str, str]) -> None:
             figure.savefig(content := io.BytesIO(), format=form, metadata=metadata[form])
         else:
             figure.savefig(content := io.BytesIO(), format=form, pil_kwargs={"quality": 95})
-    try:
-        write_whole(path, content.getvalue())
-    except OSError as error:
-        raise unwritable(path, error) from error
+    write_whole(path, content.getvalue())
 
 
 def _show(ax: Axes, picture: np.ndarray, title: str, subtitle: str = "", *, pad: float = 14) -> None:

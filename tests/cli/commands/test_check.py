@@ -3,7 +3,6 @@ import sys
 import pytest
 
 from cli.said import Register, Run, Terminal
-from cli.strict_json import strict
 from cli.unusual import ABSENT
 from xaibench.conformance import check_names
 
@@ -31,7 +30,7 @@ def test_what_does_not_conform_is_told_and_is_exit_code_3(xaibench: Run, registe
 def test_as_json(xaibench: Run, register_plugin: Register) -> None:
     register_plugin("picky", "cli.unusual:picky")
     said = xaibench("check", "--quick", "--json", "picky", "uniform")
-    found = strict(said.out)
+    found = said.json
     assert said.code == 3 and found["ok"] is False
     picky, uniform = found["checked"]
     assert (picky["kind"], picky["name"], picky["ok"]) == ("explainer", "picky", False)
@@ -59,7 +58,7 @@ def test_progress_is_shown_on_a_terminal_only(xaibench: Run, monkeypatch: pytest
 
 def test_a_metric_is_checked_by_its_name(xaibench: Run) -> None:
     said = xaibench("check", "--json", "auroc-thin", "entropy")
-    found = strict(said.out)
+    found = said.json
     assert said.code == 0 and found["ok"] is True
     assert [(c["kind"], c["name"]) for c in found["checked"]] == [("metric", "auroc-thin"), ("metric", "entropy")]
     statuses = {c["name"]: c["status"] for c in found["checked"][0]["checks"]}

@@ -4,7 +4,6 @@ from itertools import product
 from pathlib import Path
 
 from cli.said import Run
-from cli.strict_json import strict
 
 
 def test_the_verdicts_of_a_run(xaibench: Run, finished: Path) -> None:
@@ -17,7 +16,7 @@ def test_the_verdicts_of_a_run(xaibench: Run, finished: Path) -> None:
 
 
 def test_every_format_has_the_same_claims(xaibench: Run, finished: Path) -> None:
-    claims = strict(xaibench("claims", str(finished), "--format", "json").out)
+    claims = xaibench("claims", str(finished), "--format", "json").json
     assert [c["claim"] for c in claims] == ["1", "2", "2b", "2c", "3", "3b", "4", "5"]
     markdown = xaibench("claims", str(finished), "--format", "markdown").out
     assert markdown.startswith("## Claims") and all(c["statement"] in markdown for c in claims)
@@ -25,11 +24,11 @@ def test_every_format_has_the_same_claims(xaibench: Run, finished: Path) -> None
 
 def test_what_is_missing_is_measured_by_the_command_shown(xaibench: Run, finished: Path) -> None:
     shutil.copytree(finished, "copy")
-    (claim,) = [c for c in strict(xaibench("claims", "copy", "--format", "json").out) if c["claim"] == "4"]
+    (claim,) = [c for c in xaibench("claims", "copy", "--format", "json").json if c["claim"] == "4"]
     words = shlex.split(claim["command"])
     assert words[:2] == ["xaibench", "run"] and words[words.index("--out") + 1] == "copy"
     assert xaibench(*words[1:]).code == 0
-    (claim,) = [c for c in strict(xaibench("claims", "copy", "--format", "json").out) if c["claim"] == "4"]
+    (claim,) = [c for c in xaibench("claims", "copy", "--format", "json").json if c["claim"] == "4"]
     assert (claim["verdict"], claim["command"]) == ("undecided", "")
     # An image of this size may have no thick vessel, which is a reason and no loss.
     assert [(t["images"] + t["left_out"], t["lost"]) for t in claim["tests"]] == [(2, 0), (2, 0)]

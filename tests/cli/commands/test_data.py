@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from cli.said import Run
@@ -54,11 +53,10 @@ def test_check_tells_every_problem_on_a_line(xaibench: Run) -> None:
     assert any("phantom-0005" in p for p in problems) and any("phantom-0006" in p for p in problems)
 
 
-@pytest.mark.parametrize("path", ["nowhere", "file.txt"])
-def test_check_of_what_is_no_folder(xaibench: Run, path: str) -> None:
+def test_check_of_what_is_no_folder(xaibench: Run) -> None:
     Path("file.txt").write_text("no pictures")
-    said = xaibench("data", "check", path)
-    assert said.code == 2 and path in said.err and not said.out
+    said = xaibench("data", "check", "file.txt")
+    assert said.code == 2 and "file.txt" in said.err and not said.out
 
 
 def test_sizes_are_refused_where_they_are_typed() -> None:

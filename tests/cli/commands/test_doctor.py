@@ -5,7 +5,6 @@ import pytest
 from made_up import make_network
 
 from cli.said import Register, Run
-from cli.strict_json import strict
 from cli.unusual import ABSENT
 from xaibench import registry
 from xaibench.cli.commands import doctor
@@ -26,7 +25,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def look(xaibench: Run) -> tuple[int, dict[str, list[str]], list[str]]:
     """Exit code, texts by topic, and the problems."""
     said = xaibench("doctor", "--json")
-    found = strict(said.out)
+    found = said.json
     assert found["ok"] == (said.code == 0) and not said.err
     texts: dict[str, list[str]] = {}
     for f in found["findings"]:

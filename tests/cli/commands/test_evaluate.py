@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from cli.said import Run
-from cli.strict_json import strict
 from xaibench.data.case_loader import load_cases
 from xaibench.models.evaluate import FIGURES, evaluate, predict
 from xaibench.models.model_loader import load_model
@@ -14,7 +13,7 @@ DATA = ("--data", "phantom[size=128]", "--cases", "2")
 @pytest.mark.parametrize("threshold", [0.5, 0.2])
 def test_the_figures_are_those_of_evaluate(xaibench: Run, weights: Path, threshold: float) -> None:
     said = xaibench("evaluate", *DATA, "--model", str(weights), "--json", "--threshold", str(threshold))
-    found = strict(said.out)
+    found = said.json
     model = load_model(weights)
     wanted = evaluate(lambda image: predict(model, image), load_cases("phantom[size=128]", count=2), threshold)
     for mine, theirs in [
@@ -39,5 +38,5 @@ def test_the_table_has_a_line_per_image(xaibench: Run, weights: Path) -> None:
 
 
 def test_a_white_box_that_finds_the_vessels(xaibench: Run) -> None:
-    found = strict(xaibench("evaluate", *DATA, "--model", "made_up:GreenFilter", "--json").out)
+    found = xaibench("evaluate", *DATA, "--model", "made_up:GreenFilter", "--json").json
     assert found["model"] == "made_up:GreenFilter" and found["pooled"]["auc"] > 0.6

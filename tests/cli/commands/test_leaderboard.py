@@ -1,9 +1,9 @@
 import csv
 import io
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import entry_points as installed
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ from faults import python
 from leaderboard.synthetic import record
 
 from cli.said import METHODS, Register, Run
-from cli.strict_json import strict
 from xaibench.record import Store
+from xaibench.registry import entry_points
 
 
 @pytest.mark.parametrize(
@@ -34,30 +34,28 @@ def test_csv_and_json_hold_the_same(xaibench: Run, finished: Path) -> None:
     text = xaibench("leaderboard", str(finished), "--format", "csv").out
     assert text == (finished / "leaderboard.csv").read_text()
     lines = list(csv.DictReader(io.StringIO(text)))
-    rows = strict(xaibench("leaderboard", str(finished), "--format", "json").out)
+    rows = xaibench("leaderboard", str(finished), "--format", "json").json
     assert [r["method"] for r in rows] == [line["method"] for line in lines] and len(rows) == METHODS
     numbers = [line["auroc-vessels"] for line in lines]
     assert [r["auroc-vessels"] for r in rows] == [float(n) if n else None for n in numbers]
 
 
 def test_a_plugins_metric_is_a_main_column_of_table_and_report_without_the_plugin(
-    xaibench: Run, small: Sequence[str], register_plugin: Register, tmp_path: Path
+    xaibench: Run, small: Sequence[str], register_plugin: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its label, explanation and place are read from the run: the process that prints has no such plugin."""
+    """Its label, explanation and place are read from the run: when they are printed there is no such plugin."""
     register_plugin("peak-share", "cli.unusual:peak_share", group="xaibench.metrics")
     metrics = ("--metric", "lift-thin", "peak-share", "auroc-thin", "auroc-thick", "ap-thin")
     assert xaibench("run", *small, *metrics, "--out", "run", "-q").code == 0
-
-    def printed(*words: str) -> str:
-        command = [sys.executable, "-m", "xaibench", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-
-    table = printed("leaderboard", "run", "--format", "markdown")
+    monkeypatch.setattr(entry_points, "entry_points", installed)
+    entry_points.points_of.cache_clear()
+    assert "peak-share" not in entry_points.names("metric")
+    table = xaibench("leaderboard", "run", "--format", "markdown").out
     head = next(line for line in table.splitlines() if line.startswith("| #"))
     shown = [cell.strip() for cell in head.strip("|").split("|")]
     assert shown == ["#", "method", "auroc-thin", "auroc-thick", "peak", "lift-thin", "seconds", "passes"]
-    assert ",peak-share,peak-share_lo,peak-share_hi," in printed("leaderboard", "run", "--format", "csv")
-    printed("report", "run", "--no-films")
+    assert ",peak-share,peak-share_lo,peak-share_hi," in xaibench("leaderboard", "run", "--format", "csv").out
+    assert xaibench("report", "run", "--no-films").code == 0
     page = Path("run/report.html").read_text("utf-8")
     title = "The share of the map in its highest pixel. Higher is better. Family: shape."
     assert f'<th scope="col" title="{title}" class="">peak</th>' in page and f"<dt>peak</dt><dd>{title}</dd>" in page
@@ -66,7 +64,7 @@ def test_a_plugins_metric_is_a_main_column_of_table_and_report_without_the_plugi
 def test_the_quality_of_the_metrics(xaibench: Run, finished: Path) -> None:
     text = xaibench("leaderboard", str(finished), "--metrics", "--format", "csv").out
     assert text == (finished / "metrics.csv").read_text() and text.startswith("metric,family,better,effect,p,tells,")
-    (row,) = strict(xaibench("leaderboard", str(finished), "--metrics", "--format", "json").out)
+    (row,) = xaibench("leaderboard", str(finished), "--metrics", "--format", "json").json
     assert (row["metric"], row["tells"], row["weak"]) == ("auroc-vessels", "too few images to tell", False)
     for format in ("table", "markdown", "latex", "html"):
         said = xaibench("leaderboard", str(finished), "--metrics", "--format", format)
@@ -94,7 +92,7 @@ def test_weak_metrics_are_dimmed_in_a_terminal_alone(
 def test_several_runs_are_taken_together(xaibench: Run, finished: Path, small: tuple[str, ...]) -> None:
     data = [a if a != "2" else "1" for a in small]  # one image more than nothing, and another method
     assert xaibench("run", *data, "--method", "gradcam[layer=last]", "--out", "other").code == 0
-    rows = strict(xaibench("leaderboard", str(finished), "other", "--format", "json").out)
+    rows = xaibench("leaderboard", str(finished), "other", "--format", "json").json
     assert {r["method"]: r["coverage"] for r in rows if not r["control"]} == {"gradcam": 1, "gradcam[layer=last]": 0.5}
 
 

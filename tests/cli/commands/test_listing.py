@@ -4,7 +4,6 @@ import pytest
 from made_up import make_network
 
 from cli.said import Register, Run
-from cli.strict_json import strict
 from cli.unusual import ABSENT
 from xaibench import registry
 from xaibench.models import bundled
@@ -13,7 +12,7 @@ from xaibench.models.weights_file import save_weights
 
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_every_registered_name_is_listed(xaibench: Run, kind: str) -> None:
-    found = strict(xaibench("list", f"{kind}s", "--json").out)
+    found = xaibench("list", f"{kind}s", "--json").json
     assert [f["name"] for f in found] == registry.names(kind)
     for f in found:
         plugin = registry.get(kind, f["name"])
@@ -26,14 +25,14 @@ def test_every_registered_name_is_listed(xaibench: Run, kind: str) -> None:
 
 
 def test_explainers_say_which_are_controls_and_what_they_take(xaibench: Run) -> None:
-    found = {f["name"]: f for f in strict(xaibench("list", "explainers", "--json").out)}
+    found = {f["name"]: f for f in xaibench("list", "explainers", "--json").json}
     assert found["gradcam"]["parameters"] == {"layer": "bottleneck"} and not found["gradcam"]["control"]
     assert found["random"]["control"] and found["vessels-oracle"]["sees_labels"]
     assert "layer=bottleneck" in xaibench("list", "explainers").out
 
 
 def test_explainers_and_metrics_name_their_papers(xaibench: Run) -> None:
-    found = {f["name"]: f for kind in ("explainers", "metrics") for f in strict(xaibench("list", kind, "--json").out)}
+    found = {f["name"]: f for kind in ("explainers", "metrics") for f in xaibench("list", kind, "--json").json}
     gradcam = found["gradcam"]
     assert gradcam["paper"] == "Selvaraju 2017" and gradcam["key"] == "selvaraju2017"
     assert gradcam["doi"] == "10.1109/ICCV.2017.74" and gradcam["arxiv"] == "1610.02391"
@@ -48,7 +47,7 @@ def test_explainers_and_metrics_name_their_papers(xaibench: Run) -> None:
 
 
 def test_an_endless_range_is_null(xaibench: Run) -> None:
-    found = {f["name"]: f for f in strict(xaibench("list", "metrics", "--json").out)}
+    found = {f["name"]: f for f in xaibench("list", "metrics", "--json").json}
     assert found["srg"]["range"] == [None, None] and found["lift-thin"]["range"] == [0, None]
     assert found["auroc-thin"]["range"] == [0, 1] and found["deletion"]["better"] == "lower"
     assert "-∞ … ∞" in xaibench("list", "metrics").out
@@ -58,13 +57,13 @@ def test_models_say_whether_their_weights_are_there(
     xaibench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundled, "FOLDER", tmp_path)
-    assert all(f["weights"] is None for f in strict(xaibench("list", "models", "--json").out))
+    assert all(f["weights"] is None for f in xaibench("list", "models", "--json").json)
     assert xaibench("list", "models").out.count("(no bundled weights)") == len(registry.names("model"))
 
     network = make_network()
     save_weights(network, tmp_path / "unet-drive.safetensors", {"validation": {"auc": 0.9712, "ap": 0.9, "f1": 0.8}})
     (tmp_path / "unet-phantom.safetensors").write_bytes(b"damaged")
-    found = {f["name"]: f for f in strict(xaibench("list", "models", "--json").out)}
+    found = {f["name"]: f for f in xaibench("list", "models", "--json").json}
     count = sum(p.numel() for p in network.parameters())
     assert found["unet-drive"]["network_parameters"] == count
     assert found["unet-drive"]["card"]["validation"]["auc"] == 0.9712
@@ -79,7 +78,7 @@ def test_models_say_whether_their_weights_are_there(
 
 def test_a_plugin_that_does_not_import_is_listed_with_its_reason(xaibench: Run, register_plugin: Register) -> None:
     register_plugin("broken", ABSENT)
-    found = {f["name"]: f for f in strict(xaibench("list", "explainers", "--json").out)}
+    found = {f["name"]: f for f in xaibench("list", "explainers", "--json").json}
     assert "ModuleNotFoundError" in found["broken"]["error"] and "error" not in found["gradcam"]
     said = xaibench("list", "explainers")
     assert said.code == 0 and "not usable: The explainer 'broken' of other-package does not import" in said.out

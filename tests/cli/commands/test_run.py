@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.said import CELLS, METHODS, Register, Run, stdout_closed
-from cli.strict_json import strict
+from cli.said import CELLS, METHODS, Register, Run, stdout_closed, strict
 from cli.unusual import ABSENT
 from xaibench.models import bundled
 from xaibench.record import Store
@@ -81,17 +80,17 @@ def test_a_dry_run_knows_what_is_there(xaibench: Run, small: Sequence[str], fini
     before = files(finished)
     more = ("--method", "gradcam", "gradcam[layer=last]", "--metric", "mass-vessels")
     said = xaibench("run", *small, "--out", str(finished), *more, "--dry-run", "--json")
-    found = strict(said.out)
+    found = said.json
     assert (found["cells"], found["kept"], found["scores"], found["maps"]) == (CELLS + 2, 2, CELLS - 2, 2)
     assert found["methods"][:2] == ["gradcam", "gradcam[layer=last]"] and found["run"] == str(finished)
     assert found["metrics"] == ["auroc-vessels", "mass-vessels"] and len(found["cases"]) == 2
     assert files(finished) == before
-    assert strict(xaibench("run", *small, "--out", str(finished), "--dry-run", "--json").out)["kept"] == CELLS
+    assert xaibench("run", *small, "--out", str(finished), "--dry-run", "--json").json["kept"] == CELLS
 
 
 def test_json_is_one_strict_document(xaibench: Run, small: Sequence[str], finished: Path) -> None:
     said = xaibench("run", *small, "--out", str(finished), "--json")
-    found = strict(said.out)
+    found = said.json
     assert said.code == 0 and found["run"] == str(finished)
     assert found["cells"] == {"ok": 0, "kept": CELLS, "skipped": 0, "failed": 0}
     assert [line["what"] for line in found["lost"]] == [["second-observer"]]  # which phantoms have not
@@ -131,7 +130,7 @@ def test_a_failing_method_costs_its_cells_and_nothing_else(
 
     again = xaibench(*argv, "-q", "-v")  # failed cells are tried again, the others kept
     assert again.code == 1 and again.err.count("Traceback") == 2 and "raise RuntimeError" in again.err
-    assert strict(xaibench(*argv, "--json").out)["cells"] == {"ok": 0, "kept": CELLS, "skipped": 0, "failed": 2}
+    assert xaibench(*argv, "--json").json["cells"] == {"ok": 0, "kept": CELLS, "skipped": 0, "failed": 2}
 
 
 def test_fail_fast_ends_with_the_first_failure(xaibench: Run, small: Sequence[str], register_plugin: Register) -> None:

@@ -125,29 +125,6 @@ def test_its_map_is_what_it_says(imported: Callable[..., object], eye: Case) -> 
     assert torch.allclose(map_, expected, atol=1e-5) and map_.max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("argv", "words"),
-    [
-        (["explainer", "My_Method"], ["'My_Method' is no name", "Try my-method."]),
-        (["explainer", "2nd"], ["'2nd' is no name", "a letter first", "Try nd."]),
-        (["explainer", "a--b"], ["'a--b' is no name", "Try a-b."]),
-        (["explainer", "a-"], ["'a-' is no name"]),
-        (["explainer", "äöü"], ["'äöü' is no name", "Try my-method."]),
-        (["explainer", ""], ["'' is no name"]),
-        (["explainer", "a/../../b"], ["is no name"]),
-        (["explainer", "gradcam"], ["There is an explainer called 'gradcam' already"]),
-        (["metric", "srg"], ["There is a metric called 'srg' already"]),
-        (["explainer", "a" * 300], ["cannot be written: "]),
-        (["explainer"], ["Missing: NAME"]),
-    ],
-)
-def test_names_that_cannot_be(xaibench: Run, tmp_path: Path, argv: list[str], words: list[str]) -> None:
-    said = xaibench("new", *argv)
-    assert said.code == 2 and not said.out and len(said.err.splitlines()) == 1
-    assert all(word in said.err for word in words)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_nothing_that_is_there_is_overwritten(xaibench: Run, tmp_path: Path) -> None:
     full = tmp_path / "full"
     full.mkdir()
@@ -179,9 +156,10 @@ def test_what_fails_half_way_leaves_nothing(xaibench: Run, tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def installed(package: Path, tmp_path: Path) -> Callable[..., str]:
-    """Runs the Python of a virtual environment that has the package and sees this one's; it needs no network."""
+def test_installed_they_are_listed_checked_and_run(xaibench: Run, weights: Path, tmp_path: Path) -> None:
+    """In a virtual environment that sees this one's packages; it needs no network."""
+    for kind, name in (("explainer", "my-method"), ("metric", "my-score")):
+        assert xaibench("new", kind, name).code == 0
     home = tmp_path / "venv"
     venv.create(home, symlinks=True)
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
@@ -196,24 +174,13 @@ def installed(package: Path, tmp_path: Path) -> Callable[..., str]:
     site = Path(run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     (site / "outer.pth").write_text("\n".join(seen))
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "-q")
-    run("-m", "pip", "install", *options, "-e", str(package))
-    return run
-
-
-@pytest.mark.parametrize(
-    ("kind", "finding", "others"),
-    [
-        ("explainer", "planted-evidence    passed", ("--method", "my-method", "--metric", "auroc-vessels")),
-        ("metric", "oracle", ("--metric", "my-method", "--method", "sobel")),
-    ],
-)
-def test_installed_it_is_listed_checked_and_run(
-    installed: Callable[..., str], kind: str, finding: str, others: tuple[str, ...], weights: Path, tmp_path: Path
-) -> None:
-    listed = installed("-m", "xaibench", "list", f"{kind}s")
-    (line,) = (line for line in listed.splitlines() if line.startswith("my-method "))
-    assert kind == "metric" or ("xaibench-my-method" in line and "cells=8" in line)
-    assert finding in installed("-m", "xaibench", "check", "--quick", "my-method")
-    small = ("--data", "phantom[size=128]", "--cases", "1", "--model", str(weights))
-    installed("-m", "xaibench", "run", "--out", "first", *small, *others)
-    assert "my-method" in (tmp_path / "first" / "leaderboard.md").read_text()
+    run("-m", "pip", "install", *options, "-e", "my-method", "-e", "my-score")
+    (line,) = (x for x in run("-m", "xaibench", "list", "explainers").splitlines() if x.startswith("my-method "))
+    assert "xaibench-my-method" in line and "cells=8" in line
+    assert "\nmy-score " in run("-m", "xaibench", "list", "metrics")
+    method, score = run("-m", "xaibench", "check", "--quick", "my-method", "my-score").split("\nmy-score: ")
+    assert "planted-evidence    passed" in method and "oracle" in score
+    small = ("--data", "phantom[size=128]", "--cases", "1", "--model", str(weights), "--out", "first")
+    run("-m", "xaibench", "run", "--method", "my-method", "--metric", "auroc-vessels", "my-score", *small)
+    table = (tmp_path / "first" / "leaderboard.csv").read_text()
+    assert "my-method" in table and "my-score" in table

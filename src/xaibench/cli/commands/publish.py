@@ -6,7 +6,7 @@ from pathlib import Path
 from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
-from xaibench.disk import is_there, unwritable
+from xaibench.disk import is_there, writing
 from xaibench.errors import UserError, plural
 
 SUMMARY = "Write what may be passed on of a run: numbers, no images."
@@ -38,10 +38,8 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         console.left_out(path, reason)
     if not records:
         raise UserError(f"{args.run} holds no record yet.", "Give the command it was started with again.")
-    try:
+    with writing(out):
         files = publish(store.root, records, out)
-    except OSError as error:
-        raise unwritable(out, error) from error
     size = sum(file.stat().st_size for file in files)
     console.out(
         f"{plural(len(records), 'record')} and {plural(len(files) - 1, 'table')} in {out}, {size / 1e6:.1f} MB."

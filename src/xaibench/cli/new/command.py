@@ -13,7 +13,7 @@ from xaibench import registry
 from xaibench.cli import options
 from xaibench.cli.console import Console
 from xaibench.cli.parser import Parser
-from xaibench.disk import unwritable
+from xaibench.disk import writing
 from xaibench.errors import UserError
 
 FUNCTIONS = {"explainer": "map", "metric": "score"}  # suffix of the function's name: what it returns
@@ -101,25 +101,21 @@ def _write(texts: dict[str, str], out: Path) -> None:
     Raises:
         UserError: if ``out`` is a file, is not empty, or cannot be written.
     """
-    part: Path | None = None
-    try:
+    with writing(out):
         if out.exists() and not out.is_dir():
             raise UserError(f"{out} is a file.", "Give --out the name of a folder.")
         if out.is_dir() and any(out.iterdir()):
             raise UserError(f"The folder {out} is not empty.", "Give another --out.")
         # Inside the folder if it exists: it may be the working directory, which cannot be replaced.
         part = (out if out.is_dir() else out.parent) / f".{out.name}.{os.getpid()}.part"
-        for place, text in texts.items():
-            (part / place).parent.mkdir(parents=True, exist_ok=True)
-            (part / place).write_text(text, "utf-8")
-        if out.is_dir():
-            for child in part.iterdir():
-                child.rename(out / child.name)
-            part.rmdir()
-        else:
-            part.rename(out)
-    except OSError as error:
-        raise unwritable(out, error) from error
-    finally:
-        if part is not None:
+        try:
+            for place, text in texts.items():
+                (part / place).parent.mkdir(parents=True, exist_ok=True)
+                (part / place).write_text(text, "utf-8")
+            if not out.is_dir():
+                part.rename(out)
+            else:
+                for child in part.iterdir():
+                    child.rename(out / child.name)
+        finally:
             shutil.rmtree(part, ignore_errors=True)

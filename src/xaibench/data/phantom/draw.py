@@ -11,7 +11,7 @@ from xaibench.data.phantom import FULL_SIZE, SMALLEST, phantom_id
 from xaibench.data.phantom.raster import rasterise
 from xaibench.data.phantom.retina import Scene, paint
 from xaibench.data.phantom.tree import FIELD_RADIUS, grow_trees, place_landmarks
-from xaibench.disk import unwritable, write_whole
+from xaibench.disk import write_whole
 from xaibench.errors import UserError
 
 _FILL = 2 * FIELD_RADIUS / FULL_SIZE[1]  # diameter of the field of view as a share of the width
@@ -73,7 +73,4 @@ def save_phantom(case: Case, folder: Path | str) -> None:
         path = Path(folder) / part / f"{case.id}.png"
         content = io.BytesIO()
         Image.fromarray(pixels).save(content, "PNG")
-        try:
-            write_whole(path, content.getvalue())
-        except OSError as error:
-            raise unwritable(path, error) from error
+        write_whole(path, content.getvalue())
