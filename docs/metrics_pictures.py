@@ -12,11 +12,12 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 import xaibench as xb
+from xaibench.data.anatomy.segments import vessel_segments
 from xaibench.data.regions import superpixels
 from xaibench.imputation.fills import FILLS, prepare_fill
 from xaibench.metrics.faithfulness.pixel_flipping import removal_of, removal_orders, tie_order
 from xaibench.metrics.ground_truth.shapley_error import TILES, best_window
-from xaibench.metrics.localisation.width_response import relative, segments_of
+from xaibench.metrics.localisation.width_response import relative
 from xaibench.metrics.method import Method
 from xaibench.metrics.robustness.randomisation import randomised
 from xaibench.models.networks.shortcut_network import marker_at, paint_marker, roomiest_place
@@ -161,7 +162,7 @@ def response(scene: Scene) -> None:
         score = scene.score(metric)
         ax.plot(*score.curve, color=TEAL, marker="o", markersize=3)
         ax.set(xlabel=label, ylabel="density (1 is chance)", title=f"{metric} {score.value:.2f}")
-    found, dense = segments_of(scene.case, scene.scorer), relative(scene.map, scene.fov)
+    found, dense = vessel_segments(scene.case), relative(scene.map, scene.fov)
     means = np.array([dense[found.labels == i].mean() for i in range(len(found.caliber))])
     thin = found.caliber <= 1.5 * scene.case.scale
     for which, colour, name in ((thin, ORANGE, "thin"), (~thin, TEAL, "thick")):

@@ -1,7 +1,8 @@
 """What a metric returns."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from xaibench.errors import Skipped
@@ -30,9 +31,21 @@ def as_curve(x: Iterable[float], y: Iterable[float]) -> Curve:
     return tuple(map(float, x)), tuple(map(float, y))
 
 
-def null_of(compute: Callable[[T], float], positions: Iterable[T]) -> tuple[float, ...]:
-    """The scores of a map against the vessels in other positions; none if it has no score in one of them."""
-    try:
-        return tuple(map(compute, positions))
-    except Skipped:
-        return ()
+def in_positions(compute: Callable[[T], float], positions: Iterable[T], curve: Curve | None = None) -> Score:
+    """The score of a map against the vessels, and its null: what it scores against them in other positions.
+
+    There is no null if the map has no score in one of these positions.
+
+    Args:
+        compute: the score against the vessels in one position.
+        positions: the vessels as they are, and in other positions.
+        curve: of the score.
+
+    Raises:
+        Skipped: if ``compute`` raises it for the vessels as they are.
+    """
+    home, *elsewhere = positions
+    score = Score(compute(home), curve)
+    with suppress(Skipped):
+        return replace(score, null=tuple(map(compute, elsewhere)))
+    return score

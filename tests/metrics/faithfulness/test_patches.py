@@ -20,8 +20,11 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(3)
 
 
+SEED = int(rng().integers(2**63))
+
+
 def test_patches_lie_in_the_field_of_view_and_are_of_one_size() -> None:
-    removed = remove_patches(EYE, scorer(), rng(), count=40, side=9, fill="blur")
+    removed = remove_patches(EYE, scorer(), SEED, 40, 9, "blur")
     assert removed.side == 9 and removed.corners.shape == (40, 2) and removed.drops.shape == (40,)
     for y, x in removed.corners:
         assert EYE.fov.numpy()[y : y + 9, x : x + 9].all()
@@ -30,7 +33,7 @@ def test_patches_lie_in_the_field_of_view_and_are_of_one_size() -> None:
 
 def test_of_a_linear_score_the_exact_map_is_faithful() -> None:
     """g is linear in green: blackening a pixel of the target takes gain × green off it, and no other pixel counts."""
-    made = remove_patches(EYE, scorer(), rng(), count=60, side=8, fill="zero")
+    made = remove_patches(EYE, scorer(), SEED, 60, 8, "zero")
     black = np.where(EYE.vessels, -8.0 * EYE.image[1].numpy(), 0) / float(EYE.vessels.sum())
     np.testing.assert_allclose(made.sums(black.astype(np.float32)), made.drops, atol=1e-5)
     given = {"rng": rng(), "side": 8, "fill": "zero"}
@@ -44,7 +47,7 @@ def test_of_a_linear_score_the_exact_map_is_faithful() -> None:
 def test_infidelity_is_captums() -> None:
     """In the space of what is present, where captum can be given the same patches and the map as it is."""
     asked = scorer()
-    removed = remove_patches(EYE, asked, rng(), count=25, side=10, fill="zero")
+    removed = remove_patches(EYE, asked, SEED, 25, 10, "zero")
     corners = iter(removed.corners.tolist())
 
     def score(present: torch.Tensor) -> torch.Tensor:

@@ -46,9 +46,7 @@ class Segments:
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """(n,) mean of an (H, W) array over the pixels of each segment."""
-        inside = self.labels >= 0
-        total = np.bincount(self.labels[inside], values[inside].astype(np.float64), len(self))
-        return np.asarray(total / self.pixels)
+        return mean_by(self.labels, values, len(self))
 
     def detected(self, probability: np.ndarray) -> np.ndarray:
         """(n,) bool: at least half of the centreline has a probability >= .5.
@@ -59,6 +57,20 @@ class Segments:
         on = self.centreline >= 0
         hit = np.bincount(self.centreline[on], probability[on] >= 0.5, len(self))
         return np.asarray(2 * hit >= np.bincount(self.centreline[on], minlength=len(self)))
+
+
+def mean_by(labels: np.ndarray, values: np.ndarray, count: int = 0) -> np.ndarray:
+    """(n,) mean of an (H, W) array over the pixels of each label 0 … n − 1; NaN for one without pixels.
+
+    Args:
+        labels: (H, W) int, −1 for pixels that do not count.
+        values: (H, W).
+        count: n, if the last labels may have no pixels.
+    """
+    inside = labels >= 0
+    of = labels[inside]
+    mean: np.ndarray = np.bincount(of, values[inside].astype(np.float64), count) / np.bincount(of, minlength=count)
+    return mean
 
 
 def vessel_segments(case: Case) -> Segments:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from numpy.random import Generator
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
@@ -30,7 +31,7 @@ def of_curves(curve_of: CurveOf) -> Callable[..., Score]:
         case: Case,
         scorer: Scorer,
         *,
-        rng: np.random.Generator,
+        rng: Generator,
         fill: str = "inpaint",
         steps: int = STEPS,
     ) -> Score:
@@ -120,14 +121,7 @@ def _srg_for(target: str, main: int) -> Plugin[MetricTraits]:
 
     # It is also computed where the run explains this target: metrics of the method may be asked for without a map.
     def score(
-        attribution: np.ndarray,
-        case: Case,
-        scorer: Scorer,
-        *,
-        rng: np.random.Generator,
-        method: Method,
-        fill: str = "inpaint",
-        steps: int = STEPS,
+        case: Case, scorer: Scorer, *, rng: Generator, method: Method, fill: str = "inpaint", steps: int = STEPS
     ) -> Score:
         other, map_ = method.about(scorer, case, target)
         gain: Score = srg.function(map_, case, other, rng=rng, fill=fill, steps=steps)

@@ -8,7 +8,7 @@ from scipy.ndimage import mean as mean_by_label
 
 from xaibench.data.case import Case
 from xaibench.data.regions import superpixels
-from xaibench.metrics.faithfulness.pixel_flipping import STEPS, Removal, area, fractions, normalised
+from xaibench.metrics.faithfulness.pixel_flipping import STEPS, Removal, area, fractions
 from xaibench.metrics.score import Score, as_curve
 from xaibench.registry import metric
 from xaibench.scorer import Scorer
@@ -52,5 +52,5 @@ def irof(
     bounds = np.round(over * count).astype(int)
     groups = [np.flatnonzero((step >= a) & (step < b)) for a, b in pairwise(bounds[:-1])]
     removal = scorer.cache.get(Removal, case, scorer, fill, seed)
-    curve = normalised(removal.in_order(groups).probability, removal.ends.probability)
+    curve, _ = removal.in_order(groups)
     return Score(1 - area(curve, over), as_curve(over, curve))

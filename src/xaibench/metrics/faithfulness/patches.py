@@ -51,31 +51,25 @@ class Patches:
         return np.array([a[y : y + self.side, x : x + self.side].sum() for y, x in self.corners])
 
 
-def remove_patches(
-    case: Case, scorer: Scorer, rng: np.random.Generator, *, count: int, side: int, fill: str
-) -> Patches:
-    """Draw patches and measure the effect of removing each; once per image.
+def remove_patches(case: Case, scorer: Scorer, seed: int, count: int, side: int, fill: str) -> Patches:
+    """Draw patches and measure the effect of removing each.
 
     Args:
         case: the image.
         scorer: network and target.
-        rng: draws the places.
+        seed: of the places and of the fill.
         count: number of patches.
         side: of a patch, px at DRIVE's scale.
         fill: what a removed patch is replaced with, see :func:`~xaibench.imputation.fills.prepare_fill`.
 
     Raises:
+        UserError: for fewer than two patches, or a side below 1.
         Skipped: if no such patch fits into the field of view.
     """
     at_least(2, "patches", count)
     at_least(1, "side", side)
-    return scorer.cache.get(_measure_drops, case, scorer, int(rng.integers(2**63)), count, side, fill)
-
-
-def _measure_drops(case: Case, scorer: Scorer, seed: int, count: int, side: int, fill: str) -> Patches:
     pixels, fov, rng = max(1, round(side * case.scale)), case.fov.numpy(), np.random.default_rng(seed)
-    places = _inside(fov, pixels)
-    if not len(places):
+    if min(fov.shape) < pixels or not len(places := np.argwhere(window_sums(fov, pixels, pixels) == pixels**2)):
         raise Skipped(f"no patch of {pixels} px fits into the field of view")
     corners = places[rng.integers(len(places), size=count)]
     filler = prepare_fill(fill, case.image.numpy(), fov, scale=case.scale, rng=rng)
@@ -89,13 +83,6 @@ def _measure_drops(case: Case, scorer: Scorer, seed: int, count: int, side: int,
 
     scores = scorer.shared.changed_scores(local, (without(*corner) for corner in corners.tolist()))
     return Patches(corners, pixels, scorer.shared.base_score(local) - np.array(scores))
-
-
-def _inside(fov: np.ndarray, side: int) -> np.ndarray:
-    """(n, 2) corners of all squares that lie wholly inside the field of view."""
-    if min(fov.shape) < side:
-        return np.empty((0, 2), int)
-    return np.argwhere(window_sums(fov, side, side) == side * side)
 
 
 def of_patches(compare: Callable[[np.ndarray, np.ndarray], float]) -> Callable[..., Score]:
@@ -114,7 +101,7 @@ def of_patches(compare: Callable[[np.ndarray, np.ndarray], float]) -> Callable[.
         side: int = 16,
         fill: str = "blur",
     ) -> Score:
-        removed = remove_patches(case, scorer, rng, count=patches, side=side, fill=fill)
+        removed = scorer.cache.get(remove_patches, case, scorer, int(rng.integers(2**63)), patches, side, fill)
         return Score(compare(removed.sums(attribution), removed.drops))
 
     score.__doc__ = compare.__doc__

@@ -29,19 +29,6 @@ LEAST_RANGE = 1e-4  # of probability between the whole and the emptied image; be
 
 
 @dataclass(frozen=True)
-class Response:
-    """The network's output for a series of images.
-
-    Attributes:
-        probability: (N,) the target's mean probability.
-        dice: (N,) soft Dice in the field of view between the probabilities of each image and of the whole image.
-    """
-
-    probability: np.ndarray
-    dice: np.ndarray
-
-
-@dataclass(frozen=True)
 class Curves:
     """Normalised curves over the share removed, (steps + 1,) each, from 1 to 0.
 
@@ -106,11 +93,6 @@ def removal_orders(attribution: np.ndarray, fov: np.ndarray, shuffle: np.ndarray
 def tie_order(fov: np.ndarray, seed: int) -> np.ndarray:
     """(n,) the permutation of the field of view's n pixels that orders ties."""
     return np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
-
-
-def _seeded_orders(attribution: np.ndarray, case: Case, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    fov = case.fov.numpy()
-    return removal_orders(attribution, fov, tie_order(fov, seed))
 
 
 def seeded_fill(case: Case, fill: str, seed: int) -> Filler:
@@ -197,39 +179,38 @@ class Removal:
         Raises:
             Skipped: if removing everything changes the score by less than 1e-4.
         """
-        over, ends = fractions(steps), self.ends
-        orders = self._scorer.cache.of_map(_seeded_orders, attribution, self._case, self._seed)
+        over = fractions(steps)
         bounds = [round(q * int(self._fov.sum())) for q in over[:-1]]
+        orders = removal_orders(attribution, self._fov, tie_order(self._fov, self._seed))
         groups = [[order[a:b] for a, b in pairwise(bounds)] for order in orders]
-        most, least = map(self.in_order, groups)
-        return Curves(
-            over,
-            normalised(most.probability, ends.probability),
-            normalised(least.probability, ends.probability),
-            normalised(most.dice, ends.dice) if 1 - ends.dice[1] >= LEAST_RANGE else None,
-        )
+        (most, dice), (least, _) = map(self.in_order, groups)
+        return Curves(over, most, least, dice)
 
     @cached_property
-    def ends(self) -> Response:
-        """The response to the whole image and to the emptied one.
-
-        Raises:
-            Skipped: if their scores differ by less than 1e-4.
-        """
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """The target's probability in the whole image and in the emptied one, (2,), and their Dice, (2,)."""
         emptied, dice = self._response(f"emptied {self._fill} {self._seed}".encode(), lambda: self._emptied.logits)
         whole = float(self._scorer.mean_over_target(self._whole.prediction)[0])
         if abs(whole - emptied) < LEAST_RANGE:
             raise Skipped(
                 f"removing everything ({self._fill}) changes the target's probability by less than {LEAST_RANGE}"
             )
-        return Response(np.array((whole, emptied)), np.array((1.0, dice)))
+        return np.array((whole, emptied)), np.array((1.0, dice))
 
-    def in_order(self, groups: Sequence[np.ndarray]) -> Response:
-        """The response as one group of pixels after the other is removed; none is put back.
+    def in_order(self, groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        """The normalised curves as one group of pixels after the other is removed; none is put back.
 
         Args:
             groups: (n,) flat pixel indices each.
+
+        Returns:
+            Curves of the target's probability and of the soft Dice with the whole prediction in the field of view,
+            (groups + 2,) each; no Dice if the prediction stays the same even with everything removed.
+
+        Raises:
+            Skipped: if removing everything changes the score by less than 1e-4.
         """
+        ends, dice_ends = self._ends
         steps = np.full(self._fov.shape, len(groups))  # the step at which each pixel is removed
         for k in reversed(range(len(groups))):
             steps.ravel()[groups[k]] = k
@@ -239,7 +220,8 @@ class Removal:
         for k, group in enumerate(groups):
             name.update(group.tobytes())
             probability[k], dice[k] = self._response(name.digest(), partial(self._logits, image, steps, k))
-        return Response(probability, dice)
+        changes = 1 - dice_ends[1] >= LEAST_RANGE
+        return normalised(probability, ends), normalised(dice, dice_ends) if changes else None
 
     def _response(self, name: bytes, logits: Callable[[], Tensor]) -> tuple[float, float]:
         """The target's probability in an image of that name, and its Dice; one pass for all targets."""

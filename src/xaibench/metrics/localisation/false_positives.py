@@ -13,12 +13,13 @@ in 20 and 19 components. The connected components of all false positives that re
 but more than half of their pixels lie on the edges of vessels.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, label
 
 from xaibench.data.anatomy.caliber import DRIVE_FOV_DIAMETER, fov_scale
+from xaibench.data.anatomy.segments import mean_by
 from xaibench.data.anatomy.vesselness import vesselness
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
@@ -57,9 +58,7 @@ class FalsePositives:
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """(n,) mean of an (H, W) array over the pixels of each component."""
-        inside = self.labels >= 0
-        of = self.labels[inside]
-        return np.bincount(of, values[inside].astype(np.float64), len(self)) / np.bincount(of, minlength=len(self))
+        return mean_by(self.labels, values, len(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +110,18 @@ def compare(found: FalsePositives, fov: np.ndarray, *, rng: np.random.Generator)
         fov: (H, W) bool.
         rng: draws the placements.
     """
-    rows = [_compare_one(np.argwhere(found.labels == i), found, fov, rng) for i in range(len(found))]
-    columns = zip(*rows, strict=True) if rows else ((),) * len(fields(Comparison))
-    kinds = (int, int, int, float, float, float)
-    return Comparison(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
+    values = found.vesselness.astype(np.float64)
+    pixels, y, x = np.zeros((3, len(found)), int)
+    own, matched, percentile = np.full((3, len(found)), np.nan)
+    for i in range(len(found)):
+        shape = np.argwhere(found.labels == i)
+        middle = shape[np.square(shape - shape.mean(0)).sum(1).argmin()]
+        pixels[i], (y[i], x[i]) = len(shape), middle
+        own[i] = values[tuple(shape.T)].mean()
+        others = values[tuple(np.moveaxis(_placements(shape, middle, found, fov, rng), 2, 0))].mean(1)
+        if others.size:
+            matched[i], percentile[i] = others.mean(), (others < own[i]).mean() + (others == own[i]).mean() / 2
+    return Comparison(pixels, y, x, own, matched, percentile)
 
 
 def _far_from(mask: np.ndarray, scale: float) -> np.ndarray:
@@ -123,20 +130,6 @@ def _far_from(mask: np.ndarray, scale: float) -> np.ndarray:
         return np.ones(mask.shape, bool)
     far: np.ndarray = distance_transform_edt(~mask) > RIM * scale
     return far
-
-
-def _compare_one(
-    pixels: np.ndarray, found: FalsePositives, fov: np.ndarray, rng: np.random.Generator
-) -> tuple[int, int, int, float, float, float]:
-    values = found.vesselness.astype(np.float64)
-    own = float(values[tuple(pixels.T)].mean())
-    gravity = pixels.mean(0)
-    middle = pixels[np.square(pixels - gravity).sum(1).argmin()]
-    others = values[tuple(np.moveaxis(_placements(pixels, middle, found, fov, rng), 2, 0))].mean(1)
-    matched, percentile = float("nan"), float("nan")
-    if others.size:
-        matched, percentile = float(others.mean()), float((others < own).mean() + (others == own).mean() / 2)
-    return len(pixels), int(middle[0]), int(middle[1]), own, matched, percentile
 
 
 def _placements(

@@ -17,7 +17,7 @@ import numpy as np
 from xaibench.data.anatomy.caliber import THIN_RADIUS, is_thin
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
-from xaibench.metrics.score import Score, null_of
+from xaibench.metrics.score import Score, in_positions
 from xaibench.metrics.similarity import Levels, lift_of, mass_share, near, pointing_hit, turned
 from xaibench.parameter_checks import above_zero
 from xaibench.registry import Plugin, metric
@@ -60,16 +60,15 @@ class Part:
         return near(self.mask)
 
 
-Position = Mapping[str, Part]  # the vessels in one position, by part
-Compute = Callable[[Map, Part], float]
+Compute = Callable[..., float]  # from a map and the parts that it is compared with
 Declare = Callable[..., Callable[[Callable[..., Score]], Plugin[MetricTraits]]]
 
 
-def _positions(case: Case, radius: float) -> list[Position]:
+def _positions(case: Case, radius: float) -> list[dict[str, Part]]:
     """The vessels as they are, and in the seven other orientations; thin ones have a radius of at most ``radius``."""
     fov, caliber = case.fov.numpy(), case.caliber.numpy()
 
-    def position(caliber: np.ndarray) -> Position:
+    def position(caliber: np.ndarray) -> dict[str, Part]:
         vessels, thin = caliber > 0, is_thin(caliber, case.scale, radius)
         masks = {"vessels": vessels, "thin": thin, "thick": vessels & ~thin}
         return {part: Part(mask, vessels, fov) for part, mask in masks.items()}
@@ -78,19 +77,14 @@ def _positions(case: Case, radius: float) -> list[Position]:
 
 
 def _score(
-    compute: Callable[[Map, Position], float],
-    parts: tuple[str, ...],
-    attribution: np.ndarray,
-    case: Case,
-    scorer: Scorer,
-    radius: float,
+    compute: Compute, parts: tuple[str, ...], attribution: np.ndarray, case: Case, scorer: Scorer, radius: float
 ) -> Score:
     """The score of a map, and its null: the scores against the rotated and mirrored vessels.
 
     There is no null if a part leaves the field of view in one of these positions, or has no score there.
 
     Args:
-        compute: the score against the vessels in one position.
+        compute: the score against the parts in one position.
         parts: what must not be empty.
         attribution: (H, W).
         case: the image with its vessels.
@@ -102,16 +96,15 @@ def _score(
         Skipped: if one of the parts is empty, or ``compute`` raises it.
     """
     above_zero("radius", radius)
-    home, *elsewhere = scorer.cache.get(_positions, case, radius)
     map_ = scorer.cache.of_map(Map, np.asarray(attribution), case)
 
-    def against(position: Position) -> float:
+    def against(position: Mapping[str, Part]) -> float:
         for part in parts:
             if not position[part].mask.any():
                 raise Skipped(f"case {case.id} has no {'vessel' if part == 'vessels' else part + ' vessel'} pixels")
-        return compute(map_, position)
+        return compute(map_, *(position[part] for part in parts))
 
-    return Score(against(home), null=null_of(against, elsewhere))
+    return in_positions(against, scorer.cache.get(_positions, case, radius))
 
 
 def _for_parts(
@@ -122,7 +115,7 @@ def _for_parts(
     *,
     explanation: str = "",
     main: Mapping[str, int] = MappingProxyType({}),
-) -> tuple[Plugin, Plugin, Plugin]:
+) -> tuple[Plugin, ...]:
     """The metrics ``stem-vessels``, ``stem-thin`` and ``stem-thick``.
 
     Args:
@@ -135,24 +128,24 @@ def _for_parts(
     """
 
     def metric_of(part: str) -> Plugin:
-        def against(map_: Map, position: Position) -> float:
-            return compute(map_, position[part])
+        def split(attribution: np.ndarray, case: Case, scorer: Scorer, *, radius: float = THIN_RADIUS) -> Score:
+            return _score(compute, (part,), attribution, case, scorer, radius)
 
         def whole(attribution: np.ndarray, case: Case, scorer: Scorer) -> Score:
-            return _score(against, (part,), attribution, case, scorer, THIN_RADIUS)
+            return split(attribution, case, scorer)
 
-        def split(attribution: np.ndarray, case: Case, scorer: Scorer, *, radius: float = THIN_RADIUS) -> Score:
-            return _score(against, (part,), attribution, case, scorer, radius)
-
-        score = whole if part == "vessels" else split
-        vessels = "vessels" if part == "vessels" else f"{part} vessels"
+        score, vessels = (whole, "vessels") if part == "vessels" else (split, f"{part} vessels")
         score.__doc__ = what.format(vessels)
-        told = explanation.format(vessels)
         return declare(
-            f"{stem}-{part}", better="higher", mask=part, explanation=told, main=main.get(part), narrow=part != "thin"
+            f"{stem}-{part}",
+            better="higher",
+            mask=part,
+            explanation=explanation.format(vessels),
+            main=main.get(part),
+            narrow=part != "thin",
         )(score)
 
-    return metric_of("vessels"), metric_of("thin"), metric_of("thick")
+    return tuple(map(metric_of, PARTS))
 
 
 def _against_background(area: Callable[[Levels, np.ndarray, np.ndarray], float]) -> Compute:
@@ -234,8 +227,8 @@ def thin_gap(attribution: np.ndarray, case: Case, scorer: Scorer, *, radius: flo
         Skipped: if there is no thin or no thick vessel, or no positive attribution on one of them: the gap is infinite.
     """
 
-    def gap(map_: Map, position: Position) -> float:
-        thin, thick = (lift_of(map_.values, position[part].mask, position[part].fov) for part in ("thin", "thick"))
+    def gap(map_: Map, *parts: Part) -> float:
+        thin, thick = (lift_of(map_.values, part.mask, part.fov) for part in parts)
         if thin == 0 or thick == 0:
             raise Skipped(
                 f"no positive attribution on {'thin' if thin == 0 else 'thick'} vessels, so the gap is infinite"

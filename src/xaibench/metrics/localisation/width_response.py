@@ -6,7 +6,6 @@ null: what the same map scores against the segments rotated and mirrored in the 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 
@@ -15,10 +14,10 @@ from scipy.ndimage import distance_transform_edt
 from scipy.stats import rankdata
 
 from xaibench.data.anatomy.caliber import THIN_RADIUS, is_thin
-from xaibench.data.anatomy.segments import Segments, vessel_segments
+from xaibench.data.anatomy.segments import Segments, mean_by, vessel_segments
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
-from xaibench.metrics.score import Score, as_curve, null_of
+from xaibench.metrics.score import Score, as_curve, in_positions
 from xaibench.metrics.similarity import correlation, turned
 from xaibench.parameter_checks import above_zero, open_unit
 from xaibench.registry import metric
@@ -32,19 +31,10 @@ RADII = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 12
 of_segments = partial(metric, family="overlap", invariant="scale", chance=0.0, known_failures=MIRRORED)
 
 
-def segments_of(case: Case, scorer: Scorer) -> Segments:
-    """The vessel segments of a case, computed once for all maps."""
-    return scorer.cache.get(vessel_segments, case)
-
-
-def _null(compute: Callable[[Segments], float], case: Case, scorer: Scorer) -> tuple[float, ...]:
-    """The scores against the segments in the seven other orientations."""
-    return null_of(compute, scorer.cache.get(_elsewhere, case, segments_of(case, scorer)))
-
-
-def _elsewhere(case: Case, home: Segments) -> list[Segments]:
-    """The segments in the seven other orientations, without those outside the field of view."""
-    found = []
+def _positions(case: Case) -> list[Segments]:
+    """The segments as they are, and in the seven other orientations, without those outside the field of view."""
+    home = vessel_segments(case)
+    found = [home]
     for labels in turned(home.labels, case.fov.numpy(), -1):
         seen, numbers = np.unique(labels[labels >= 0], return_inverse=True)
         here = np.full_like(labels, -1)
@@ -127,8 +117,9 @@ def caliber_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Sco
         off = x - np.average(x, weights=weight)
         return float((weight * off * (y - np.average(y, weights=weight))).sum() / (weight * off**2).sum()), x, y
 
-    value, x, y = slope(segments_of(case, scorer))
-    return Score(value, as_curve(x, y), _null(lambda turned: slope(turned)[0], case, scorer))
+    positions = scorer.cache.get(_positions, case)
+    _, x, y = slope(positions[0])
+    return in_positions(lambda segments: slope(segments)[0], positions, as_curve(x, y))
 
 
 @of_segments("contrast-response", better="none", range=(-1, 1))
@@ -141,7 +132,8 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Sc
     Raises:
         Skipped: if fewer than 5 segments have a contrast, or all have the same.
     """
-    segments = segments_of(case, scorer)
+    positions = scorer.cache.get(_positions, case)
+    segments = positions[0]
     bins = contrast_bins(segments.contrast)
     known = bins < BINS
     contrast = segments.contrast[known]
@@ -154,14 +146,12 @@ def contrast_response(attribution: np.ndarray, case: Case, scorer: Scorer) -> Sc
     x = np.array([segments.contrast[bins == b].mean() for b in filled])
     # Ranks of the means before the division, whose rounding would separate equal segments.
     positive = np.maximum(np.asarray(attribution, np.float32), 0)
-    value = correlation(rankdata(segments.mean(positive)[known]), rankdata(contrast))
 
-    def against(turned: Segments) -> float:
-        seen = np.isfinite(turned.contrast)
-        return correlation(rankdata(turned.mean(positive)[seen]), rankdata(turned.contrast[seen]))
+    def against(segments: Segments) -> float:
+        seen = np.isfinite(segments.contrast)
+        return correlation(rankdata(segments.mean(positive)[seen]), rankdata(segments.contrast[seen]))
 
-    curve = as_curve(x, _mean_by(bins, segments, density)[filled])
-    return Score(value, curve, _null(against, case, scorer))
+    return in_positions(against, positions, as_curve(x, _mean_by(bins, segments, density)[filled]))
 
 
 @of_segments(
@@ -209,7 +199,7 @@ def thin_gap_matched(attribution: np.ndarray, case: Case, scorer: Scorer, *, rad
             raise Skipped(f"no positive attribution on matched {'thin' if lift[0] == 0 else 'thick'} vessels")
         return math.log2(lift[1] / lift[0])
 
-    return Score(gap(segments_of(case, scorer)), null=_null(gap, case, scorer))
+    return in_positions(gap, scorer.cache.get(_positions, case))
 
 
 @metric("context", family="overlap", better="none", range=(0, math.inf), invariant="scale")
@@ -250,8 +240,5 @@ def _distance_from(target: Target) -> np.ndarray:
 
 def _mean_by(group: np.ndarray, segments: Segments, density: np.ndarray) -> np.ndarray:
     """(k,) mean of an (H, W) array over the pixels of the segments of each group 0 … k − 1; NaN for an empty one."""
-    inside = segments.labels >= 0
-    of = group[segments.labels[inside]]
     with np.errstate(invalid="ignore"):
-        mean: np.ndarray = np.bincount(of, density[inside]) / np.bincount(of)
-    return mean
+        return mean_by(np.where(segments.labels >= 0, group[segments.labels], -1), density)
