@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby, islice
 from types import EllipsisType
 
 import numpy as np
@@ -160,30 +161,19 @@ class LocalForward:
         A few crops of one size share a pass: one alone is so small that the overhead between layers dominates.
         """
         forward = self._current()
-        batch: list[tuple[Crop, Tensor]] = []
-        for box, content in changes:
-            crop = self.crop_for(box)
-            if batch and (crop is None or not self._joins(crop, batch)):
-                yield from self._by_crops(batch, forward)
-                batch = []
-            if crop is None:
-                yield self._by_whole_image(box, content, forward)
-            else:
-                batch.append((crop, crop.cut(self.image, content)))
-        if batch:
-            yield from self._by_crops(batch, forward)
-
-    def _joins(self, new: Crop, batch: list[tuple[Crop, Tensor]]) -> bool:
-        """Whether a crop may join a batch: of one size, and together no larger than the image."""
-        height, width = new.crop.size
-        most = min(LARGEST_BATCH, self.size[0] * self.size[1] // (height * width))
-        return new.crop.size == batch[0][0].crop.size and len(batch) < most
-
-    def _by_crops(self, batch: list[tuple[Crop, Tensor]], forward: Inference) -> list[Tensor]:
-        images = torch.stack([image for _, image in batch])
-        share = len(images) > 1 and forward.allows_batch(images)
-        outputs = torch.cat(list(map(forward, images.split(len(images) if share else 1))))
-        return [crop.pasted(self.logits, output) for (crop, _), output in zip(batch, outputs, strict=True)]
+        crops = ((self.crop_for(box), box, content) for box, content in changes)
+        for size, group in groupby(crops, lambda change: change[0] and change[0].crop.size):
+            if size is None:
+                yield from (self._by_whole_image(box, content, forward) for _, box, content in group)
+                continue
+            most = min(LARGEST_BATCH, self.size[0] * self.size[1] // (size[0] * size[1]))
+            cut = ((crop, crop.cut(self.image, content)) for crop, _, content in group if crop is not None)
+            while batch := list(islice(cut, most)):
+                images = torch.stack([image for _, image in batch])
+                share = len(images) > 1 and forward.allows_batch(images)
+                outputs = torch.cat(list(map(forward, images.split(len(images) if share else 1))))
+                for (crop, _), output in zip(batch, outputs, strict=True):
+                    yield crop.pasted(self.logits, output)
 
     def _by_whole_image(self, box: Box, content: Tensor, forward: Inference) -> Tensor:
         """One pass of the whole image; one copy serves all changes."""

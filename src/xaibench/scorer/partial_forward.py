@@ -1,11 +1,14 @@
 """The logits of a network when the output of one layer is changed, without computing the steps before the layer."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.passes.split_module import split_module
 
+from xaibench.models.layers import output_of
 from xaibench.scorer.fusion import folded_around
 
 Change = Callable[[Tensor], Tensor]  # of a layer's output, out of place
@@ -32,7 +35,7 @@ def partial_forward(model: nn.Module, layer: nn.Module, image: Tensor) -> Partia
 
 def _by_steps(network: fx.GraphModule, name: str, image: Tensor) -> PartialForward | None:
     """None if the layer is no step of the network, or if repeating the steps does not give the same logits."""
-    nodes = list(network.graph.nodes)
+    *nodes, output = network.graph.nodes
     layer = next((node for node in reversed(nodes) if node.op == "call_module" and node.target == name), None)
     if layer is None:
         return None
@@ -40,61 +43,39 @@ def _by_steps(network: fx.GraphModule, name: str, image: Tensor) -> PartialForwa
     for node in nodes:
         if any(source is layer or source in dependent for source in node.all_input_nodes):
             dependent.add(node)
-    if nodes[-1] not in dependent:  # the logits do not depend on the layer
+    if output.args[0] not in dependent:  # the layer gives the logits, or they do not depend on it
         whole = network(image)
-        return lambda change: whole.clone()
-    inputs = {source for node in dependent for source in node.all_input_nodes} - dependent - {layer}
-    recorder = _Recorder(network, layer, inputs | {layer})
-    whole = recorder.run(image)
-    # The interpreter needs an entry for every step that it skips, but only the inputs of the others are read.
-    skipped = {node: recorder.outputs.get(node) for node in nodes if node not in dependent and node is not layer}
+        return lambda change: (change(whole) if output.args[0] is layer else whole).clone()
+    steps = split_module(network, network, lambda node: int(node in dependent))
+    after, inputs = cast("fx.GraphModule", steps.submod_1), list[Any]()
+    with after.register_forward_pre_hook(lambda _after, given: inputs.extend(_copies(given))):
+        whole = steps(image)
+    place = [node.name for node in after.graph.find_nodes(op="placeholder")].index(layer.name)
 
     def logits(change: Change) -> Tensor:
-        # Copies, because a step may work in place.
-        known = {node: value.clone() if isinstance(value, Tensor) else value for node, value in skipped.items()}
+        values = _copies(inputs)
         with torch.inference_mode():
-            known[layer] = change(recorder.outputs[layer])
-            result: Tensor = fx.Interpreter(network).run(image, initial_env=known)
+            values[place] = change(values[place])
+            result: Tensor = after(*values)
         return result.clone()
 
     return logits if torch.equal(logits(torch.clone), whole) else None
 
 
-class _Recorder(fx.Interpreter):
-    """Runs a network and records the outputs of some steps, the layer's before a later step can overwrite it."""
-
-    def __init__(self, network: fx.GraphModule, layer: fx.Node, recorded: set[fx.Node]) -> None:
-        super().__init__(network)
-        self._layer, self._recorded = layer, recorded
-        self.outputs: dict[fx.Node, Tensor] = {}
-
-    def run_node(self, n: fx.Node) -> Tensor:
-        """One step."""
-        result: Tensor = super().run_node(n)
-        if n in self._recorded:
-            self.outputs[n] = result.clone() if n is self._layer else result
-        return result
+def _copies(values: Iterable[Any]) -> list[Any]:
+    """Copies of the tensors, because a step may work in place; other values as they are."""
+    return [value.clone() if isinstance(value, Tensor) else value for value in values]
 
 
 def _by_hook(model: nn.Module, layer: nn.Module, image: Tensor) -> PartialForward:
-    def run(change: Change, changed_call: int) -> tuple[Tensor, int]:
-        """The logits, and how often the layer was called."""
-        calls = itertools.count()
-
-        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor | None:
-            return change(output) if next(calls) == changed_call else None
-
-        handle = layer.register_forward_hook(hook)
-        try:
-            with torch.inference_mode():
-                result: Tensor = model(image)
-        finally:
-            handle.remove()
-        return result.clone(), next(calls)
-
-    calls = run(torch.clone, -1)[1]
+    with torch.inference_mode(), output_of(layer) as outputs:
+        model(image)
 
     def logits(change: Change) -> Tensor:
-        return run(change, calls - 1)[0]
+        calls = itertools.count(1)
+        hook = lambda _module, _inputs, output: change(output) if next(calls) == len(outputs) else None
+        with torch.inference_mode(), layer.register_forward_hook(hook):
+            result: Tensor = model(image)
+        return result.clone()
 
     return logits

@@ -1,7 +1,8 @@
 """Passes whose results serve several targets of one image."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Generic, Protocol, Self, TypeVar
 
 import torch
@@ -58,18 +59,19 @@ class SharedPasses(Generic[S]):
         """
         scores = self._scores if self._is_shared else {}
         keys: list[bytes] = []
-        waiting: dict[bytes, Tensor] = {}
-        for i, image in enumerate(images):
-            self._scorer.check(image[None])
-            key = digest(image) if self._is_shared else b"%d" % i
-            keys.append(key)
-            if key in waiting or self._is_known(key, scores):
-                continue
-            waiting[key] = image.to(self._scorer.device, copy=True)
-            if len(waiting) == self._scorer.measured_engine(image).micro_batch:
-                self._score(waiting, scores)
-        if waiting:
-            self._score(waiting, scores)
+
+        def unknown() -> Iterator[tuple[bytes, Tensor]]:
+            for i, image in enumerate(images):
+                self._scorer.check(image[None])
+                keys.append(digest(image) if self._is_shared else b"%d" % i)
+                if not self._is_known(keys[-1], scores):
+                    yield keys[-1], image.to(self._scorer.device, copy=True)
+
+        new = unknown()
+        for key, image in new:
+            batch = {key: image} | dict(islice(new, self._scorer.measured_engine(image).micro_batch - 1))
+            logits = self._scorer.batched_logits(torch.stack([*batch.values()]))
+            scores.update(zip(batch, map(self._of_family, logits.split(1)), strict=True))
         return [scores[key][self._place] for key in keys]
 
     def changed_scores(self, local: LocalForward, changes: Iterable[tuple[Box, Tensor]]) -> list[float]:
@@ -117,12 +119,6 @@ class SharedPasses(Generic[S]):
     def _is_known(self, key: bytes, scores: dict[bytes, list[float]]) -> bool:
         """Whether every scorer of the family has its score; one that joined later has not."""
         return len(scores.get(key, ())) == len(self._family)
-
-    def _score(self, waiting: dict[bytes, Tensor], scores: dict[bytes, list[float]]) -> None:
-        """Score the waiting images, at most a micro-batch, in one pass; afterwards none is waiting."""
-        logits = self._scorer.batched_logits(torch.stack([*waiting.values()]))
-        scores.update(zip(waiting, map(self._of_family, logits.split(1)), strict=True))
-        waiting.clear()
 
     def _of_family(self, logits: Tensor) -> list[float]:
         return [float(scorer.mean_over_target(logits)[0]) for scorer in self._family]
