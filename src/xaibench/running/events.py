@@ -3,10 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xaibench.errors import Skipped
-from xaibench.record.schema import Record
-from xaibench.running.resolve import Run
-from xaibench.running.task import Task
 from xaibench.scorer import Scorer
 
 
@@ -64,46 +60,16 @@ class Listener:
         self.watch(Step(cell, part, passes))
 
 
-class Tally:
-    """Counts the finished cells of a run and those with a failure in them.
-
-    Args:
-        run: whose cells.
-        listener: told of each.
-    """
-
-    def __init__(self, run: Run, listener: Listener) -> None:
-        self.total, self.done, self.failures = len(run.cases) * len(run.methods), 0, 0
-        self._report = listener.report
-
-    def kept(self, cell: str, reason: str) -> None:
-        """Count a cell that was complete before; the reason says why its map was skipped, if it was."""
-        self._count(cell, "kept", reason)
-
-    def finished(self, task: Task, record: Record, trace: str = "") -> None:
-        """Count a cell by its record."""
-        failed = [record.reason] if record.status == "failed" else []
-        failed += [s.reason for s in record.scores if s.status == "failed" and s.key in task.cell.scores]
-        self.failures += bool(failed)
-        self._count(task.name, "failed" if failed else record.status, failed[0] if failed else record.reason, trace)
-
-    def _count(self, cell: str, status: str, reason: str, trace: str = "") -> None:
-        self.done += 1
-        self._report(Event(self.done, self.total, cell, status, reason, trace))
-
-
-def watch_passes(scorer: Scorer | Skipped, tell: Callable[[str, int], object]) -> Callable[[str], None]:
+def watch_passes(scorer: Scorer, tell: Callable[[str, int], object]) -> Callable[[str], None]:
     """Report every pass of a cell.
 
     Args:
-        scorer: whose passes; nothing is reported if there is none.
+        scorer: whose passes.
         tell: called with the part of the cell and its passes so far.
 
     Returns:
         A function to call with the name of each part as it begins.
     """
-    if isinstance(scorer, Skipped):
-        return lambda part: None
     part, passes = "", 0
 
     def passed(images: int) -> None:

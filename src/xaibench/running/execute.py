@@ -3,19 +3,47 @@
 import contextlib
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 from torch import nn
 
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.metrics.method import scorer_about
-from xaibench.running.events import Listener, Tally, watch_passes
+from xaibench.record.schema import Record
+from xaibench.running.events import Event, Listener
 from xaibench.running.plan import Kept, Setting
 from xaibench.running.resolve import Run
 from xaibench.running.sandbox.timeout import OutOfTime, time_limit, too_long
-from xaibench.running.task import Context, Result, Task, compute
+from xaibench.running.task import Computation, Result, Task
 from xaibench.scorer import Scorer, target
 from xaibench.scorer.batching import Engine
+
+
+class Tally:
+    """Counts the finished cells of a run and those with a failure in them.
+
+    Args:
+        run: whose cells.
+        listener: told of each.
+    """
+
+    def __init__(self, run: Run, listener: Listener) -> None:
+        self.total, self.done, self.failures = len(run.cases) * len(run.methods), 0, 0
+        self._report = listener.report
+
+    def finished(self, task: Task, record: Record, trace: str = "") -> None:
+        """Count a cell by its record."""
+        failed = [record.reason] if record.status == "failed" else []
+        failed += [s.reason for s in record.scores if s.status == "failed" and s.key in task.cell.scores]
+        self.failures += bool(failed)
+        self.count(task.name, "failed" if failed else record.status, failed[0] if failed else record.reason, trace)
+
+    def count(self, cell: str, status: str, reason: str, trace: str = "") -> None:
+        """Count a cell, see :class:`Event`."""
+        self.done += 1
+        self._report(Event(self.done, self.total, cell, status, reason, trace))
 
 
 def execute(run: Run, listener: Listener) -> int:
@@ -32,46 +60,41 @@ def execute(run: Run, listener: Listener) -> int:
         UserError: if a method, metric or target refuses its input on the first case.
     """
     tally, options, store = Tally(run, listener), run.options, run.store
-    for case, tasks in unfinished(run, tally):
+    for case, tasks in groupby(unfinished(run, tally), attrgetter("case")):
         scorer: Scorer | Skipped | None = None
         for task in tasks:
             scorer = scorer or make_scorer(run.model, run.setting, case, options.device)
-            begin = watch_passes(scorer, partial(listener.step, task.name))
-            context = Context(scorer, run.setting, options.fail_fast, store.write, begin)
+            computation = Computation(task, scorer, options.fail_fast, store.write, partial(listener.step, task.name))
             try:
                 with time_limit(options.timeout):
                     attribution = None if task.kept is None else store.load_map(task.kept)
-                    result = compute(task, attribution, context)
+                    result = computation.compute(attribution)
             except OutOfTime as end:
                 why = too_long(options.timeout or 0.0)
                 if options.fail_fast:
                     raise TimeoutError(why) from end
-                result = Result(store.write(task.lost(run.setting, why)))
+                result = Result(store.write(task.lost(why)))
                 scorer = None  # its caches may be half written
             tally.finished(task, result.record, result.trace)
     return tally.failures
 
 
-def unfinished(run: Run, tally: Tally) -> Iterator[tuple[Case, Iterator[Task]]]:
-    """Each case with its tasks; the tally is told of cells that are complete as they are passed over.
+def unfinished(run: Run, tally: Tally) -> Iterator[Task]:
+    """The tasks of each case; the tally is told of cells that are complete as they are passed over.
 
     Raises:
         UserError: if the run's folder holds records of another image of that name.
     """
     stored = Kept(run.store, run.plan)
     for case in run.cases:
-        yield case, _tasks(case, run, stored, tally)
-
-
-def _tasks(case: Case, run: Run, stored: Kept, tally: Tally) -> Iterator[Task]:
-    stored.require_same_image(run.setting.dataset, case)
-    for cell in run.plan.cells(case.digest):
-        missing = None if run.options.force else stored.missing(cell)
-        if missing == {}:
-            tally.kept(f"{cell.spec} on {case.id}", stored.reason(cell))
-            continue
-        kept = None if missing is None else run.store.read(cell.key)
-        yield Task(cell, case, case.id == run.cases.ids[0], kept, missing if kept and missing else cell.scores)
+        stored.require_same_image(run.setting.dataset, case)
+        for cell in run.plan.cells(case.digest):
+            missing = None if run.options.force else stored.missing(cell)
+            if missing == {}:
+                tally.count(f"{cell.spec} on {case.id}", "kept", stored.reason(cell))
+                continue
+            kept = None if missing is None else run.store.read(cell.key)
+            yield Task(cell, case, case.id == run.cases.ids[0], kept, missing if kept and missing else cell.scores)
 
 
 def make_scorer(

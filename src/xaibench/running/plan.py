@@ -1,7 +1,9 @@
 """What a run is to compute: a grid of methods and cases, and which of its cells are there already."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -85,40 +87,23 @@ class Setting:
     metrics: tuple[Spec, ...]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One (explainer, case) of a run.
-
-    Attributes:
-        spec: the method.
-        key: the map's key, under which the record is kept.
-        metrics: each with its identity, see :func:`~xaibench.record.keys.score_identity`.
-    """
-
-    spec: Spec
-    key: str
-    metrics: tuple[tuple[bytes, Spec], ...]
-
-    @cached_property
-    def scores(self) -> dict[str, Spec]:
-        """Score key to metric; hashed when first asked for, since most cells of a resumed run never are."""
-        return _by_key(self.key, self.metrics)
-
-
 class Plan:
     """The cells of a run on any case; what all cases share is written out and hashed once.
 
     Args:
         methods: explainers, controls among them.
         setting: the rest of what decides a cell.
+
+    Attributes:
+        metrics: the setting's, by identity, see :func:`~xaibench.record.keys.score_identity`.
     """
 
     def __init__(self, methods: Iterable[Spec], setting: Setting) -> None:
-        self.dataset = setting.dataset
-        self.metrics = tuple(
-            (score_identity(metric=m.plugin.name, parameters=m.parameters, version=m.plugin.distribution[1]), m)
+        self.setting = setting
+        self.metrics = {
+            score_identity(metric=m.plugin.name, parameters=m.parameters, version=m.plugin.distribution[1]): m
             for m in setting.metrics
-        )
+        }
         self._keys = [
             (
                 spec,
@@ -137,15 +122,39 @@ class Plan:
 
     def cells(self, case_digest: str) -> list[Cell]:
         """One per method, in order, for the case of that digest."""
-        return [Cell(spec, key(case_digest), self.metrics) for spec, key in self._keys]
+        return [Cell(spec, key(case_digest), self) for spec, key in self._keys]
+
+    def scores(self, map_key: str, identities: Collection[bytes]) -> dict[str, Spec]:
+        """The keys of the scores of a map with these identities, each with its metric."""
+        return dict(zip(score_keys(map_key, identities), map(self.metrics.__getitem__, identities), strict=True))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (explainer, case) of a run.
+
+    Attributes:
+        spec: the method.
+        key: the map's key, under which the record is kept.
+        plan: of the run.
+    """
+
+    spec: Spec
+    key: str
+    plan: Plan
+
+    @cached_property
+    def scores(self) -> dict[str, Spec]:
+        """Score key to metric; hashed when first asked for, since most cells of a resumed run never are."""
+        return self.plan.scores(self.key, self.plan.metrics)
 
 
 class _Stored(NamedTuple):
-    """What the folder holds of a cell: the map's status and reason, and the places of the metrics without a score."""
+    """What the folder holds of a cell: the map's status and reason, and the identities of the missing scores."""
 
     status: str
     reason: str
-    lacking: tuple[int, ...]
+    lacking: tuple[bytes, ...]
 
 
 class Kept:
@@ -157,14 +166,14 @@ class Kept:
     """
 
     def __init__(self, store: Store, plan: Plan) -> None:
-        self._store, self._metrics = store, plan.metrics
+        self._store, self._plan = store, plan
         self._cells: dict[str, _Stored] = {}
         self._images: dict[tuple[str, str], set[str]] = {}  # dataset and id to digests
-        identities = [identity for identity, _ in plan.metrics]
         shared: dict[_Stored, _Stored] = {}  # most cells lack the same
         for r in store.stream(store.damaged):
             done = {s.key for s in r.scores if s.status != "failed"}
-            lacking = tuple(i for i, key in enumerate(score_keys(r.map_key, identities)) if key not in done)
+            keys = zip(plan.metrics, score_keys(r.map_key, plan.metrics), strict=True)
+            lacking = tuple(identity for identity, key in keys if key not in done)
             stored = _Stored(r.status, r.reason, lacking)
             self._cells[r.map_key] = shared.setdefault(stored, stored)
             self._images.setdefault((r.dataset, r.case), set()).add(r.case_digest)
@@ -198,8 +207,7 @@ class Kept:
         # A map that was changed after its record counts as missing, and so does its record.
         if self._store.map_is_newer(cell.key) and self._store.read(cell.key) is None:
             return None
-        missing = [self._metrics[i] for i in stored.lacking]
-        return {} if stored.status == "skipped" else _by_key(cell.key, missing)
+        return {} if stored.status == "skipped" else self._plan.scores(cell.key, stored.lacking)
 
     def reason(self, cell: Cell) -> str:
         """Why the map of a stored cell was skipped, or ""."""
@@ -253,10 +261,6 @@ def run_name(data: str, model: str, target: str) -> str:
         'phantom-size-256-unet-phantom-vessels'
     """
     return re.sub(r"[^A-Za-z0-9._]+", "-", f"{data}-{model}-{target}").strip("-.") or "run"
-
-
-def _by_key(map_key: str, metrics: Sequence[tuple[bytes, Spec]]) -> dict[str, Spec]:
-    return dict(zip(score_keys(map_key, [i for i, _ in metrics]), [metric for _, metric in metrics], strict=True))
 
 
 def _distinct(specs: Iterable[Spec]) -> list[Spec]:

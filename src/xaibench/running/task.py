@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,8 @@ from xaibench.metrics.score import Score
 from xaibench.record.maps import as_stored
 from xaibench.record.schema import Record, ScoreEntry
 from xaibench.registry import Spec
-from xaibench.running.plan import Cell, Setting
+from xaibench.running.events import watch_passes
+from xaibench.running.plan import Cell
 from xaibench.running.rng import generator_of
 from xaibench.running.sandbox.guard import guarded, leaving_alone, reason
 from xaibench.running.sandbox.memory import refuse_what_does_not_fit
@@ -51,31 +52,18 @@ class Task:
         """Such as ``"gradcam on 01"``."""
         return f"{self.cell.spec} on {self.case.id}"
 
-    def lost(self, setting: Setting, why: str) -> Record:
+    @property
+    def blank(self) -> Record:
+        """The record of the cell before its map is computed, with the scores that are stored."""
+        record = blank_record(self.cell, self.case.id, self.case.digest)
+        return record if self.kept is None else replace(record, scores=self.kept.scores)
+
+    def lost(self, why: str) -> Record:
         """The record of a task that was ended from outside: what was missing has failed, for this reason."""
         if self.kept is None:
-            return replace(_blank(self, setting), status="failed", reason=why)
-        failed = [replace(_entry(metric, key), reason=why) for key, metric in self.missing.items()]
+            return replace(self.blank, status="failed", reason=why)
+        failed = [replace(blank_entry(metric, key), reason=why) for key, metric in self.missing.items()]
         return _with_scores(self.kept, failed)
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a cell is computed with.
-
-    Attributes:
-        scorer: network and target, or the reason why there is none.
-        setting: what decides a cell beside method and case.
-        fail_fast: raise the first failure instead of recording it.
-        keep: stores a record, and its (H, W) map if it is a new one; returns the record as it is stored.
-        begin: called with the name of each part of a cell as it begins: ``"map"``, then each metric.
-    """
-
-    scorer: Scorer | Skipped
-    setting: Setting
-    fail_fast: bool
-    keep: Callable[[Record, np.ndarray | None], Record]
-    begin: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -93,35 +81,6 @@ class Result:
     trace: str = ""
 
 
-def compute(task: Task, attribution: np.ndarray | None, context: Context) -> Result:
-    """Compute what a task asks for, and keep the map before it is scored.
-
-    Args:
-        task: which cell, and what is missing of it.
-        attribution: (H, W) float32, the stored map; None if there is none.
-        context: what it is computed with.
-
-    Raises:
-        UserError: if the method or a metric refuses its input on the first case of a run, which is likely to be a
-            mistake in the command. On a later case the cell has failed, as with any other exception.
-    """
-    scorer, result = context.scorer, Result(task.kept or _blank(task, context.setting))
-    if isinstance(scorer, Scorer):
-        scorer.shared.forget()  # so that no method's cost depends on which came before it
-    # Metrics that compute further maps, such as the ground-truth metrics, need no map of the image.
-    needed = not task.missing or any(m.plugin.traits.measures != "method" for m in task.missing.values())
-    if isinstance(scorer, Skipped) or (needed and attribution is None):
-        result = _compute_map(task, context)
-        attribution = result.attribution
-    if result.record.status != "ok" or isinstance(scorer, Skipped):
-        return result
-    if attribution is None:  # no metric looks at it: they measure further maps
-        attribution = np.zeros(tuple(task.case.fov.shape), np.float32)
-    scores, trace = _compute_scores(task, result.record, attribution, scorer, context)
-    record = context.keep(_with_scores(result.record, scores), None)
-    return Result(record, result.attribution, trace)
-
-
 @dataclass
 class _Outcome:
     """Whether a map or a score was computed, and why not."""
@@ -131,54 +90,81 @@ class _Outcome:
     trace: str = ""
 
 
-@contextmanager
-def _outcome(what: str, task: Task, context: Context) -> Iterator[_Outcome]:
-    """Make an exception of the block its outcome, unless it ends the run: a plugin may fail in any way."""
-    outcome = _Outcome()
-    try:
-        yield outcome
-    except Skipped as why:
-        outcome.status, outcome.reason = "skipped", str(why)
-    except Exception as error:
-        if isinstance(error, UserError) and task.first:
-            raise UserError(f"{what} on {task.case.id}: {error.message}", error.hint) from error
-        if context.fail_fast:
-            error.add_note(f"That was {what} on {task.case.id}.")
-            raise
-        outcome.status, outcome.reason, outcome.trace = "failed", reason(error), traceback.format_exc()
+@dataclass(frozen=True)
+class Computation:
+    """How a cell is computed.
 
+    Attributes:
+        task: which cell, and what is missing of it.
+        scorer: network and target, or the reason why there is none.
+        fail_fast: raise the first failure instead of recording it.
+        keep: stores a record, and its (H, W) map if it is a new one; returns the record as it is stored.
+        watch: called with each part of the cell, ``"map"`` or a metric, and the number of its passes so far, as the
+            part begins and at every pass.
+    """
 
-def _compute_map(task: Task, context: Context) -> Result:
-    case, scorer, spec, seed = task.case, context.scorer, task.cell.spec, context.setting.seed
-    record, attribution = _blank(task, context.setting), None
-    context.begin("map")
-    if task.kept is not None:
-        record = replace(record, scores=task.kept.scores)
-    with _outcome(str(spec), task, context) as outcome:
+    task: Task
+    scorer: Scorer | Skipped
+    fail_fast: bool
+    keep: Callable[[Record, np.ndarray | None], Record]
+    watch: Callable[[str, int], object]
+
+    def compute(self, attribution: np.ndarray | None) -> Result:
+        """Compute what the task asks for, and keep the map before it is scored.
+
+        Args:
+            attribution: (H, W) float32, the stored map; None if there is none.
+
+        Raises:
+            UserError: if the method or a metric refuses its input on the first case of a run, which is likely to be a
+                mistake in the command. On a later case the cell has failed, as with any other exception.
+        """
+        task, scorer = self.task, self.scorer
         if isinstance(scorer, Skipped):
-            raise scorer
-        refuse_what_does_not_fit(spec, case, scorer, seed)
-        with guarded(scorer, case, seed), measured(scorer) as cost:
-            refuse_what_keeps_memory(str(spec), case.fov.numel())
-            computed = _map(seed, scorer, case.image, spec, case).numpy()
-        record, attribution = replace(record, seconds=cost.seconds, passes=cost.passes, peak_mb=cost.peak_mb), computed
-    record = context.keep(replace(record, status=outcome.status, reason=outcome.reason), attribution)
-    # The map is scored as it will be read back, so that a score added later agrees with one computed at once.
-    return Result(record, None if attribution is None else as_stored(attribution), outcome.trace)
+            return Result(self.keep(replace(task.blank, status="skipped", reason=str(scorer)), None))
+        scorer.shared.forget()  # so that no method's cost depends on which came before it
+        begin, result = watch_passes(scorer, self.watch), Result(task.kept or task.blank)
+        # Metrics that compute further maps, such as the ground-truth metrics, need no map of the image.
+        needed = not task.missing or any(m.plugin.traits.measures != "method" for m in task.missing.values())
+        if needed and attribution is None:
+            begin("map")
+            result = self._compute_map(scorer)
+            attribution = result.attribution
+        if result.record.status != "ok":
+            return result
+        if attribution is None:  # no metric looks at it: they measure further maps
+            attribution = np.zeros(tuple(task.case.fov.shape), np.float32)
+        entries, trace = [], ""
+        for key, metric in task.missing.items():
+            begin(str(metric))
+            entry, failure = self._compute_score(blank_entry(metric, key), metric, scorer, result.record, attribution)
+            entries.append(entry)
+            trace = failure or trace
+        return Result(self.keep(_with_scores(result.record, entries), None), result.attribution, trace)
 
+    @cached_property
+    def _method(self) -> Method:
+        """One for all metrics, which share further maps."""
+        return Method(self.task.cell.spec, partial(_map, self.task.cell.plan.setting.seed))
 
-def _compute_scores(
-    task: Task, record: Record, attribution: np.ndarray, scorer: Scorer, context: Context
-) -> tuple[list[ScoreEntry], str]:
-    """The missing scores of a map, and the traceback of the last one that failed or ""."""
-    case, seed = task.case, context.setting.seed
-    method = Method(task.cell.spec, partial(_map, seed))
-    cost = Cost(record.seconds, record.passes, record.peak_mb if record.peak_mb is not None else 0.0)
-    entries, trace = [], ""
-    for key, metric in task.missing.items():
-        entry = _entry(metric, key)
-        context.begin(str(metric))
-        with _outcome(str(metric), task, context) as outcome:
+    def _compute_map(self, scorer: Scorer) -> Result:
+        case, spec, record, attribution = self.task.case, self.task.cell.spec, self.task.blank, None
+        with self._outcome(str(spec)) as outcome:
+            refuse_what_does_not_fit(spec, case, scorer, record.seed)
+            with guarded(scorer, case, record.seed), measured(scorer) as cost:
+                refuse_what_keeps_memory(str(spec), case.fov.numel())
+                computed = _map(record.seed, scorer, case.image, spec, case).numpy()
+            record, attribution = replace(record, **vars(cost)), computed
+        record = self.keep(replace(record, status=outcome.status, reason=outcome.reason), attribution)
+        # The map is scored as it will be read back, so that a score added later agrees with one computed at once.
+        return Result(record, None if attribution is None else as_stored(attribution), outcome.trace)
+
+    def _compute_score(
+        self, entry: ScoreEntry, metric: Spec, scorer: Scorer, record: Record, attribution: np.ndarray
+    ) -> tuple[ScoreEntry, str]:
+        """The entry with its score, and the traceback of a failure or ""."""
+        case, seed = self.task.case, record.seed
+        with self._outcome(str(metric)) as outcome:
             # Tests show that our own metrics change nothing, and most take less time than a guard's comparison.
             ours = metric.plugin.distribution[0] == "xaibench" and not metric.plugin.injection.takes("method")
             with guarded(scorer, case, seed, trusted=ours):
@@ -187,15 +173,27 @@ def _compute_scores(
                     case=case,
                     scorer=scorer,
                     rng=generator_of(seed, case),
-                    method=method,
-                    cost=cost,
+                    method=self._method,
+                    cost=Cost(record.seconds, record.passes, record.peak_mb or 0.0),
                 )
-            entry = _scored(entry, score)
-        if outcome.status != "ok":
-            entry = replace(entry, status=outcome.status, reason=outcome.reason)
-        entries.append(entry)
-        trace = outcome.trace or trace
-    return entries, trace
+            return _scored(entry, score), ""
+        return replace(entry, status=outcome.status, reason=outcome.reason), outcome.trace
+
+    @contextmanager
+    def _outcome(self, what: str) -> Iterator[_Outcome]:
+        """Make an exception of the block its outcome, unless it ends the run: a plugin may fail in any way."""
+        outcome, task = _Outcome(), self.task
+        try:
+            yield outcome
+        except Skipped as why:
+            outcome.status, outcome.reason = "skipped", str(why)
+        except Exception as error:
+            if isinstance(error, UserError) and task.first:
+                raise UserError(f"{what} on {task.case.id}: {error.message}", error.hint) from error
+            if self.fail_fast:
+                error.add_note(f"That was {what} on {task.case.id}.")
+                raise
+            outcome.status, outcome.reason, outcome.trace = "failed", reason(error), traceback.format_exc()
 
 
 def _with_scores(record: Record, entries: list[ScoreEntry]) -> Record:
@@ -229,17 +227,20 @@ def _map(seed: int, scorer: Scorer, image: Tensor, spec: Spec, case: Case) -> Te
     return explain(scorer, image, method=spec, seed=seed, case=case, watch=leaving_alone)
 
 
-def _blank(task: Task, setting: Setting) -> Record:
-    spec = task.cell.spec
+def blank_record(cell: Cell, case: str, case_digest: str) -> Record:
+    """The record of a cell before anything is computed.
+
+    Args:
+        cell: method, map key and setting.
+        case: id of the image.
+        case_digest: its content digest.
+    """
+    spec, shared = cell.spec, {name: value for name, value in vars(cell.plan.setting).items() if name != "metrics"}
     distribution, version = spec.plugin.distribution
     return Record(
-        dataset=setting.dataset,
-        split=setting.split,
-        case=task.case.id,
-        case_digest=task.case.digest,
-        model=setting.model,
-        weights_digest=setting.weights_digest,
-        target=setting.target,
+        **shared,
+        case=case,
+        case_digest=case_digest,
         method=spec.plugin.name,
         params=",".join(f"{k}={v}" for k, v in spec.given),
         spec=str(spec),
@@ -248,17 +249,17 @@ def _blank(task: Task, setting: Setting) -> Record:
         signed=spec.plugin.traits.signed,
         distribution=distribution,
         version=version,
-        seed=setting.seed,
         status="ok",
         reason="",
         seconds=0.0,
         passes=0,
         peak_mb=None,
-        map_key=task.cell.key,
+        map_key=cell.key,
     )
 
 
-def _entry(metric: Spec, key: str) -> ScoreEntry:
+def blank_entry(metric: Spec, key: str) -> ScoreEntry:
+    """The entry of a metric, with the key of its score, before it is computed."""
     traits = metric.plugin.traits
     low, high = traits.range
     return ScoreEntry(

@@ -22,8 +22,8 @@ from xaibench.running.dask.serialize import dumped
 from xaibench.running.dask.work_queue import Image, WorkQueue
 from xaibench.running.dask.worker import CellRequest, Job, compute_cell, leave
 from xaibench.running.dask.workers import Workers
-from xaibench.running.events import Listener, Tally
-from xaibench.running.execute import unfinished
+from xaibench.running.events import Listener
+from xaibench.running.execute import Tally, unfinished
 from xaibench.running.resolve import Run
 from xaibench.running.run_options import Cluster
 from xaibench.running.sandbox.timeout import too_long
@@ -243,7 +243,7 @@ class _Submission:
         """Record that a cell has failed, and not by an error of its own."""
         if self.run.options.fail_fast:
             raise RuntimeError(f"{cell.task.name}: {why}")
-        self._leave(cell, self.run.store.write(cell.task.lost(self.run.setting, why)))
+        self._leave(cell, self.run.store.write(cell.task.lost(why)))
 
     def _leave(self, cell: Submitted, record: Record, trace: str = "") -> None:
         cell.future.release()

@@ -2,8 +2,9 @@
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from xaibench.data.case import Case
 from xaibench.running.task import Task
@@ -37,12 +38,12 @@ class WorkQueue:
     """Hands out tasks such that a worker which finished one usually gets the next one of the same image.
 
     Args:
-        cases: each with its tasks, read on demand.
+        tasks: one case's after the other's, read on demand.
     """
 
-    def __init__(self, cases: Iterable[tuple[Case, Iterator[Task]]]) -> None:
-        queues = ((case, deque(tasks)) for case, tasks in cases)
-        self._unread = (Image(case, i, tasks) for i, (case, tasks) in enumerate(filter(lambda q: q[1], queues)))
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        queues = enumerate(itertools.groupby(tasks, attrgetter("case")))
+        self._unread = (Image(case, i, deque(tasks)) for i, (case, tasks) in queues)
         self._images: list[Image] = []
 
     def next_image(self) -> Image | None:

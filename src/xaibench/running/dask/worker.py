@@ -15,12 +15,11 @@ from xaibench.errors import Skipped, UserError
 from xaibench.record.schema import Record
 from xaibench.registry import Spec
 from xaibench.running.dask.serialize import loaded
-from xaibench.running.events import watch_passes
 from xaibench.running.execute import make_scorer
 from xaibench.running.plan import Plan, Setting
 from xaibench.running.run_options import RunOptions
 from xaibench.running.sandbox import memory
-from xaibench.running.task import Context, Result, Task, compute
+from xaibench.running.task import Computation, Result, Task
 from xaibench.running.threads import Threads, compute_with, keep_to_share
 from xaibench.scorer import Scorer
 from xaibench.scorer.batching import Engine
@@ -138,10 +137,8 @@ def compute_cell(request: CellRequest) -> tuple[Result, Engine | None]:
     task = Task(cell, case, request.first, request.kept, {key: cell.scores[key] for key in request.missing})
     # The scheduler has this message before the method begins, which may never let another thread run.
     _scheduler(worker, "log_event", topic=request.run, msg=message | {"part": "map", "passes": 0})
-    begin = watch_passes(scorer, report)
-    context = Context(scorer, job.setting, job.options.fail_fast, lambda record, attribution: record, begin)
-    result = compute(task, request.attribution, context)
-    return result, scorer.engine if isinstance(scorer, Scorer) else None
+    computation = Computation(task, scorer, job.options.fail_fast, lambda record, attribution: record, report)
+    return computation.compute(request.attribution), scorer.engine if isinstance(scorer, Scorer) else None
 
 
 def _session(worker: Worker, run: str) -> Session:
