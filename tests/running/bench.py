@@ -17,12 +17,13 @@ from xaibench.models.weights_file import weights_digest
 from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import Plugin, Spec, metric, parse
+from xaibench.running.cluster import Cluster
 from xaibench.running.dask.submit import distribute
 from xaibench.running.events import Event, Listener, Step
 from xaibench.running.execute import execute
 from xaibench.running.plan import Setting
+from xaibench.running.request import Request
 from xaibench.running.resolve import Run
-from xaibench.running.run_options import Cluster, RunOptions
 
 TIMES = ("seconds", "peak-mb")
 
@@ -75,7 +76,7 @@ class Bench:
     ) -> Run:
         specs = [m if isinstance(m, Spec) else parse("explainer", m) for m in methods]
         chosen = setting_of(self.model, self.metrics if metrics is None else metrics, **(setting or {}))
-        return Run(cases or self.cases, specs, self.model, chosen, self.store, RunOptions(**options))
+        return Run(cases or self.cases, specs, self.model, chosen, self.store, Request(**{"device": "cpu"} | options))
 
     def __call__(
         self,

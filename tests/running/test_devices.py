@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from xaibench.errors import UserError
+from xaibench.running.cluster import Cluster
 from xaibench.running.devices import chosen_device, own_gpu
-from xaibench.running.run_options import Cluster
 
 
 def several(asked: str, workers: int, visible: int) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 
 from xaibench.errors import UserError
-from xaibench.running.run_options import Cluster
+from xaibench.running.cluster import Cluster
 
 
 def visible_gpus() -> tuple[str, int]:

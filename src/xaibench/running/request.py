@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from xaibench.explainers.explain import Method
-from xaibench.running.run_options import Cluster, checked
+from xaibench.running.cluster import Cluster, Name
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Request:
         threads: that each process computes with; PyTorch's own choice if None. Another number may round differently.
         timeout: seconds after which a cell has failed; None for no limit.
         workers, scheduler, scheduler_file, tls_ca, tls_cert, tls_key, worker_memory: compute on so many processes of
-            this machine, or on a Dask cluster, see :class:`~xaibench.running.run_options.Cluster`; in this process if
+            this machine, or on a Dask cluster, see :class:`~xaibench.running.cluster.Cluster`; in this process if
             all are None. A script that asks for workers must be guarded by ``if __name__ == "__main__":``.
         force: compute also what is stored already.
         fail_fast: raise the first failure of a method instead of recording it.
@@ -55,10 +55,10 @@ class Request:
     timeout: float | None = None
     workers: int | None = None
     scheduler: str | None = None
-    scheduler_file: str | os.PathLike[str] | None = None
-    tls_ca: str | os.PathLike[str] | None = None
-    tls_cert: str | os.PathLike[str] | None = None
-    tls_key: str | os.PathLike[str] | None = None
+    scheduler_file: Name = None
+    tls_ca: Name = None
+    tls_cert: Name = None
+    tls_key: Name = None
     worker_memory: float | None = None
     force: bool = False
     fail_fast: bool = False
@@ -70,6 +70,6 @@ class Request:
         Raises:
             UserError: if options contradict each other, or a file is not there.
         """
-        files = (self.scheduler_file, self.tls_ca, self.tls_cert, self.tls_key)
-        file, ca, cert, key = (None if path is None else os.fspath(path) for path in files)
-        return checked(Cluster(self.workers, self.scheduler, file, ca, cert, key, self.worker_memory))
+        places = (self.workers, self.scheduler, self.scheduler_file)
+        cluster = Cluster(*places, self.tls_ca, self.tls_cert, self.tls_key, self.worker_memory)
+        return None if places == (None, None, None) else cluster

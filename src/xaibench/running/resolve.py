@@ -5,7 +5,7 @@ import math
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,6 @@ from xaibench.registry import MetricTraits, Spec, dataset_traits
 from xaibench.running.devices import chosen_device
 from xaibench.running.plan import SUITES, Kept, Plan, Setting, chosen_methods, chosen_metrics, run_name
 from xaibench.running.request import Request
-from xaibench.running.run_options import RunOptions
 from xaibench.running.sandbox.timeout import can_limit
 from xaibench.vocabulary import PRECISIONS, TARGETS
 
@@ -44,10 +43,8 @@ class Run:
         model: the network, in evaluation mode.
         setting: what decides a cell beside method and case.
         store: the run's folder.
-        options: how to compute.
+        options: the request, with the data, network and device that were chosen.
         why: one sentence that says which data is used, and why.
-        data: the name by which the data can be loaded again.
-        network: the name by which the network can be loaded again; None if it was given as an object.
     """
 
     cases: Cases
@@ -55,10 +52,8 @@ class Run:
     model: nn.Module
     setting: Setting
     store: Store
-    options: RunOptions = field(default_factory=RunOptions)
+    options: Request = field(default_factory=Request)
     why: str = ""
-    data: str = ""
-    network: str | None = None
 
     @cached_property
     def plan(self) -> Plan:
@@ -101,8 +96,8 @@ class Run:
         packages = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn")
         return Manifest(
             command=command,
-            data=self.data,
-            network=self.network,
+            data=str(self.options.data),
+            network=None if isinstance(self.options.model, nn.Module) else str(self.options.model),
             dataset=setting.dataset,
             split=setting.split,
             note=self.cases.note,
@@ -148,7 +143,8 @@ def resolve(request: Request) -> Run:
         if asked not in known:
             hint = did_you_mean(asked, known, f"There are {', '.join(known)}.")
             raise UserError(f"There is no {what} {asked!r}.", hint)
-    options = _options(request)
+    _check_limits(request)
+    device = chosen_device(request.device, request.cluster)
     suite = SUITES[request.suite]
     methods = chosen_methods(request.methods, suite)
     metrics = chosen_metrics(request.metrics, suite)
@@ -163,8 +159,8 @@ def resolve(request: Request) -> Run:
         label, digest = f"{label} ({request.precision})", digest_in(digest, request.precision)
     setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
     store = Store(request.out or Path("runs") / run_name(str(data), label, request.target))
-    network = None if isinstance(name, nn.Module) else str(name)
-    return Run(cases, methods, model, setting, store, options, why, str(data), network)
+    options = replace(request, data=data, model=name, device=device)
+    return Run(cases, methods, model, setting, store, options, why)
 
 
 def default_model(dataset: str) -> str:
@@ -172,19 +168,16 @@ def default_model(dataset: str) -> str:
     return dataset_traits(dataset).default_model
 
 
-def _options(request: Request) -> RunOptions:
-    cluster = request.cluster
+def _check_limits(request: Request) -> None:
     if request.timeout is not None and not request.timeout > 0:
         raise UserError(f"{request.timeout:g} s is no time to compute in.", "Give a --timeout above 0.")
-    if request.timeout is not None and cluster is None and not can_limit():
+    if request.timeout is not None and request.cluster is None and not can_limit():
         raise UserError(
             "The time of a cell can be limited in the main thread of a POSIX process only, or with workers.",
             "Give workers=1.",
         )
     if request.threads is not None and request.threads < 1:
         raise UserError(f"{request.threads} threads can compute nothing.", "Give --threads 1 or more.")
-    device = chosen_device(request.device, cluster)
-    return RunOptions(device, request.force, request.fail_fast, request.timeout, request.threads, cluster)
 
 
 def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], int | None, str]:

@@ -9,8 +9,8 @@ import pytest
 
 from running.by_hand import ByHand
 from xaibench.errors import UserError
+from xaibench.running.cluster import Cluster
 from xaibench.running.dask.client import connected
-from xaibench.running.run_options import Cluster
 from xaibench.running.threads import Threads
 
 x509 = pytest.importorskip("cryptography.x509", reason="certificates are made with the package cryptography")

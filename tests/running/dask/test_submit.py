@@ -22,9 +22,9 @@ from xaibench.errors import UserError
 from xaibench.explainers.explain import explain
 from xaibench.metrics.score import Score
 from xaibench.record.store import Store
+from xaibench.running.cluster import Cluster
 from xaibench.running.dask import submit, workers
 from xaibench.running.events import Step
-from xaibench.running.run_options import Cluster
 from xaibench.running.threads import computing_with
 from xaibench.scorer import Scorer
 

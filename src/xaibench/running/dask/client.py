@@ -16,7 +16,7 @@ from unittest.mock import patch
 import psutil
 
 from xaibench.errors import UserError, first_line
-from xaibench.running.run_options import Cluster
+from xaibench.running.cluster import Cluster
 from xaibench.running.threads import Threads
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _joined(cluster: Cluster) -> Iterator[Client]:
 
     address = cluster.address
     files = {"tls_ca_file": cluster.tls_ca, "tls_client_cert": cluster.tls_cert, "tls_client_key": cluster.tls_key}
-    given = {name: file for name, file in files.items() if file is not None}
+    given = {name: os.fspath(file) for name, file in files.items() if file is not None}
     # Without any, Dask's own configuration decides.
     security = Security(require_encryption=True, **given) if given else None
     try:

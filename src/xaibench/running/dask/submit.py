@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from xaibench.errors import plural
 from xaibench.record.schema import Record
+from xaibench.running.cluster import Cluster
 from xaibench.running.dask.client import ATTEMPTS, connected
 from xaibench.running.dask.serialize import dumped
 from xaibench.running.dask.work_queue import Image, WorkQueue
@@ -25,7 +26,6 @@ from xaibench.running.dask.workers import Workers
 from xaibench.running.events import Listener
 from xaibench.running.execute import Tally, unfinished
 from xaibench.running.resolve import Run
-from xaibench.running.run_options import Cluster
 from xaibench.running.sandbox.timeout import too_long
 from xaibench.running.task import Result, Task
 from xaibench.running.threads import threads_here
@@ -60,7 +60,7 @@ def distribute(run: Run, cluster: Cluster, listener: Listener) -> int:
     tasks = WorkQueue(unfinished(run, tally))
     if tasks.next_image() is None:
         return tally.failures
-    job = Job(run.model, tuple(run.methods), run.setting, run.options, cluster.workers, threads)
+    job = Job(run.model, tuple(run.methods), run.setting, run.options.fail_fast, cluster.workers, threads)
     content = dumped(job, "The network or a method")
     with connected(cluster, threads) as client:
         count = cluster.workers

@@ -17,7 +17,6 @@ from xaibench.registry import Spec
 from xaibench.running.dask.serialize import loaded
 from xaibench.running.execute import make_scorer
 from xaibench.running.plan import Plan, Setting
-from xaibench.running.run_options import RunOptions
 from xaibench.running.sandbox import memory
 from xaibench.running.task import Computation, Result, Task
 from xaibench.running.threads import Threads, compute_with, keep_to_share
@@ -38,7 +37,7 @@ class Job:
         model: in evaluation mode.
         methods: the run's, in order.
         setting: the rest of what decides a cell.
-        options: of the run.
+        fail_fast: raise the first failure of a cell instead of recording it.
         local: the number of workers among which this machine's cores are shared; None to use all.
         threads: what each worker computes with.
     """
@@ -46,7 +45,7 @@ class Job:
     model: nn.Module
     methods: tuple[Spec, ...]
     setting: Setting
-    options: RunOptions
+    fail_fast: bool
     local: int | None
     threads: Threads
 
@@ -137,7 +136,7 @@ def compute_cell(request: CellRequest) -> tuple[Result, Engine | None]:
     task = Task(cell, case, request.first, request.kept, {key: cell.scores[key] for key in request.missing})
     # The scheduler has this message before the method begins, which may never let another thread run.
     _scheduler(worker, "log_event", topic=request.run, msg=message | {"part": "map", "passes": 0})
-    computation = Computation(task, scorer, job.options.fail_fast, lambda record, attribution: record, report)
+    computation = Computation(task, scorer, job.fail_fast, lambda record, attribution: record, report)
     return computation.compute(request.attribution), scorer.engine if isinstance(scorer, Scorer) else None
 
 

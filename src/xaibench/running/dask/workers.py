@@ -56,7 +56,7 @@ class Workers:
     Args:
         client: Dask's.
         local: whether the workers are processes of this machine.
-        device: see :class:`~xaibench.running.run_options.RunOptions`.
+        device: see :class:`~xaibench.running.request.Request`.
         say: called with sentences for the user.
     """
 

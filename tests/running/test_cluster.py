@@ -1,21 +1,17 @@
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from xaibench.errors import UserError
-from xaibench.running.run_options import Cluster, checked
-
-
-def asked(**what: Any) -> Cluster | None:
-    return checked(Cluster(**{name: os.fspath(v) if isinstance(v, Path) else v for name, v in what.items()}))
+from xaibench.running.cluster import Cluster
+from xaibench.running.request import Request
 
 
 def test_nothing_asked_for_is_this_process() -> None:
-    assert asked() is None
-    assert asked(workers=3) == Cluster(workers=3)
+    assert Request().cluster is None
+    assert Request(workers=3).cluster == Cluster(workers=3)
 
 
 @pytest.mark.parametrize(
@@ -40,21 +36,19 @@ def test_contradictions_are_said(
     monkeypatch.chdir(tmp_path)
     Path("key.pem").touch()
     with pytest.raises(UserError) as error:
-        asked(**what)
+        Cluster(**what)
     assert said in str(error.value)
 
 
 def test_an_address_may_lack_its_protocol(tmp_path: Path) -> None:
     (tmp_path / "ca").write_text("")
-    plain, safe = asked(scheduler="host:8786"), asked(scheduler="host:8786", tls_ca=tmp_path / "ca")
-    assert plain is not None and plain.address == "tcp://host:8786"
-    assert safe is not None and safe.address == "tls://host:8786"
+    assert Cluster(scheduler="host:8786").address == "tcp://host:8786"
+    assert Cluster(scheduler="host:8786", tls_ca=tmp_path / "ca").address == "tls://host:8786"
 
 
 def test_the_schedulers_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "scheduler.json"
-    cluster = asked(scheduler_file=file)
-    assert cluster is not None
+    cluster = Cluster(scheduler_file=file)
     with pytest.raises(UserError, match=r"scheduler\.json cannot be read: No such file"):
         _ = cluster.address
     file.write_text("{}")
