@@ -17,7 +17,6 @@ from xaibench.data.anatomy.segments import vessel_segments
 from xaibench.data.case import Case
 from xaibench.data.cases import Cases
 from xaibench.errors import Skipped
-from xaibench.metrics.localisation.false_positives import compare, false_positives
 from xaibench.record.store import Store
 from xaibench.registry import explainer
 from xaibench.running.artefacts import segment_tables as tables
@@ -25,8 +24,7 @@ from xaibench.running.artefacts.segment_tables import (
     ABOUT,
     FALSE_POSITIVE_COLUMNS,
     SEGMENT_COLUMNS,
-    false_positive_rows,
-    segment_rows,
+    rows_of,
     write_tables,
 )
 from xaibench.scorer import Scorer, target
@@ -73,13 +71,12 @@ def store(tmp_path: Path) -> Store:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the cases whose rows were computed."""
     ids: list[str] = []
-    compute = tables._compute
 
     def noted(case: Case, *rest: Any) -> Any:
         ids.append(case.id)
-        return compute(case, *rest)
+        return rows_of(case, *rest)
 
-    monkeypatch.setattr(tables, "_compute", noted)
+    monkeypatch.setattr(tables, "rows_of", noted)
     return ids
 
 
@@ -87,9 +84,8 @@ def test_a_segments_row_says_what_it_is_and_what_each_map_says_of_it() -> None:
     case = CASES[0]
     segments = vessel_segments(case)
     prediction = np.where(case.thick.numpy(), 0.9, 0.1)
-    rows = segment_rows(
-        case, segments, prediction, {"thick[a=1,b=2]": case.thick.numpy(), "nothing": np.zeros(SPOT.shape)}
-    )
+    maps = {"thick[a=1,b=2]": case.thick.numpy(), "nothing": np.zeros(SPOT.shape)}
+    rows = rows_of(case, prediction, maps, np.random.default_rng(0))["segments"]
     assert len(rows) == len(segments) == 4 and tuple(rows[0]) == (*SEGMENT_COLUMNS, "thick[a=1,b=2]", "nothing")
     assert {r["nothing"] for r in rows} == {1.0}
     for i, row in enumerate(rows):
@@ -103,9 +99,8 @@ def test_a_segments_row_says_what_it_is_and_what_each_map_says_of_it() -> None:
 
 def test_a_false_positives_row_says_where_it_is() -> None:
     case = CASES[0]
-    found = false_positives(case, target("vessels", MODEL, case).prediction.numpy())
-    comparison = compare(found, case.fov.numpy(), rng=np.random.default_rng(0))
-    rows = false_positive_rows(case, found, comparison, {"spot": SPOT})
+    prediction = target("vessels", MODEL, case).prediction.numpy()
+    rows = rows_of(case, prediction, {"spot": SPOT}, np.random.default_rng(0))["components"]
     assert len(rows) == 1 and tuple(rows[0]) == (*FALSE_POSITIVE_COLUMNS, "spot")
     assert rows[0]["spot"] == pytest.approx(case.fov.sum().item() / 24, rel=1e-5)
     assert rows[0]["pixels"] == 24 and SPOT[rows[0]["y"], rows[0]["x"]]

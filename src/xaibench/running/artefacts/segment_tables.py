@@ -19,12 +19,11 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from torch import nn
 
-from xaibench.data.anatomy.segments import Segments, vessel_segments
+from xaibench.data.anatomy.segments import vessel_segments
 from xaibench.data.case import Case
 from xaibench.disk import read_bounded
-from xaibench.metrics.localisation.false_positives import Comparison, FalsePositives, compare, false_positives
+from xaibench.metrics.localisation.false_positives import compare, false_positives
 from xaibench.metrics.localisation.width_response import relative
 from xaibench.models.evaluate import predict
 from xaibench.record.checksum import seal, verify
@@ -73,40 +72,31 @@ class Subject(NamedTuple):
     weights_digest: str
 
 
-def segment_rows(case: Case, segments: Segments, prediction: np.ndarray, maps: Mapping[str, np.ndarray]) -> list[Row]:
-    """One row per vessel segment with the columns :data:`SEGMENT_COLUMNS`, and one more per map.
+def rows_of(
+    case: Case, prediction: np.ndarray, maps: Mapping[str, np.ndarray], rng: np.random.Generator
+) -> dict[str, list[Row]]:
+    """The rows of a case in each of :data:`FILES`: one per vessel segment, and one per false-positive component.
 
     Args:
-        case: for its field of view.
-        segments: of its vessels.
-        prediction: (H, W) vessel probability; ``found`` is whether it is at least .5 on half of the centreline.
-        maps: method to (H, W) attribution; its column is the mean positive attribution on the segment ÷ that in the
-            field of view: 1 is chance.
+        case: the image with its labels.
+        prediction: (H, W) vessel probability; a segment is ``found`` if it is at least .5 on half of the centreline.
+        maps: method to (H, W) attribution; its column is the mean positive attribution on the segment or component ÷
+            that in the field of view: 1 is chance.
+        rng: draws the places that components are compared with.
     """
-    columns: dict[str, np.ndarray] = {
-        "segment": np.arange(len(segments)),
-        **{name: getattr(segments, name) for name in SEGMENT_COLUMNS[1:-1]},
-        "found": segments.detected(prediction),
+    segments, components = vessel_segments(case), false_positives(case, prediction)
+    columns = {
+        "segments": vars(segments) | {"segment": np.arange(len(segments)), "found": segments.detected(prediction)},
+        "components": vars(compare(components, case.fov.numpy(), rng=rng)) | {"component": np.arange(len(components))},
     }
-    return _rows(columns, {m: segments.mean(relative(a, case.fov.numpy())) for m, a in maps.items()})
-
-
-def false_positive_rows(
-    case: Case, found: FalsePositives, comparison: Comparison, maps: Mapping[str, np.ndarray]
-) -> list[Row]:
-    """One row per false-positive component with the columns :data:`FALSE_POSITIVE_COLUMNS`, and one more per map.
-
-    Args:
-        case: for its field of view.
-        found: the components.
-        comparison: of their vesselness.
-        maps: as for :func:`segment_rows`, the density on the component.
-    """
-    columns: dict[str, np.ndarray] = {
-        "component": np.arange(len(found)),
-        **{name: getattr(comparison, name) for name in FALSE_POSITIVE_COLUMNS[1:]},
-    }
-    return _rows(columns, {m: found.mean(relative(a, case.fov.numpy())) for m, a in maps.items()})
+    densities = {method: relative(a, case.fov.numpy()) for method, a in maps.items()}
+    rows = {}
+    for part, regions in (("segments", segments), ("components", components)):
+        values = {name: columns[part][name] for name in FILES[part][1]}
+        values |= {method: regions.mean(density) for method, density in densities.items()}
+        lines = zip(*(a.tolist() for a in values.values()), strict=True)
+        rows[part] = [dict(zip(values, map(_plain, line), strict=True)) for line in lines]
+    return rows
 
 
 def write_tables(run: Run, cases: Iterable[Case]) -> None:
@@ -139,34 +129,21 @@ def write_tables(run: Run, cases: Iterable[Case]) -> None:
             records = ((spec, store.read(key)) for spec, key in keys.items())
             loaded = {spec: store.load_map(record) for spec, record in records if record is not None}
             maps = {spec: a for spec, a in loaded.items() if a is not None}
-            segments, components = _compute(case, run.model, setting.seed, maps)
-            tables = Tables(maps=keys, version=version("xaibench"), segments=segments, components=components)
+            with evaluating(run.model):
+                prediction = predict(run.model, case.image).numpy()
+            rows = rows_of(case, prediction, maps, generator_of(setting.seed, case))
+            tables = Tables(maps=keys, version=version("xaibench"), **rows)
             write_text(path, seal(msgspec.json.encode(tables)).decode())
     # A case's rows are read again for each file: those of all cases together may not fit into memory.
     order = sorted(maps_of)
     specs = sorted({spec for subject in order for spec in _read(_path(store, subject)).maps})
     for part, (name, columns) in FILES.items():
-        rows = (
+        lines = (
             dict(zip(ABOUT, subject, strict=False)) | row
             for subject in order
             for row in getattr(_read(_path(store, subject)), part)
         )
-        write_text(store.root / name, _csv((*ABOUT, *columns, *specs), rows))
-
-
-def _compute(case: Case, model: nn.Module, seed: int, maps: Mapping[str, np.ndarray]) -> tuple[list[Row], list[Row]]:
-    with evaluating(model):
-        prediction = predict(model, case.image).numpy()
-    found = false_positives(case, prediction)
-    comparison = compare(found, case.fov.numpy(), rng=generator_of(seed, case))
-    segments = segment_rows(case, vessel_segments(case), prediction, maps)
-    return segments, false_positive_rows(case, found, comparison, maps)
-
-
-def _rows(columns: Mapping[str, np.ndarray], densities: Mapping[str, np.ndarray]) -> list[Row]:
-    names = (*columns, *densities)
-    values = [a.tolist() for a in (*columns.values(), *densities.values())]
-    return [dict(zip(names, map(_plain, row), strict=True)) for row in zip(*values, strict=True)]
+        write_text(store.root / name, _csv((*ABOUT, *columns, *specs), lines))
 
 
 def _plain(value: Value) -> Value:
