@@ -54,15 +54,15 @@ class State:
         tensors |= {"the target": own, "the labels": labels.values()}
         self._tensors = [_Tensor(what, tensor) for what, group in tensors.items() for tensor in group]
         self._watched: list[_Watched] = [
-            _Attributes("the scorer", scorer, ("model", "target", "device", "_local", "_pixels")),
-            *(_Attributes(_MODULES, m, ("forward",)) for m in modules),
-            *(_Attributes(what, m, names) for what, names in dicts.items() for m in modules),
+            _Entries("the scorer", vars(scorer), ("model", "target", "device", "_local", "_pixels")),
+            *(_Entries(_MODULES, vars(m), ("forward",)) for m in modules),
+            *(_Entries(what, vars(m), names) for what, names in dicts.items() for m in modules),
             *(_Entries(what, vars(m)[name]) for what, names in dicts.items() for m in modules for name in names),
             *(_Entries(_HOOKS, hooks) for hooks in EVERYWHERE),
             *(_TensorHooks(_HOOKS, tensor.tensor) for tensor in self._tensors),
-            *(_Attributes("training modes", m, ("training",)) for m in modules),
-            _Attributes("the image", case, ("image",)),
-            _Attributes("the labels", case, fields),
+            *(_Entries("training modes", vars(m), ("training",)) for m in modules),
+            _Entries("the image", vars(case), ("image",)),
+            _Entries("the labels", vars(case), fields),
             *self._tensors,
         ]
 
@@ -87,39 +87,29 @@ def _distinct(tensors: Iterable[Tensor | None]) -> dict[int, Tensor]:
     return {id(t): t for t in tensors if t is not None}
 
 
-class _Attributes:
-    """Some attributes of an object, each the same object as before or absent as before."""
+class _Entries:
+    """The entries of a dictionary, all or those of some names: each the same object as before or absent as before."""
 
-    def __init__(self, what: str, owner: object, names: Iterable[str]) -> None:
-        self.what, self._now = what, vars(owner)
-        self._before = {name: self._now.get(name, _ABSENT) for name in names}
+    def __init__(self, what: str, entries: MutableMapping[Any, object], names: Iterable[str] | None = None) -> None:
+        self.what, self._now, self._whole = what, entries, names is None
+        self._before = {name: entries.get(name, _ABSENT) for name in (entries if names is None else names)}
 
     def changed(self) -> bool:
-        return any(self._now.get(name, _ABSENT) is not value for name, value in self._before.items())
+        now, before = self._now, self._before
+        if not before:
+            return bool(now)
+        if self._whole and len(now) != len(before):
+            return True
+        return any(now.get(name, _ABSENT) is not value for name, value in before.items())
 
     def restore(self) -> None:
+        if self._whole:
+            self._now.clear()
         for name, value in self._before.items():
             if value is _ABSENT:
                 self._now.pop(name, None)
             else:
                 self._now[name] = value
-
-
-class _Entries:
-    """The entries of a dictionary, each the same object as before."""
-
-    def __init__(self, what: str, entries: MutableMapping[Any, object]) -> None:
-        self.what, self._now, self._before = what, entries, dict(entries)
-
-    def changed(self) -> bool:
-        now, before = self._now, self._before
-        if not before and not now:
-            return False
-        return len(before) != len(now) or any(now.get(key, _ABSENT) is not value for key, value in before.items())
-
-    def restore(self) -> None:
-        self._now.clear()
-        self._now.update(self._before)
 
 
 class _TensorHooks:
