@@ -1,7 +1,6 @@
 import csv
 import itertools
 import json
-import pickle
 import shutil
 import subprocess
 import sys
@@ -149,7 +148,7 @@ def test_no_byte_of_a_sealed_file_can_change_unseen(place: int, bits: int, value
             verify(damaged)
 
 
-def test_a_damaged_file_is_told_once_and_a_copy_of_the_store_tells_by_itself(store: Store) -> None:
+def test_a_damaged_file_is_told_once(store: Store) -> None:
     told: list[tuple[Path, str]] = []
     store.report = lambda path, reason: told.append((path, reason))
     store.write(record(), np.eye(3))
@@ -160,8 +159,6 @@ def test_a_damaged_file_is_told_once_and_a_copy_of_the_store_tells_by_itself(sto
     assert kept is not None and kept.map_digest == other.map_digest != ""
     assert [store.read("ab" * 12), store.load_map(store.scan()[0][0])] == [None, None]
     assert told == [(path, "it is not the map that was written (wrong checksum)")]
-    copy = pickle.loads(pickle.dumps(store))
-    assert copy.root == store.root and copy.read("ab" * 12) is None and len(told) == 1
 
 
 @pytest.mark.parametrize(

@@ -103,12 +103,13 @@ class Bench:
     def statuses(self) -> list[str]:
         return [e.status for e in self.events]
 
-    def content(self) -> dict[str, Any]:
-        """Every record and map but for what is never the same twice."""
+    def content(self, methods: Sequence[str] = (), metrics: Sequence[str] = ()) -> dict[str, Any]:
+        """Every record and map, of these methods and metrics if any are named, but for what is never the same twice."""
         found: dict[str, Any] = {}
         for record in self.store.records():
-            scores = [s for s in record.scores if s.metric not in TIMES]
-            kept = self.store.load_map(record.map_key)
-            same = structs.replace(record, seconds=0, peak_mb=0, scores=scores)
-            found[record.map_key] = same, None if kept is None else kept.tobytes()
+            if not methods or record.spec in methods:
+                named = [s for s in record.scores if s.metric not in TIMES and (not metrics or s.metric in metrics)]
+                kept = self.store.load_map(record.map_key)
+                same = structs.replace(record, seconds=0, peak_mb=0, scores=named)
+                found[record.map_key] = same, None if kept is None else kept.tobytes()
         return found

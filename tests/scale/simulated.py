@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from xaibench import registry
 from xaibench.record.manifest import Manifest
-from xaibench.record.schema import Curve, Record, ScoreEntry, encode
+from xaibench.record.schema import Curve, Record, encode
 from xaibench.record.store import Store
 from xaibench.registry import Spec
 from xaibench.running.plan import SUITES, Cell, Plan, Setting, chosen_metrics
+from xaibench.running.task import blank_entry, blank_record
 
 CURVES = {"srg", "deletion", "insertion", "srg-thin[steps=10]", "srg-thick[steps=10]", "dice-deletion"}
 CURVES |= {"irof[steps=10]", "caliber-response", "contrast-response"}
@@ -93,65 +94,33 @@ def _write_cases(simulation: Simulation, root: Path, ids: Sequence[str]) -> None
         for case in ids:
             level = rng.uniform()  # an image is easy or hard for all methods
             for cell in plan.cells(digest(case)):
-                record = _record(
-                    cell, setting, case, curve, 0.9 * rng.uniform(size=(len(cell.metrics), 1 + TURNS)) + 0.1 * level
-                )
+                values = 0.9 * rng.uniform(size=(len(setting.metrics), 1 + TURNS)) + 0.1 * level
+                record = _record(cell, case, curve, values)
                 store.cell_path(cell.key).write_bytes(encode(record))
 
 
-def _record(cell: Cell, setting: Setting, case: str, curve: Curve, values: np.ndarray) -> Record:
+def _record(cell: Cell, case: str, curve: Curve, values: np.ndarray) -> Record:
     """A finished cell; its last score was skipped.
 
     Args:
         cell: which.
-        setting: of the run.
         case: its image.
         curve: of every metric that has one.
         values: (metrics, 1 + TURNS), a score of each metric and its scores against turned masks.
     """
     scores = [
-        ScoreEntry(
-            metric=str(metric),
+        replace(
+            blank_entry(metric, key),
             value=own,
             status="ok",
             reason="",
-            better=metric.plugin.traits.better,
-            low=metric.plugin.traits.range[0],
-            high=metric.plugin.traits.range[1],
-            family=metric.plugin.family,
-            key=key,
             curve=curve if str(metric) in CURVES else None,
             null=null if metric.plugin.traits.mask else (),
-            gate=metric.plugin.traits.gate,
         )
         for (key, metric), (own, *null) in zip(cell.scores.items(), values.tolist(), strict=True)
     ]
-    scores[-1] = replace(
-        scores[-1], value=None, status="skipped", reason="No segment of one has the contrast of the other."
-    )
-    plugin, (distribution, version) = cell.spec.plugin, cell.spec.plugin.distribution
-    return Record(
-        dataset=setting.dataset,
-        split=setting.split,
-        case=case,
-        case_digest=digest(case),
-        model=setting.model,
-        weights_digest=setting.weights_digest,
-        target=setting.target,
-        method=plugin.name,
-        params=",".join(f"{k}={v}" for k, v in cell.spec.given),
-        spec=str(cell.spec),
-        family=plugin.family,
-        control=plugin.traits.control,
-        signed=False,
-        distribution=distribution,
-        version=version,
-        seed=0,
-        status="ok",
-        reason="",
-        seconds=float(values[0, 0]),
-        passes=50,
-        peak_mb=float(values[1, 0]),
-        map_key=cell.key,
-        scores=sorted(scores, key=lambda s: s.metric),
-    )
+    why = "No segment of one has the contrast of the other."
+    scores[-1] = replace(scores[-1], value=None, status="skipped", reason=why)
+    cost = {"seconds": float(values[0, 0]), "passes": 50, "peak_mb": float(values[1, 0])}
+    record = blank_record(cell, case, digest(case))
+    return replace(record, **cost, scores=sorted(scores, key=lambda s: s.metric))

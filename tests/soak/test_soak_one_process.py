@@ -197,25 +197,26 @@ def maps_of(cell: Path) -> Path:
 def test_methods_and_metrics_that_misbehave(tmp_path: Path, ledger: Ledger) -> None:
     """All of them between good ones, in random orders; a number of a good one that changes is lost."""
     chance, methods, metrics = random.Random(4), Tally(), Tally()
-    wanted = bad.numbers(tmp_path / "good", bad.compute(tmp_path / "good", bad.GOOD))
+    wanted = bad.compute(tmp_path / "good", bad.GOOD).content()
     harmless = [bad.method(name, do) for name, do in bad.HARMLESS.items()]
     spoilers = [*bad.bad_methods(), *harmless]
     for i in range(5):
         order = [*bad.GOOD, *spoilers]
         chance.shuffle(order)
-        records = bad.compute(tmp_path / f"methods {i}", order, force=True)
-        found = bad.numbers(tmp_path / f"methods {i}", records)
+        bench = bad.compute(tmp_path / f"methods {i}", order, force=True)
+        found = bench.content(bad.GOOD)
         methods.injected += 2 * len(spoilers)
         methods.lost += sum(found[key] != value for key, value in wanted.items())
-        assert sum(r.status == "failed" for r in records.values()) == 2 * (len(spoilers) - len(harmless))
+        statuses = [r.status for r in bench.store.records()]
+        assert statuses.count("failed") == 2 * (len(spoilers) - len(harmless))
     for i in range(3):
         scores = [*bad.METRICS, *(bad.own_metric(f"bad-{name}", do) for name, (do, _) in bad.BAD_METRICS.items())]
         chance.shuffle(scores)
-        records = bad.compute(tmp_path / f"metrics {i}", bad.GOOD, scores)
-        for key, value in bad.numbers(tmp_path / f"metrics {i}", records).items():
-            mine = (*value[:3], [s for s in value[3] if s[0] in bad.METRICS])
-            metrics.lost += mine != wanted[key]
-            failed = {s.metric for s in records[key].scores if s.status == "failed"}
+        bench = bad.compute(tmp_path / f"metrics {i}", bad.GOOD, scores)
+        found = bench.content(metrics=bad.METRICS)
+        metrics.lost += sum(found[key] != value for key, value in wanted.items())
+        for record in bench.store.records():
+            failed = {s.metric for s in record.scores if s.status == "failed"}
             assert failed == {f"bad-{name}" for name in bad.BAD_METRICS}
         metrics.injected += len(bad.BAD_METRICS) * len(wanted)
     ledger("a method that misbehaves", methods)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -53,10 +53,6 @@ class Store:
         self.report = report or _log
         self.published = published
         self._told: set[Path] = set()
-        self._locks = 0
-
-    def __reduce__(self) -> tuple[type[Store], tuple[object, ...]]:
-        return Store, (self.root, None, self.published)  # in another process nobody listens, and no lock is held
 
     @classmethod
     def open(cls, root: str | Path) -> Store:
@@ -76,21 +72,9 @@ class Store:
             )
         return cls(path, published=published and not computed)
 
-    @contextmanager
-    def locked(self, say: Callable[[str], object] = lambda words: None) -> Iterator[None]:
-        """Keep other runs out of the folder while the block lasts; a block inside another is entered at once.
-
-        See :func:`~xaibench.record.lock.locked`.
-        """
-        self._locks += 1
-        try:
-            if self._locks > 1:
-                yield
-            else:
-                with locked(self.root / ".lock", say):
-                    yield
-        finally:
-            self._locks -= 1
+    def locked(self, say: Callable[[str], object] = lambda words: None) -> AbstractContextManager[None]:
+        """Keep other runs out of the folder while the block lasts, see :func:`~xaibench.record.lock.locked`."""
+        return locked(self.root / ".lock", say)
 
     def damaged(self, path: Path, reason: str) -> None:
         """Give ``report`` a damaged file, once."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xaibench import registry
 from xaibench.data.case import Case
@@ -85,6 +85,11 @@ class Setting:
     target: str
     seed: int
     metrics: tuple[Spec, ...]
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What records and the manifest hold of it, by the names of their fields."""
+        return {name: value for name, value in vars(self).items() if name != "metrics"}
 
 
 class Plan:

@@ -95,11 +95,10 @@ class Run:
         known, setting, cluster = self._stored(), self.setting, self.options.cluster
         packages = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn")
         return Manifest(
+            **setting.named,
             command=command,
             data=str(self.options.data),
             network=None if isinstance(self.options.model, nn.Module) else str(self.options.model),
-            dataset=setting.dataset,
-            split=setting.split,
             note=self.cases.note,
             terms=dataset_traits(setting.dataset).terms,
             cases=sorted({*known.cases, *self.cases.ids}),
@@ -107,10 +106,6 @@ class Run:
             metrics=list(dict.fromkeys([*known.metrics, *map(str, setting.metrics)])),
             metric_versions=known.metric_versions | {str(m): " ".join(m.plugin.distribution) for m in setting.metrics},
             columns=known.columns | {str(m): _column(m) for m in setting.metrics},
-            model=setting.model,
-            weights_digest=setting.weights_digest,
-            target=setting.target,
-            seed=setting.seed,
             device=self.options.device,
             cluster=None if cluster is None else cluster.to_json(),
             versions={"python": platform.python_version(), **{p: version(p) for p in packages}},

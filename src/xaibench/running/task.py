@@ -235,10 +235,10 @@ def blank_record(cell: Cell, case: str, case_digest: str) -> Record:
         case: id of the image.
         case_digest: its content digest.
     """
-    spec, shared = cell.spec, {name: value for name, value in vars(cell.plan.setting).items() if name != "metrics"}
+    spec = cell.spec
     distribution, version = spec.plugin.distribution
     return Record(
-        **shared,
+        **cell.plan.setting.named,
         case=case,
         case_digest=case_digest,
         method=spec.plugin.name,

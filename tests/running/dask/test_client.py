@@ -1,11 +1,10 @@
 """A cluster that speaks TLS, with certificates made here."""
 
-import datetime
-import ipaddress
 import time
 from collections.abc import Iterator
 
 import pytest
+from distributed import Security
 
 from running.by_hand import ByHand
 from xaibench.errors import UserError
@@ -13,36 +12,17 @@ from xaibench.running.cluster import Cluster
 from xaibench.running.dask.client import connected
 from xaibench.running.threads import Threads
 
-x509 = pytest.importorskip("cryptography.x509", reason="certificates are made with the package cryptography")
+pytest.importorskip("cryptography", reason="Dask makes certificates with the package cryptography")
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A certificate that vouches for itself, and its key."""
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "xaibench-test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("certificates")
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
-    (folder / "key.pem").write_bytes(key.private_bytes(*form))
-    return str(folder / "cert.pem"), str(folder / "key.pem")
+    made, folder = Security.temporary(), tmp_path_factory.mktemp("certificates")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    cert.write_text(made.tls_ca_file)
+    key.write_text(made.tls_client_key)
+    return str(cert), str(key)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Methods and metrics that do what they should not: each fails alone, and no number of another one changes by a bit."""
 
-import os
+import itertools
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ from made_up import make_network
 from torch import Tensor
 
 from running.bench import Bench, own_metric
+from running.sandbox.test_snapshot import CHANGES, SETTINGS
 from xaibench.data.case import Case
 from xaibench.metrics.score import Score
-from xaibench.record.schema import Record
 from xaibench.record.store import Store
 from xaibench.registry import Plugin, parse
 from xaibench.running.sandbox.snapshot import Settings
@@ -58,10 +58,6 @@ def a_forward_hook(scorer: Scorer, image: Tensor) -> None:
     scorer.model.register_forward_hook(lambda module, inputs, output: output * 0)
 
 
-def a_global_hook(scorer: Scorer, image: Tensor) -> None:
-    torch.nn.modules.module.register_module_forward_hook(lambda module, inputs, output: None)
-
-
 def weights(scorer: Scorer, image: Tensor) -> None:
     for p in scorer.model.parameters():
         p.data.zero_()
@@ -80,23 +76,15 @@ BAD: dict[str, tuple[Callable[[Scorer, Tensor], Any], str]] = {
     "exits": (lambda s, i: sys.exit(3), "raised SystemExit: 3"),
     "interrupts": (raising(KeyboardInterrupt()), "raised KeyboardInterrupt"),
     "quits": (raising(Quits("enough")), "raised Quits: enough"),
-    "weights": (weights, "the network's weights and buffers"),
-    "buffers": (lambda s, i: [in_place(b) for b in s.model.buffers()], "the network's weights and buffers"),
-    "hook": (a_forward_hook, "hooks"),
-    "global-hook": (a_global_hook, "hooks"),
-    "training": (lambda s, i: s.model.train(), "training modes"),
     "image": (lambda s, i: in_place(i), "the image that it was given"),
-    "target": (lambda s, i: in_place(s.target.mask), "the target"),
     "fov": (lambda s, i: in_place(s.target.fov), "the labels"),
-    "other-target": (lambda s, i: setattr(s, "target", None), "the scorer"),
-    "no-grad": (lambda s, i: torch.set_grad_enabled(False), "whether gradients are recorded"),
-    "double": (lambda s, i: torch.set_default_dtype(torch.float64), "torch's default type"),
-    "meta": (lambda s, i: torch.set_default_device("meta"), "torch's default device"),
-    "threads": (lambda s, i: torch.set_num_threads(torch.get_num_threads() + 1), "the number of threads"),
-    "errors": (lambda s, i: np.seterr(all="raise"), "numpy's error handling"),
-    "folder": (lambda s, i: os.chdir("/"), "the working folder"),
-    "streams": (lambda s, i: setattr(sys, "stderr", None), "the standard streams"),
     "changes-and-fails": (changes_and_fails, "training modes, which was put back, after ValueError: half way"),
+}
+BAD |= {f"setting {i}": (lambda s, i, do=do: do(), what) for i, (do, what) in enumerate(SETTINGS)}
+BAD |= {
+    f"change {i}": (lambda s, i, do=do: do(s, None), what)
+    for i, (do, what) in enumerate(CHANGES)
+    if what not in ("the image", "the labels")  # of which a method does not get the original
 }
 # What it gives instead of a map.
 MAPS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
@@ -136,32 +124,18 @@ def bad_methods() -> list[Plugin]:
     return [method(n, do) for n, (do, _) in BAD.items()] + [method(n, value=v) for n, (v, _) in MAPS.items()]
 
 
-def compute(
-    folder: Path, methods: Sequence[Any], metrics: Sequence[Any] = METRICS, **options: Any
-) -> dict[tuple[str, str], Record]:
-    """Records by method and case, of two made-up eyes and a network of their own."""
+def compute(folder: Path, methods: Sequence[Any], metrics: Sequence[Any] = METRICS, **options: Any) -> Bench:
+    """A run on two made-up eyes and a network of their own."""
     bench = Bench(Store(folder), metrics, make_network())
     bench(*methods, **options)
-    return bench.records()
-
-
-def numbers(folder: Path, records: dict[tuple[str, str], Record], methods: Sequence[str] = GOOD) -> dict[Any, Any]:
-    """Bit for bit what there is of these methods, apart from times."""
-    found: dict[Any, Any] = {}
-    for (spec, case), r in records.items():
-        if spec in methods:
-            kept = Store(folder).load_map(r)
-            assert kept is not None
-            scores = [(s.metric, s.value, s.status, s.curve, s.null) for s in r.scores]
-            found[spec, case] = (r.status, r.passes, kept.tobytes(), scores)
-    assert len(found) == 2 * len(methods)
-    return found
+    return bench
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return numbers(folder, compute(folder, GOOD))
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    found = compute(tmp_path_factory.mktemp("undisturbed"), GOOD).content()
+    assert len(found) == 2 * len(GOOD) and all(map_ for _, map_ in found.values())
+    return found
 
 
 def between(good: Sequence[Any], bad: Sequence[Any]) -> list[Any]:
@@ -171,13 +145,14 @@ def between(good: Sequence[Any], bad: Sequence[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["in this order", "in the reverse order"])
-def test_bad_methods_fail_alone(tmp_path: Path, undisturbed: dict[Any, Any], turn: int) -> None:
+def test_bad_methods_fail_alone(tmp_path: Path, undisturbed: dict[str, Any], turn: int) -> None:
     harmless = [method(n, do) for n, do in HARMLESS.items()]
     settings, state = Settings(), (random.getstate(), torch.random.get_rng_state())
-    records = compute(tmp_path, between(GOOD, [*bad_methods(), *harmless][::turn])[::turn])
+    bench = compute(tmp_path, between(GOOD, [*bad_methods(), *harmless][::turn])[::turn])
+    records = bench.records()
     assert settings.changed() == []
     assert random.getstate() == state[0] and torch.equal(torch.random.get_rng_state(), state[1])
-    assert numbers(tmp_path, records) == undisturbed
+    assert bench.content(GOOD) == undisturbed
     expected = {n: words for n, (_, words) in (BAD | MAPS).items()}
     found = {n: {records[n, case].reason for case in "01"} for n in expected}
     for name, words in expected.items():
@@ -192,7 +167,7 @@ def test_the_next_run_of_a_bad_method_fails_again_and_touches_nothing(tmp_path: 
     bad = [method("weights", weights)]
     compute(tmp_path, [*GOOD, *bad])
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*/*.json")}
-    records = compute(tmp_path, [*bad, *GOOD])
+    records = compute(tmp_path, [*bad, *GOOD]).records()
     after = {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*/*.json")}
     changed = {p.stem for p in after if after[p] != before[p]}
     assert changed == {records["weights", case].map_key for case in "01"}
@@ -202,14 +177,6 @@ def test_the_next_run_of_a_bad_method_fails_again_and_touches_nothing(tmp_path: 
 BAD_METRICS: dict[str, tuple[Callable[[np.ndarray, Case, Scorer], Any], str]] = {
     "exits": (lambda a, c, s: sys.exit(), "raised SystemExit"),
     "interrupts": (lambda a, c, s: raising(KeyboardInterrupt())(s, c.image), "raised KeyboardInterrupt"),
-    "image": (lambda a, c, s: in_place(c.image), "the image"),
-    "labels": (lambda a, c, s: in_place(c.vessels), "the labels"),
-    "thin": (lambda a, c, s: in_place(c.thin), "the labels"),
-    "other-labels": (lambda a, c, s: object.__setattr__(c, "vessels", c.fov), "the labels"),
-    "weights": (lambda a, c, s: weights(s, c.image), "the network's weights and buffers"),
-    "hook": (lambda a, c, s: a_forward_hook(s, c.image), "hooks"),
-    "training": (lambda a, c, s: s.model.train(), "training modes"),
-    "double": (lambda a, c, s: torch.set_default_dtype(torch.float64), "torch's default type"),
     "curve": (lambda a, c, s: Score(0.5, ((0.0, 1.0), (0.5,))), "a curve of 2 places and 1 values"),
     "odd-curve": (lambda a, c, s: Score(0.5, (("a",), ("b",))), "ValueError"),  # type: ignore[arg-type]
     "null": (lambda a, c, s: Score(0.5, null=(float("nan"),)), "by chance that are not finite"),
@@ -220,21 +187,20 @@ BAD_METRICS: dict[str, tuple[Callable[[np.ndarray, Case, Scorer], Any], str]] = 
     "nothing": (lambda a, c, s: None, "AttributeError"),
     "text": (lambda a, c, s: "much", "AttributeError"),
 }
+BAD_METRICS |= {f"setting {i}": (lambda a, c, s, do=do: do(), what) for i, (do, what) in enumerate(SETTINGS)}
+BAD_METRICS |= {f"change {i}": (lambda a, c, s, do=do: do(s, c), what) for i, (do, what) in enumerate(CHANGES)}
 
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["in this order", "in the reverse order"])
-def test_bad_metrics_fail_alone(tmp_path: Path, undisturbed: dict[Any, Any], turn: int) -> None:
+def test_bad_metrics_fail_alone(tmp_path: Path, undisturbed: dict[str, Any], turn: int) -> None:
     bad = [own_metric(f"bad-{n}", do) for n, (do, _) in BAD_METRICS.items()]
     draws = own_metric("draws", lambda a, c, s: Score(float(np.random.rand())))  # noqa: NPY002
-    records = compute(tmp_path, GOOD, [draws, *between(METRICS, bad)][::turn])
-    found = {}
-    for key, (status, passes, kept, scores) in numbers(tmp_path, records).items():
-        by_name = {s.metric: s for s in records[key].scores}
-        for name, (_, words) in BAD_METRICS.items():
-            score = by_name[f"bad-{name}"]
-            assert score.status == "failed" and words in score.reason and score.value is None, (name, score.reason)
-        found[key] = (status, passes, kept, [s for s in scores if s[0] in METRICS])
-    assert found == undisturbed
+    bench = compute(tmp_path, GOOD, [draws, *between(METRICS, bad)][::turn])
+    assert bench.content(metrics=METRICS) == undisturbed
+    records = bench.records()
+    for record, (name, (_, words)) in itertools.product(records.values(), BAD_METRICS.items()):
+        (score,) = (s for s in record.scores if s.metric == f"bad-{name}")
+        assert score.status == "failed" and words in score.reason and score.value is None, (name, score.reason)
     # One who draws from the global generator draws the same, whatever was before.
     assert {s.value for r in records.values() for s in r.scores if s.metric == "draws"} == {
         next(s.value for s in records["random", "0"].scores if s.metric == "draws")
@@ -261,8 +227,7 @@ def test_a_metric_that_asks_for_more_maps_notices_a_method_that_spoils_them(
 
     function = method("later", later).function
     twice = Plugin("explainer", "later", function, "cam", parse("explainer", "saliency").plugin.traits)
-    records = compute(tmp_path, [twice], ["max-sensitivity[draws=1]", "auroc-vessels"])
-    scores = {s.metric: s for s in records["later", "0"].scores}
+    scores = compute(tmp_path, [twice], ["max-sensitivity[draws=1]", "auroc-vessels"]).scores("later")
     assert words in scores["max-sensitivity[draws=1]"].reason
     assert scores["auroc-vessels"].status == "ok"
 
@@ -270,5 +235,5 @@ def test_a_metric_that_asks_for_more_maps_notices_a_method_that_spoils_them(
 def test_fail_fast_restores_too(tmp_path: Path) -> None:
     settings = Settings()
     with pytest.raises(Exception, match="torch's default type"):
-        compute(tmp_path, [method("double", BAD["double"][0])], fail_fast=True)
+        compute(tmp_path, [method("double", lambda s, i: torch.set_default_dtype(torch.float64))], fail_fast=True)
     assert settings.changed() == []

@@ -1,9 +1,8 @@
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,33 +136,25 @@ def test_gradients_are_put_back_and_are_no_change(change: Change) -> None:
         assert gradients() == before
 
 
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[Path]:
-    """Where the process's settings may be changed."""
-    before = Settings()
-    yield tmp_path
-    before.restore()
+SETTINGS: list[tuple[Callable[[], object], str]] = [
+    (lambda: torch.set_grad_enabled(False), "whether gradients are recorded"),
+    (lambda: torch.set_default_dtype(torch.float64), "torch's default type"),
+    (lambda: torch.set_default_device("meta"), "torch's default device"),
+    (lambda: torch.set_num_threads(torch.get_num_threads() + 1), "the number of threads"),
+    (lambda: torch.use_deterministic_algorithms(True), "whether torch is deterministic"),
+    (lambda: torch.backends.mkldnn.set_flags(False), "torch's kernels"),
+    (lambda: torch.set_autocast_enabled("cpu", True), "automatic precision"),
+    (lambda: np.seterr(all="raise"), "numpy's error handling"),
+    (lambda: os.chdir("/"), "the working folder"),
+    (lambda: setattr(sys, "stderr", None), "the standard streams"),
+]
 
 
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        (lambda folder: torch.set_grad_enabled(False), "whether gradients are recorded"),
-        (lambda folder: torch.set_default_dtype(torch.float64), "torch's default type"),
-        (lambda folder: torch.set_default_device("meta"), "torch's default device"),
-        (lambda folder: torch.set_num_threads(torch.get_num_threads() + 1), "the number of threads"),
-        (lambda folder: torch.use_deterministic_algorithms(True), "whether torch is deterministic"),
-        (lambda folder: torch.backends.mkldnn.set_flags(False), "torch's kernels"),
-        (lambda folder: torch.set_autocast_enabled("cpu", True), "automatic precision"),
-        (lambda folder: np.seterr(all="raise"), "numpy's error handling"),
-        (os.chdir, "the working folder"),
-        (lambda folder: setattr(sys, "stdout", None), "the standard streams"),
-    ],
-)
-def test_each_setting_is_seen_and_put_back(change: Callable[[Path], Any], what: str, process: Path) -> None:
+@pytest.mark.parametrize(("change", "what"), SETTINGS, ids=[what for _, what in SETTINGS])
+def test_each_setting_is_seen_and_put_back(change: Callable[[], object], what: str) -> None:
     settings = Settings()
     assert settings.changed() == []
-    change(process)
+    change()
     assert settings.changed() == [what]
     settings.restore()
     assert settings.changed() == [] and Settings().changed() == []
