@@ -1,9 +1,7 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from xaibench.errors import UserError
 from xaibench.record import Store
 from xaibench.record.artefact_files import Film, Picture, film_key, load_film, load_picture, write_film, write_picture
 
@@ -37,23 +35,5 @@ def test_a_film_comes_back_and_its_name_says_how_it_was_made(tmp_path: Path) -> 
     assert len({film_key("k", "mean", 1), *others}) == 4
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"no archive"])
-def test_what_is_absent_or_damaged_is_none(tmp_path: Path, content: bytes) -> None:
-    store = Store(tmp_path)
-    assert load_picture(store, "abc") is None and load_film(store, "abc") is None
-    path = store.arrays_path("pictures", "abc")
-    path.parent.mkdir(parents=True)
-    path.write_bytes(content)
-    assert load_picture(store, "abc") is None
-
-
-def test_a_picture_of_another_version_is_none(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.write_arrays("pictures", "abc", {"something": np.zeros(3)})
-    assert load_picture(store, "abc") is None
-
-
-def test_a_folder_that_cannot_be_written_is_the_users_error(tmp_path: Path) -> None:
-    (tmp_path / "pictures").write_text("a file stands in the way")
-    with pytest.raises(UserError, match="cannot be written"):
-        write_picture(Store(tmp_path), "abc", a_picture())
+def test_what_is_absent_is_none(tmp_path: Path) -> None:
+    assert load_picture(Store(tmp_path), "abc") is None and load_film(Store(tmp_path), "abc") is None

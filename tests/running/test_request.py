@@ -35,7 +35,7 @@ def mine(scorer: Any, image: Tensor) -> Tensor:
     return 1 - image[1]
 
 
-def test_a_run_is_a_tidy_table(nowhere: Path) -> None:
+def test_a_run_is_a_tidy_table_and_the_same_command_resumes(nowhere: Path) -> None:
     events: list[Event] = []
     table = run([mine, "random"], model=WHITE, out="here", report=events.append, **SMALL)
     assert list(table.columns) == list(SCORE_COLUMNS)
@@ -49,6 +49,9 @@ def test_a_run_is_a_tidy_table(nowhere: Path) -> None:
     oracle = table[(table.method == "vessels-oracle") & (table.metric == "auroc-vessels")]
     assert oracle.value.tolist() == [1.0, 1.0] and oracle.case.tolist() == ["phantom-0000", "phantom-0001"]
     assert (nowhere / "here" / "scores.csv").read_text().count("\n") == len(table) + 1
+    events.clear()
+    again = run([mine, "random"], model=WHITE, out="here", report=events.append, **SMALL)
+    assert {e.status for e in events} == {"kept"} and again.equals(table)
 
 
 def test_the_table_holds_what_was_asked_for_now() -> None:
@@ -57,21 +60,6 @@ def test_the_table_holds_what_was_asked_for_now() -> None:
     assert "mine" not in set(table.method) and set(table.case) == {"phantom-0000"}
     asked = Store("here").read_run()
     assert "mine" in asked.methods and asked.cases == ["phantom-0000", "phantom-0001"]
-
-
-def test_the_same_command_resumes() -> None:
-    first = run([mine], model=WHITE, out="here", **SMALL)
-    events: list[Event] = []
-    again = run([mine], model=WHITE, out="here", report=events.append, **SMALL)
-    assert {e.status for e in events} == {"kept"}
-    assert first.equals(again)
-
-
-def test_another_network_is_another_cell() -> None:
-    run(["random"], model=WHITE, out="here", **SMALL)
-    events: list[Event] = []
-    run(["random"], model=GreenFilter(0.41, 8.0), out="here", report=events.append, **SMALL)
-    assert {e.status for e in events if not e.cell.startswith("second-observer")} == {"ok"}
 
 
 def test_what_was_asked_is_kept_beside_it() -> None:

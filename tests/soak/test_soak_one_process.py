@@ -63,10 +63,13 @@ def test_control_c(lab: Lab, undisturbed: dict[str, Any], ledger: Ledger) -> Non
 
 def test_runs_at_once(lab: Lab, undisturbed: dict[str, Any], ledger: Ledger) -> None:
     """The same command three times; then two halves of it; and then one of two is killed."""
+
+    def end(*runs: subprocess.Popen[str]) -> None:
+        said = [run.communicate(timeout=300)[1] for run in runs]
+        assert {run.returncode for run in runs} == {0}, said
+
     tally, out = Tally(), lab.folder / "same"
-    runs = [lab.start(out) for _ in range(3)]
-    said = [run.communicate(timeout=300)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 0], said
+    end(*(lab.start(out) for _ in range(3)))
     tally.injected += 2
     tally.twice += len(lab.calls) - lab.cases
     tally.corrupt += len(damage(out))
@@ -77,8 +80,7 @@ def test_runs_at_once(lab: Lab, undisturbed: dict[str, Any], ledger: Ledger) -> 
     for methods in (("logged",), ("saliency",)):
         lab.methods = methods
         started.append(lab.start(halves))
-    said = [run.communicate(timeout=300)[1] for run in started]
-    assert [run.returncode for run in started] == [0, 0], said
+    end(*started)
     tally.injected += 1
     tally.corrupt += len(damage(halves))
     lab.methods = ("logged", "saliency")
@@ -95,8 +97,7 @@ def test_runs_at_once(lab: Lab, undisturbed: dict[str, Any], ledger: Ledger) -> 
     first.kill()
     first.communicate()
     kept = complete(killed)
-    _, err = second.communicate(timeout=300)
-    assert second.returncode == 0, err
+    end(second)
     tally.injected += 1
     account(tally, killed, kept)
     assert numbers(killed) == undisturbed

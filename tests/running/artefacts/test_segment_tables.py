@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,21 +139,17 @@ def test_what_is_there_is_not_computed_again(store: Store, computed: list[str]) 
     assert before == {name: (store.root / name).read_bytes() for name in before}
 
 
-def test_what_is_damaged_is(store: Store, computed: list[str]) -> None:
-    run(store)
-    for i, path in enumerate(sorted(store.root.glob("tables/*/*.json"))):
-        path.write_text(["{", "[]"][i])
-    run(store)
-    assert computed == ["0", "1", "0", "1"] and len(read(store, "segments.csv")) == 8
-
-
-def test_what_another_version_counted_is_counted_anew(
-    store: Store, computed: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("contents", [("{", "[]"), ()], ids=["damaged", "of another version"])
+def test_what_is_damaged_or_of_another_version_is(
+    store: Store, computed: list[str], contents: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(store)
-    monkeypatch.setattr(tables, "version", lambda name: "another")
+    for path, content in zip(store.root.glob("tables/*/*.json"), contents, strict=False):
+        path.write_text(content)
+    if not contents:
+        monkeypatch.setattr(tables, "version", lambda name: "another")
     run(store)
-    assert computed == ["0", "1", "0", "1"]
+    assert computed == ["0", "1", "0", "1"] and len(read(store, "segments.csv")) == 8
 
 
 def test_another_method_is_one_more_column(store: Store, computed: list[str]) -> None:

@@ -163,16 +163,6 @@ def test_bad_methods_fail_alone(tmp_path: Path, undisturbed: dict[str, Any], tur
         assert all(records[name, case].status == "ok" for case in "01"), (name, records[name, "0"].reason)
 
 
-def test_the_next_run_of_a_bad_method_fails_again_and_touches_nothing(tmp_path: Path) -> None:
-    bad = [method("weights", weights)]
-    compute(tmp_path, [*GOOD, *bad])
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*/*.json")}
-    records = compute(tmp_path, [*bad, *GOOD]).records()
-    after = {p: p.stat().st_mtime_ns for p in tmp_path.glob("cells/*/*.json")}
-    changed = {p.stem for p in after if after[p] != before[p]}
-    assert changed == {records["weights", case].map_key for case in "01"}
-
-
 # What a metric does, and words of the reason for which its score fails.
 BAD_METRICS: dict[str, tuple[Callable[[np.ndarray, Case, Scorer], Any], str]] = {
     "exits": (lambda a, c, s: sys.exit(), "raised SystemExit"),

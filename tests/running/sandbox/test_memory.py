@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from made_up import make_network
+from made_up import make_network, target_on
 from torch import Tensor
 
 from xaibench.data.case import Case, make_case
 from xaibench.errors import Skipped, UserError
 from xaibench.registry import Spec, explainer
 from xaibench.running.sandbox import memory
-from xaibench.scorer import Scorer, Target
+from xaibench.scorer import Scorer
 from xaibench.scorer.batching import Engine
 
 SIDE = 1300  # px; just large enough to be looked at
@@ -32,8 +32,7 @@ def greedy(scorer: Scorer, image: Tensor, *, rng: np.random.Generator, copies: i
 
 
 def scorer_of(case: Case) -> Scorer:
-    target = Target("mine", case.vessels, case.fov, case.vessels.float(), case.scale)
-    return Scorer(make_network().eval(), target, engine=Engine())
+    return Scorer(make_network(), target_on(case), engine=Engine())
 
 
 def test_the_need_of_the_whole_is_told_from_a_window(large: Case, monkeypatch: pytest.MonkeyPatch) -> None:
