@@ -49,10 +49,9 @@ def _array(content: bytes) -> np.ndarray:
 
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
+    if version != (1, 0):  # later ones are for headers of structured arrays
         raise ValueError(f"it is of format {version}")
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = header(file)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject or dtype.kind not in "biuf":
         raise ValueError(f"it holds values of {dtype.kind!r}, which are no numbers")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(content) - file.tell():

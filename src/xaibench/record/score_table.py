@@ -42,7 +42,7 @@ def csv_parts(records: Iterable[Record], folder: Path, at_once: int = _AT_ONCE) 
         at_once: how many of them a chunk has.
     """
     yield ",".join(SCORE_COLUMNS) + "\n"
-    waiting = ((_order(record), _text(record)) for record in records)
+    waiting = ((_order(record), csv_text(_rows(record))) for record in records)
     chunks: list[Iterable[_Lines]] = []
     chunk = sorted(islice(waiting, at_once))
     while len(chunk) == at_once:
@@ -52,17 +52,18 @@ def csv_parts(records: Iterable[Record], folder: Path, at_once: int = _AT_ONCE) 
         yield text
 
 
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as lines of comma-separated values; None is an empty one."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
 def _rows(r: Record) -> list[tuple[object, ...]]:
     head = r.dataset, r.case, r.model, r.target, r.method, r.params
     tail = r.seconds, r.passes, r.peak_mb, r.seed
     scores = [(s.metric, s.value, s.status, s.reason) for s in r.scores] or [("", None, r.status, r.reason)]
     return [(*head, *score, *tail) for score in scores]
-
-
-def _text(record: Record) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(_rows(record))
-    return text.getvalue()
 
 
 def _on_disk(chunk: list[_Lines], folder: Path) -> Iterable[_Lines]:

@@ -6,14 +6,13 @@ are put together from there.
 """
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +26,7 @@ from xaibench.metrics.localisation.false_positives import compare, false_positiv
 from xaibench.metrics.localisation.width_response import relative
 from xaibench.models.evaluate import predict
 from xaibench.record.checksum import seal, verify
+from xaibench.record.score_table import csv_text
 from xaibench.record.store import Store, write_text
 from xaibench.record.strict_json import decode
 from xaibench.running.resolve import Run
@@ -132,18 +132,17 @@ def write_tables(run: Run, cases: Iterable[Case]) -> None:
             with evaluating(run.model):
                 prediction = predict(run.model, case.image).numpy()
             rows = rows_of(case, prediction, maps, generator_of(setting.seed, case))
-            tables = Tables(maps=keys, version=version("xaibench"), **rows)
-            write_text(path, seal(msgspec.json.encode(tables)).decode())
+            computed = Tables(maps=keys, version=version("xaibench"), **rows)
+            write_text(path, seal(msgspec.json.encode(computed)).decode())
     # A case's rows are read again for each file: those of all cases together may not fit into memory.
     order = sorted(maps_of)
     specs = sorted({spec for subject in order for spec in _read(_path(store, subject)).maps})
     for part, (name, columns) in FILES.items():
-        lines = (
-            dict(zip(ABOUT, subject, strict=False)) | row
-            for subject in order
-            for row in getattr(_read(_path(store, subject)), part)
-        )
-        write_text(store.root / name, _csv((*ABOUT, *columns, *specs), lines))
+        heads = (*ABOUT, *columns, *specs)
+        tables = ((dict(zip(ABOUT, subject, strict=False)), _read(_path(store, subject))) for subject in order)
+        lines = (about | row for about, kept in tables for row in getattr(kept, part))
+        parts = (csv_text([map(line.get, heads)]) for line in lines)
+        write_text(store.root / name, chain([csv_text([heads])], parts))
 
 
 def _plain(value: Value) -> Value:
@@ -168,15 +167,3 @@ def _read(path: Path) -> Tables:
         if all(row.keys() <= {*columns, *tables.maps} for row, columns in rows):
             return tables
     return Tables(segments=[], components=[])
-
-
-def _csv(columns: Sequence[str], rows: Iterable[dict[str, Value | str]]) -> Iterator[str]:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(row)
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
-    yield text.getvalue()
