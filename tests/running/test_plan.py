@@ -1,29 +1,16 @@
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from leaderboard.synthetic import entry, record
 from made_up import draw_eye
-from msgspec import structs
 from torch import Tensor
 
 from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import UserError
-from xaibench.record.store import Store
 from xaibench.registry import parse
-from xaibench.running.plan import (
-    SUITES,
-    Cell,
-    Kept,
-    Plan,
-    Setting,
-    chosen_methods,
-    chosen_metrics,
-    run_name,
-)
+from xaibench.running.plan import SUITES, Cell, Plan, Setting, chosen_methods, chosen_metrics, run_name
 
 SETTING = Setting("mine", "test", "net", "weights", "vessels", 0, (parse("metric", "srg"), parse("metric", "passes")))
 CONTROLS = [p.name for p in registry.available("explainer")[0] if p.traits.control]
@@ -117,27 +104,6 @@ def test_a_score_has_a_key_of_its_own() -> None:
     assert [list(map(str, c.scores.values())) for c in plan] == [["srg", "srg[fill=blur]", "passes"]] * 3
     fewer = cells(draw_eye(), replace(SETTING, metrics=metrics[:1]))
     assert all(set(f.scores) < set(c.scores) for f, c in zip(fewer, plan, strict=True))
-
-
-def test_what_is_missing(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    metrics = tuple(parse("metric", name) for name in ("auroc-vessels", "passes", "srg", "sparseness"))
-    plan = Plan([parse("explainer", "random")], replace(SETTING, metrics=metrics))
-
-    def missing(case: str, *scores: float | str | None, status: str = "ok") -> list[str] | None:
-        """The metrics that are still to compute of a cell whose record has these scores, None for a failed one."""
-        (cell,) = plan.cells(case)
-        keys = [*cell.scores, "another"]
-        entries = [structs.replace(entry("srg", s, ""), key=key) for key, s in zip(keys, scores, strict=False)]
-        store.write(structs.replace(record("random", case, {}, status=status), map_key=cell.key, scores=entries))
-        found = Kept(store, plan).missing(cell)
-        return None if found is None else list(map(str, found.values()))
-
-    assert Kept(store, plan).missing(plan.cells("never")[0]) is None
-    assert missing("failed", status="failed") is None
-    assert missing("skipped", status="skipped") == []
-    assert missing("partly", 1.0, "skipped", None) == ["srg", "sparseness"]
-    assert missing("whole", 1.0, "skipped", 1.0, 1.0, None) == []
 
 
 @pytest.mark.parametrize(

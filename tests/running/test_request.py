@@ -9,8 +9,10 @@ from layouts import write_drive
 from made_up import GreenFilter
 from torch import Tensor
 
+from xaibench import registry
 from xaibench.data.phantom import draw as phantom
 from xaibench.errors import UserError
+from xaibench.metrics.score import Score
 from xaibench.record import SCORE_COLUMNS, Store
 from xaibench.running.events import Event, Listener
 from xaibench.running.request import Request
@@ -20,6 +22,14 @@ from xaibench.running.run import compute, run
 WHITE = GreenFilter(0.4, 8.0)
 draw_once = cache(phantom.draw_phantom)
 SMALL: dict[str, Any] = {"data": "phantom[size=128]", "cases": 2, "metrics": ["auroc-vessels", "passes"]}
+
+
+@registry.metric(
+    "redness", family="mine", better="zero", range=(-1, float("inf")), label="red", main=20, narrow=False, gate=0.5
+)
+def redness(attribution: Any, case: Any, scorer: Any, *, steps: int = 4, shade: str = "dark") -> Score:
+    """How red the map is."""
+    return Score(0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +80,30 @@ def test_what_was_asked_is_kept_beside_it() -> None:
     assert asked["metrics"] == SMALL["metrics"] and asked["methods"][:1] == ["mine"]
     assert asked["versions"]["numpy"] == np.__version__
     assert asked["weights_digest"] == prepared.setting.weights_digest
+
+
+def test_run_json_holds_what_tables_need_of_each_metric() -> None:
+    def columns(*metrics: Any) -> dict[str, Any]:
+        prepared = resolve(Request(["random"], model=WHITE, out="here", **(SMALL | {"metrics": metrics})))
+        prepared.store.write_run(prepared.manifest("xaibench run …"))
+        found: dict[str, Any] = json.loads(Path("here/run.json").read_text("utf-8"))["columns"]
+        return found
+
+    found = columns(redness, "srg[steps=10]", "srg[fill=blur]", "mprt")
+    assert found["redness"] == {
+        "label": "red",
+        "explanation": "How red the map is.",
+        "main": 20,
+        "narrow": False,
+        "better": "zero",
+        "low": -1,  # no greatest value is kept
+        "family": "mine",
+        "gate": 0.5,
+    }
+    assert [found[name].get("main") for name in ("srg[steps=10]", "srg[fill=blur]", "mprt")] == [0, None, None]
+    assert found["srg[fill=blur]"]["label"] == "srg[fill=blur]" and found["mprt"]["gate"] == 0.5
+    # A later command in the same folder adds its columns.
+    assert set(columns("auroc-thin")) == {*found, "auroc-thin"}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
