@@ -129,23 +129,29 @@ def test_widths_are_drives_and_the_widest_count_together() -> None:
     assert score(caliber_response, pictured(wide, [1, 2, 3]), wide).curve[0] == (1, 8)
 
 
-def test_one_width_has_no_slope() -> None:
-    case = bars([2.0, 2.0], [0.1, 0.2])
-    with pytest.raises(Skipped, match="1 width,"):
-        score(caliber_response, np.ones(case.fov.shape), case)
-    with pytest.raises(Skipped, match="0 widths"):
-        score(caliber_response, np.ones(blank().fov.shape), blank())
+BLANK = make_case("blank", np.full((3, 40, 40), 0.5), np.zeros((40, 40), bool), np.ones((40, 40), bool), scale=1.0)
+APART = bars([1.0] * 6 + [3.0] * 6, [0.1] * 6 + [0.4] * 6)
+UNSCORED: list[tuple[Plugin, Case, str]] = [
+    (caliber_response, bars([2.0, 2.0], [0.1, 0.2]), "1 width,"),
+    (caliber_response, BLANK, "0 widths"),
+    (contrast_response, BLANK, "0 segments"),
+    (contrast_response, FEW, "4 segments"),
+    (contrast_response, bars([1.0] * 6, [0.0] * 6), "same contrast"),
+    (thin_gap_matched, BLANK, "0 thin and 0 thick"),
+    (thin_gap_matched, APART, "0 thin and 0 thick"),
+    (thin_gap_matched, bars([1.0] * 4 + [3.0] * 6, [0.2] * 10), r"4 thin and 6 thick .* 5 of each"),
+]
 
 
-def blank() -> Case:
-    none = np.zeros((40, 40), bool)
-    return make_case("blank", np.full((3, 40, 40), 0.5), none, ~none, scale=1.0)
+@pytest.mark.parametrize(("metric", "case", "reason"), UNSCORED)
+def test_without_enough_vessels_there_is_no_score(metric: Plugin, case: Case, reason: str) -> None:
+    with pytest.raises(Skipped, match=reason):
+        score(metric, np.ones(case.fov.shape), case)
 
 
-@pytest.mark.parametrize("metric", ALL, ids=lambda m: m.name)
-def test_without_vessels_there_is_no_score(metric: Plugin) -> None:
-    with pytest.raises(Skipped):
-        score(metric, np.ones((40, 40)), blank())
+def test_without_anything_on_thin_vessels_there_is_no_gap() -> None:
+    with pytest.raises(Skipped, match="matched thin"):
+        score(thin_gap_matched, pictured(MANY, [0, 1] * 10), MANY)
 
 
 def test_the_correlation_with_contrast_is_spearmans() -> None:
@@ -167,14 +173,6 @@ def test_the_curve_goes_over_deciles_of_the_contrast() -> None:
 def test_the_oracle_has_no_preference() -> None:
     """Equal densities are equal, also after rounding."""
     assert score(contrast_response, 0.3 * MANY.vessels.numpy(), MANY).value == 0
-
-
-def test_too_few_segments_or_one_contrast_are_no_correlation() -> None:
-    with pytest.raises(Skipped, match="4 segments"):
-        score(contrast_response, np.ones(FEW.fov.shape), FEW)
-    same = bars([1.0] * 6, [0.0] * 6)
-    with pytest.raises(Skipped, match="same contrast"):
-        score(contrast_response, np.ones(same.fov.shape), same)
 
 
 def plain_gap(map_: np.ndarray, case: Case) -> float:
@@ -202,17 +200,6 @@ def test_a_decile_weighs_as_its_rarer_kind() -> None:
     weight = [min(4 * area[1.0], 2 * area[3.0]), min(2 * area[1.0], 4 * area[3.0])]
     thin, thick = np.average([1, 3], weights=weight), np.average([2, 30], weights=weight)
     assert score(thin_gap_matched, pictured(case, values), case).value == pytest.approx(math.log2(thick / thin))
-
-
-def test_a_gap_needs_five_of_each_and_something_on_both() -> None:
-    apart = bars([1.0] * 6 + [3.0] * 6, [0.1] * 6 + [0.4] * 6)
-    with pytest.raises(Skipped, match="0 thin and 0 thick"):
-        score(thin_gap_matched, np.ones(apart.fov.shape), apart)
-    few = bars([1.0] * 4 + [3.0] * 6, [0.2] * 10)
-    with pytest.raises(Skipped, match=r"4 thin and 6 thick .* 5 of each"):
-        score(thin_gap_matched, np.ones(few.fov.shape), few)
-    with pytest.raises(Skipped, match="matched thin"):
-        score(thin_gap_matched, pictured(MANY, [0, 1] * 10), MANY)
 
 
 def test_context_is_the_radius_that_holds_the_share() -> None:

@@ -1,6 +1,7 @@
 """Randomisation: does a map depend on the learned weights?"""
 
 import copy
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
@@ -76,11 +77,10 @@ def randomised(model: nn.Module, image: Tensor, stages: int, seed: int) -> list[
     names = _in_order(model, image)[::-1]
     if not names:
         raise Skipped("the network has no layer that could be randomised")
-    groups = [group for group in np.array_split(np.array(names, object), min(stages, len(names))) if len(group)]
     found: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for group in groups:
+        for group in np.array_split(np.array(names, object), min(stages, len(names))):
             network = copy.deepcopy(found[-1] if found else model)
             for name in group:
                 network.get_submodule(name).reset_parameters()  # type: ignore[operator]
@@ -91,17 +91,12 @@ def randomised(model: nn.Module, image: Tensor, stages: int, seed: int) -> list[
 def _in_order(model: nn.Module, image: Tensor) -> list[str]:
     """Names of the layers with ``reset_parameters``, in the order of their first call."""
     order: list[str] = []
-    handles = [
-        module.register_forward_hook(lambda _m, _in, _out, name=name: order.append(name))
-        for name, module in model.named_modules()
-        if hasattr(module, "reset_parameters") and any(True for _ in module.parameters(recurse=False))
-    ]
-    try:
-        with torch.no_grad():
-            model(image[None].to(next(model.parameters()).device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.no_grad(), ExitStack() as hooks:
+        for name, module in model.named_modules():
+            if hasattr(module, "reset_parameters") and any(True for _ in module.parameters(recurse=False)):
+                note = lambda _m, _in, _out, name=name: order.append(name)
+                hooks.enter_context(module.register_forward_hook(note))
+        model(image[None].to(next(model.parameters()).device))
     return list(dict.fromkeys(order))
 
 
