@@ -2,11 +2,10 @@
 
 import numpy as np
 import torch
-from scipy.ndimage import find_objects
 from torch import Tensor
 
 from xaibench.data.regions import superpixels
-from xaibench.scorer.local_forward import Box
+from xaibench.scorer.local_forward import Box, box_of
 from xaibench.scorer.scorer import Scorer
 
 
@@ -26,8 +25,7 @@ class CoalitionGame:
     def __init__(self, scorer: Scorer, image: Tensor, reference: Tensor, labels: np.ndarray) -> None:
         self._scorer, self._labels = scorer, torch.from_numpy(labels).to(scorer.device)
         self._full, self._empty = scorer.local_forward(image), scorer.local_forward(reference)
-        differs = (self._full.image != self._empty.image).any(0).cpu().numpy()
-        self._places = find_objects(np.where(differs, labels + 1, 0), max_label=int(labels.max()) + 1)
+        self._differs = (self._full.image != self._empty.image).any(0)
         self._scores: dict[bytes, float] = {}
         self._mixed = torch.empty_like(self._full.image)
 
@@ -42,7 +40,8 @@ class CoalitionGame:
             for key, row in new.items():
                 if (row.sum() * 2 >= row.size) != (base is self._full):
                     continue
-                box = _bounding_box([self._places[i] for i in np.flatnonzero(row != (base is self._full))])
+                changed = torch.from_numpy(row != (base is self._full)).to(self._labels.device)
+                box = box_of(changed[self._labels] & self._differs)
                 if box is None:  # no pixel differs from the base
                     self._scores[key] = shared.base_score(base)
                 elif base.crop_for(box) is not None:
@@ -56,17 +55,6 @@ class CoalitionGame:
         images = (torch.lerp(self._empty.image, self._full.image, mask, out=self._mixed) for mask in masks)
         self._scores.update(zip(rest, shared.scores(images), strict=True))
         return np.array([self._scores[key] for key in keys])
-
-
-def _bounding_box(places: list[tuple[slice, slice] | None]) -> Box | None:
-    """The smallest box that holds all places; None if there is none."""
-    given = [place for place in places if place is not None]
-    if not given:
-        return None
-    rows, columns = zip(*given, strict=True)
-    low = (min(s.start for s in axis) for axis in (rows, columns))
-    high = (max(s.stop for s in axis) for axis in (rows, columns))
-    return Box(*low, *high)
 
 
 def region_game(
