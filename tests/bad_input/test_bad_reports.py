@@ -19,7 +19,7 @@ from xaibench.leaderboard.run_results import read_results
 from xaibench.plot import overlay
 from xaibench.record import Store
 from xaibench.record.artefact_files import Film, Picture, film_key, picture_key, write_film, write_picture
-from xaibench.report.html.page import Source, render
+from xaibench.report.html.page import render
 from xaibench.report.sections.removal_frames import FILL, STEPS
 from xaibench.running.artefacts.segment_tables import FILES, _read
 
@@ -66,7 +66,7 @@ def page(store: Store) -> str:
     damaged: list[tuple[str, str]] = []
     results = read_results([store], report=lambda path, reason: damaged.append((path.name, reason)))
     claims = claims_on([store], [r.board for r in results])
-    return render(Source(store, results, claims, damaged, "", "xaibench report"))
+    return render(store, results, claims, damaged, "", "xaibench report")
 
 
 @FEW

@@ -67,7 +67,8 @@ def test_a_score_missing_in_another_column_costs_that_column_alone() -> None:
 
 
 def test_cases_that_were_asked_for_count_although_nothing_reached_them() -> None:
-    board = aggregate(records({"a": [0.1, 0.2]}), asked=[("drive", f"{i:02d}") for i in range(1, 5)] + [("hrf", "x")])
+    asked = [Manifest(dataset="drive", cases=[f"{i:02d}" for i in range(1, 5)]), Manifest(dataset="hrf", cases=["x"])]
+    board = aggregate(records({"a": [0.1, 0.2]}), manifests=asked)
     assert board.cases == ("01", "02", "03", "04")
     assert board.rows[0].coverage == 0.5 and board.rows[0].rank is None
     assert board.gaps == {"a": [("03", "not computed"), ("04", "not computed")]}

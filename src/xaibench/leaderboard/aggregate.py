@@ -1,10 +1,9 @@
 """Records to leaderboards: one value per method and image, then ranks and groups over images."""
 
 import dataclasses
-import types
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -14,17 +13,16 @@ from xaibench.leaderboard.leaderboard import Leaderboard, Row
 from xaibench.leaderboard.merge import merge
 from xaibench.leaderboard.statistics import rank_tests as statistics
 from xaibench.record import Record, Store
-from xaibench.record.manifest import ColumnInfo
+from xaibench.record.manifest import Manifest
 from xaibench.record.store import Report, ignore
 
 
 def leaderboards(
     records: Iterable[Record],
+    manifests: Sequence[Manifest] = (),
     *,
     target: str | None = None,
     seed: int = 0,
-    asked: Collection[tuple[str, str]] = (),
-    infos: Mapping[str, ColumnInfo] = types.MappingProxyType({}),
 ) -> list[Leaderboard]:
     """One leaderboard per dataset, split, model and target, sorted by these, the target ``vessels`` first.
 
@@ -32,14 +30,16 @@ def leaderboards(
 
     Args:
         records: in the order of their keys, each key once, see :func:`~xaibench.leaderboard.merge.merge`.
+        manifests: of the runs. Their images count whether or not a record has reached them. The first manifest that
+            declares a column counts; the columns of edition one are known without.
         target: only this one.
         seed: of the bootstrap.
-        asked: (dataset, case id) of all images that were asked for, whether or not a record has reached them.
-        infos: what the runs' manifests say of columns; those of edition one are known without.
 
     Raises:
         UserError: if there is no record, or none of that target.
     """
+    asked = {(str(manifest.dataset), case) for manifest in manifests for case in manifest.cases}
+    infos = {name: info for manifest in reversed(manifests) for name, info in manifest.columns.items()}
     targets: set[str] = set()
     accumulators: dict[Key, Accumulator] = {}
     for r in records:
@@ -75,17 +75,8 @@ def read_leaderboards(
         seed: of the bootstrap.
         report: called with each damaged file and the reason; such a record counts as absent.
     """
-    return leaderboards_of(stores, merge(store.stream(report) for store in stores), target=target, seed=seed)
-
-
-def leaderboards_of(
-    stores: Sequence[Store], records: Iterable[Record], *, target: str | None = None, seed: int = 0
-) -> list[Leaderboard]:
-    """As :func:`read_leaderboards`, from the runs' merged records; the first run that declares a column counts."""
     manifests = [store.read_run() for store in stores]
-    asked = {(str(manifest.dataset), case) for manifest in manifests for case in manifest.cases}
-    infos = {name: info for manifest in reversed(manifests) for name, info in manifest.columns.items()}
-    return leaderboards(records, target=target, seed=seed, asked=asked, infos=infos)
+    return leaderboards(merge(store.stream(report) for store in stores), manifests, target=target, seed=seed)
 
 
 def labels_of(methods: Iterable[MethodKey]) -> dict[MethodKey, str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from xaibench.leaderboard.accumulate import Key, key_of, method_of
-from xaibench.leaderboard.aggregate import labels_of, leaderboards_of
+from xaibench.leaderboard.aggregate import labels_of, leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.merge import merge
 from xaibench.record import Record, Store
@@ -100,7 +100,7 @@ def read_results(
 ) -> list[Result]:
     """As :func:`~xaibench.leaderboard.aggregate.read_leaderboards`, with the records beside each leaderboard."""
     records = list(merge(store.records(report) for store in stores))
-    boards = leaderboards_of(stores, records, target=target)
+    boards = leaderboards(records, [store.read_run() for store in stores], target=target)
     groups: dict[Key, list[Record]] = defaultdict(list)
     for r in records:
         groups[key_of(r)].append(r)

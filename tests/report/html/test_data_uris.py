@@ -70,7 +70,7 @@ def test_a_map_is_shown_inside_the_field_of_view_and_an_image_embedded_once(tmp_
     store = write_made_up_run(tmp_path / "run", images=3, targets=("vessels",))
     (result,) = read_results([store])
     pictures = Pictures(store)
-    shown = grid(result, store, chosen_cases(result.board), pictures, 21)
+    shown = grid(result, chosen_cases(result.board), pictures, 21)
     assert len(pictures.rules) == 3 * 6  # one class per image: its ratio and five layers
     first = opened(shown["rows"][0]["maps"][0]["source"])
     assert first.shape[:2] == (40, 50) and first[0, 0, 3] == 0  # a corner

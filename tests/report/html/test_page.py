@@ -12,7 +12,7 @@ from xaibench.leaderboard.claims.judge import claims_on
 from xaibench.leaderboard.run_results import read_results
 from xaibench.record import Store
 from xaibench.record.manifest import Manifest
-from xaibench.report.html.page import Source, breakable, render
+from xaibench.report.html.page import breakable, render
 from xaibench.report.sections.provenance import provenance
 
 
@@ -47,7 +47,7 @@ class Page(HTMLParser):
 
 def written(store: Store, **about: object) -> str:
     results = read_results([store])
-    return render(Source(store, results, claims_on([store], [r.board for r in results]), **about))  # type: ignore[arg-type]
+    return render(store, results, claims_on([store], [r.board for r in results]), **about)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     from xaibench.leaderboard.claims.judge import claims_on
     from xaibench.leaderboard.run_results import read_results
     from xaibench.record import write_text
-    from xaibench.report.html.page import Source, render
+    from xaibench.report.html.page import render
 
     damaged: list[tuple[str, str]] = []
 
@@ -59,7 +59,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     results = read_results([store], report=leave_out)
     claims = claims_on([store], [r.board for r in results])
     why = "they were not asked for (--no-films)." if args.no_films else _films(store, results, args.model, console)
-    page = render(Source(store, results, claims, damaged, why, console.command))
+    page = render(store, results, claims, damaged, why, console.command)
     write_text(out, page)
     console.out(f"{out} ({len(page.encode()) / 1e6:.1f} MB)")
     return 0

@@ -1,7 +1,6 @@
 """The report page: the sections of a run, put into the templates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -40,29 +39,24 @@ _CONTROLS = {
 _CLAIM_SIGNS = {SUPPORTED: "✓", AGAINST: "✗", "better": "✓", "worse": "✗"}
 
 
-@dataclass(frozen=True)
-class Source:
-    """The content of a report.
+def render(
+    store: Store,
+    results: Sequence[Result],
+    claims: Sequence[Sequence[Claim]],
+    damaged: Sequence[tuple[str, str]] = (),
+    without_films: str = "",
+    command: str = "",
+) -> str:
+    """The page as HTML, in one file without links to others.
 
-    Attributes:
+    Args:
         store: the run's folder.
         results: its leaderboards with their records.
         claims: the founding paper's claims on each dataset, split and model.
-        damaged: files that were left out, each with the reason.
+        damaged: files that were left out, each with the reason; maps are added while the page is made.
         without_films: why removal frames are missing, if they are.
         command: the command that made the report.
     """
-
-    store: Store
-    results: Sequence[Result]
-    claims: Sequence[Sequence[Claim]]
-    damaged: Sequence[tuple[str, str]] = ()
-    without_films: str = ""
-    command: str = ""
-
-
-def render(source: Source) -> str:
-    """The page as HTML, in one file without links to others."""
     environment = Environment(
         loader=PackageLoader("xaibench.report.html"),
         autoescape=True,
@@ -71,38 +65,35 @@ def render(source: Source) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"breakable": breakable, "stem": main_stem, "verdict": verdict}
-    return environment.get_template("report.html").render(_content(source))
+    pictures = Pictures(store)
+    groups = [list(group) for _, group in groupby(results, key=lambda result: result.board.key[:4])]
+    count = sum(len(chosen_cases(r.board)) * len(r.board.rows) for r in results)
+    panels = [_panel(i, results, pictures, count, several=len(groups) > 1) for i in range(len(results))]
+    return environment.get_template("report.html").render(
+        title=store.root.resolve().name,
+        heads=[(group[0].board, answers([r.board for r in group])) for group in groups],
+        leads=_LEADS,
+        controls=_CONTROLS,
+        panels=panels,
+        rules=Markup("\n".join(pictures.rules)),  # holds class names and base64 alone
+        bars=[webp(colour_bar(signed, 256)[None].repeat(12, 0)) for signed in (False, True)],
+        percentile=f"{PERCENTILE:g}",
+        side=side_for(count),
+        films_rule=FILMS_RULE.format(most=FILM_METHODS),
+        film_fill=FILL,
+        claims=[(group, claim_sheet(group)) for group in claims if group],
+        claim_signs=_CLAIM_SIGNS,
+        losses=losses([r for result in results for r in result.records]),
+        damaged=damaged,
+        without_films=without_films,
+        unreached=[(p["about"], p["unreached"]) for p in panels if p["unreached"]],
+        provenance=provenance(store.read_run(), results, store.root, command),
+    )
 
 
-def _content(source: Source) -> dict[str, object]:
-    pictures = Pictures(source.store)
-    groups = [list(group) for _, group in groupby(source.results, key=lambda result: result.board.key[:4])]
-    count = sum(len(chosen_cases(r.board)) * len(r.board.rows) for r in source.results)
-    panels = [_panel(i, source, pictures, count, several=len(groups) > 1) for i in range(len(source.results))]
-    return {
-        "title": source.store.root.resolve().name,
-        "heads": [(group[0].board, answers([r.board for r in group])) for group in groups],
-        "leads": _LEADS,
-        "controls": _CONTROLS,
-        "panels": panels,
-        "rules": Markup("\n".join(pictures.rules)),  # holds class names and base64 alone
-        "bars": [webp(colour_bar(signed, 256)[None].repeat(12, 0)) for signed in (False, True)],
-        "percentile": f"{PERCENTILE:g}",
-        "side": side_for(count),
-        "films_rule": FILMS_RULE.format(most=FILM_METHODS),
-        "film_fill": FILL,
-        "claims": [(group, claim_sheet(group)) for group in source.claims if group],
-        "claim_signs": _CLAIM_SIGNS,
-        "losses": losses([r for result in source.results for r in result.records]),
-        "source": source,
-        "unreached": [(p["about"], p["unreached"]) for p in panels if p["unreached"]],
-        "provenance": provenance(source.store.read_run(), source.results, source.store.root, source.command),
-    }
-
-
-def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: bool) -> dict[str, object]:
+def _panel(i: int, results: Sequence[Result], pictures: Pictures, count: int, *, several: bool) -> dict[str, object]:
     """All sections of one leaderboard; ``several``: the page has leaderboards of several datasets or networks."""
-    result = source.results[i]
+    result = results[i]
     board = result.board
     cases = chosen_cases(board)
     figures = [(f"p{i}{make.__name__.replace('_', '')}", make(result)) for make in PANELS]
@@ -112,9 +103,9 @@ def _panel(i: int, source: Source, pictures: Pictures, count: int, *, several: b
         "about": subject(board),
         "rule": CASES_RULE.format(column=main_stem(board.primary.label)) if board.primary else "The first images.",
         "table": table(board),
-        "grid": grid(result, source.store, cases, pictures, count),
+        "grid": grid(result, cases, pictures, count),
         "curves": (f"p{i}removal", removal_panel(result)),
-        "films": films(result, source.store, cases, len(source.results)),
+        "films": films(result, pictures.store, cases, len(results)),
         "figures": [(name, figure) for name, figure in figures if figure is not None],
         "unreached": [f"{m} on {case}" for m, case, reason in missing if reason == "not computed"],
     }

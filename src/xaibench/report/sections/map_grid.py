@@ -35,19 +35,20 @@ class Pictures:
     """The images of a page, each embedded once.
 
     Attributes:
+        store: the run's folder.
         rules: style rules with the images, one class per image.
     """
 
     def __init__(self, store: Store) -> None:
         self.rules: list[str] = []
-        self._store = store
+        self.store = store
         self._pictures: dict[str, tuple[str, Picture | None]] = {}
 
     def of(self, record: Record) -> tuple[str, Picture | None]:
         """The class that shows a record's image, and the picture; "" and None if the run keeps none."""
         key = picture_key(record.case_digest, record.weights_digest)
         if key not in self._pictures:
-            picture = load_picture(self._store, key)
+            picture = load_picture(self.store, key)
             name = f"picture-{len(self._pictures)}" if picture is not None else ""
             self._pictures[key] = (name, picture)
             if picture is not None:
@@ -75,12 +76,11 @@ def _contour(mask: np.ndarray, vessels: np.ndarray) -> np.ndarray:
     return contour(resized(mask, CONTOUR_SIDE) >= 0.5) & (resized(vessels, CONTOUR_SIDE) < 0.5)
 
 
-def grid(result: Result, store: Store, cases: Sequence[Chosen], pictures: Pictures, count: int) -> dict[str, object]:
+def grid(result: Result, cases: Sequence[Chosen], pictures: Pictures, count: int) -> dict[str, object]:
     """The grid of maps for the template.
 
     Args:
         result: the leaderboard with its records.
-        store: the run's folder.
         cases: the images, in this order.
         pictures: collects the images.
         count: the number of maps on the whole page, which decides the size of each.
@@ -91,7 +91,7 @@ def grid(result: Result, store: Store, cases: Sequence[Chosen], pictures: Pictur
     """
     board = result.board
     shown = shown_methods(board)
-    maps = [[_map(result, store, i, chosen, pictures, count) for chosen in cases] for i in range(len(board.rows))]
+    maps = [[_map(result, i, chosen, pictures, count) for chosen in cases] for i in range(len(board.rows))]
     rows = [
         {"row": row, "rest": row.method not in shown, "maps": of_row}
         for row, of_row in zip(board.rows, maps, strict=True)
@@ -106,10 +106,10 @@ def grid(result: Result, store: Store, cases: Sequence[Chosen], pictures: Pictur
     }
 
 
-def _map(result: Result, store: Store, row: int, chosen: Chosen, pictures: Pictures, count: int) -> dict[str, object]:
+def _map(result: Result, row: int, chosen: Chosen, pictures: Pictures, count: int) -> dict[str, object]:
     board = result.board
     record = result.record(board.rows[row].method, chosen.case)
-    attribution = store.load_map(record) if record is not None and record.status == "ok" else None
+    attribution = pictures.store.load_map(record) if record is not None and record.status == "ok" else None
     if record is None or attribution is None:
         reason = "not computed" if record is None else f"{record.status}: {record.reason}" if record.reason else "lost"
         return {"source": "", "reason": reason}
