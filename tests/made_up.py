@@ -32,17 +32,6 @@ class GreenFilter(nn.Module):
         return self.gain * (self.level - images[:, 1:2])
 
 
-class Reader(nn.Module):
-    """Reads one place only: a logit for darkness there."""
-
-    def __init__(self, place: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("place", place.float())
-
-    def forward(self, images: Tensor) -> Tensor:
-        return 9 * torch.tanh(0.5 - images[:, 1:2]) * self.place
-
-
 class PlainCNN(nn.Module):
     """A network as users bring it: no named layers, in-place activations, batch norm, dropout, frozen or not."""
 

@@ -1,6 +1,7 @@
 """Networks as users bring them, each with something that breaks methods made for classifiers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from made_up import PlainCNN, make_network, unsettle
@@ -8,6 +9,19 @@ from monai.networks.nets.attentionunet import AttentionUnet
 from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class Function(nn.Module):
+    """A network that is a function of itself, which has these parts, and of the images."""
+
+    def __init__(self, function: Callable[[Any, Tensor], Any], **parts: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, images: Tensor) -> Any:
+        return self.function(self, images)
 
 
 class Padded(nn.Module):

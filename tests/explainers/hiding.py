@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
@@ -37,14 +37,6 @@ def worth(case: Case, baseline: str = "blur") -> Tensor:
     """(H, W) w (x - x₀) for the score of GreenFilter over the vessels: the exact Shapley value of each pixel."""
     difference = (case.image - reference_image(baseline, case.image, case.fov, case.scale))[1]
     return -20.0 * case.vessels / case.vessels.sum() * difference
-
-
-class Pointwise(nn.Module):
-    """Rounds alike in every batch, as the engine makes sure of a real network."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        green = images[:, 1:2]
-        return 9 * green * green - 4 * green
 
 
 def gain(scorer: Scorer, image: Tensor, baseline: str) -> float:

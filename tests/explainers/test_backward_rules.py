@@ -1,11 +1,9 @@
 """Operations of a network are found however it calls them, and what is not found is told."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from made_up import target_on
-from nets import OnAView, Powers, Statements
+from nets import Function, OnAView, Powers, Statements
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
@@ -38,21 +36,16 @@ def test_what_works_in_place_has_the_map_of_what_does_not(
 
 
 def test_a_subtraction_from_behind_is_the_same_subtraction(eye: Case) -> None:
-    class Difference(nn.Module):
-        def __init__(self, subtract: Callable[[Tensor, Tensor], Tensor]) -> None:
-            super().__init__()
-            torch.manual_seed(5)
-            self.one, self.other = nn.Conv2d(3, 1, 3, padding=1), nn.Conv2d(3, 1, 3, padding=1)
-            self.subtract = subtract
-
-        def forward(self, images: Tensor) -> Tensor:
-            return self.subtract(self.one(images), self.other(images))
-
+    torch.manual_seed(5)
+    parts = {"one": nn.Conv2d(3, 1, 3, padding=1), "other": nn.Conv2d(3, 1, 3, padding=1)}
     ways = (torch.sub, lambda a, b: torch.rsub(b, a), lambda a, b: torch.add(a, b, alpha=-1), lambda a, b: -1 * (b - a))
     target = target_on(eye)
-    first, *others = (explain(Scorer(Difference(way).eval(), target), eye.image, method="lrp") for way in ways)
-    for other in others:
-        torch.testing.assert_close(other, first, rtol=1e-4, atol=1e-5 * float(first.abs().max()))
+    differences = [
+        Function(lambda self, images, way=way: way(self.one(images), self.other(images)), **parts) for way in ways
+    ]
+    first, *others = (explain(Scorer(net, target), eye.image, method="lrp") for net in differences)
+    for map_ in others:
+        torch.testing.assert_close(map_, first, rtol=1e-4, atol=1e-5 * float(first.abs().max()))
 
 
 def test_parameters_are_no_pictures(pair: tuple[nn.Module, nn.Module], eye: Case) -> None:

@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from xaibench.data.regions import superpixels
 from xaibench.explainers.explain import explain
 from xaibench.explainers.lime import lime
 from xaibench.scorer import Scorer
+from xaibench.scorer.batching import Engine
 from xaibench.scorer.coalition_game import CoalitionGame
 
 
@@ -85,14 +88,11 @@ def test_of_a_linear_score_the_weights_are_the_regions_sums(eye: Case) -> None:
     assert shrunk[2] == pytest.approx(1 - 4 / (1500 * 0.5), abs=0.003)
 
 
-def test_a_vessel_hidden_by_its_own_mean_colour_would_still_be_there(eye: Case) -> None:
-    """Why a baseline hides: with lime's default most of the evidence is never removed."""
-    scorer, labels = Scorer(GreenFilter(), target_on(eye)), superpixels(eye.image, eye.fov, 100)
-    means = np.stack([[eye.image[c].numpy()[labels == i].mean() for i in range(labels.max() + 1)] for c in range(3)])
-    by_means = torch.from_numpy(means.astype(np.float32)[:, labels])
-    by_blur = reference_image("mean", eye.image, eye.fov, eye.scale)
-    left = [float(scorer(picture[None]) - scorer(by_blur[None])) for picture in (eye.image, by_means)]
-    assert left[1] > 0.7 * left[0] > 0
+def test_the_librarys_progress_bar_is_put_back_where_the_network_fails(plain: nn.Module, eye: Case) -> None:
+    bar, plain.forward = lime_image.tqdm, Mock(side_effect=RuntimeError("no"))
+    with pytest.raises(RuntimeError, match="no"):
+        explain(Scorer(plain, target_on(eye), engine=Engine()), eye.image, method=few(lime))
+    assert lime_image.tqdm is bar
 
 
 def test_each_sample_costs_a_pass(scorer: Scorer, eye: Case) -> None:

@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 import torch
+from nets import Function
 from torch import nn
 
 from xaibench.errors import UserError
@@ -26,18 +29,12 @@ def test_of_any_other_the_convolutions_are_found(plain: nn.Module) -> None:
 
 
 def test_what_describes_the_whole_picture_is_no_bottleneck() -> None:
-    class Squeezed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.down, self.squeeze = nn.Conv2d(3, 4, 3, stride=4), nn.Conv2d(4, 4, 1)
-            self.up = nn.ConvTranspose2d(4, 1, 4, stride=4)
+    def squeezed(network: Any, images: torch.Tensor) -> torch.Tensor:
+        x = network.down(images)
+        return network.up(x * network.squeeze(x.mean((2, 3), keepdim=True)).sigmoid())
 
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            x = self.down(images)
-            logits: torch.Tensor = self.up(x * self.squeeze(x.mean((2, 3), keepdim=True)).sigmoid())
-            return logits
-
-    model = Squeezed()
+    parts = {"down": nn.Conv2d(3, 4, 3, stride=4), "squeeze": nn.Conv2d(4, 4, 1)}
+    model = Function(squeezed, **parts, up=nn.ConvTranspose2d(4, 1, 4, stride=4))
     assert named_layers(model, IMAGE)["bottleneck"] is model.down
     only = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 1, 1))
     assert named_layers(only, IMAGE)["bottleneck"] is only[1]

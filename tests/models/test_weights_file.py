@@ -37,11 +37,6 @@ def test_channels_last_weights_are_kept_by_value(tmp_path: Path) -> None:
     assert weights_digest(load_weights(tmp_path / "w.safetensors")) == weights_digest(make_network())
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no weights file .*gone\.safetensors"):
-        load_weights(tmp_path / "gone.safetensors")
-
-
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.99])
 def test_a_truncated_file(file: Path, share: float) -> None:
     content = file.read_bytes()

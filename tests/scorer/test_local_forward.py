@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets import make
+from nets import Function, make
 from torch import Tensor, nn
 
 from xaibench.models.model_loader import load_model
@@ -86,14 +86,8 @@ def test_networks_that_see_the_whole_picture_are_given_it(name: str) -> None:
 
 
 def test_a_network_that_is_not_what_it_seemed_on_small_pictures_is_not_trusted() -> None:
-    class Changing(nn.Module):
-        """Local up to 330 px, and not beyond."""
-
-        def forward(self, images: Tensor) -> Tensor:
-            logits = images[:, 1:2]
-            return logits - images.mean() if images.shape[-1] > 330 else logits
-
-    network = Changing()
+    # Local up to 330 px, and not beyond.
+    network = Function(lambda _, images: images[:, 1:2] - (images.mean() if images.shape[-1] > 330 else 0))
     assert receptive_field(network, torch.device("cpu")) is not None
     assert verified_field(network, picture()) is None
 
@@ -142,14 +136,11 @@ def test_the_box_of_a_mask() -> None:
     assert mask[box_of(mask).index].sum() == 2
 
 
-class Company(nn.Module):
-    """Sees by a hair more in crops that come together, as kernels for several pictures may."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images[:, 1:2] * (1 + 1e-6 * (len(images) > 1))
+# Sees by a hair more in crops that come together, as kernels for several pictures may.
+COMPANY = Function(lambda _, images: images[:, 1:2] * (1 + 1e-6 * (len(images) > 1)))
 
 
-@pytest.mark.parametrize(("network", "together"), [(Company(), False), (nn.AvgPool3d((3, 1, 1)), True)])
+@pytest.mark.parametrize(("network", "together"), [(COMPANY, False), (nn.AvgPool3d((3, 1, 1)), True)])
 def test_crops_go_together_only_where_that_changes_no_bit(network: nn.Module, together: bool) -> None:
     image, recorded = picture(), Recorded(network)
     changes = [(Box(y, 40, y + 8, 48), picture(y, (8, 8))) for y in (40, 80, 120, 160)]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from nets import make
+from nets import Function, make
 from torch import nn
 
 from xaibench.models.model_loader import load_model
@@ -18,14 +18,6 @@ class Shifted(nn.Module):
         padded = nn.functional.pad(images[:, 1:2], (5, 1, 5, 1))
         size = images.shape[-2:]
         return padded[..., : size[0], : size[1]] + padded[..., 6 : 6 + size[0], 6 : 6 + size[1]]
-
-
-class Mended(nn.Module):
-    """Looks local to a NaN, which it replaces, and is not: the mean of the picture enters everywhere."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        images = images.nan_to_num(0.5)
-        return images[:, 1:2] - images.mean((1, 2, 3), keepdim=True)
 
 
 class Convolutions(nn.Module):
@@ -71,15 +63,18 @@ def test_normalisation_over_the_picture_is_recognised(name: str) -> None:
 
 
 def test_a_network_that_mends_nan_is_found_out() -> None:
-    assert receptive_field(Mended(), CPU) is None
+    """It looks local to a NaN, which it replaces, and is not: the mean of the picture enters everywhere."""
+
+    def forward(_network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        images = images.nan_to_num(0.5)
+        return images[:, 1:2] - images.mean((1, 2, 3), keepdim=True)
+
+    assert receptive_field(Function(forward), CPU) is None
 
 
 def test_networks_that_take_no_picture_of_the_size_or_give_another_have_none() -> None:
-    class Fixed(nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return images[:, :1].reshape(-1, 1, 96, 96)
-
-    for network in (Fixed(), nn.Conv2d(3, 1, 3), nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.MaxPool2d(2))):
+    fixed = Function(lambda _, images: images[:, :1].reshape(-1, 1, 96, 96))
+    for network in (fixed, nn.Conv2d(3, 1, 3), nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.MaxPool2d(2))):
         assert receptive_field(network, CPU) is None
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import GreenFilter, make_network, target_on
+from nets import Function
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
@@ -67,14 +68,10 @@ def test_with_the_measured_engine_a_batch_is_its_images_one_by_one_bit_for_bit(
 
 
 def test_the_rest_of_a_batch_is_computed_as_single_images_are(eye: Case) -> None:
-    class Rounding(nn.Module):
-        """One whose kernel for two or three images rounds differently, as real ones do."""
-
-        def forward(self, images: Tensor) -> Tensor:
-            return images[:, 1:2] + 1e-3 * (len(images) in (2, 3))
-
+    # One whose kernel for two or three images rounds differently, as real ones do.
+    rounding = Function(lambda _, images: images[:, 1:2] + 1e-3 * (len(images) in (2, 3)))
     images = images_like(eye, 11)
-    one, four = (Scorer(Rounding(), target_on(eye), engine=Engine(n)) for n in (1, 4))
+    one, four = (Scorer(rounding, target_on(eye), engine=Engine(n)) for n in (1, 4))
     assert torch.equal(one(images), four(images))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import GreenFilter, make_network, target_on, unsettle
+from nets import Function
 from torch import Tensor, nn
 
 from xaibench.data.case import Case
@@ -75,15 +76,9 @@ def test_a_network_in_training_gives_the_same_target_and_learns_nothing(eye: Cas
     assert model.training and weights_digest(model) == digest
 
 
-class Bent(nn.Module):
+def bent(bend: Callable[[Tensor], object]) -> nn.Module:
     """A network whose output somebody bent."""
-
-    def __init__(self, bend: Callable[[Tensor], object]) -> None:
-        super().__init__()
-        self.network, self.bend = make_network(), bend
-
-    def forward(self, images: Tensor) -> object:
-        return self.bend(self.network(images))
+    return Function(lambda self, images: bend(self.network(images)), network=make_network())
 
 
 @pytest.mark.parametrize(
@@ -100,12 +95,12 @@ class Bent(nn.Module):
 )
 def test_what_is_no_logit_per_pixel_is_said(bend: Callable[[Tensor], object], said: str, eye: Case) -> None:
     with pytest.raises(UserError, match=said) as told:
-        target("vessels", Bent(bend), eye)
+        target("vessels", bent(bend), eye)
     assert told.value.hint
 
 
 def test_a_scorer_says_it_of_a_target_of_ones_own(eye: Case) -> None:
-    scorer = Scorer(Bent(lambda logits: torch.cat([logits, -logits], 1)).eval(), target_on(eye))
+    scorer = Scorer(bent(lambda logits: torch.cat([logits, -logits], 1)).eval(), target_on(eye))
     for ask in (scorer, scorer.probability):
         with pytest.raises(UserError, match=r"gives \(1, 2, "):
             ask(eye.image[None])
