@@ -154,15 +154,6 @@ def test_a_plain_function_can_be_checked() -> None:
     assert {r.status for r in check_metric(good)} == {"passed", "skipped"}
 
 
-@pytest.mark.parametrize(
-    ("what", "value"),
-    [("better", "up"), ("measures", "maps"), ("mask", "veins"), ("invariant", "order")],
-)
-def test_traits_that_do_not_exist_are_told(what: str, value: str) -> None:
-    with pytest.raises(ValueError, match=f"made-up.*{what}='{value}'"):
-        metric("made-up", **(DECLARED | {what: value}))
-
-
 def test_every_range_and_chance_of_a_registered_metric_agree() -> None:
     for plugin in registry.available("metric")[0]:
         low, high = plugin.traits.range

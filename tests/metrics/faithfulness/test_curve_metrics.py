@@ -54,19 +54,19 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(11)
 
 
+def probabilities(case: Case, fill: str) -> list[np.ndarray]:
+    """(H, W) of a white box, in the whole image and in the emptied one: each pixel has that of its own green."""
+    filler = room.seeded_fill(case, fill, int(rng().integers(2**63)))
+    pictures = case.image.numpy(), filler(case.fov.numpy())
+    return [1 / (1 + np.exp(-8.0 * (0.4 - picture[1].astype(np.float64)))) for picture in pictures]
+
+
 def by_hand(order: np.ndarray, case: Case, mask: np.ndarray, fill: str) -> np.ndarray:
     """The normalised curve at every single pixel removed, for a white box: no network, no steps, no batches.
 
     Each pixel of the target counts with the probability of its own green, before and after it is replaced.
     """
-    seed = int(rng().integers(2**63))
-    filler = prepare_fill(
-        fill, case.image.numpy(), case.fov.numpy(), scale=case.scale, rng=np.random.default_rng([seed, 0])
-    )
-    before, after = (
-        1 / (1 + np.exp(-8.0 * (0.4 - picture[1].astype(np.float64))))
-        for picture in (case.image.numpy(), filler(case.fov.numpy()))
-    )
+    before, after = probabilities(case, fill)
     loss = np.where(mask, before - after, 0).ravel()[order]
     return 1 - np.concatenate([[0], np.cumsum(loss)]) / loss.sum()
 
@@ -243,11 +243,7 @@ def test_dice_deletion_is_the_dice_of_each_picture(eye: Case) -> None:
     fov, seed = eye.fov.numpy(), int(rng().integers(2**63))
     shuffle = np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
     order, _ = removal_orders(map_, fov, shuffle)
-    filler = prepare_fill("mean", eye.image.numpy(), fov, scale=eye.scale, rng=rng())
-    whole, emptied = (
-        (1 / (1 + np.exp(-8.0 * (0.4 - picture[1].astype(float))))).ravel()
-        for picture in (eye.image.numpy(), filler(fov))
-    )
+    whole, emptied = (probability.ravel() for probability in probabilities(eye, "mean"))
     dice = []
     for fraction in FRACTIONS:
         now = whole.copy()
