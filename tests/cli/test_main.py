@@ -16,10 +16,7 @@ HEAVY = NETWORK | {"scipy", "pandas"}
 # What is done one after the other in one process, and what is not loaded by then.
 LIGHT = (
     ("import xaibench as x; (x.explainer, x.metric, x.UserError)", HEAVY | {"numpy"}),
-    (
-        "from xaibench import registry; assert registry.names('explainer') and registry.names('metric')",
-        HEAVY | {"numpy"},
-    ),
+    ("from xaibench.registry import names; assert names('explainer') and names('metric')", HEAVY | {"numpy"}),
     ("from xaibench.bibliography import references; references()", HEAVY | {"numpy"}),
     ("from xaibench.cli.main import main", HEAVY | {"numpy"}),
     ("assert main(['report', '--help']) == 0", HEAVY | {"jinja2", "matplotlib", "numpy", "PIL"}),
@@ -29,6 +26,7 @@ LIGHT = (
     ("assert main(['claims', FINISHED]) == 0", HEAVY),
     ("assert main(['leaderboard', 'nowhere']) == 2", NETWORK),
     ("assert main(['report', FINISHED, '--no-films', '--out', 'page.html']) == 0", NETWORK),
+    ("import xaibench.running.run", {"distributed"}),
 )
 
 

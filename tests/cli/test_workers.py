@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from faults import numbers, python, wait_for
+from faults import numbers, wait_for
 from running.by_hand import ByHand, end_group, environment
 
 from cli.said import CELLS, METHODS, Run
@@ -109,11 +109,6 @@ def test_another_number_of_threads_is_warned_of(xaibench: Run, small: Sequence[s
     assert f"--threads {before}" in answer.err
     same = xaibench("run", *small, "--threads", str(before), "--out", str(finished), "--dry-run")
     assert "threads" not in same.err
-
-
-def test_one_process_needs_no_dask() -> None:
-    code = "import sys, xaibench.running.run, xaibench.cli.main; print('distributed' in sys.modules)"
-    assert python(code, **environment()) == "False"
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.soak)])

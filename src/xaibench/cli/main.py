@@ -35,11 +35,14 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Command(NamedTuple):
-    """A command: its summary in one line, its options, the function that runs it, and the end of its help."""
+    """A command: its summary in one line, its options, the function that runs it, and the end of its help.
+
+    The function returns the exit code; None is success.
+    """
 
     summary: str
     configure: Callable[[Parser], None]
-    execute: Callable[..., int]
+    execute: Callable[..., int | None]
     epilog: str = ""
 
 
@@ -144,7 +147,7 @@ def _dispatch(argv: list[str], console: Console) -> int:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes")
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     args = parser.parse(argv[words:])
-    return command.execute(args, console)
+    return command.execute(args, console) or OK
 
 
 def _flag(argv: list[str], letter: str, word: str) -> bool:

@@ -21,12 +21,11 @@ def configure(parser: Parser) -> None:
     add("--format", type=one_of(*FORMATS), default="table", metavar="|".join(FORMATS), help="table by default")
 
 
-def execute(args: argparse.Namespace, console: Console) -> int:
-    """Print the verdicts; returns the exit code."""
+def execute(args: argparse.Namespace, console: Console) -> None:
+    """Print the verdicts."""
     from xaibench.leaderboard.claims.judge import read_claims
     from xaibench.leaderboard.comparable import open_comparable
     from xaibench.leaderboard.tables.claims_table import render_claims
 
     claims = read_claims(open_comparable(args.runs), report=console.left_out)
     console.out(render_claims(claims, args.format))
-    return 0

@@ -48,8 +48,8 @@ def configure_phantom(parser: Parser) -> None:
     options.add_force(parser, "replace files that are there")
 
 
-def execute_phantom(args: argparse.Namespace, console: Console) -> int:
-    """Draw and save; returns the exit code."""
+def execute_phantom(args: argparse.Namespace, console: Console) -> None:
+    """Draw and save."""
     from xaibench.data.phantom import FULL_SIZE, phantom_id
     from xaibench.data.phantom.draw import draw_phantom, save_phantom
 
@@ -62,4 +62,3 @@ def execute_phantom(args: argparse.Namespace, console: Console) -> int:
         for seed in bar.over(seeds):
             save_phantom(draw_phantom(seed, (args.size, args.size) if args.size else FULL_SIZE), out)
     console.out(f"{plural(args.count, 'phantom')} in {out}. Use with --data {out}")
-    return 0

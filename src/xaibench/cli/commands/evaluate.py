@@ -25,8 +25,8 @@ def configure(parser: Parser) -> None:
     options.add_json(parser)
 
 
-def execute(args: argparse.Namespace, console: Console) -> int:
-    """Evaluate; returns the exit code."""
+def execute(args: argparse.Namespace, console: Console) -> None:
+    """Evaluate."""
     from xaibench.data.case_loader import load_cases
     from xaibench.models.evaluate import FIGURES, evaluate, predict
     from xaibench.models.model_loader import load_model
@@ -52,7 +52,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
                 "per_image": result.per_image,
             }
         )
-        return 0
+        return
     console.out(
         f"{cases.dataset} {cases.split} · {name} · {plural(len(cases), 'image')} · threshold {args.threshold:g}"
     )
@@ -63,7 +63,6 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     console.out("\n" + textwrap.fill(PROTOCOL, 120))
     if cases.note:
         console.out(cases.note)
-    return 0
 
 
 def _shown(value: float) -> str:

@@ -20,8 +20,8 @@ def configure(parser: Parser) -> None:
     add("--metrics", action="store_true", help="the quality of the metrics instead of the methods")
 
 
-def execute(args: argparse.Namespace, console: Console) -> int:
-    """Print the leaderboards; returns the exit code."""
+def execute(args: argparse.Namespace, console: Console) -> None:
+    """Print the leaderboards."""
     from xaibench.leaderboard.aggregate import read_leaderboards
     from xaibench.leaderboard.comparable import open_comparable
     from xaibench.leaderboard.tables.metric_quality_table import render_metrics
@@ -32,4 +32,3 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         console.out(render_metrics(boards, args.format, faint=console.dims))
     else:
         console.out(render(boards, args.format, wide=args.wide, faint=console.dims))
-    return 0

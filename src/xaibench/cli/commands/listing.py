@@ -23,8 +23,8 @@ def configure(parser: Parser) -> None:
     form.add_argument("--markdown", action="store_true", help="a Markdown table")
 
 
-def execute(args: argparse.Namespace, console: Console) -> int:
-    """Print the plugins of a kind; returns the exit code."""
+def execute(args: argparse.Namespace, console: Console) -> None:
+    """Print the plugins of a kind."""
     kind = args.kind.removesuffix("s")
     found, broken = descriptions(kind)
     if kind == "model":  # weights are looked up each time: they may move
@@ -34,7 +34,7 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     if args.json:
         nothing = {"family": "", "control": False, "parameters": {}, "summary": ""}
         console.out_json(found + [{"name": n, **nothing, "error": reason} for n, reason in broken.items()])
-        return 0
+        return
     if args.markdown:
         heads, *lines = rows(kind, [f | {"paper": _linked(f)} if "paper" in f else f for f in found])
         for row in (heads, ["---"] * len(heads), *lines):
@@ -44,7 +44,6 @@ def execute(args: argparse.Namespace, console: Console) -> int:
         console.out("\n".join(map(_fit, table(heads, lines, left=len(heads)).splitlines())))
     for reason in broken.values():
         console.out(f"not usable: {reason}")
-    return 0
 
 
 def rows(kind: str, found: list[Description]) -> list[list[str]]:

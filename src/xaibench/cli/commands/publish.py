@@ -22,8 +22,8 @@ def configure(parser: Parser) -> None:
     options.add_out(parser, "FOLDER", "the folder to write to", required=True)
 
 
-def execute(args: argparse.Namespace, console: Console) -> int:
-    """Write the folder; returns the exit code."""
+def execute(args: argparse.Namespace, console: Console) -> None:
+    """Write the folder."""
     from xaibench.record import Store
     from xaibench.record.published import publish
 
@@ -44,4 +44,3 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     console.out(
         f"{plural(len(records), 'record')} and {plural(len(files) - 1, 'table')} in {out}, {size / 1e6:.1f} MB."
     )
-    return 0

@@ -38,8 +38,8 @@ def configure(parser: Parser) -> None:
     options.add_force(parser, "replace a file that is no report, too")
 
 
-def execute(args: argparse.Namespace, console: Console) -> int:
-    """Write the report and say where it is; returns the exit code."""
+def execute(args: argparse.Namespace, console: Console) -> None:
+    """Write the report and say where it is."""
     store = _open(args.run)
     out: Path = args.out or store.root / "report.html"
     writable(out, force=args.force or _is_report(out))
@@ -62,7 +62,6 @@ def execute(args: argparse.Namespace, console: Console) -> int:
     page = render(store, results, claims, damaged, why, console.command)
     write_text(out, page)
     console.out(f"{out} ({len(page.encode()) / 1e6:.1f} MB)")
-    return 0
 
 
 def _open(folder: str) -> Store:

@@ -32,15 +32,14 @@ def configure(kind: str, parser: Parser) -> None:
     options.add_out(parser, "FOLDER", "where to write it (default: NAME)")
 
 
-def execute(kind: str, args: argparse.Namespace, console: Console) -> int:
-    """Write the package; returns the exit code."""
+def execute(kind: str, args: argparse.Namespace, console: Console) -> None:
+    """Write the package."""
     name = _free(kind, args.name)
     out: Path = args.out or Path(name)
     _write(plugin_package(kind, name), out)
     console.out(f"The {kind} {name} is in {out}, its function in {out / 'src' / _package(name) / '__init__.py'}.")
     tried = f"--method {name}" if kind == "explainer" else f"--method gradcam --metric {name}"
     console.note(f"Next: pip install -e {out}, xaibench check {name}, xaibench run {tried}")
-    return 0
 
 
 def plugin_package(kind: str, name: str) -> dict[str, str]:
