@@ -1,6 +1,5 @@
 """Zip archives that lie, lead elsewhere, or are none, given to what reads data sets from them."""
 
-import os
 import stat
 import zipfile
 import zlib
@@ -144,11 +143,3 @@ def test_archives_within_archives_are_counted() -> None:
         assert "more than 256 archives" in source.broken[0] and not source.files
         error = answer("zip: bombs", lambda: load_cases(place / "eyes.zip"))
         assert isinstance(error, UserError) and "256 archives" in error.message
-
-
-def test_an_archive_that_is_a_pipe_or_a_folder() -> None:
-    with folder() as place:
-        os.mkfifo(place / "eyes.zip")
-        (place / "folder.zip").mkdir()
-        for name in ("eyes.zip", "folder.zip", "gone.zip"):
-            assert isinstance(answer("zip: folder data set", lambda name=name: load_cases(place / name)), UserError)

@@ -203,10 +203,12 @@ NO_FILES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_file_is_passed_over_and_never_waited_for(kind: str) -> None:
     with folder({"images/notes.txt": b""}) as place:
-        path = place / "images" / "1.png"
-        NO_FILES[kind](path)
-        for reader, read in (("load_image", load_image), ("folder data set", lambda p: list(load_cases(p.parents[1])))):
-            assert isinstance(answer(reader, lambda read=read: read(path)), UserError)
+        image, archive = place / "images" / "1.png", place / "eyes.zip"
+        NO_FILES[kind](image)
+        assert isinstance(answer("load_image", lambda: load_image(image)), UserError)
+        assert isinstance(answer("folder data set", lambda: list(load_cases(place))), UserError)
+        NO_FILES[kind](archive)
+        assert isinstance(answer("zip: folder data set", lambda: load_cases(archive)), UserError)
 
 
 def test_links_that_lead_back_are_followed_once() -> None:

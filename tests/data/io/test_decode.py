@@ -148,13 +148,13 @@ def test_one_with_colours_in_exif_orientation_of_a_camera() -> None:
     assert np.abs(rgb_pixels(lying).astype(int) - smooth).max() <= 3
 
 
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.6])
 @pytest.mark.parametrize("form", [*LOSSLESS, "JPEG", *DEEP])
-def test_half_a_file_is_no_picture(form: str) -> None:
-    pixels = noise(64, 64)
-    whole = written(pixels, form)
+def test_part_of_a_file_is_no_picture(form: str, share: float) -> None:
+    whole = written(noise(64, 64), form)
     rgb_pixels(whole)
     with pytest.raises(Unreadable):
-        rgb_pixels(whole[: len(whole) // 2])
+        rgb_pixels(whole[: int(len(whole) * share)])
 
 
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,12 +96,6 @@ def test_what_cannot_be_read_is_said(make: Make, tmp_path: Path, monkeypatch: py
         load_image(tmp_path / "eye_left.png")
 
 
-def test_a_single_image_is_no_data_set(make: Make, tmp_path: Path) -> None:
-    make.save(tmp_path / "photo.png", make.eye(0).image)
-    with pytest.raises(UserError, match=r"`xaibench explain .*photo\.png`"):
-        xb.load_cases(tmp_path / "photo.png")
-
-
 def test_labels_that_are_not_there_are_asked_for_in_vain(eye: xb.Case, network: nn.Module, tmp_path: Path) -> None:
     case = xb.make_case("mine", eye.image.numpy())
     assert not case.labelled and eye.labelled and case.fov.any()

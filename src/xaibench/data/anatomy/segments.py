@@ -69,7 +69,8 @@ def mean_by(labels: np.ndarray, values: np.ndarray, count: int = 0) -> np.ndarra
     """
     inside = labels >= 0
     of = labels[inside]
-    mean: np.ndarray = np.bincount(of, values[inside].astype(np.float64), count) / np.bincount(of, minlength=count)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is meant
+        mean: np.ndarray = np.bincount(of, values[inside].astype(np.float64), count) / np.bincount(of, minlength=count)
     return mean
 
 
@@ -101,17 +102,14 @@ def vessel_segments(case: Case) -> Segments:
     if count:
         nearest = distance_transform_edt(~on, return_distances=False, return_indices=True)
         labels[vessels] = centreline[tuple(nearest)][vessels]
-    contrast = weber_contrast(case.image[1].numpy(), vessels, fov, scale=case.scale)[on]
-    known = np.isfinite(contrast)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is meant
-        mean = np.bincount(numbers[known], contrast[known], count) / np.bincount(numbers[known], minlength=count)
+    contrast = weber_contrast(case.image[1].numpy(), vessels, fov, scale=case.scale)
     radius = np.asarray(median(caliber[on], numbers, names), float) if count else np.zeros(0)
     length, middle = _lengths(centreline, count)
     return Segments(
         labels=labels,
         centreline=centreline,
         caliber=radius,
-        contrast=mean,
+        contrast=mean_by(np.where(np.isfinite(contrast), centreline, -1), contrast, count),
         length=length,
         pixels=np.bincount(labels[vessels], minlength=count),
         thin=is_thin(radius, case.scale),
