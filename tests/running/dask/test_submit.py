@@ -6,13 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from distributed import Client
+from distributed import Client, Status, Worker, get_worker
 from made_up import make_network
 from torch import Tensor
 
@@ -266,23 +267,42 @@ def test_a_metric_that_hangs_costs_no_kept_map(bench: Bench) -> None:
     assert failed.status == "failed" and "longer than 2 s" in failed.reason
 
 
-def test_a_worker_that_dask_has_paused_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gets no cell: the run waits, as for a worker, and goes on with one that has memory."""
+def test_cells_that_wait_on_a_paused_worker_are_computed_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first worker is paused, so that both cells go to the second, which is paused with one of them."""
     (tmp_path / "dask").mkdir()
-    hand, told = ByHand(tmp_path / "dask"), threading.Event()
-    try:
-        with monkeypatch.context() as patch:
-            patch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.01")
+    hand, told = ByHand(tmp_path / "dask"), []
+    with monkeypatch.context() as patch:
+        patch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "False")  # Dask pauses none by itself
+        for _ in range(2):
             hand.worker("--memory-limit", "4 GB")
-        bench = Bench(Store(tmp_path / "there"), METRICS, cluster=Cluster(scheduler=hand.address))
-        bench.say = lambda sentence: told.set() if "has paused the worker" in sentence else None
-        more = threading.Thread(target=lambda: told.wait(60) and hand.worker())
-        more.start()
-        assert bench(green, cases=ONE) == 0
-        more.join()
+
+    def status(name: str, dask_worker: Worker) -> None:
+        dask_worker.status = Status[name]
+
+    def pauses(scorer: Scorer, image: Tensor) -> Tensor:
+        time.sleep(1)
+        get_worker().status = Status.paused
+        return 1 - image[1]
+
+    def say(sentence: str) -> None:
+        if "Dask has paused the worker" in sentence:
+            told.append(sentence)
+        if len(told) == 2:
+            client.run(partial(status, "running"), workers=[first])
+
+    client = Client(hand.address, set_as_default=False)
+    try:
+        client.wait_for_workers(2)
+        first = next(iter(client.scheduler_info()["workers"]))
+        client.run(partial(status, "paused"), workers=[first])
+        bench = Bench(Store(tmp_path / "there"), METRICS, cluster=Cluster(scheduler=hand.address), say=say)
+        assert bench(pauses, green, cases=ONE) == 0
     finally:
+        client.close()
         hand.end()
-    assert told.is_set()
+    assert len(told) == 2 and "4.0 GB" in told[0]
 
 
 def test_another_version_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,6 @@ Dask decides which worker computes which cell and tries again when a worker dies
 there are workers, and adds what Dask lacks: timeouts, and the blame for a worker's death to the cell that it computed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import queue
@@ -13,7 +11,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from distributed import Future, KilledWorker
 
 from xaibench.errors import plural
 from xaibench.record.schema import Record
@@ -31,9 +31,6 @@ from xaibench.running.task import Result, Task
 from xaibench.running.threads import threads_here
 from xaibench.scorer.batching import Engine
 from xaibench.scorer.inference import engine_for
-
-if TYPE_CHECKING:
-    from distributed import Future
 
 TICK = 0.2  # s between two looks at the clock
 LOADING = 300.0  # s that a worker may take to load network and image, before the cell's own time begins
@@ -124,8 +121,7 @@ class _Submission:
                 for topic in topics:
                     self.client.unsubscribe_topic(topic)
                 self.client.set_metadata([self.name], None)
-                if not self.workers.local:
-                    self.client.run(leave, self.name, workers=list(self.workers.accepted), wait=False)
+                self.client.run(leave, self.name, workers=list(self.workers.accepted), wait=False)
 
     def _submit_more(self) -> None:
         """Submit cells until each worker has one."""
@@ -204,8 +200,6 @@ class _Submission:
 
     def _fetch(self, future: Future) -> None:
         """Store the result of a cell."""
-        from distributed import KilledWorker
-
         cell = self.running.get(future.key)
         if cell is None or future.status == "cancelled":  # with the connection
             return

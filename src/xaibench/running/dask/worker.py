@@ -1,13 +1,13 @@
 """Computing one cell at a time in a worker process, with network and image at hand from the cell before."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from distributed import Worker, get_worker
+from distributed.utils import sync
 from torch import nn
 
 from xaibench.data.case import Case
@@ -22,9 +22,6 @@ from xaibench.running.task import Computation, Result, Task
 from xaibench.running.threads import Threads, compute_with, keep_to_share
 from xaibench.scorer import Scorer
 from xaibench.scorer.batching import Engine
-
-if TYPE_CHECKING:
-    from distributed import Worker
 
 OFTEN = 0.5  # s between two messages about the passes of a cell
 
@@ -109,8 +106,6 @@ def compute_cell(request: CellRequest) -> tuple[Result, Engine | None]:
     Raises:
         UserError: if what was sent cannot be read here, or a method refuses its input on the first image.
     """
-    from distributed import get_worker
-
     worker = get_worker()
     message = {"key": worker.get_current_task(), "worker": worker.address}
     last = 0.0
@@ -166,6 +161,4 @@ def _sent(worker: Worker, run: str, name: str | int) -> Any:
 
 def _scheduler(worker: Worker, operation: str, **arguments: Any) -> Any:
     """Call an operation of the scheduler, and wait for its answer."""
-    from distributed.utils import sync
-
     return sync(worker.loop, getattr(worker.scheduler, operation), **arguments)

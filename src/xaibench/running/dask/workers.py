@@ -72,7 +72,7 @@ class Workers:
         self._looked = 0.0
 
     def check(self) -> None:
-        """Check that there is a cluster, look for a worker if there is none, and tell of those that compute nothing.
+        """Check that there is a cluster, look for a worker if there is none, and for workers that Dask has paused.
 
         Raises:
             ClusterLost: if the scheduler is gone, or all workers of this machine.
@@ -87,7 +87,7 @@ class Workers:
             self._empty_since = None
             if now > self._looked + LOOK:
                 self._looked = now
-                self._tell_of_paused()
+                self._look_for_paused()
         elif self._empty_since is None:
             self._empty_since = now
             if not self.local:
@@ -96,13 +96,24 @@ class Workers:
         elif self.local and now - self._empty_since > GONE:
             raise ClusterLost("All workers are gone, and none could be started again.", "Finished cells are kept.")
 
-    def _tell_of_paused(self) -> None:
-        """Dask starts no cell on a worker whose memory is nearly full, and says so nowhere but in the worker's log."""
-        for address, facts in self.client.scheduler_info(n_workers=-1)["workers"].items():
-            if facts["status"] == "paused" and address in self.accepted.keys() - self._paused:
-                self._paused.add(address)
-                nearly_all = f"nearly all of the {self.accepted[address].memory:.1f} GB that it may take"
-                self._say(f"Dask has paused the worker {address}, which uses {nearly_all} (`--memory-limit`).")
+    def _look_for_paused(self) -> None:
+        """Dask starts no cell on a worker whose memory is nearly full, takes none back from it, and says so nowhere."""
+        known = self.client.scheduler_info(n_workers=-1)["workers"]
+        paused = [address for address in self.accepted.keys() & known.keys() if known[address]["status"] == "paused"]
+        for address in set(paused) - self._paused:
+            nearly_all = f"nearly all of the {self.accepted[address].memory:.1f} GB that it may take"
+            self._say(f"Dask has paused the worker {address}, which uses {nearly_all} (`--memory-limit`).")
+        self._paused.update(paused)
+        run = self.run
+
+        async def not_begun(dask_worker: distributed.Worker) -> list[object]:
+            return [task.key for task in dask_worker.state.constrained if str(task.key).startswith(run)]
+
+        def take_back(dask_scheduler: distributed.Scheduler) -> None:
+            dask_scheduler.transitions(dict.fromkeys(waiting, "released"), stimulus_id=run)
+
+        if waiting := [key for keys in self._ask(paused, not_begun).values() for key in keys]:
+            self.client.run_on_scheduler(take_back)
 
     def accept(self) -> None:
         """Accept new workers that have the same versions.
