@@ -74,10 +74,7 @@ class ScoreEntry(Struct, frozen=True):
             raise ValueError(f"{self.metric}: status {self.status!r} does not go with the value {self.value}")
         if self.null and not all(map(_finite, self.null)):
             raise ValueError(f"{self.metric}: a score by chance is not finite")
-        if self.low is None or not self.low >= -LARGEST:
-            force_setattr(self, "low", -math.inf)
-        if self.high is None or not self.high <= LARGEST:
-            force_setattr(self, "high", math.inf)
+        _without_null(self)
         if self.reason:
             force_setattr(self, "reason", one_line(self.reason[:LONGEST]))
         if self.curve is not None:
@@ -204,6 +201,13 @@ class _File(Record, frozen=True, kw_only=True, eq=False):
 class _Score(ScoreEntry, frozen=True, gc=False):
     curve: Curve | None = msgspec.field(default=None, name="(a curve is not decoded)")
 
+    def __post_init__(self) -> None:
+        # The decoder has checked types and bounds, which is all there is to check of most scores.
+        if self.status == "ok" and self.value is not None and not self.reason:
+            _without_null(self)
+        else:
+            super().__post_init__()
+
 
 class _LightFile(_File, frozen=True, kw_only=True, eq=False):
     scores: Sequence[_Score]
@@ -223,6 +227,8 @@ def _checked(raw: bytes, decoder: msgspec.json.Decoder[_Read]) -> _Read:
     sealed, record = verify(raw), strict_json.decode(decoder, raw)
     if not sealed and record.schema != 1:
         raise ValueError("it has lost its checksum")
+    if raw.isascii() and b"\\" not in raw and b"\x7f" not in raw:  # then every text is printable, as in most records
+        return record
     texts = {name: getattr(record, name) for name in _TEXTS}
     texts |= {f"scores.{name}": "".join([getattr(s, name) for s in record.scores]) for name in _SCORE_TEXTS}
     if not "".join(texts.values()).isprintable():
@@ -233,6 +239,14 @@ def _checked(raw: bytes, decoder: msgspec.json.Decoder[_Read]) -> _Read:
 
 def _compared(record: Record) -> tuple[object, ...]:
     return tuple((_fields(record) | {"map_digest": "", "scores": list(record.scores)}).values())
+
+
+def _without_null(score: ScoreEntry) -> None:
+    """Make a bound that is null or too large infinite."""
+    if score.low is None or not score.low >= -LARGEST:
+        force_setattr(score, "low", -math.inf)
+    if score.high is None or not score.high <= LARGEST:
+        force_setattr(score, "high", math.inf)
 
 
 def _finite(value: float | None) -> bool:
