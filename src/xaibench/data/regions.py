@@ -100,7 +100,7 @@ def _tiles(inside: np.ndarray, segments: int) -> np.ndarray:
     labels = np.where(inside, y * inside.shape[1] + x + 1, 0)
     # A sliver's value would be spread over few pixels, which would stand out in the map.
     _values, index, area = np.unique(labels[inside], return_inverse=True, return_counts=True)
-    labels[inside] *= area[index] >= min(side**2 / 4, area.max())
+    labels[inside] *= area[index] >= np.minimum(side**2 / 4, area.max())
     return labels
 
 

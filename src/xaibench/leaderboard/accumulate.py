@@ -31,30 +31,6 @@ def method_of(r: Record) -> MethodKey:
     return r.spec, r.distribution, r.version
 
 
-class _Scores:
-    """The scores of one column, one after the other.
-
-    Attributes:
-        column: the column.
-        record: the number of each score's record, ascending.
-        values: NaN where a score is missing.
-        outcomes: the number of the outcome of each missing score, else 0.
-        turns: how many scores against turned masks each score has.
-        nulls: these, score after score.
-    """
-
-    def __init__(self, column: Column) -> None:
-        self.column = column
-        self.record, self.outcomes, self.turns = array("I"), array("I"), array("I")
-        self.values, self.nulls = array("d"), array("d")
-
-    def by_record(self, numbers: array[float] | array[int], absent: float, records: int) -> np.ndarray:
-        """(records,) the number of each record's score, ``absent`` for a record without one."""
-        by_record = np.full(records, absent, numbers.typecode)
-        by_record[self.record] = numbers
-        return by_record
-
-
 class Accumulator:
     """Gathers the records of one leaderboard; they come in the order of their keys.
 
@@ -80,27 +56,33 @@ class Accumulator:
         self._infos = infos
         self._outcomes: dict[_Outcome, int] = {("ok", ""): 0}
         self._outcome = array("I")  # of each record's map
-        self._scores: dict[str, _Scores] = {}
+        self._columns: dict[str, tuple[int, Column]] = {}  # each with its number
+        # The scores of all records, one after the other, and how many each record has; NaN where a score is missing.
+        self._scores, self._column, self._values = array("I"), array("H"), array("d")
+        self._score_outcomes = array("I")  # of missing scores, else 0
+        # How many scores against turned masks each score has, and these.
+        self._turns, self._nulls = array("I"), array("d")
 
     def add(self, r: Record) -> None:
         """Add one record."""
-        number = len(self.method)
         self.methods.setdefault(method_of(r), (r.family, r.control))
         self.method.append(self._numbers.setdefault(method_of(r), len(self._numbers)))
         self.image.append(self.images.setdefault((r.case, r.case_digest), len(self.images)))
         self.seconds.append(r.seconds)
         self.passes.append(r.passes)
         self._outcome.append(self._number(r.status, r.reason) if r.status != "ok" else 0)
-        for metric, s in {s.metric: s for s in r.scores if s.metric not in _COST}.items():
-            scores = self._scores.get(metric)
-            if scores is None:
-                info = self._infos.get(metric) or default_info(metric)
-                scores = self._scores[metric] = _Scores(Column.of(s, info))
-            scores.record.append(number)
-            scores.values.append(math.nan if s.value is None else s.value)
-            scores.outcomes.append(self._number(s.status, s.reason) if s.value is None else 0)
-            scores.turns.append(len(s.null))
-            scores.nulls.extend(s.null)
+        scores = {s.metric: s for s in r.scores if s.metric not in _COST}
+        for metric in scores.keys() - self._columns.keys():
+            info = self._infos.get(metric) or default_info(metric)
+            self._columns[metric] = len(self._columns), Column.of(scores[metric], info)
+        self._scores.append(len(scores))
+        self._column.extend([self._columns[metric][0] for metric in scores])
+        self._values.extend([math.nan if s.value is None else s.value for s in scores.values()])
+        self._score_outcomes.extend(
+            [self._number(s.status, s.reason) if s.value is None else 0 for s in scores.values()]
+        )
+        self._turns.extend([len(s.null) for s in scores.values()])
+        self._nulls.extend([null for s in scores.values() for null in s.null])
 
     def _number(self, status: str, reason: str) -> int:
         return self._outcomes.setdefault((status, reason), len(self._outcomes))
@@ -108,7 +90,7 @@ class Accumulator:
     @property
     def columns(self) -> list[Column]:
         """The columns in the order of tables: main ones first; each has the range of its first score."""
-        columns = [scores.column for scores in self._scores.values()]
+        columns = (column for _, column in self._columns.values())
         return sorted(columns, key=lambda c: (math.inf if c.main is None else c.main, c.family, c.name))
 
     @property
@@ -116,18 +98,24 @@ class Accumulator:
         """(records,) bool, whether the record has a map."""
         return np.asarray(np.asarray(self._outcome) == 0)
 
+    def _by_record(self, column: Column, numbers: array[float] | array[int], absent: float) -> np.ndarray:
+        """(records,) the number of each record's score in the column, ``absent`` for a record without one."""
+        mine = np.asarray(self._column) == self._columns[column.name][0]
+        by_record = np.full(len(self.method), absent, numbers.typecode)
+        by_record[np.repeat(np.arange(len(self.method)), self._scores)[mine]] = np.asarray(numbers)[mine]
+        return by_record
+
     def reasons(self, column: Column, cell: np.ndarray) -> dict[int, str]:
-        """By the number of the cell, why a score of the column is missing; ``cell`` as for :meth:`finish`."""
-        scores = self._scores[column.name]
+        """By the number of the cell, why a score of the column is missing; ``cell`` as for :meth:`arrays`."""
         of_maps = np.asarray(self._outcome)
-        outcomes = np.where(self.ok, scores.by_record(scores.outcomes, 0, len(cell)), of_maps)
+        outcomes = np.where(self.ok, self._by_record(column, self._score_outcomes, 0), of_maps)
         texts = [f"{status}: {reason}" if reason else status for status, reason in self._outcomes]
         return {i: texts[outcome] for i, outcome in zip(cell.tolist(), outcomes.tolist(), strict=True) if outcome}
 
-    def finish(
+    def arrays(
         self, cell: np.ndarray, shape: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], int]:
-        """The arrays, once all records were added; the accumulator then holds no scores any more.
+        """The arrays, once all records were added.
 
         Args:
             cell: (records,) int, the cell of each record: its row · images + the position of its image.
@@ -154,14 +142,16 @@ class Accumulator:
         all_values = np.full((*shape, len(columns)), np.nan)
         all_skipped = np.zeros(all_values.shape, bool)
         all_nulls = {}
+        of_nulls = np.repeat(np.asarray(self._column), self._turns)
         for i, column in enumerate(columns):
-            scores = self._scores.pop(column.name)
-            all_values[..., i] = mean(scores.by_record(scores.values, np.nan, len(cell)))
-            skipped = without_map | is_skipped[scores.by_record(scores.outcomes, 0, len(cell))]
+            all_values[..., i] = mean(self._by_record(column, self._values, np.nan))
+            skipped = without_map | is_skipped[self._by_record(column, self._score_outcomes, 0)]
             all_skipped[..., i] = np.bincount(cell, skipped, minlength=size).reshape(shape) > 0
-            if scores.nulls:
-                turns = scores.by_record(scores.turns, 0, len(cell))
+            turns = self._by_record(column, self._turns, 0)
+            if turns.any():
                 drawn = np.full((len(cell), turns.max()), np.nan)
-                drawn[np.arange(turns.max()) < turns[:, None]] = scores.nulls
+                drawn[np.arange(turns.max()) < turns[:, None]] = np.asarray(self._nulls)[
+                    of_nulls == self._columns[column.name][0]
+                ]
                 all_nulls[column.name] = np.stack([mean(turn) for turn in drawn.T], axis=-1)
         return np.moveaxis(all_values, -1, 0), np.moveaxis(all_skipped, -1, 0), all_nulls, int(seen.max(initial=0))

@@ -99,7 +99,7 @@ def _board(found: Accumulator, asked: Collection[tuple[str, str]], seed: int) ->
     shape = len(methods), len(images)
     cell = row * len(images) + image
     reasons = found.reasons(primary, cell) if primary else {}
-    values, skipped, nulls, seeds = found.finish(cell, shape)
+    values, skipped, nulls, seeds = found.arrays(cell, shape)
     main = values[columns.index(primary)] if primary else np.full(shape, np.nan)
     unranked = [_row(found, m, labels[m], row == i, image, len(images)) for i, m in enumerate(methods)]
     rows, order, comparison = _ranked(unranked, primary.orient(main) if primary else main)
