@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import json
 import shlex
 from collections import Counter
@@ -119,8 +118,6 @@ def _compute(run: Run, args: argparse.Namespace, console: Console) -> int:
 
     root = run.store.root
     console.note(f"{_size(run)}, device {run.options.device}, folder {root}.")
-    # Memory is measured after a garbage collection; objects of the imports need not be searched each time.
-    gc.freeze()
     watch = _Watch(console, len(run.cases) * len(run.methods))
     with watch.stop.listening():
         try:

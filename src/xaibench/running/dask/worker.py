@@ -1,6 +1,7 @@
 """Computing one cell at a time in a worker process, with network and image at hand from the cell before."""
 
 import contextlib
+import gc
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -140,6 +141,7 @@ def _session(worker: Worker, run: str) -> Session:
         job: Job = loaded(_sent(worker, run, "job"), "The network, a method or a metric")
         if job.local is not None:
             keep_to_share(worker.name if isinstance(worker.name, int) else 0, job.local)
+        gc.freeze()  # what is there already is left out of the collections before each measurement of memory
         _sessions[run] = Session(job, _sent(worker, run, "devices")[worker.address])
     return _sessions[run]
 
