@@ -127,7 +127,7 @@ def test_an_interrupted_run_leaves_the_terminal_clean(tmp_path: Path, weights: P
         [sys.executable, "-c", code, *argv], stdout=theirs, stderr=theirs, stdin=theirs, env=environment
     )
     os.close(theirs)
-    late = threading.Timer(60, process.kill)
+    late = threading.Timer(300, process.kill)
     late.start()
     text = ""
 

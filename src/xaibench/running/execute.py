@@ -1,6 +1,7 @@
 """Computing the cells of a run in this process, one case at a time; each cell is stored as soon as it is finished."""
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
@@ -59,7 +60,17 @@ def execute(run: Run, listener: Listener) -> int:
     Raises:
         UserError: if a method, metric or target refuses its input on the first case.
     """
-    tally, options, store = Tally(run, listener), run.options, run.store
+    tally = Tally(run, listener)
+    gc.freeze()  # each measurement of memory collects garbage, which need not be looked for in what is there already
+    try:
+        _compute_all(run, listener, tally)
+    finally:
+        gc.unfreeze()
+    return tally.failures
+
+
+def _compute_all(run: Run, listener: Listener, tally: Tally) -> None:
+    options, store = run.options, run.store
     for case, tasks in groupby(unfinished(run, tally), attrgetter("case")):
         scorer: Scorer | Skipped | None = None
         for task in tasks:
@@ -76,7 +87,6 @@ def execute(run: Run, listener: Listener) -> int:
                 result = Result(store.write(task.lost(why)))
                 scorer = None  # its caches may be half written
             tally.finished(task, result.record, result.trace)
-    return tally.failures
 
 
 def unfinished(run: Run, tally: Tally) -> Iterator[Task]:

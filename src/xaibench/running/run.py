@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -66,7 +65,6 @@ def compute(run: Run, command: str, listener: Listener) -> int:
         The number of cells with a failure in them.
     """
     run.store.write_run(run.manifest(command))
-    gc.freeze()  # each measurement of memory collects garbage, which need not be looked for in what is there already
     try:
         with computing_with(run.options.threads):
             if run.options.cluster is None:
@@ -78,5 +76,4 @@ def compute(run: Run, command: str, listener: Listener) -> int:
             write_tables(run, storing_previews(run))
             return failures
     finally:
-        gc.unfreeze()
         run.store.write_scores()
