@@ -58,7 +58,7 @@ class Accumulator:
         self._outcome = array("I")  # of each record's map
         self._columns: dict[str, tuple[int, Column]] = {}  # each with its number
         # The scores of all records, one after the other, and how many each record has; NaN where a score is missing.
-        self._scores, self._column, self._values = array("I"), array("H"), array("d")
+        self._scores, self._column, self._values = array("I"), array("I"), array("d")
         self._score_outcomes = array("I")  # of missing scores, else 0
         # How many scores against turned masks each score has, and these.
         self._turns, self._nulls = array("I"), array("d")
@@ -98,17 +98,24 @@ class Accumulator:
         """(records,) bool, whether the record has a map."""
         return np.asarray(np.asarray(self._outcome) == 0)
 
-    def _by_record(self, column: Column, numbers: array[float] | array[int], absent: float) -> np.ndarray:
-        """(records,) the number of each record's score in the column, ``absent`` for a record without one."""
-        mine = np.asarray(self._column) == self._columns[column.name][0]
+    def _of(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
+        """(scores,) int each: the places of the column's scores, ascending, and the number of each one's record."""
+        mine = np.flatnonzero(np.asarray(self._column) == self._columns[column.name][0])
+        return mine, np.searchsorted(np.cumsum(self._scores, dtype=np.int64), mine, side="right")
+
+    def _by_record(
+        self, of: tuple[np.ndarray, np.ndarray], numbers: array[float] | array[int], absent: float
+    ) -> np.ndarray:
+        """(records,) the number of each record's score among those of :meth:`_of`, ``absent`` for one without."""
+        mine, records = of
         by_record = np.full(len(self.method), absent, numbers.typecode)
-        by_record[np.repeat(np.arange(len(self.method)), self._scores)[mine]] = np.asarray(numbers)[mine]
+        by_record[records] = np.asarray(numbers)[mine]
         return by_record
 
     def reasons(self, column: Column, cell: np.ndarray) -> dict[int, str]:
         """By the number of the cell, why a score of the column is missing; ``cell`` as for :meth:`arrays`."""
         of_maps = np.asarray(self._outcome)
-        outcomes = np.where(self.ok, self._by_record(column, self._score_outcomes, 0), of_maps)
+        outcomes = np.where(self.ok, self._by_record(self._of(column), self._score_outcomes, 0), of_maps)
         texts = [f"{status}: {reason}" if reason else status for status, reason in self._outcomes]
         return {i: texts[outcome] for i, outcome in zip(cell.tolist(), outcomes.tolist(), strict=True) if outcome}
 
@@ -144,10 +151,11 @@ class Accumulator:
         all_nulls = {}
         of_nulls = np.repeat(np.asarray(self._column), self._turns)
         for i, column in enumerate(columns):
-            all_values[..., i] = mean(self._by_record(column, self._values, np.nan))
-            skipped = without_map | is_skipped[self._by_record(column, self._score_outcomes, 0)]
+            of = self._of(column)
+            all_values[..., i] = mean(self._by_record(of, self._values, np.nan))
+            skipped = without_map | is_skipped[self._by_record(of, self._score_outcomes, 0)]
             all_skipped[..., i] = np.bincount(cell, skipped, minlength=size).reshape(shape) > 0
-            turns = self._by_record(column, self._turns, 0)
+            turns = self._by_record(of, self._turns, 0)
             if turns.any():
                 drawn = np.full((len(cell), turns.max()), np.nan)
                 drawn[np.arange(turns.max()) < turns[:, None]] = np.asarray(self._nulls)[
