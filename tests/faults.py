@@ -96,10 +96,7 @@ class Lab:
 
     def start(self, out: Path, *more: str, **how: Any) -> subprocess.Popen[str]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
-        hear = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-        return subprocess.Popen(
-            self.argv(out, *more), env=self.env, cwd=self.folder, text=True, preexec_fn=hear, **pipes
-        )
+        return subprocess.Popen(self.argv(out, *more), env=self.env, cwd=self.folder, text=True, **pipes)
 
     def run(self, out: Path, *more: str) -> tuple[int, str, str]:
         process = self.start(out, *more)

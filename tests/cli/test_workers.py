@@ -1,6 +1,5 @@
 """``xaibench run`` on workers: with processes that are really started, interrupted and killed."""
 
-import contextlib
 import json
 import os
 import shlex
@@ -116,28 +115,23 @@ def test_another_number_of_threads_is_warned_of(xaibench: Run, small: Sequence[s
 def test_ctrl_c_ends_all_processes_and_the_run_resumes(
     xaibench: Run, small: Sequence[str], finished: Path, times: int
 ) -> None:
-    for attempt in range(5):
-        out = f"there-{attempt}"
-        process = in_a_process("run", *small, "--workers", "2", "--out", out)
-        try:
-            wait_for(lambda out=out, process=process: cells(out) > 1 or process.poll() is not None)
-            for _ in range(times):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-                time.sleep(0.3)
-            _out, err = process.communicate(timeout=30)
-            wait_for(lambda process=process: not of_session(process.pid), 10)
-        finally:
-            end_group(process)
-        if process.returncode:  # else it had ended before, since this machine does other work, too
-            break
-    # The second one may find the run ended, and Python at its own end.
-    assert process.returncode == 130 or (times == 2 and process.returncode == -signal.SIGINT), err
-    assert "Interrupted after" in err and "Traceback" not in err and "distributed" not in err
-    resume = shlex.split(err.partition("Resume with: ")[2].splitlines()[0])
-    assert 1 < cells(out) < CELLS
+    process = in_a_process("run", *small, "--workers", "2", "--out", "there")
+    try:
+        wait_for(lambda: cells("there") > 1 or process.poll() is not None)
+        for _ in range(times):
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            time.sleep(0.3)
+        _out, err = process.communicate(timeout=30)
+        # The second one may find the run ended, and Python at its own end.
+        assert process.returncode == 130 or (times == 2 and process.returncode == -signal.SIGINT), err
+        assert "Interrupted after" in err and "Traceback" not in err and "distributed" not in err
+        resume = shlex.split(err.partition("Resume with: ")[2].splitlines()[0])
+        wait_for(lambda: not of_session(process.pid), 10)
+    finally:
+        end_group(process)
+    assert 1 < cells("there") < CELLS
     assert xaibench(*resume[1:]).code == 0
-    assert numbers(Path(out)) == numbers(finished)
+    assert numbers(Path("there")) == numbers(finished)
 
 
 def test_a_killed_scheduler_ends_the_run_and_it_resumes(
