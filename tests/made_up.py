@@ -105,6 +105,16 @@ def target_on(case: Case, mask: Tensor | None = None) -> Target:
     return Target("mine", mask, case.fov, mask.float(), case.scale)
 
 
+def green_scorer(case: Case, mask: Tensor | None = None) -> Scorer:
+    """Of a white box that finds the eye's thin and thick vessels."""
+    return Scorer(GreenFilter(0.4, 8.0), target_on(case, mask))
+
+
+def rng() -> np.random.Generator:
+    """A generator that begins anew with each call."""
+    return np.random.default_rng(11)
+
+
 FEW = {"samples": 12, "steps": 4, "segments": 6}
 
 

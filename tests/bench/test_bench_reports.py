@@ -14,9 +14,8 @@ BENCH = Path(__file__).parents[2] / "bench"
 def saved(path: Path, *rows: dict[str, Any]) -> Path:
     """A file as pytest-benchmark writes it, with one unmarked benchmark more."""
     benchmarks = [{"extra_info": row} for row in (*rows, {})]
-    path.write_text(
-        json.dumps({"machine_info": {"cpu": {"count": 2, "brand_raw": "made up"}}, "benchmarks": benchmarks})
-    )
+    machine = {"cpu": {"count": 2, "brand_raw": "made up"}}
+    path.write_text(json.dumps({"machine_info": machine, "benchmarks": benchmarks}))
     return path
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xaibench.leaderboard import aggregate as of_merged
 from xaibench.leaderboard.claims.false_positive_table import Component
 from xaibench.leaderboard.leaderboard import Leaderboard
@@ -83,6 +85,17 @@ def records(table: Mapping[str, Sequence[float | str | None]], metric: str = "sr
         for spec, values in table.items()
         for i, value in enumerate(values, 1)
     ]
+
+
+def by_column(means: Mapping[str, Sequence[float]]) -> list[Record]:
+    """Records of one image: per metric the scores of the methods "a", "b" and "c"."""
+    return [record(m, "01", {k: v[i] for k, v in means.items()}) for i, m in enumerate("abc")]
+
+
+def noisy(level: float, seed: int, n: int = 20, width: float = 0.01) -> list[float]:
+    """Scores whose mean is exactly that level."""
+    noise = np.random.default_rng(seed).normal(0, width, n)
+    return (level + noise - noise.mean()).tolist()
 
 
 def stored(folder: Path, found: Iterable[Record]) -> Store:

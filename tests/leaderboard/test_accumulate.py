@@ -32,15 +32,12 @@ def made_up(seed: int) -> list[Record]:
         for target in ["vessels", "thin", "all"][: rng.randint(1, 3)]:
             for m in range(rng.randint(1, 6)):
                 for version in ["1", "2"][: 1 + (rng.random() < 0.2)]:
+                    about: dict[str, Any] = {"model": model, "weights_digest": model * 8, "control": m == 0}
+                    about |= {"target": target, "version": version}
+                    spec = f"m{m}[x={m}]" if m % 2 else f"m{m}"
                     for case in range(rng.randint(5, 12) if rng.random() < 0.3 else 9):
-                        about: dict[str, Any] = {"model": model, "weights_digest": model * 8}
-                        about |= {"target": target, "version": version}
                         found += [
-                            cell(
-                                rng, f"m{m}[x={m}]" if m % 2 else f"m{m}", case, about | {"seed": s, "control": m == 0}
-                            )
-                            for s in range(seeds)
-                            if rng.random() > 0.02
+                            cell(rng, spec, case, about | {"seed": s}) for s in range(seeds) if rng.random() > 0.02
                         ]
     return found
 
@@ -94,9 +91,8 @@ def check(board: Leaderboard, records: list[Record]) -> None:
                 if column == board.primary and np.isnan(values[i, j, k]):
                     found = [r if r.status != "ok" else s for r, s in zip(cell, scores, strict=True)]
                     reasons = [f"{x.status}: {x.reason}".removesuffix(": ") for x in found if x and x.status != "ok"]
-                    gaps.setdefault(row.method, []).append(
-                        (image[0], [*reasons, "not computed"][max(0, len(reasons) - 1)])
-                    )
+                    last = [*reasons, "not computed"][max(0, len(reasons) - 1)]
+                    gaps.setdefault(row.method, []).append((image[0], last))
     for array, expected in ((board.values, values), (board.skipped, skipped)):
         expected = np.moveaxis(expected, -1, 0)[:, list(range(len(board.rows)))]
         np.testing.assert_array_equal(array, expected)

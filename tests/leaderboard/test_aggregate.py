@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from leaderboard.synthetic import aggregate, leaderboards, record, records, stored
+from leaderboard.synthetic import aggregate, by_column, leaderboards, noisy, record, records, stored
 from xaibench.errors import UserError
 from xaibench.leaderboard.aggregate import read_leaderboards
 from xaibench.leaderboard.leaderboard import Leaderboard
@@ -14,18 +14,13 @@ from xaibench.record.manifest import Manifest
 IMAGES = 8
 
 
-def scores(method: int, n: int = IMAGES) -> list[float | None]:
-    return [float(x) for x in np.random.default_rng(method).normal(method / 20, 0.1, n)]
-
-
 def row(board: Leaderboard, method: str) -> dict[str, Any]:
-    frame = board.frame.set_index("method")
-    return dict(frame.loc[method])
+    return dict(board.frame.set_index("method").loc[method])
 
 
 def test_means_intervals_and_ranks_against_plain_loops() -> None:
-    table = {f"m{i}": scores(i) for i in range(4)}
-    board = aggregate(records(table) + records({"random": scores(9)}, control=True), seed=3)
+    table = {f"m{i}": noisy(i / 10, i, IMAGES, 0.1) for i in range(4)}
+    board = aggregate(records(table) + records({"random": noisy(0.45, 9, IMAGES)}, control=True), seed=3)
     x = np.array([table[f"m{i}"] for i in range(4)], float)
 
     rng = np.random.default_rng(3)
@@ -54,7 +49,7 @@ def test_the_columns_of_the_frame() -> None:
 
 
 def test_a_missing_score_leaves_the_method_unranked_and_shrinks_no_denominator() -> None:
-    board = aggregate(records({"good": scores(1), "gap": [*scores(8)[:-1], None]}))
+    board = aggregate(records({"good": noisy(0.05, 1), "gap": [*noisy(0.4, 8)[:-1], None]}))
     gap = row(board, "gap")
     assert [(r.method, r.rank, r.coverage) for r in board.rows] == [("good", 1, 1.0), ("gap", None, 1.0)]
     assert np.isnan([gap["srg"], gap["srg_lo"], gap["srg_hi"], gap["mean_rank"]]).all()
@@ -75,9 +70,9 @@ def test_cases_that_were_asked_for_count_although_nothing_reached_them() -> None
 
 
 def test_controls_stand_apart_and_do_not_move_ranks() -> None:
-    methods = records({"a": scores(1), "b": scores(2)})
+    methods = records({"a": noisy(0.05, 1), "b": noisy(0.1, 2)})
     alone = aggregate(methods)
-    board = aggregate(methods + records({"frangi": scores(30)}, control=True))
+    board = aggregate(methods + records({"frangi": noisy(1.5, 30)}, control=True))
     assert [r.method for r in board.rows] == ["b", "a", "frangi"]
     assert board.rows[:2] == alone.rows
     assert (board.rows[2].rank, board.rows[2].group, board.rows[2].control) == (None, "", True)
@@ -154,14 +149,7 @@ def test_a_damaged_record_is_reported_and_counts_as_missing(tmp_path: Any) -> No
 
 
 def test_agreement_turns_the_better_end_up() -> None:
-    every = [
-        record(m, "01", {"srg": x, "deletion": -x, "insertion": y})
-        for m, x, y in (("a", 0.1, 0.3), ("b", 0.2, 0.2), ("c", 0.3, 0.1))
-    ]
-    every.append(record("frangi", "01", {"srg": 0.9, "deletion": 0.9, "insertion": 0.9}, control=True))
-    board = aggregate(every)
-    assert board.agreement(board.columns) == {
-        ("srg", "deletion"): 1.0,
-        ("srg", "insertion"): -1.0,
-        ("deletion", "insertion"): -1.0,
-    }
+    means = {"srg": [0.1, 0.2, 0.3], "deletion": [-0.1, -0.2, -0.3], "insertion": [0.3, 0.2, 0.1]}
+    board = aggregate([*by_column(means), record("frangi", "01", dict.fromkeys(means, 0.9), control=True)])
+    expected = {("srg", "deletion"): 1.0, ("srg", "insertion"): -1.0, ("deletion", "insertion"): -1.0}
+    assert board.agreement(board.columns) == expected

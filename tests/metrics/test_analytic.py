@@ -10,27 +10,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, draw_eye, target_on
+from made_up import draw_eye, green_scorer, rng
 from scipy.ndimage import distance_transform_edt
 
 from xaibench import registry
 from xaibench.data.case import Case
 from xaibench.errors import Skipped
 from xaibench.registry import Plugin
-from xaibench.scorer import Scorer
 
 METRICS, BROKEN = registry.available("metric")
 EXACT = ("deletion", "insertion", "srg", "thin-gap")
 MAPS = [m for m in METRICS if m.traits.mask or m.name in EXACT]
 every = pytest.mark.parametrize("metric", MAPS, ids=lambda m: m.name)
 EYE = draw_eye()
-SCORER = Scorer(GreenFilter(0.4, 8.0), target_on(EYE))
+SCORER = green_scorer(EYE)
 FOV, VESSELS = EYE.fov.numpy(), EYE.vessels.numpy()
 SHARE = {part: getattr(EYE, part).numpy().sum() / FOV.sum() for part in ("vessels", "thin", "thick")}
 
 
 def score(metric: Plugin, map_: np.ndarray, case: Case = EYE, **parameters: object) -> float:
-    value = metric(map_, case, SCORER, rng=np.random.default_rng(5), **parameters).value
+    value = metric(map_, case, SCORER, rng=rng(), **parameters).value
     assert math.isfinite(value)
     low, high = metric.traits.range
     assert low <= value <= high
@@ -41,10 +40,9 @@ def goodness(metric: Plugin, value: float) -> float:
     return {"higher": value, "lower": -value, "zero": -abs(value)}[metric.traits.better]
 
 
-RNG = np.random.default_rng(0)
 ORACLE = VESSELS.astype(np.float32)
 INVERTED = 1 - ORACLE
-NOISE = RNG.permutation(VESSELS.size).reshape(VESSELS.shape).astype(np.float32)  # no two values are equal
+NOISE = rng().permutation(VESSELS.size).reshape(VESSELS.shape).astype(np.float32)  # no two values are equal
 MIXED = (NOISE / NOISE.size + 0.4 * ORACLE - 0.3).astype(np.float32)  # signed, and fairly good
 
 
@@ -97,8 +95,8 @@ def test_a_constant_map_is_exactly_chance(metric: Plugin, value: float) -> None:
 
 def test_noise_has_no_gap_on_average() -> None:
     """What noise scores on average in comparisons with one mask is checked for every metric, see above."""
-    rng, gap = np.random.default_rng(1), registry.get("metric", "thin-gap")
-    values = [score(gap, rng.random(VESSELS.shape).astype(np.float32)) for _ in range(200)]
+    gap, noise = registry.get("metric", "thin-gap"), rng().random((200, *VESSELS.shape)).astype(np.float32)
+    values = [score(gap, map_) for map_ in noise]
     assert np.mean(values) == pytest.approx(0, abs=5 * np.std(values) / math.sqrt(200))
 
 

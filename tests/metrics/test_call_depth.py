@@ -1,6 +1,7 @@
 """At most 14 frames of xaibench lie between the call of a metric or an explainer and the network's forward."""
 
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -8,17 +9,18 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from made_up import target_on
 from torch import Tensor, nn
 
 import xaibench
-from xaibench.data.case import Case
 from xaibench.data.phantom.draw import draw_phantom
 from xaibench.metrics.method import Method
 from xaibench.registry import parse
 from xaibench.running.task import _map
-from xaibench.scorer import Scorer, Target
+from xaibench.scorer import Scorer
 
 MOST = 14
+CASE = draw_phantom(3, (256, 256))  # the least size at which crops are taken
 SOURCE = str(Path(xaibench.__file__).parent)
 # Trials of the network, which are no passes: micro-batch, folding, receptive field.
 TRIALS = {
@@ -47,12 +49,8 @@ class Probe(nn.Module):
             self.last.bias.fill_(-6.2)
 
     def forward(self, images: Tensor) -> Tensor:
-        frames = []
-        frame = sys._getframe(1)
-        while frame is not None:
-            if frame.f_code.co_filename.startswith(SOURCE):
-                frames.append(frame.f_code.co_qualname if sys.version_info >= (3, 11) else frame.f_code.co_name)
-            frame = frame.f_back
+        codes = [frame.f_code for frame, _ in traceback.walk_stack(sys._getframe(1))]
+        frames = [code.co_qualname for code in codes if code.co_filename.startswith(SOURCE)]
         if not TRIALS.intersection(frames) and len(frames) > len(Probe.deepest):
             Probe.deepest = frames
         # A condition on values, which torch.fx cannot trace: the probe itself is called and not a folded copy.
@@ -61,17 +59,11 @@ class Probe(nn.Module):
         return logits
 
 
-@pytest.fixture(scope="module")
-def case() -> Case:
-    return draw_phantom(3, (256, 256))  # the least size at which crops are taken
-
-
 @pytest.fixture
-def scorer(case: Case) -> Scorer:
+def scorer() -> Scorer:
     torch.manual_seed(0)
-    vessels = Target("vessels", case.vessels, case.fov, case.vessels.float(), case.scale)
-    scorer = Scorer(Probe().eval(), vessels)
-    scorer.local_forward(case.image)
+    scorer = Scorer(Probe().eval(), target_on(CASE))
+    scorer.local_forward(CASE.image)
     Probe.deepest = []
     return scorer
 
@@ -99,16 +91,16 @@ METRICS = (
 
 
 @pytest.mark.parametrize("name", EXPLAINERS.values(), ids=EXPLAINERS)
-def test_explainers(name: str, case: Case, scorer: Scorer) -> None:
+def test_explainers(name: str, scorer: Scorer) -> None:
     spec = parse("explainer", name)
-    spec(scorer=scorer, image=case.image, rng=np.random.default_rng(0))
+    spec(scorer=scorer, image=CASE.image, rng=np.random.default_rng(0))
     assert 0 < len(Probe.deepest) <= MOST, Probe.deepest
 
 
 @pytest.mark.parametrize("explainer", ["gradcam[layer=last]", "kernel-shap[samples=30,segments=8]"])
 @pytest.mark.parametrize("name", METRICS)
-def test_metrics(name: str, explainer: str, case: Case, scorer: Scorer) -> None:
+def test_metrics(name: str, explainer: str, scorer: Scorer) -> None:
     spec, method = parse("metric", name), Method(parse("explainer", explainer), partial(_map, 0))
-    attribution = np.random.default_rng(1).random(tuple(case.fov.shape)).astype(np.float32)
-    spec(attribution=attribution, case=case, scorer=scorer, rng=np.random.default_rng(0), method=method)
+    attribution = np.random.default_rng(1).random(tuple(CASE.fov.shape)).astype(np.float32)
+    spec(attribution=attribution, case=CASE, scorer=scorer, rng=np.random.default_rng(0), method=method)
     assert 0 < len(Probe.deepest) <= MOST, Probe.deepest

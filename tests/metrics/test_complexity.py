@@ -3,27 +3,22 @@ import math
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, draw_eye, target_on
+from made_up import draw_eye, green_scorer
 
 from xaibench.conformance.metric_subjects import method
 from xaibench.errors import Skipped
 from xaibench.metrics.complexity import effective_complexity, entropy, sparseness
 from xaibench.metrics.ground_truth.completeness import completeness
-from xaibench.scorer import Scorer
 
 EYE = draw_eye()
 FOV = EYE.fov.numpy()
 N = int(FOV.sum())
 
 
-def on_the_field(values: np.ndarray) -> np.ndarray:
+def value(metric: object, values: np.ndarray) -> float:
     map_ = np.full(FOV.shape, 99.0, np.float32)  # what lies outside must not count
     map_[FOV] = values
-    return map_
-
-
-def value(metric: object, values: np.ndarray) -> float:
-    return float(metric(on_the_field(values), EYE, None, rng=None).value)  # type: ignore[operator]
+    return float(metric(map_, EYE, None, rng=None).value)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("share", [1, 10, 500])
@@ -58,7 +53,7 @@ def test_a_constant_map_is_as_complex_as_can_be(constant: float) -> None:
 
 
 def test_completeness_is_how_far_the_sum_misses() -> None:
-    scorer, by = Scorer(GreenFilter(0.4, 8.0), target_on(EYE)), method("integrated-gradients[steps=4,baseline=zero]")
+    scorer, by = green_scorer(EYE), method("integrated-gradients[steps=4,baseline=zero]")
     map_ = by(scorer, EYE)
     exact = float(scorer(EYE.image[None])[0] - scorer(torch.zeros_like(EYE.image)[None])[0])
     assert map_.sum() == pytest.approx(exact, rel=1e-4)  # green alone is read, and linearly
@@ -68,6 +63,5 @@ def test_completeness_is_how_far_the_sum_misses() -> None:
 
 
 def test_a_method_that_promises_nothing_is_skipped() -> None:
-    scorer = Scorer(GreenFilter(0.4, 8.0), target_on(EYE))
     with pytest.raises(Skipped, match="the method promises no sum"):
-        completeness(np.zeros(FOV.shape), EYE, scorer, rng=None, method=method("saliency"))
+        completeness(np.zeros(FOV.shape), EYE, green_scorer(EYE), rng=None, method=method("saliency"))

@@ -23,23 +23,10 @@ curves = st.none() | st.lists(st.tuples(finite, finite), max_size=4).map(
 )
 
 
-@st.composite
-def entries(draw: st.DrawFn) -> ScoreEntry:
-    status = draw(st.sampled_from(["ok", "skipped", "failed"]))
-    return ScoreEntry(
-        metric=draw(text),
-        value=draw(finite) if status == "ok" else None,
-        status=status,
-        reason=draw(text),
-        better=draw(st.sampled_from(["higher", "lower", "zero", "none"])),
-        low=draw(bound),
-        high=math.inf if draw(st.booleans()) else draw(finite),
-        family=draw(text),
-        key=draw(text),
-        curve=draw(curves),
-    )
-
-
+about = dict.fromkeys(("metric", "reason", "family", "key"), text) | {"low": bound, "curve": curves}
+about |= {"better": st.sampled_from(["higher", "lower", "zero", "none"]), "high": st.just(math.inf) | finite}
+done = st.builds(ScoreEntry, value=finite, status=st.just("ok"), **about)
+lost = st.builds(ScoreEntry, value=st.none(), status=st.sampled_from(["skipped", "failed"]), **about)
 records = st.builds(
     Record,
     **dict.fromkeys(("dataset", "split", "case", "model", "target", "method", "params", "spec"), text),
@@ -52,7 +39,7 @@ records = st.builds(
     seconds=finite,
     passes=st.integers(0, 10**9),
     peak_mb=st.none() | finite,
-    scores=st.lists(entries(), max_size=3),
+    scores=st.lists(done | lost, max_size=3),
 )
 
 

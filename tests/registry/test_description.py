@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import pytest
 
@@ -29,16 +30,11 @@ def test_descriptions_are_cached_until_a_package_changes(kind: str, monkeypatch:
 
 
 def test_nothing_is_cached_while_a_plugin_fails_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    available = Mock(return_value=([], {"it": "it fails"}))
     monkeypatch.setattr(description, "registered", lambda kind: [("it", "no_such_package:it", "made-up 1.0")])
-
-    def available(kind: str) -> tuple[list[registry.Plugin], dict[str, str]]:
-        asked.append(kind)
-        return [], {"it": "it fails"}
-
     monkeypatch.setattr(description, "available", available)
     assert [descriptions("explainer") for _ in range(2)] == [([], {"it": "it fails"})] * 2
-    assert asked == ["explainer"] * 2
+    assert available.call_args_list == [call("explainer")] * 2
 
 
 def test_a_file_that_changes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,10 @@ NASTY = "<script>alert('method')</script>&$x_2"
 NASTY_CASE = '"><img src=x onerror=alert(1)>'
 METHODS = {"good[layer=decoder-1/2]": 0.9, "fair": 0.6, NASTY: 0.3}
 CONTROLS = {"prediction": 0.7, "frangi": 0.4, "random": 0.0, "vessels-oracle": 0.65}
+ABOUT = {"dataset": "made-up", "model": "net", "weights_digest": "weights0123456", "passes": 1}
+ABOUT |= {"distribution": "made-up", "version": "1"}
 HEIGHT, WIDTH = 40, 50
+SHARES = np.sin(np.pi * np.arange(STEPS + 1) / (2 * STEPS)) ** 2
 COLUMNS = {  # metric: better, family, value on an image of a method of that quality
     "srg[steps=10]": ("higher", "faithfulness", lambda q: q),
     "srg-thin": ("higher", "faithfulness", lambda q: 0.8 - 0.7 * q),  # on thin vessels it is the other way round
@@ -43,7 +46,7 @@ def vessels() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def curve_of(metric: str, quality: float, image: int) -> dict[str, list[float]] | None:
-    x = np.sin(np.pi * np.arange(STEPS + 1) / (2 * STEPS)) ** 2
+    x = SHARES
     if metric.startswith("deletion"):
         return {"x": x.tolist(), "y": ((1 - x) ** (1 + 9 * quality) + 0.01 * image * x * (1 - x)).tolist()}
     if metric.startswith("insertion"):
@@ -87,17 +90,12 @@ def write_made_up_run(
                 case,
                 values | ({"sparseness": None} if lost else {}),
                 details=details,
-                dataset="made-up",
                 case_digest=digest,
-                model="net",
-                weights_digest="weights0123456",
                 target=target,
                 control=method in CONTROLS,
                 signed=method == "fair",
-                distribution="made-up",
-                version="1",
                 seconds=0.1 + quality,
-                passes=1,
+                **ABOUT,
             )
             noise = np.abs(rng.normal(size=fov.shape)) * (-1 if method == "fair" else 1)
             store.write(made, quality * all_vessels + (1 - quality) * noise)
@@ -124,8 +122,6 @@ def write_made_up_run(
 
 
 def film() -> Film:
-    shares = np.sin(np.pi * np.arange(STEPS + 1) / (2 * STEPS)) ** 2
-    n = STEPS + 1
-    pictures = np.zeros((n, 16, 20, 3), np.uint8)
-    pictures[:] = np.linspace(0, 255, n).astype(np.uint8)[:, None, None, None]
-    return Film(shares, pictures, pictures[..., 0].copy(), np.linspace(0.9, 0.1, n))
+    grey = np.linspace(0, 255, STEPS + 1).astype(np.uint8)[:, None, None, None]
+    pictures = np.tile(grey, (1, 16, 20, 3))
+    return Film(SHARES, pictures, pictures[..., 0].copy(), np.linspace(0.9, 0.1, STEPS + 1))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from leaderboard.synthetic import aggregate, record
 from matplotlib.axes import Axes
+from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
@@ -35,13 +36,9 @@ def test_a_curve_is_the_mean_over_images(result: Result) -> None:
     x = np.sin(np.pi * np.arange(11) / 20) ** 2
     each = [(1 - x) ** (1 + 9 * 0.6) + 0.01 * i * x * (1 - x) for i in range(7)]
     assert np.allclose(line.get_xdata(), x) and np.allclose(line.get_ydata(), np.mean(each, 0))
-    (band,) = [c for c in ax.collections if c.get_facecolor()[0][:3].tolist() == pytest.approx(_rgb(line.get_color()))]
+    (band,) = [c for c in ax.collections if same_color(c.get_facecolor()[0][:3], line.get_color())]
     top = max(y for x_, y in band.get_paths()[0].vertices if abs(x_ - x[5]) < 1e-9)
     assert top == pytest.approx(np.percentile([e[5] for e in each], 90))
-
-
-def _rgb(colour: str) -> list[float]:
-    return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
 
 
 def test_methods_have_looks_of_their_own_and_controls_are_grey(result: Result) -> None:

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from leaderboard.synthetic import aggregate, record
+from leaderboard.synthetic import aggregate, record, records
 
 from report.made_up_run import NASTY, NASTY_CASE, write_made_up_run
 from xaibench.leaderboard.run_results import read_results
@@ -29,15 +29,8 @@ def test_best_median_and_worst_image(tmp_path, images: int, wanted: list[tuple[s
 
 def test_images_that_lack_methods_are_not_compared() -> None:
     """Of a run that has not ended the last image has its best method alone, and is not the best image."""
-    scores = {"1": (0.9, 0.1), "2": (0.8, 0.1), "3": (0.7, 0.1), "4": (1.0, None)}
-    records = [
-        record(method, case, {"srg": score})
-        for case, both in scores.items()
-        for method, score in zip("ab", both, strict=True)
-        if score is not None
-    ]
-    found = chosen_cases(aggregate(records))
-    assert [(c.case, c.title) for c in found] == [("1", "best"), ("2", "median"), ("3", "worst")]
+    found = chosen_cases(aggregate(records({"a": [0.9, 0.8, 0.7, 1.0], "b": [0.1, 0.1, 0.1]})))
+    assert [(c.case, c.title) for c in found] == [("01", "best"), ("02", "median"), ("03", "worst")]
 
 
 def test_methods_come_in_the_order_of_the_table_and_then_the_controls(tmp_path) -> None:

@@ -53,17 +53,14 @@ def test_a_recomputed_cell_equals_the_published_one(
         case = xb.load_cases(data, split=record.split, count=1)[0]
     except UserError as absent:
         pytest.skip(f"{record.dataset} is not here: {absent}")
-    partial = (
-        data == "drive" and case.observer2 is None
-    )  # without test/2nd_manual: another digest, which seeds the noise
+    # Without test/2nd_manual: another digest, which seeds the noise.
+    partial = data == "drive" and case.observer2 is None
     wanted = [m for m in wanted if not partial or m.startswith(("auroc", "lift"))]
     if not wanted:
         pytest.skip("DRIVE is here without test/2nd_manual, and its noise has another seed")
     assert case.id == record.case and (partial or case.digest == record.case_digest), "another copy of the data"
-    published_run = {name: getattr(record, name) for name in ("split", "model", "target", "seed")}
-    prepared = resolve(
-        Request([record.spec], data=data, cases=1, metrics=wanted, out=tmp_path / "run", **published_run)
-    )
+    about = {name: getattr(record, name) for name in ("split", "model", "target", "seed")}
+    prepared = resolve(Request([record.spec], data=data, cases=1, metrics=wanted, out=tmp_path / "run", **about))
     only = replace(prepared, methods=[m for m in prepared.methods if str(m) == record.spec])  # without the controls
     assert compute(only, "a test", Listener()) == 0
     (again,) = Store.open(tmp_path / "run").records()

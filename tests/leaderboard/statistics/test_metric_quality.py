@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from leaderboard.synthetic import aggregate, csv_rows, leaderboards, record, records
+from leaderboard.synthetic import aggregate, by_column, csv_rows, leaderboards, noisy, record, records
 from xaibench.leaderboard.leaderboard import Leaderboard
 from xaibench.leaderboard.statistics.metric_quality import FEW, NO, UNKNOWN, WRONG, YES, Quality, qualities
 from xaibench.leaderboard.statistics.rank_tests import rank_biserial
@@ -17,10 +17,6 @@ from xaibench.vocabulary import TABLE_FORMATS as FORMATS
 IMAGES = 12
 
 
-def noise(level: float, seed: int, n: int = IMAGES, width: float = 0.02) -> list[float]:
-    return [float(x) for x in level + np.random.default_rng(seed).normal(0, width, n)]
-
-
 def controls(metric: str, noise_scores: list[float], truth: list[float]) -> list[Record]:
     return records({"random": noise_scores, "vessels-oracle": truth}, metric, control=True)
 
@@ -30,7 +26,7 @@ def quality(records_: list[Record], metric: str) -> Quality:
 
 
 def test_effect_and_p_against_scipy() -> None:
-    a, b = noise(0.50, 1, width=0.1), noise(0.55, 2, width=0.1)
+    a, b = noisy(0.50, 1, width=0.1), noisy(0.55, 2, width=0.1)
     found = quality(controls("srg", a, b), "srg")
     d = np.array(b) - np.array(a)
     assert (found.p, found.effect) == pytest.approx((scipy.stats.wilcoxon(d).pvalue, rank_biserial(d)))
@@ -52,22 +48,22 @@ def test_effect_and_p_against_scipy() -> None:
 def test_whether_a_metric_tells_noise_from_the_truth(
     metric: str, random: float, truth: float, tells: str, effect: float
 ) -> None:
-    found = quality(controls(metric, noise(random, 1), noise(truth, 2)), metric)
+    found = quality(controls(metric, noisy(random, 1, IMAGES), noisy(truth, 2, IMAGES)), metric)
     assert (found.tells, found.effect, found.weak) == (tells, effect, tells == WRONG)
     assert found.p == pytest.approx(2 / 2**IMAGES)
 
 
 @pytest.mark.parametrize("n", [1, 5, 6])
 def test_too_few_images_are_no_fault_of_the_metric(n: int) -> None:
-    found = quality(controls("srg", noise(0.9, 1, n), noise(0.1, 2, n)), "srg")
+    found = quality(controls("srg", noisy(0.9, 1, n), noisy(0.1, 2, n)), "srg")
     assert (found.tells, found.weak) == ((FEW, False) if n < 6 else (WRONG, True))
     assert ("Too few images" in render([aggregate(controls("srg", [0.5] * n, [0.6] * n))])) == (n < 6)
 
 
 @pytest.mark.parametrize("lost", ["random", "vessels-oracle"])
 def test_without_one_of_the_two_nothing_is_said(lost: str) -> None:
-    every = [r for r in controls("srg", noise(0.1, 1), noise(0.9, 2)) if r.method != lost]
-    every += records({"a": noise(0.5, 3)})
+    every = [r for r in controls("srg", noisy(0.1, 1), noisy(0.9, 2)) if r.method != lost]
+    every += records({"a": noisy(0.5, 3)})
     found = quality(every, "srg")
     assert (found.tells, found.weak) == (UNKNOWN, False) and math.isnan(found.effect) and math.isnan(found.p)
 
@@ -93,9 +89,8 @@ def test_ranks_that_change_with_the_image_are_weak() -> None:
 def test_the_lowest_agreement_between_fills() -> None:
     means = {"srg": [0.1, 0.2, 0.3], "srg[fill=blur]": [0.2, 0.3, 0.4], "srg[steps=5,fill=mean]": [0.1, 0.3, 0.2]}
     means |= {"srg-thin[steps=5,fill=mean]": [0.3, 0.2, 0.1], "insertion": [0.3, 0.2, 0.1]}
-    every = [record(m, "01", {k: v[i] for k, v in means.items()}) for i, m in enumerate("abc")]
-    every.append(record("frangi", "01", dict.fromkeys(means, 0.0), control=True))
-    found = qualities(aggregate(every))
+    frangi = record("frangi", "01", dict.fromkeys(means, 0.0), control=True)
+    found = qualities(aggregate([*by_column(means), frangi]))
     tau = {name: q.tau_fills for name, q in found.items() if not math.isnan(q.tau_fills)}
     assert tau == pytest.approx({"srg": 1 / 3, "srg[fill=blur]": 1 / 3, "srg[steps=5,fill=mean]": 1 / 3})
 
@@ -120,8 +115,8 @@ def test_controls_that_never_change_are_no_fault_of_a_metric_about_changes() -> 
 
 @pytest.fixture
 def boards() -> list[Leaderboard]:
-    every = controls("srg", noise(0.1, 1), noise(0.9, 2)) + controls("deletion", noise(0.1, 1), noise(0.1, 1))
-    every += records({"a|b": noise(0.5, 3), "c": noise(0.2, 4)}, r"x_$[fill=a|b]<i>")
+    every = controls("srg", noisy(0.1, 1), noisy(0.9, 2)) + controls("deletion", noisy(0.1, 1), noisy(0.1, 1))
+    every += records({"a|b": noisy(0.5, 3), "c": noisy(0.2, 4)}, r"x_$[fill=a|b]<i>")
     return leaderboards(every)
 
 

@@ -3,16 +3,11 @@ import itertools
 import numpy as np
 import pytest
 
-from leaderboard.synthetic import aggregate, record, records
+from leaderboard.synthetic import aggregate, noisy, record, records
 from xaibench.leaderboard.summary.sentences import summarise
 from xaibench.record import Record
 
 CONTROLS = {"random": 0.0, "frangi": 0.5, "prediction": 0.7}
-
-
-def noisy(level: float, seed: int, n: int = 20, width: float = 0.01) -> list[float | None]:
-    noise = np.random.default_rng(seed).normal(0, width, n)
-    return [float(x) for x in level + noise - noise.mean()]
 
 
 def with_controls(methods: dict[str, list[float | None]], n: int = 20) -> list[Record]:
@@ -53,7 +48,7 @@ def test_the_comparison_is_paired() -> None:
 
 def test_methods_that_cannot_be_told_apart_are_named() -> None:
     shared = noisy(0.6, 1)
-    twin = [x + d for x, d in zip(shared, itertools.cycle((0.001, 0.001, -0.002)), strict=False) if x is not None]
+    twin = [x + d for x, d in zip(shared, itertools.cycle((0.001, 0.001, -0.002)), strict=False)]
     first = summarise(aggregate(records({"a": shared, "b": twin, "c": noisy(0.1, 2)})))[0]
     assert first.startswith("b ranks first of 3 methods") and first.endswith("but a cannot be told apart from it.")
 
@@ -84,7 +79,7 @@ def test_few_images_carry_a_warning() -> None:
 
 
 def test_a_method_with_a_gap_is_said_to_be_unranked_and_why() -> None:
-    gap = noisy(0.9, 1)
+    gap: list[float | None] = noisy(0.9, 1)
     gap[4] = None
     lines = summarise(aggregate(with_controls({"gap": gap, "fine": noisy(0.6, 2)})))
     line = about(lines, "gap")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaderboard.synthetic import aggregate, csv_rows, markdown_rows, record, records
+from leaderboard.synthetic import aggregate, by_column, csv_rows, markdown_rows, record, records
 from xaibench.leaderboard.leaderboard import Column
 from xaibench.leaderboard.tables.formats import to_text
 from xaibench.leaderboard.tables.metric_quality_table import render_metrics
@@ -31,7 +31,6 @@ def with_chance() -> list[Record]:
 def test_the_band_of_chance_is_that_of_methods_and_turns() -> None:
     board = aggregate(with_chance())
     column = board.column("auroc-thin")
-    assert column is not None
     means = [0.45, 0.5, 0.5, 0.5, 0.55, 0.5]  # over images; of a_b, then of c
     assert board.chance(column) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
     assert board.chance(board.columns[0]) is None
@@ -43,7 +42,6 @@ def test_a_turn_that_an_image_lacks_is_not_part_of_the_band() -> None:
     every = [r for r in with_chance() if (r.spec, r.case) != ("c", "02")] + [turned("c", 2, [0.5])]
     board = aggregate(every)
     column = board.column("auroc-thin")
-    assert column is not None
     assert board.chance(column) == pytest.approx(tuple(np.percentile([0.45, 0.5, 0.5, 0.5], [2.5, 97.5])))
     gap = aggregate([*with_chance(), record("a_b", "03", {"srg": 0.5}), turned("c", 3, [])])
     assert gap.chance(column) is None
@@ -56,9 +54,8 @@ def test_the_band_of_chance_is_the_last_line_of_each_format() -> None:
     assert len(rules) == 4 and rules[-1] == rules[-2] + 2
     assert lines[rules[-2] + 1].split() == ["chance", ".46–.54"] and "rotated and mirrored" in "".join(lines)
     assert markdown_rows(board)[-1] == ["", "*chance*", "", "*.46–.54*", "", "", ""]
-    assert '<tr class="chance"><td></td><td class="word">chance</td><td></td><td>.46–.54</td>' in render(
-        [board], "html"
-    )
+    line = '<tr class="chance"><td></td><td class="word">chance</td><td></td><td>.46–.54</td>'
+    assert line in render([board], "html")
     assert r" & chance &  & .46--.54 &  &  &  \\" in render([board], "latex")
     assert "chance" not in render([board], "csv") + render([board], "json")
 
@@ -97,11 +94,8 @@ def test_the_better_side_of_a_gate(
 
 
 def test_a_terminal_dims_weak_columns_if_asked() -> None:
-    every = [
-        record(m, f"{i:02d}", {"srg": v, "deletion": 0.5}, control=True)
-        for m, v in (("random", 0.1), ("vessels-oracle", 0.9))
-        for i in range(8)
-    ]
+    every = records({"random": [0.1] * 8, "vessels-oracle": [0.9] * 8}, control=True)
+    every += records({"random": [0.5] * 8, "vessels-oracle": [0.5] * 8}, "deletion", control=True)
     board = aggregate(every)
     plain, faint = render([board]), render([board], faint=True)
     assert "\x1b" not in plain and faint.replace("\x1b[2m", "").replace("\x1b[0m", "") == plain
@@ -123,8 +117,8 @@ def test_the_main_columns_stand_in_their_order() -> None:
 def test_the_agreement_between_fills_is_said_below() -> None:
     """Of the columns as suites name them, too: with fewer steps."""
     means = {"srg": [0.1, 0.2, 0.3], "srg[fill=blur,steps=10]": [0.2, 0.3, 0.4], "srg-thin[steps=10]": [0.3, 0.2, 0.1]}
-    every = [record(m, "01", {k: v[i] for k, v in means.items()}) for i, m in enumerate("abc")]
-    (said,) = (line for line in render([aggregate(every)], "markdown").splitlines() if "Rank agreement" in line)
+    lines = render([aggregate(by_column(means))], "markdown").splitlines()
+    (said,) = (line for line in lines if "Rank agreement" in line)
     assert said.endswith("(Kendall τ): srg and srg[fill=blur,steps=10] 1.00.")
 
 

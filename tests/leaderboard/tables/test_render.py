@@ -122,13 +122,8 @@ def test_html_is_self_contained_and_balanced(board: Leaderboard) -> None:
 
 
 def test_a_column_whose_ranks_do_not_hold_over_images_is_grey_and_named() -> None:
-    rng = np.random.default_rng(0)
-    every = [
-        record(f"m{m}", f"{i:02d}", {"srg": m / 5, "deletion": float(rng.uniform(-1, 1))})
-        for m in range(5)
-        for i in range(20)
-    ]
-    board = aggregate(every)
+    noise = dict(zip("abcde", np.random.default_rng(0).uniform(-1, 1, (5, 20)).tolist(), strict=True))
+    board = aggregate(records({m: [i / 5] * 20 for i, m in enumerate(noise)}) + records(noise, "deletion"))
     assert board.columns[1].name == "deletion" and (board.reliability(board.columns[1]) or 0) < 0.1
     assert board.reliability(board.columns[0]) == 1
     assert "Krippendorff α below .1): deletion." in render([board])

@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 from itertools import pairwise
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -8,21 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from made_up import GreenFilter, target_on
+from made_up import GreenFilter, green_scorer, rng
 
 from xaibench.conformance.metric_subjects import method
 from xaibench.data.case import Case, make_case
 from xaibench.errors import Skipped, UserError
 from xaibench.imputation.fills import FILLS, prepare_fill
 from xaibench.metrics.faithfulness import pixel_flipping as room
-from xaibench.metrics.faithfulness.curve_metrics import (
-    deletion,
-    dice_deletion,
-    insertion,
-    srg,
-    srg_thick,
-    srg_thin,
-)
+from xaibench.metrics.faithfulness.curve_metrics import deletion, dice_deletion, insertion, srg, srg_thick, srg_thin
 from xaibench.metrics.faithfulness.irof import irof
 from xaibench.metrics.faithfulness.pixel_flipping import area, fractions, removal_of, removal_orders, soft_dice
 from xaibench.metrics.method import scorer_about
@@ -44,14 +38,6 @@ def flat_case(target: np.ndarray) -> Case:
 TARGET = (np.arange(PIXELS).reshape(SIDE, SIDE) * 7919 % PIXELS) < WIDTH_OF_TARGET  # scattered
 FLAT = flat_case(TARGET)
 ALPHA = WIDTH_OF_TARGET / PIXELS
-
-
-def scorer_of(case: Case, mask: torch.Tensor | None = None) -> Scorer:
-    return Scorer(GreenFilter(0.4, 8.0), target_on(case, mask))
-
-
-def rng() -> np.random.Generator:
-    return np.random.default_rng(11)
 
 
 def probabilities(case: Case, fill: str) -> list[np.ndarray]:
@@ -82,7 +68,7 @@ def test_the_steps_are_dense_at_both_ends_and_keep_them() -> None:
 @pytest.mark.parametrize("oracle", [True, False])
 def test_closed_forms_of_the_oracle_and_its_inverse(fill: str, oracle: bool) -> None:
     """A target of the share α, where each pixel counts alike: deletion α/2, insertion 1 − α/2, gain ±(1 − α)."""
-    map_, scorer = (TARGET if oracle else ~TARGET).astype(np.float32), scorer_of(FLAT)
+    map_, scorer = (TARGET if oracle else ~TARGET).astype(np.float32), green_scorer(FLAT)
     scores = {m.name: m(map_, FLAT, scorer, rng=rng(), fill=fill).value for m in (deletion, insertion, srg)}
     best, worst = ALPHA / 2, 1 - ALPHA / 2
     tolerance = 1e-3 if fill == "zero" else 0.02
@@ -96,15 +82,14 @@ def test_the_gain_of_a_small_target_that_alone_is_read_is_near_one() -> None:
     blob[30:34, 20:25] = True
     case = flat_case(blob)
     for fill in ("inpaint", "mean", "blur"):
-        assert srg(blob.astype(np.float32), case, scorer_of(case), rng=rng(), fill=fill).value > 0.98
-        assert srg(1 - blob.astype(np.float32), case, scorer_of(case), rng=rng(), fill=fill).value < -0.95
+        assert srg(blob.astype(np.float32), case, green_scorer(case), rng=rng(), fill=fill).value > 0.98
+        assert srg(1 - blob.astype(np.float32), case, green_scorer(case), rng=rng(), fill=fill).value < -0.95
 
 
 @pytest.mark.parametrize("fill", ["zero", "mean", "blur"])
 def test_curves_are_those_counted_pixel_by_pixel(eye: Case, fill: str) -> None:
-    map_ = np.random.default_rng(0).random(eye.fov.shape).astype(np.float32) + 0.5 * eye.vessels.numpy()
-    map_ = map_.astype(np.float32)
-    curves = removal_of(eye, scorer_of(eye), fill, rng()).curves(map_)
+    map_ = (np.random.default_rng(0).random(eye.fov.shape) + 0.5 * eye.vessels.numpy()).astype(np.float32)
+    curves = removal_of(eye, green_scorer(eye), fill, rng()).curves(map_)
     n = int(eye.fov.sum())
     steps = np.round(FRACTIONS * n).astype(int)
     pixels = np.flatnonzero(eye.fov.numpy())
@@ -121,10 +106,9 @@ def test_curves_are_those_counted_pixel_by_pixel(eye: Case, fill: str) -> None:
 @pytest.mark.parametrize("fill", FILLS)
 def test_what_the_three_metrics_have_to_do_with_each_other(eye: Case, fill: str) -> None:
     map_ = (np.random.default_rng(0).random(eye.fov.shape) + 0.2 * eye.vessels.numpy()).astype(np.float32)
-    scorer = scorer_of(eye)
+    scorer = green_scorer(eye)
     curves = removal_of(eye, scorer, fill, rng()).curves(map_)
     values = {m.name: m(map_, eye, scorer, rng=rng(), fill=fill) for m in (deletion, insertion, srg)}
-    assert values["insertion"].curve is not None and values["deletion"].curve is not None
     assert values["insertion"].curve[1] == tuple(curves.least_first[::-1])  # read backwards
     assert values["insertion"].curve[1][0] == 0 and values["insertion"].curve[1][-1] == 1
     assert values["deletion"].curve[1] == tuple(curves.most_first)
@@ -135,7 +119,7 @@ def test_what_the_three_metrics_have_to_do_with_each_other(eye: Case, fill: str)
 @pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.5])
 def test_a_constant_map_gains_exactly_nothing(eye: Case, fill: str, value: float) -> None:
-    map_, scorer = np.full(eye.fov.shape, value, np.float32), scorer_of(eye)
+    map_, scorer = np.full(eye.fov.shape, value, np.float32), green_scorer(eye)
     assert srg(map_, eye, scorer, rng=rng(), fill=fill).value == 0
     scores = [m(map_, eye, scorer, rng=rng(), fill=fill).value for m in (deletion, insertion)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-12)
@@ -144,7 +128,7 @@ def test_a_constant_map_gains_exactly_nothing(eye: Case, fill: str, value: float
 def test_a_constant_map_is_chance_on_average() -> None:
     """Removal at random: the curve of a white box is 1 − q, whose area is ½."""
     values = [
-        deletion(np.zeros((SIDE, SIDE)), FLAT, scorer_of(FLAT), rng=np.random.default_rng(seed), fill="zero").value
+        deletion(np.zeros((SIDE, SIDE)), FLAT, green_scorer(FLAT), rng=np.random.default_rng(seed), fill="zero").value
         for seed in range(30)
     ]
     assert np.mean(values) == pytest.approx(0.5, abs=0.005)
@@ -154,7 +138,7 @@ def test_a_constant_map_is_chance_on_average() -> None:
 def test_massive_ties_do_not_collapse_the_curve() -> None:
     """A map that is zero but for a tenth of the target: what is tied goes step by step, not all at once."""
     few = TARGET & (np.random.default_rng(0).random(TARGET.shape) < 0.1)
-    curves = removal_of(FLAT, scorer_of(FLAT), "zero", rng()).curves(few.astype(np.float32))
+    curves = removal_of(FLAT, green_scorer(FLAT), "zero", rng()).curves(few.astype(np.float32))
     share = few.sum() / TARGET.sum()
     expected = (1 - share) * np.clip((1 - FRACTIONS) / (1 - few.sum() / PIXELS), 0, 1)
     np.testing.assert_allclose(curves.most_first[3:], expected[3:], atol=0.03)
@@ -177,7 +161,7 @@ def test_removal_orders(values: np.ndarray, fov: np.ndarray) -> None:
 
 
 def test_everything_is_computed_once_for_all_three(eye: Case) -> None:
-    scorer, map_ = scorer_of(eye), eye.vessels.float().numpy()
+    scorer, map_ = green_scorer(eye), eye.vessels.float().numpy()
     deletion(map_, eye, scorer, rng=rng(), fill="mean")
     first = scorer.passes
     assert first == 2 + 2 * (len(FRACTIONS) - 2)  # the two ends, and the steps between them in both directions
@@ -189,23 +173,18 @@ def test_everything_is_computed_once_for_all_three(eye: Case) -> None:
 
 
 def test_the_fill_is_the_same_for_all_maps(eye: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
-
-    def counting(name: str, *args: object, **kwargs: object) -> object:
-        made.append(name)
-        return prepare_fill(name, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(room, "prepare_fill", counting)
-    scorer = scorer_of(eye)
+    made = Mock(wraps=prepare_fill)
+    monkeypatch.setattr(room, "prepare_fill", made)
+    scorer = green_scorer(eye)
     for map_ in (eye.vessels.float().numpy(), np.zeros(eye.fov.shape)):
         srg(map_, eye, scorer, rng=rng(), fill="inpaint")
         srg(map_, eye, scorer, rng=rng(), fill="blur")
-    assert made == ["inpaint", "blur"]
+    assert [call.args[0] for call in made.call_args_list] == ["inpaint", "blur"]
 
 
 def test_another_map_is_never_taken_for_this_one(eye: Case) -> None:
-    scorer, map_ = scorer_of(eye), eye.vessels.float().numpy()
-    alone = srg(1 - map_, eye, scorer_of(eye), rng=rng(), fill="mean")
+    scorer, map_ = green_scorer(eye), eye.vessels.float().numpy()
+    alone = srg(1 - map_, eye, green_scorer(eye), rng=rng(), fill="mean")
     srg(map_, eye, scorer, rng=rng(), fill="mean")
     assert srg(1 - map_, eye, scorer, rng=rng(), fill="mean") == alone
 
@@ -213,17 +192,17 @@ def test_another_map_is_never_taken_for_this_one(eye: Case) -> None:
 def test_nothing_to_lose_is_skipped(eye: Case) -> None:
     grey = replace(eye, image=torch.full_like(eye.image, 0.5))
     with pytest.raises(Skipped, match=r"removing everything \(mean\) changes the target's probability by less than"):
-        srg(eye.vessels.numpy(), grey, scorer_of(grey), rng=rng(), fill="mean")
+        srg(eye.vessels.numpy(), grey, green_scorer(grey), rng=rng(), fill="mean")
 
 
 def test_an_unknown_fill_is_told_with_the_known_ones(eye: Case) -> None:
     with pytest.raises(UserError, match="no fill called 'noise'"):
-        srg(eye.vessels.numpy(), eye, scorer_of(eye), rng=rng(), fill="noise")
+        srg(eye.vessels.numpy(), eye, green_scorer(eye), rng=rng(), fill="noise")
 
 
 def test_removal_that_makes_the_network_surer_has_a_curve_too(eye: Case) -> None:
     """s_end above s_0: the curve still goes from 1 to 0, and the order of good and bad maps is the same."""
-    scorer, oracle = scorer_of(eye), eye.vessels.float().numpy()  # black pixels look like vessels to it
+    scorer, oracle = green_scorer(eye), eye.vessels.float().numpy()  # black pixels look like vessels to it
     curves = removal_of(eye, scorer, "zero", rng()).curves(oracle)
     assert curves.most_first[0] == 1 and curves.most_first[-1] == 0
     assert srg(oracle, eye, scorer, rng=rng(), fill="zero").value > 0.8
@@ -238,7 +217,7 @@ def test_soft_dice() -> None:
 
 def test_dice_deletion_is_the_dice_of_each_picture(eye: Case) -> None:
     """Of a white box: each removed pixel takes the fill's probability, all others keep theirs."""
-    map_, scorer = eye.vessels.float().numpy(), scorer_of(eye)
+    map_, scorer = eye.vessels.float().numpy(), green_scorer(eye)
     score = dice_deletion(map_, eye, scorer, rng=rng(), fill="mean")
     fov, seed = eye.fov.numpy(), int(rng().integers(2**63))
     shuffle = np.random.default_rng([seed, 1]).permutation(int(fov.sum()))
@@ -252,14 +231,13 @@ def test_dice_deletion_is_the_dice_of_each_picture(eye: Case) -> None:
         p, q = whole[fov.ravel()], now[fov.ravel()]
         dice.append(2 * (p @ q) / (p @ p + q @ q))
     expected = (np.array(dice) - dice[-1]) / (1 - dice[-1])
-    assert score.curve is not None
     np.testing.assert_allclose(score.curve[1], expected, atol=1e-4)
     assert score.value == pytest.approx(np.trapezoid(expected, FRACTIONS), abs=1e-4)
 
 
 def test_irof_is_the_area_over_the_curve_of_whole_segments(eye: Case) -> None:
     """With the true vessels as the map, the segments with most vessel go first, and the score falls at once."""
-    oracle, scorer = eye.vessels.float().numpy(), scorer_of(eye)
+    oracle, scorer = eye.vessels.float().numpy(), green_scorer(eye)
     good, bad, none = (
         irof(m, eye, scorer, rng=rng(), segments=60).value for m in (oracle, 1 - oracle, np.zeros_like(oracle))
     )
@@ -285,18 +263,17 @@ def test_one_map_for_several_targets_is_removed_once(eye: Case, fill: str) -> No
     left = torch.arange(eye.fov.shape[1]) < eye.fov.shape[1] // 2
     map_ = np.random.default_rng(5).random(tuple(eye.fov.shape)).astype(np.float32)
     masks = eye.vessels & left, eye.vessels & ~left
-    alone = [removal_of(eye, scorer_of(eye, mask), fill, rng()).curves(map_, 10) for mask in masks]
-    first = scorer_of(eye, masks[0])
-    second = first.for_target(scorer_of(eye, masks[1]).target)
+    alone = [removal_of(eye, green_scorer(eye, mask), fill, rng()).curves(map_, 10) for mask in masks]
+    first = green_scorer(eye, masks[0])
+    second = first.for_target(green_scorer(eye, masks[1]).target)
     removal_of(eye, first, fill, rng()).curves(map_, 20)
     paid = first.passes
     found = removal_of(eye, second, fill, rng()).curves(map_, 10), removal_of(eye, first, fill, rng()).curves(map_, 10)
     assert second.passes == 0 and first.passes == paid and paid >= 39
     assert all(len(curves.fractions) == len(curves.most_first) == 11 for curves in found)
     for ours, theirs in zip(found, (alone[1], alone[0]), strict=True):
-        assert np.array_equal(ours.most_first, theirs.most_first)
-        assert np.array_equal(ours.least_first, theirs.least_first)
-        assert ours.dice is not None and theirs.dice is not None and np.array_equal(ours.dice, theirs.dice)
+        for name in ("most_first", "least_first", "dice"):
+            assert ours.dice is not None and np.array_equal(getattr(ours, name), getattr(theirs, name))
     assert not np.array_equal(found[0].most_first, found[1].most_first)
     other = removal_of(eye, second, fill, rng()).curves(map_[::-1].copy(), 10)
     assert second.passes == 18 and not np.array_equal(other.most_first, found[0].most_first)

@@ -64,17 +64,15 @@ def test_the_truth_is_relative_to_the_methods_own_reference() -> None:
 
 @every
 def test_the_inverted_map_is_the_worst_and_an_unsigned_method_is_asked_for_magnitude(segmenter: str) -> None:
-    scorer = run_scorer()
-    assert value(
-        planted, own_method(lambda *a: -exact(*a), "inverted"), scorer=scorer, segmenter=segmenter
-    ) == pytest.approx(-1)
+    scorer, inverted = run_scorer(), own_method(lambda *a: -exact(*a), "inverted")
+    assert value(planted, inverted, scorer=scorer, segmenter=segmenter) == pytest.approx(-1)
     size = own_method(lambda *a: exact(*a).abs(), "size", signed=False)
     for metric in BOTH:
         assert value(metric, size, scorer=scorer, segmenter=segmenter) == pytest.approx(1, abs=1e-6)
     signed = own_method(lambda *a: exact(*a).abs(), "size, said to be signed")
     assert value(planted, signed, scorer=scorer, segmenter=segmenter) < 1 - 1e-4
     # The pixels that decide are the same whichever way they point.
-    assert value(planted_pixels, own_method(lambda *a: -exact(*a), "inverted"), scorer=scorer, segmenter=segmenter) == 1
+    assert value(planted_pixels, inverted, scorer=scorer, segmenter=segmenter) == 1
 
 
 @every
@@ -146,9 +144,8 @@ def test_pointing_at_thin_vessels_costs_where_they_are_not_read() -> None:
     all_of_them = own_method(lambda _s, _i, case: case.vessels.float(), "all", signed=False)
     scorer = run_scorer()
     for metric in BOTH:
-        assert value(metric, thick, scorer=scorer, segmenter="thick") > value(
-            metric, all_of_them, scorer=scorer, segmenter="thick"
-        )
+        better, worse = (value(metric, m, scorer=scorer, segmenter="thick") for m in (thick, all_of_them))
+        assert better > worse
 
 
 def test_where_a_marker_is_needed_the_marker_is_missed() -> None:

@@ -7,18 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import label
+from scipy.ndimage import find_objects, label
 
 from xaibench.data.case import Case, make_case
 from xaibench.errors import Skipped
-from xaibench.metrics.localisation.false_positives import (
-    FalsePositives,
-    _placements,
-    compare,
-    false_positives,
-    fp_lift,
-    matched_weights,
-)
+from xaibench.metrics.localisation import false_positives as room
+from xaibench.metrics.localisation.false_positives import compare, false_positives, fp_lift
 from xaibench.scorer import Scorer, Target
 
 SIZE = 120
@@ -26,11 +20,7 @@ Y, X = np.mgrid[:SIZE, :SIZE]
 RNG = np.random.default_rng(0)
 
 
-class Nothing(torch.nn.Module):
-    """No pass is needed."""
-
-
-def eye(scale: float = 1.0) -> Case:
+def eye() -> Case:
     """A labelled vessel, and below it two dark lines that are none."""
     image = np.random.default_rng(1).normal(0.6, 0.02, (SIZE, SIZE))
     vessels = np.zeros((SIZE, SIZE), bool)
@@ -38,7 +28,7 @@ def eye(scale: float = 1.0) -> Case:
     for rows in (slice(20, 23), slice(60, 63), slice(90, 93)):
         image[rows, 20:100] -= 0.2
     fov = np.hypot(Y - 59.5, X - 59.5) <= 58
-    return make_case("eye", np.stack([np.clip(image, 0, 1)] * 3), vessels, fov, scale=scale)
+    return make_case("eye", np.stack([np.clip(image, 0, 1)] * 3), vessels, fov, scale=1.0)
 
 
 CASE = eye()
@@ -46,9 +36,9 @@ PREDICTION = np.where(CASE.vessels.numpy(), 1.0, 0.0).astype(np.float32)
 PREDICTION[60:63, 20:100] = 0.5  # one of the two lines is taken for a vessel
 
 
-def scorer_with(prediction: np.ndarray, case: Case = CASE) -> Scorer:
-    target = Target("vessels", case.vessels, case.fov, torch.from_numpy(prediction))
-    return Scorer(Nothing(), target)
+def scorer_with(prediction: np.ndarray) -> Scorer:
+    """No pass is needed."""
+    return Scorer(torch.nn.Identity(), Target("vessels", CASE.vessels, CASE.fov, torch.from_numpy(prediction)))
 
 
 def lift(map_: np.ndarray, prediction: np.ndarray = PREDICTION) -> float:
@@ -121,9 +111,8 @@ def test_a_map_of_the_errors_is_far_above_one_and_one_of_the_rest_is_zero() -> N
 def test_without_false_positives_or_a_match_there_is_no_lift() -> None:
     with pytest.raises(Skipped, match="no false-positive component"):
         lift(np.ones((SIZE, SIZE)), np.where(CASE.vessels.numpy(), 1.0, 0.0))
-    everything = np.ones((SIZE, SIZE), np.float32)
     with pytest.raises(Skipped, match="matched"):
-        lift(np.ones((SIZE, SIZE)), everything)  # no true negative is left
+        lift(np.ones((SIZE, SIZE)), np.ones((SIZE, SIZE), np.float32))  # no true negative is left
     with pytest.raises(Skipped, match="no labels"):
         fp_lift(np.ones((SIZE, SIZE)), replace(CASE, labelled=False), scorer_with(PREDICTION), rng=RNG)
 
@@ -136,7 +125,7 @@ def test_weights_give_both_the_same_distribution(seed: int, share: float, rounde
     values = np.round(values, 1) if rounded else values
     one = rng.random(values.shape) < share
     other = ~one & (rng.random(values.shape) < 0.8)
-    a, b = matched_weights(values, one, other)
+    a, b = room.matched_weights(values, one, other)
     assert a.sum() == pytest.approx(b.sum()) and (a >= 0).all() and (b >= 0).all()
     assert not a[~one].any() and not b[~other].any()
     if a.any():
@@ -154,12 +143,12 @@ def test_the_table_says_where_and_how_large_and_how_vessel_like() -> None:
     assert table.vesselness[0] == pytest.approx(found.vesselness[60:63, 20:100].mean(), rel=1e-5)
 
 
-def drawn(shape: np.ndarray, vesselness: np.ndarray, near: int = 4) -> FalsePositives:
+def drawn(shape: np.ndarray, vesselness: np.ndarray, near: int = 4) -> room.FalsePositives:
     labels = np.where(shape, 0, -1)
     around = np.zeros(shape.shape, bool)
     y, x = np.nonzero(shape)
     around[y.min() - near : y.max() + near, x.min() - near : x.max() + near] = True
-    return FalsePositives(labels, ~around & CASE.fov.numpy(), vesselness.astype(np.float32))
+    return room.FalsePositives(labels, ~around & CASE.fov.numpy(), vesselness.astype(np.float32))
 
 
 BAR = (np.abs(Y - 40) < 2) & (np.abs(X - 60) < 6)
@@ -175,10 +164,9 @@ def test_an_error_that_looks_like_nothing_else_stands_at_the_top() -> None:
     )
     assert bright.percentile[0] == 1 and dim.percentile[0] == 0 and alike.percentile[0] == 0.5
     assert bright.matched[0] == pytest.approx(0.5, abs=0.03) and alike.matched[0] == 1
-    percentiles = []
-    for seed in range(40):  # what is as everywhere stands anywhere
-        rng = np.random.default_rng(seed)
-        percentiles.append(compare(drawn(BAR, rng.random((SIZE, SIZE))), fov, rng=rng).percentile[0])
+    # What is as everywhere stands anywhere.
+    rngs = map(np.random.default_rng, range(40))
+    percentiles = [compare(drawn(BAR, rng.random((SIZE, SIZE))), fov, rng=rng).percentile[0] for rng in rngs]
     assert np.mean(percentiles) == pytest.approx(0.5, abs=0.15) and np.std(percentiles) > 0.15
 
 
@@ -186,7 +174,7 @@ def test_a_placement_is_the_same_shape_among_true_negatives_as_far_from_the_cent
     found, fov = drawn(BAR, np.ones((SIZE, SIZE))), CASE.fov.numpy()
     pixels = np.argwhere(BAR)
     middle = np.array([40, 60])
-    places = _placements(pixels, middle, found, fov, np.random.default_rng(0))
+    places = room._placements(pixels, middle, found, fov, np.random.default_rng(0))
     assert places.shape == (50, BAR.sum(), 2)
     forms = {m.tobytes() for k in range(4) for m in (np.rot90(crop(BAR), k).copy(), np.rot90(crop(BAR).T, k).copy())}
     assert len(forms) == 8
@@ -202,8 +190,7 @@ def test_a_placement_is_the_same_shape_among_true_negatives_as_far_from_the_cent
 
 
 def crop(mask: np.ndarray) -> np.ndarray:
-    y, x = np.nonzero(mask)
-    return mask[y.min() : y.max() + 1, x.min() : x.max() + 1].copy()
+    return mask[find_objects(mask.astype(int))[0]].copy()
 
 
 def test_where_it_fits_in_nowhere_there_is_no_match() -> None:

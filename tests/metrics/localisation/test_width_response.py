@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, target_on
+from made_up import green_scorer
 from scipy.stats import spearmanr
 
 from xaibench.data.case import Case, make_case
@@ -16,7 +15,6 @@ from xaibench.errors import Skipped, UserError
 from xaibench.metrics.localisation import width_response as response
 from xaibench.metrics.localisation.width_response import caliber_response, context, contrast_response, thin_gap_matched
 from xaibench.registry import Plugin
-from xaibench.scorer import Scorer
 
 ALL = (caliber_response, contrast_response, thin_gap_matched)
 RNG = np.random.default_rng(0)
@@ -35,14 +33,9 @@ def bars(radii: Sequence[float], contrasts: Sequence[float], scale: float = 1.0)
     return make_case("bars", np.stack([image] * 3), vessels > 0, fov, caliber=caliber, scale=scale)
 
 
-def scorer_of(case: Case, mask: torch.Tensor | None = None) -> Scorer:
-    if mask is None and not case.vessels.any():
-        mask = case.fov
-    return Scorer(GreenFilter(), target_on(case, mask))
-
-
 def score(metric: Plugin, map_: np.ndarray, case: Case, **parameters: Any) -> Any:
-    return metric(np.asarray(map_, np.float32), case, scorer_of(case), rng=RNG, **parameters)
+    scorer = green_scorer(case, case.vessels if case.vessels.any() else case.fov)
+    return metric(np.asarray(map_, np.float32), case, scorer, rng=RNG, **parameters)
 
 
 def pictured(case: Case, values: Sequence[float]) -> np.ndarray:
@@ -77,9 +70,7 @@ def test_by_chance_is_what_a_map_scores_against_turned_vessels() -> None:
     """Turned by hand: a square picture and its vessels, so that nothing leaves it."""
     square = bars([1.0, 3.0] * 3, [0.1 + 0.02 * i for i in range(6)])
     side = min(square.fov.shape)
-    case = replace(
-        square, **{n: getattr(square, n)[..., :side, :side].clone() for n in ("image", "vessels", "fov", "caliber")}
-    )
+    case = square.transformed(lambda t: t[..., :side, :side], "square")
     map_ = np.random.default_rng(1).random((side, side)) ** 4
     for metric in (caliber_response, contrast_response):
         found = score(metric, map_, case)
@@ -175,13 +166,9 @@ def test_the_oracle_has_no_preference() -> None:
     assert score(contrast_response, 0.3 * MANY.vessels.numpy(), MANY).value == 0
 
 
-def plain_gap(map_: np.ndarray, case: Case) -> float:
-    return math.log2(map_[case.thick.numpy()].mean() / map_[case.thin.numpy()].mean())
-
-
 def test_what_only_follows_contrast_has_no_gap_between_vessels_of_like_contrast() -> None:
     map_ = pictured(MANY, CONTRASTS)
-    assert plain_gap(map_, MANY) > 0.4
+    assert math.log2(map_[MANY.thick.numpy()].mean() / map_[MANY.thin.numpy()].mean()) > 0.4
     assert abs(score(thin_gap_matched, map_, MANY).value) < 0.1
 
 
@@ -208,7 +195,7 @@ def test_context_is_the_radius_that_holds_the_share() -> None:
     mask[12, 60] = True
     map_ = np.zeros(case.fov.shape, np.float32)
     map_[12, 60], map_[12, 64], map_[12, 70] = 3, -2, 5
-    scorer = scorer_of(case, mask)
+    scorer = green_scorer(case, mask)
     values = [context(map_, case, scorer, rng=RNG, share=share).value for share in (0.2, 0.4, 0.5, 0.6, 0.9)]
     assert values == [0, 2, 2, 5, 5]  # px of DRIVE's, half as many as here
     x, y = context(map_, case, scorer, rng=RNG).curve
@@ -231,7 +218,7 @@ def test_the_segments_are_cut_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     cut = response.vessel_segments
     monkeypatch.setattr(response, "vessel_segments", lambda case: calls.append(case) or cut(case))
-    scorer = scorer_of(MANY)
+    scorer = green_scorer(MANY)
     for metric in ALL:
         metric(np.ones(MANY.fov.shape, np.float32), MANY, scorer, rng=RNG)
     assert len(calls) == 1
