@@ -7,27 +7,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.synthetic import aggregate, records
-from xaibench.leaderboard.statistics import nemenyi as s
+from xaibench.leaderboard.statistics import nemenyi
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0, 9), st.integers(2, 60))
 def test_the_distribution_is_that_of_scipy(q: float, k: int) -> None:
-    assert s.studentized_range_cdf(q, k) == pytest.approx(scipy.stats.studentized_range.cdf(q, k, np.inf), abs=1e-8)
+    assert nemenyi.studentized_range_cdf(q, k) == pytest.approx(
+        scipy.stats.studentized_range.cdf(q, k, np.inf), abs=1e-8
+    )
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.10])
 @pytest.mark.parametrize("k", [*range(2, 11), 28, 50])
 def test_the_quantile_is_that_of_scipy(k: int, alpha: float) -> None:
     expected = scipy.stats.studentized_range.ppf(1 - alpha, k, np.inf)
-    assert s.studentized_range_quantile(k, alpha) == pytest.approx(expected, abs=1e-5)
+    assert nemenyi.studentized_range_quantile(k, alpha) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_published_critical_differences() -> None:
     """Demšar (2006), section 3.2.4: 4 classifiers on 14 data sets."""
-    assert s.critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
-    assert s.critical_difference(4, 14, 0.10) == pytest.approx(1.12, abs=0.005)
-    assert math.isnan(s.critical_difference(1, 14))
+    assert nemenyi.critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+    assert nemenyi.critical_difference(4, 14, 0.10) == pytest.approx(1.12, abs=0.005)
+    assert math.isnan(nemenyi.critical_difference(1, 14))
 
 
 def test_a_leaderboard_gives_what_its_diagram_shows() -> None:
