@@ -1,5 +1,6 @@
 """A made-up eye, and networks whose answer is known or whose flaws are those of real ones."""
 
+import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -71,6 +72,11 @@ def settled(build: Callable[[], nn.Module], seed: int) -> Any:
 def noise(*shape: int, seed: int = 0) -> Tensor:
     """Values between 0 and 1, the same for the same seed."""
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def chance() -> tuple[object, ...]:
+    """The state of the generators that a whole process shares."""
+    return random.getstate(), repr(np.random.get_state()), torch.random.get_rng_state().tolist()  # noqa: NPY002
 
 
 def make_network(seed: int = 6) -> VesselUNet:
