@@ -70,7 +70,7 @@ def test_every_check_has_a_method_that_fails_it() -> None:
 
 def test_an_expected_failure_is_told_with_its_reason() -> None:
     why = {"planted-evidence": "it shows what speaks against"}
-    # Declared by itself, or beside what it declares:
+    # Declared by the method itself, or given to the check:
     for found in (checked(declared(inverted, known_failures=why)), checked(declared(inverted), expected_failures=why)):
         assert not found["failed"] and set(found["expected"]) == {"planted-evidence"}
         assert found["expected"]["planted-evidence"].startswith("it shows what speaks against (the network ")

@@ -101,10 +101,26 @@ def assert_agree(ours: Tensor, reference: Tensor, share: float = 1e-4) -> None:
     torch.testing.assert_close(ours.double(), reference, rtol=1e-3, atol=share * float(reference.max()))
 
 
+def gradcam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return np.einsum("khw,k->hw", a, g.mean((1, 2)))
+
+
 def gradcam_pp(a: np.ndarray, g: np.ndarray) -> np.ndarray:
     denominator = 2 * g**2 + a.sum((1, 2), keepdims=True) * g**3
     alpha = np.divide(g**2, denominator, where=g != 0, out=np.zeros_like(g))
     return np.einsum("khw,k->hw", a, (alpha * np.maximum(g, 0)).sum((1, 2)))
+
+
+def xgradcam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return sum((a_k / a_k.sum() * g_k).sum() * a_k if a_k.any() else 0 for a_k, g_k in zip(a, g, strict=True))
+
+
+def hirescam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return np.einsum("khw,khw->hw", a, g)
+
+
+def layercam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return np.einsum("khw,khw->hw", a, np.where(g > 0, g, 0))
 
 
 def seg_xrescam(a: np.ndarray, g: np.ndarray, window: int = 2) -> np.ndarray:
@@ -113,7 +129,7 @@ def seg_xrescam(a: np.ndarray, g: np.ndarray, window: int = 2) -> np.ndarray:
         for x in range(0, g.shape[2], window):
             here = np.s_[:, y : y + window, x : x + window]
             pooled[here] = g[here].mean((1, 2), keepdims=True)
-    return (a * pooled).sum(0)
+    return hirescam(a, pooled)
 
 
 def eigencam(a: np.ndarray, _g: np.ndarray) -> np.ndarray:
@@ -121,16 +137,9 @@ def eigencam(a: np.ndarray, _g: np.ndarray) -> np.ndarray:
     return (np.sign(u[np.abs(u[:, 0]).argmax(), 0]) * s[0] * u[:, 0]).reshape(a.shape[1:])
 
 
-def xgradcam(a: np.ndarray, g: np.ndarray) -> np.ndarray:
-    return sum((a_k / a_k.sum() * g_k).sum() * a_k if a_k.any() else 0 for a_k, g_k in zip(a, g, strict=True))
-
-
 FORMULAS: list[tuple[Plugin, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = [
-    (cam.gradcam, lambda a, g: np.einsum("khw,k->hw", a, g.mean((1, 2)))),
-    (cam.hirescam, lambda a, g: (a * g).sum(0)),
-    (cam.layercam, lambda a, g: (a * np.where(g > 0, g, 0)).sum(0)),
-    *[(cam.gradcam_plus_plus, gradcam_pp), (cam.xgradcam, xgradcam)],
-    *[(cam.seg_xrescam, seg_xrescam), (cam.eigencam, eigencam)],
+    *[(cam.gradcam, gradcam), (cam.gradcam_plus_plus, gradcam_pp), (cam.xgradcam, xgradcam)],
+    *[(cam.hirescam, hirescam), (cam.layercam, layercam), (cam.seg_xrescam, seg_xrescam), (cam.eigencam, eigencam)],
 ]
 FORMULAS_AT_PLACES = [(*formula, *place) for formula in FORMULAS for place in PLACES]
 FORMULAS_AT_PLACES += [(*FORMULAS[0], "own", *place) for place in LAYERS.items()]
@@ -209,7 +218,7 @@ def test_from_hirescam_to_gradcam(window: int, method: Plugin, eye: Case) -> Non
 
 
 def shallow(channels: int) -> nn.Module:
-    """Features behind a ReLU, and a head that adds them up."""
+    """Features behind a ReLU, and a head that weighs them."""
     features = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.ReLU(inplace=True))
     return nn.Sequential(OrderedDict(features=features, head=nn.Conv2d(channels, 1, 1)))
 

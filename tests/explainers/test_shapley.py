@@ -55,6 +55,7 @@ def truth(entangled: Scorer) -> tuple[np.ndarray, np.ndarray]:
     labels = superpixels(VIVID, DISC, 7, "tiles")
     assert labels.max() + 1 == 9
     reference = reference_image("zero", VIVID, DISC, 1.0)
+    # By the scores of all 2⁹ coalitions:
     present = torch.from_numpy(coalitions(9)[:, labels])
     phi = shapley_values(entangled(torch.where(present[:, None], VIVID, reference)).double().numpy())
     alone = [
