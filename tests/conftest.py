@@ -15,7 +15,7 @@ import torch
 from bad_input.judge import inputs, refused
 from faults import Lab, numbers
 from hypothesis import HealthCheck, settings
-from made_up import PlainCNN, draw_eye, make_network, target_on, unsettle
+from made_up import GreenFilter, PlainCNN, draw_eye, make_network, target_on, unsettle
 from torch import nn
 
 from xaibench.data.case import Case
@@ -111,6 +111,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> dict
 @pytest.fixture
 def scorer(network: VesselUNet, eye: Case) -> Scorer:
     return Scorer(network, target_on(eye))
+
+
+@pytest.fixture
+def linear(eye: Case) -> Scorer:
+    """Logit = 20 (.4 - green): the score's gradient is -20 / |S| in green on S, and 0 elsewhere."""
+    return Scorer(GreenFilter(), target_on(eye))
 
 
 @pytest.fixture

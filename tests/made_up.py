@@ -1,5 +1,6 @@
 """A made-up eye, and networks whose answer is known or whose flaws are those of real ones."""
 
+import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -48,8 +49,7 @@ class PlainCNN(nn.Module):
         fine = self.first(images)
         coarse = self.drop(self.act(self.down(fine)))
         up = self.up(coarse)[..., : images.shape[-2], : images.shape[-1]]
-        logits: Tensor = self.head(torch.cat([fine, up], 1))
-        return logits
+        return self.head(torch.cat([fine, up], 1))
 
 
 def unsettle(model: nn.Module, seed: int) -> nn.Module:
@@ -57,19 +57,31 @@ def unsettle(model: nn.Module, seed: int) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.copy_(torch.randn(module.num_features, generator=generator) * 0.2)
             module.running_var.copy_(torch.rand(module.num_features, generator=generator) + 0.5)
     return model
 
 
-def make_network(seed: int = 6) -> VesselUNet:
-    """With the default seed no layer's Grad-CAM is zero everywhere, as a network without training can have it."""
+def settled(build: Callable[[], nn.Module], seed: int) -> Any:
+    """What is built with random weights of this seed, in evaluation mode, with statistics of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = VesselUNet(channels=(4, 8, 8, 8, 8))
-    unsettle(model, seed)
-    return model.eval()
+        return unsettle(build(), seed).eval()
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Values between 0 and 1, the same for the same seed."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def chance() -> tuple[object, ...]:
+    """The state of the generators that a whole process shares."""
+    return random.getstate(), repr(np.random.get_state()), torch.random.get_rng_state().tolist()  # noqa: NPY002
+
+
+def make_network(seed: int = 6) -> VesselUNet:
+    """With the default seed no layer's Grad-CAM is zero everywhere, as a network without training can have it."""
+    return settled(lambda: VesselUNet(channels=(4, 8, 8, 8, 8)), seed)
 
 
 def layer_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
@@ -96,8 +108,8 @@ def draw_eye(*, image_seed: int = 0, id: str = "eye") -> Case:
     vessels = caliber > 0
     image = rng.uniform(0.55, 0.65, (3, HEIGHT, WIDTH)) - 0.35 * vessels
     image = np.where(fov, np.rint(image * 255) / 255, 0).astype(np.float32)
-    second = np.roll(vessels, 1, axis=0)  # another observer, a pixel lower
-    return make_case(id, image, vessels, fov, caliber=caliber, scale=1.0, observer2=second)
+    # The other observer is a pixel lower.
+    return make_case(id, image, vessels, fov, caliber=caliber, scale=1.0, observer2=np.roll(vessels, 1, axis=0))
 
 
 def target_on(case: Case, mask: Tensor | None = None) -> Target:

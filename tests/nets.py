@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from made_up import PlainCNN, make_network, unsettle
+from made_up import PlainCNN, make_network, settled
 from monai.networks.nets.attentionunet import AttentionUnet
 from monai.networks.nets.segresnet import SegResNet
 from torch import Tensor, nn
@@ -24,6 +24,18 @@ class Function(nn.Module):
         return self.function(self, images)
 
 
+class Recorded(nn.Module):
+    """A network that records the shape of each batch."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.shapes = network, []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.shapes.append(tuple(images.shape))
+        return self.network(images)
+
+
 class Padded(nn.Module):
     """Pads to a multiple of 16 and cuts back, as networks need that refuse other sizes."""
 
@@ -33,8 +45,7 @@ class Padded(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        logits: Tensor = self.net(F.pad(images, (0, -width % 16, 0, -height % 16), mode="replicate"))
-        return logits[..., :height, :width]
+        return self.net(F.pad(images, (0, -width % 16, 0, -height % 16), mode="replicate"))[..., :height, :width]
 
 
 class PoolingUNet(nn.Module):
@@ -54,8 +65,7 @@ class PoolingUNet(nn.Module):
         x = self.relu(self.second(x)) + x
         deep = F.leaky_relu(self.deep(F.max_pool2d(x, 2)), 0.1)
         deep = F.interpolate(deep, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        logits: Tensor = self.head(torch.cat([x, deep], 1))
-        return logits
+        return self.head(torch.cat([x, deep], 1))
 
 
 class Smooth(nn.Module):
@@ -74,20 +84,7 @@ class Smooth(nn.Module):
         x = self.act(self.norm(self.first(images)))
         x = torch.sigmoid(self.second(x))
         x = self.layer_norm(x.movedim(1, -1)).movedim(-1, 1)
-        logits: Tensor = self.head(x)
-        return logits
-
-
-class Powers(nn.Module):
-    """Takes powers of a feature, for which no method of decomposition has a rule."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 1, 3, padding=1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        cubes: Tensor = self.conv(images) ** 3
-        return cubes
+        return self.head(x)
 
 
 MAKERS: dict[str, Callable[[], nn.Module]] = {
@@ -102,9 +99,7 @@ MAKERS: dict[str, Callable[[], nn.Module]] = {
 
 def make(name: str, seed: int = 1) -> nn.Module:
     """In evaluation mode, with settled random weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return unsettle(MAKERS[name](), seed).eval()
+    return settled(MAKERS[name], seed)
 
 
 class Statements(nn.Module):
@@ -137,8 +132,7 @@ class Statements(nn.Module):
         same -= -1
         y.mul_(torch.sigmoid(self.gate(x)))
         F.relu_(y)
-        logits: Tensor = self.head(y)
-        return logits
+        return self.head(y)
 
 
 class OnAView(PlainCNN):

@@ -20,7 +20,7 @@ def test_every_public_name_is_there() -> None:
 
 @pytest.mark.parametrize("first", ["xaibench", "xaibench.running.execute", "xaibench.scorer.target"])
 def test_a_public_name_is_the_same_whatever_was_imported_before(first: str) -> None:
-    code = (
+    python(
         f"import {first}\nimport xaibench as xb\n"
         "assert xb.run.__name__ == 'run' and xb.model.__module__ == 'xaibench.registry.declare'\n"
         "from xaibench import model, run, target\n"
@@ -29,7 +29,6 @@ def test_a_public_name_is_the_same_whatever_was_imported_before(first: str) -> N
         "from xaibench.models.networks import unet\n"
         "assert xb.run is run and xb.model is model and xb.target is target and callable(model)\n"
     )
-    python(code)
 
 
 def test_no_other_name_is() -> None:

@@ -29,8 +29,7 @@ NO_PAPERS = {"JPEG 2000"}
 
 
 def ascii_letters(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text).lower()
-    return re.sub("[^a-z]", "", decomposed)
+    return re.sub("[^a-z]", "", unicodedata.normalize("NFKD", text).lower())
 
 
 def keys_of(text: str) -> set[str]:

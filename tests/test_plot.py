@@ -75,9 +75,9 @@ def test_what_is_not_there_is_said(store: Store, tmp_path: Path) -> None:
 
 
 def test_drawing_loads_no_network_library_and_importing_no_matplotlib(store: Store) -> None:
-    code = (
+    python(
         "import sys; from xaibench import plot; assert 'matplotlib' not in sys.modules; "
         "import matplotlib; matplotlib.use('Agg'); plot.curves(sys.argv[1]); "
-        "assert not {'torch', 'monai', 'skimage', 'captum'} & set(sys.modules)"
+        "assert not {'torch', 'monai', 'skimage', 'captum'} & set(sys.modules)",
+        str(store.root),
     )
-    python(code, str(store.root))

@@ -45,6 +45,12 @@ def a_metric(attribution: Any, case: Any, scorer: Any, *, rng: Any) -> Any:
 number = 3
 
 
+@pytest.fixture
+def typed_and_needy(register_plugin: Register) -> None:
+    for name in ("typed", "needy"):
+        register_plugin(name, f"{__name__}:{name}")
+
+
 def test_the_built_in_names_are_there() -> None:
     assert {"gradcam", "random"} <= set(names("explainer")) and {"srg", "auroc-thin", "passes"} <= set(names("metric"))
     assert {"drive", "phantom"} <= set(names("dataset")) and "unet-phantom" in names("model")
@@ -79,9 +85,7 @@ def test_the_built_in_names_are_there() -> None:
         ("needy[layer=last]", {"layer": "last"}),
     ],
 )
-def test_parameters_are_parsed_by_their_types(register_plugin: Register, text: str, given: dict[str, Any]) -> None:
-    register_plugin("typed", f"{__name__}:typed")
-    register_plugin("needy", f"{__name__}:needy")
+def test_parameters_are_parsed_by_their_types(typed_and_needy: None, text: str, given: dict[str, Any]) -> None:
     spec = parse("explainer", text)
     assert dict(spec.given) == given
     assert [type(v) for _, v in spec.given] == [type(given[k]) for k, _ in spec.given]
@@ -89,8 +93,7 @@ def test_parameters_are_parsed_by_their_types(register_plugin: Register, text: s
     assert parse("explainer", str(spec)) == spec  # what is shown can be typed
 
 
-def test_the_order_in_which_parameters_are_given_does_not_matter(register_plugin: Register) -> None:
-    register_plugin("typed", f"{__name__}:typed")
+def test_the_order_in_which_parameters_are_given_does_not_matter(typed_and_needy: None) -> None:
     texts = {str(parse("explainer", t)) for t in ("typed[count=1,radius=2]", "typed[radius=2.0, count=1]")}
     assert texts == {"typed[count=1,radius=2.0]"}
 
@@ -117,15 +120,12 @@ def test_the_order_in_which_parameters_are_given_does_not_matter(register_plugin
         ("qqqqqqqq", r"no explainer called 'qqqqqqqq'\. `xaibench list explainers`"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(register_plugin: Register, text: str, message: str) -> None:
-    register_plugin("typed", f"{__name__}:typed")
-    register_plugin("needy", f"{__name__}:needy")
+def test_a_mistake_is_told_in_one_sentence(typed_and_needy: None, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse("explainer", text)
 
 
-def test_a_third_partys_plugin_is_one_like_any_other(register_plugin: Register) -> None:
-    register_plugin("typed", f"{__name__}:typed")
+def test_a_third_partys_plugin_is_one_like_any_other(typed_and_needy: None) -> None:
     plugin = get("explainer", "typed")
     assert plugin.distribution == ("other-package", "2.5")
     assert plugin.summary == "All kinds of parameters." and "rng" not in plugin.parameters
@@ -201,8 +201,7 @@ def local_version(function: Callable[..., Any]) -> str:
 def compiled(source: str, file: str = "a.py") -> Callable[..., Any]:
     scope: dict[str, Any] = {}
     exec(compile(source, file, "exec"), scope)
-    function: Callable[..., Any] = scope["f"]
-    return function
+    return scope["f"]
 
 
 @pytest.mark.parametrize(
@@ -300,5 +299,4 @@ def test_a_decorated_function_can_still_be_called() -> None:
 
 @pytest.mark.parametrize(("declare", "traits"), [(registry.metric, METRIC), (registry.explainer, EXPLAINER)])
 def test_no_known_failures_can_be_written_as_none(declare: Callable[..., Any], traits: dict[str, Any]) -> None:
-    plugin = declare("mine", known_failures=None, **traits)(lambda attribution: attribution)
-    assert plugin.traits.known_failures == {}
+    assert declare("mine", known_failures=None, **traits)(lambda attribution: attribution).traits.known_failures == {}

@@ -5,16 +5,8 @@ import pytest
 import torch
 from made_up import layer_outputs
 
+from xaibench.conformance import explainer_subjects as room
 from xaibench.conformance.explainer_checks import agreement
-from xaibench.conformance.explainer_subjects import (
-    LEVEL,
-    PLANTED_SIZE,
-    WINDOWS,
-    dotted_case,
-    planted_network,
-    random_network,
-    scorer_of,
-)
 from xaibench.conformance.trial import CheckFailed
 from xaibench.explainers.explain import explain
 from xaibench.models.networks.unet import VesselUNet
@@ -35,9 +27,9 @@ def test_maps_of_two_devices() -> None:
 
 def test_the_planted_network_reads_its_window_alone() -> None:
     """From the definition: the mean over all pixels of gain × (level − green)₊ inside the window."""
-    case = dotted_case(PLANTED_SIZE)
-    for window in WINDOWS:
-        scorer = scorer_of(case, planted_network(window), mask=case.fov)
+    case = room.dotted_case(room.PLANTED_SIZE)
+    for window in room.WINDOWS:
+        scorer = room.scorer_of(case, room.planted_network(window), mask=case.fov)
         elsewhere = case.image.clone()
         elsewhere[:, window[0], window[1]] = 1
         assert float(scorer(elsewhere[None])) == 0 < float(scorer(case.image[None]))
@@ -45,7 +37,7 @@ def test_the_planted_network_reads_its_window_alone() -> None:
         (gradient,) = torch.autograd.grad(scorer(leaf).sum(), leaf)
         read = torch.zeros_like(case.fov)
         read[window] = True
-        dots = (case.image[1] < LEVEL) & read
+        dots = (case.image[1] < room.LEVEL) & read
         assert torch.equal(gradient[0, 1] < 0, dots) and (gradient[0, [0, 2]] == 0).all()
         darker = torch.where(dots, case.image * 0.9, case.image)
         assert float(scorer(darker[None])) > float(scorer(case.image[None]))
@@ -55,13 +47,14 @@ def test_the_planted_network_reads_its_window_alone() -> None:
 
 
 def test_the_subjects_have_the_layers_of_the_bundled_networks() -> None:
-    network, case = random_network(), dotted_case()
+    network, case = room.random_network(), room.dotted_case()
     ours, theirs = network.layers, VesselUNet().layers
     assert list(ours) == list(theirs)
     shapes = {name: tuple(output.shape[2:]) for name, output in layer_outputs(network, case.image[None]).items()}
     assert shapes["encoder-1"] == shapes["last"] == (48, 61)
     assert shapes["decoder-1/2"] == (24, 31) and shapes["decoder-1/4"] == (12, 16) and shapes["bottleneck"] == (6, 8)
-    case = dotted_case(PLANTED_SIZE)
+    case = room.dotted_case(room.PLANTED_SIZE)
+    scorer = room.scorer_of(case, room.planted_network(room.WINDOWS[0]))
     for layer in ours:
-        map_ = explain(scorer_of(case, planted_network(WINDOWS[0])), case.image, method=f"gradcam[layer={layer}]")
-        assert map_.shape == PLANTED_SIZE and map_.max() > 0
+        map_ = explain(scorer, case.image, method=f"gradcam[layer={layer}]")
+        assert map_.shape == room.PLANTED_SIZE and map_.max() > 0

@@ -41,7 +41,8 @@ def worth(case: Case, baseline: str = "blur") -> Tensor:
 
 def gain(scorer: Scorer, image: Tensor, baseline: str) -> float:
     """The score less the baseline's."""
-    return float(scorer(image[None]) - scorer(scorer.reference(baseline, image)[None]))
+    reference = reference_image(baseline, image, scorer.target.fov, scorer.target.scale)
+    return float(scorer(image[None]) - scorer(reference[None]))
 
 
 def grey(case: Case) -> Tensor:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from made_up import layer_outputs, noise
 from torch.nn import functional as F
 
 from xaibench.explainers.cam import enlarge
@@ -15,14 +16,9 @@ def test_a_map_of_any_layer_keeps_its_pixels_in_place(
     network: VesselUNet, size: tuple[int, int], centre: float
 ) -> None:
     """A map that is 0 but for one pixel is brightest where that pixel lies in the image."""
-    shapes = {}
-    with torch.no_grad():
-        for name, layer in network.layers.items():
-            handle = layer.register_forward_hook(lambda _m, _i, out, name=name: shapes.update({name: out.shape[-2:]}))
-            network(torch.zeros(1, 3, *size))
-            handle.remove()
     padded = [-(-n // 8) * 8 for n in size]
-    for name, (h, w) in shapes.items():
+    for name, output in layer_outputs(network, torch.zeros(1, 3, *size)).items():
+        h, w = output.shape[-2:]
         factor = padded[0] // h
         assert padded == [h * factor, w * factor]
         for row, column in [(h // 2, w // 3), (size[0] // factor - 2, size[1] // factor - 2)]:
@@ -43,9 +39,8 @@ def test_poolings_that_leave_a_rest_away_move_nothing(size: tuple[int, int], poo
     for _ in range(poolings):
         coarse = F.avg_pool2d(coarse, 2)
     for axis in (0, 1):
-        enlarged = enlarge(coarse[axis], size)
         inside = slice(2**poolings // 2, 2**poolings * coarse.shape[1 + axis] - 2**poolings // 2)
-        along = enlarged.movedim(axis, 0)[inside]
+        along = enlarge(coarse[axis], size).movedim(axis, 0)[inside]
         expected = torch.arange(float(size[axis]))[inside, None].expand_as(along)
         torch.testing.assert_close(along, expected, rtol=0, atol=1e-3)
 
@@ -60,7 +55,7 @@ def test_a_network_that_does_not_pad_has_its_maps_stretched() -> None:
 
 
 def test_enlarging_with_the_centre_of_a_pooling_is_the_usual_one() -> None:
-    coarse = torch.rand(9, 11, generator=torch.Generator().manual_seed(0))
+    coarse = noise(9, 11)
     usual = F.interpolate(coarse[None, None], (72, 88), mode="bilinear", align_corners=False)[0, 0]
     torch.testing.assert_close(enlarge(coarse, (72, 88), 0.5), usual)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_up import target_on
+from made_up import chance, target_on
 from torch import Tensor
 
 from xaibench.data.case import Case
@@ -102,14 +102,11 @@ def test_global_chance_is_seeded_and_left_as_it_was(scorer: Scorer, eye: Case) -
             raise ZeroDivisionError
         return map_
 
-    def state() -> tuple[Any, ...]:
-        return random.getstate(), repr(np.random.get_state()), torch.random.get_rng_state().tolist()  # noqa: NPY002
-
-    before = state()
+    before = chance()
     first = explain(scorer, eye.image, method=careless)
     with pytest.raises(ZeroDivisionError):
         explain(scorer, eye.image, method=partial(careless, fail=True))
-    assert state() == before
+    assert chance() == before
     torch.rand(5), np.random.rand(5), random.random()  # noqa: NPY002
     assert torch.equal(explain(scorer, eye.image, method=careless), first)
     assert not torch.equal(explain(scorer, eye.image, method=careless, seed=1), first)
@@ -135,8 +132,7 @@ def test_gradients_and_flags_of_weights_are_put_back(scorer: Scorer, eye: Case) 
     first, *others = scorer.model.parameters()
     first.grad = before = torch.ones_like(first)
     explain(scorer, eye.image, method=backward)
-    assert first.grad is before
-    assert bool((before == 1).all())
+    assert first.grad is before and bool((before == 1).all())
     assert all(weight.grad is None for weight in others)
     assert all(weight.requires_grad for weight in scorer.model.parameters())
 

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, target_on
+from made_up import settled, target_on
 from nets import Function, make
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xaibench.data.baseline import random_references, reference_image
+from explainers.hiding import gain, worth
+from xaibench.data.baseline import random_references
 from xaibench.data.case import Case
 from xaibench.explainers import gradient as room
 from xaibench.explainers.cam import gradcam
@@ -15,25 +16,13 @@ from xaibench.scorer import Scorer
 from xaibench.vocabulary import REFERENCES
 
 
-@pytest.fixture
-def linear(eye: Case) -> Scorer:
-    """Logit = 20 (.4 - green): the score's gradient is -20 / |S| in green on S, and 0 elsewhere."""
-    return Scorer(GreenFilter(), target_on(eye))
-
-
-def slope(eye: Case) -> Tensor:
-    return -20.0 * eye.vessels / eye.vessels.sum()
-
-
 def jacobian(model: nn.Module, eye: Case) -> Tensor:
     """(3, H, W), by another way through autograd, in double precision."""
     model = model.double()
-    gradient = torch.autograd.functional.jacobian(
-        lambda x: model(x[None])[0, 0][eye.vessels].mean(), eye.image.double()
-    )
+    score = lambda image: model(image[None])[0, 0][eye.vessels].mean()
+    gradient = torch.autograd.functional.jacobian(score, eye.image.double()).float()
     model.float()
-    assert isinstance(gradient, Tensor)
-    return gradient.float()
+    return gradient
 
 
 @pytest.mark.parametrize("net", ["own", "plain", "pooling", "attention-unet"])
@@ -50,18 +39,17 @@ def test_saliency_and_input_x_gradient_are_what_their_names_say(net: str, eye: C
 
 
 def test_closed_forms_on_a_linear_scorer(linear: Scorer, eye: Case) -> None:
-    w, green = slope(eye), eye.image[1]
+    w = -20.0 * eye.vessels / eye.vessels.sum()
     for method, expected in [
         (room.saliency, w.abs()),
-        (room.input_x_gradient, w * green),
+        (room.input_x_gradient, w * eye.image[1]),
         (room.smoothgrad, w.abs()),
         (room.smoothgrad_squared, w**2),
     ]:
         torch.testing.assert_close(explain(linear, eye.image, method=method), expected, rtol=1e-4, atol=1e-9)
     for name in REFERENCES:
-        start = reference_image(name, eye.image, eye.fov, eye.scale)[1]
         map_ = room.integrated_gradients(linear, eye.image, baseline=name)
-        torch.testing.assert_close(map_, w * (green - start), rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(map_, worth(eye, name), rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("baseline", REFERENCES)
@@ -69,8 +57,7 @@ def test_closed_forms_on_a_linear_scorer(linear: Scorer, eye: Case) -> None:
 def test_integrated_gradients_are_complete_within_one_or_two_per_cent(net: str, baseline: str, eye: Case) -> None:
     scorer = Scorer(make(net), target_on(eye))
     map_ = room.integrated_gradients(scorer, eye.image, baseline=baseline, steps=64)
-    start = reference_image(baseline, eye.image, eye.fov, eye.scale)
-    wanted = float((scorer(eye.image[None]) - scorer(start[None])).detach())
+    wanted = gain(scorer, eye.image, baseline)
     # Of what the map adds up, not of a difference that happens to be nearly zero.
     share = 0.02 if net == "segresnet" else 0.01  # norms over the picture bend the path most
     assert float(map_.sum()) == pytest.approx(wanted, abs=share * max(abs(wanted), 0.1 * float(map_.abs().sum())))
@@ -93,8 +80,7 @@ def test_smoothgrad_averages_before_it_takes_absolute_values(eye: Case) -> None:
     """Where the gradient is 0 and noisy, signed averaging gives nearly 0; averaging absolute values would not."""
     square = Function(lambda _, images: (images[:, 1:2] - 0.5).square())  # its gradient changes sign at .5
     scorer = Scorer(square, target_on(eye))
-    image = torch.full_like(eye.image, 0.5)
-    area = int(eye.vessels.sum())
+    image, area = torch.full_like(eye.image, 0.5), int(eye.vessels.sum())
     map_ = explain(scorer, image, method="smoothgrad[samples=400,noise=0.1]") * area
     squared = explain(scorer, image, method="smoothgrad-squared[samples=400,noise=0.1]") * area**2
     # The gradient is 2 × noise, of standard deviation .2; the mean of 400 has one of .01; of absolute values it is .16.
@@ -113,11 +99,8 @@ class Small(nn.Module):
     def __init__(self, way: str) -> None:
         super().__init__()
         self.way = way
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(8)
-            self.first = nn.Conv2d(3, 5, 3, padding=1)
-            self.second = nn.Conv2d(5, 4, 3, padding=1)
-            self.head = nn.Conv2d(4, 1, 1)
+        self.first, self.second = nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(5, 4, 3, padding=1)
+        self.head = nn.Conv2d(4, 1, 1)
         self.shared = nn.ReLU(inplace="in place" in way)
 
     def act(self, x: Tensor) -> Tensor:
@@ -133,7 +116,7 @@ class Small(nn.Module):
 @pytest.mark.parametrize("open_only", [True, False])
 def test_changed_relus_by_hand(way: str, open_only: bool, eye: Case) -> None:
     """The chain rule written out, with the paper's rule at both activations."""
-    model = Small(way).eval()
+    model = settled(lambda: Small(way), 8)
     with torch.no_grad():
         a = model.first(eye.image[None])
         b = model.second(a.clamp(min=0))
@@ -151,6 +134,5 @@ def test_changed_relus_by_hand(way: str, open_only: bool, eye: Case) -> None:
 def test_guided_gradcam_is_the_product(scorer: Scorer, eye: Case) -> None:
     map_ = explain(scorer, eye.image, method="guided-gradcam[layer=decoder-1/2]")
     guided = explain(scorer, eye.image, method=room.guided_backprop)
-    coarse = gradcam(scorer, eye.image, layer="decoder-1/2")
     assert map_.max() > 0
-    torch.testing.assert_close(map_, guided * coarse)
+    torch.testing.assert_close(map_, guided * gradcam(scorer, eye.image, layer="decoder-1/2"))

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, target_on
 from torch import nn
 
 from explainers.hiding import FEW, few, gain, grey, region_sums, worth
@@ -41,13 +40,12 @@ def test_a_field_of_view_of_a_few_pixels(method: str, side: int, plain: nn.Modul
 
 @pytest.mark.parametrize("regions", ["slic", "tiles"])
 @pytest.mark.parametrize("method", ["feature-ablation", "kernel-shap", "shapley-sampling", "partition-shap"])
-def test_of_a_linear_score_each_region_has_what_its_pixels_have(method: str, regions: str, eye: Case) -> None:
+def test_of_a_linear_score_each_region_has_its_pixels_sum(method: str, regions: str, linear: Scorer, eye: Case) -> None:
     """Logit = 20 (.4 - green): the value of a region is Σ w (x - x₀) over its pixels."""
-    scorer = Scorer(GreenFilter(), target_on(eye))
     if method == "partition-shap":
         spec, labels = few(method, samples=2000), halvings(eye.fov.numpy())[0]
     else:
         spec, labels = few(method, segments=10, regions=regions), superpixels(eye.image, eye.fov, 10, regions)
     expected = region_sums(worth(eye), labels)
-    sums = region_sums(explain(scorer, eye.image, method=spec), labels)
+    sums = region_sums(explain(linear, eye.image, method=spec), labels)
     np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from lime import lime_image
-from made_up import GreenFilter, target_on
+from made_up import target_on
 from torch import nn
 
 from explainers.hiding import few, region_sums, worth
@@ -28,8 +28,11 @@ def ridge(present: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.linalg.solve(x.T @ (weight[:, None] * x) + np.eye(n), x.T @ (weight * y))
 
 
+Asked = list[tuple[np.ndarray, np.ndarray]]
+
+
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     """The coalitions that lime asked for, with their scores."""
     kept, score = [], CoalitionGame.__call__
 
@@ -42,9 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray]
 
 
 @pytest.mark.parametrize("regions", ["slic", "tiles"])
-def test_it_is_the_weighted_ridge_regression(
-    regions: str, plain: nn.Module, eye: Case, asked: list[tuple[np.ndarray, np.ndarray]]
-) -> None:
+def test_it_is_the_weighted_ridge_regression(regions: str, plain: nn.Module, eye: Case, asked: Asked) -> None:
     map_ = explain(Scorer(plain, target_on(eye)), eye.image, method=few(lime, regions=regions))
     ((present, values),) = asked
     labels = superpixels(eye.image, eye.fov, 10, regions)
@@ -77,12 +78,11 @@ def test_regions_as_pixels_are_what_lime_makes_of_the_whole_picture(
     np.testing.assert_allclose(region_sums(ours, labels), expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_of_a_linear_score_the_weights_are_the_regions_sums(eye: Case) -> None:
+def test_of_a_linear_score_the_weights_are_the_regions_sums(linear: Scorer, eye: Case) -> None:
     """Σ w (x - x₀) over the pixels of each region, shrunk by the penalty the less the more samples there are."""
-    scorer = Scorer(GreenFilter(), target_on(eye))
     labels = superpixels(eye.image, eye.fov, 10)
     expected = region_sums(worth(eye), labels)
-    maps = [explain(scorer, eye.image, method=few(lime, samples=n)) for n in (60, 300, 1500)]
+    maps = [explain(linear, eye.image, method=few(lime, samples=n)) for n in (60, 300, 1500)]
     shrunk = [float(region_sums(map_, labels) @ expected / (expected @ expected)) for map_ in maps]
     assert 0.7 < shrunk[0] < shrunk[1] < shrunk[2] < 1
     assert shrunk[2] == pytest.approx(1 - 4 / (1500 * 0.5), abs=0.003)

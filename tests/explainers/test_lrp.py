@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from made_up import GreenFilter, target_on
+from made_up import target_on
 from nets import MAKERS, Function, make
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -26,10 +26,9 @@ def tiny() -> Case:
 
 def as_matrix(layer: nn.Module, shape: torch.Size) -> tuple[np.ndarray, np.ndarray, torch.Size]:
     """(outputs, inputs) weights and (outputs,) biases of an affine layer, by feeding it unit vectors."""
-    units = torch.eye(shape.numel()).reshape(-1, *shape[1:])
     with torch.no_grad():
         bias = layer(torch.zeros(shape))
-        weights = layer(units) - bias
+        weights = layer(torch.eye(shape.numel()).reshape(-1, *shape[1:])) - bias
     return weights.flatten(1).T.double().numpy(), bias.flatten().double().numpy(), bias.shape
 
 
@@ -69,17 +68,11 @@ def test_the_rule_is_the_formula_as_matrices(layer: nn.Module, norm: bool) -> No
     bn.running_mean, bn.running_var = torch.randn(4) * 0.2, torch.rand(4) + 0.5
     head = nn.Conv2d(4, 1, 1)
 
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer, self.norm, self.head = layer, bn if norm else nn.Identity(), head
+    def enlarged(x: Tensor) -> Tensor:
+        return (x.repeat_interleave(2, 2).repeat_interleave(2, 3) if x.shape[-1] < 8 else x)[..., :6, :8]
 
-        def forward(self, images: Tensor) -> Tensor:
-            x = self.head(torch.relu(self.norm(self.layer(images))))
-            x = x.repeat_interleave(2, 2).repeat_interleave(2, 3) if x.shape[-1] < 8 else x
-            return x[..., :6, :8]
-
-    model = Net().eval()
+    net = nn.Sequential(layer, bn if norm else nn.Identity(), nn.ReLU(), head)
+    model = Function(lambda self, images: enlarged(self.net(images)), net=net).eval()
     folded = layer
     if norm:
         folded = fuse_conv_bn_eval(copy.deepcopy(layer).eval(), bn, transpose=isinstance(layer, nn.ConvTranspose2d))
@@ -89,8 +82,7 @@ def test_the_rule_is_the_formula_as_matrices(layer: nn.Module, norm: bool) -> No
     hidden = np.maximum(w1 @ x.flatten().double().numpy() + b1, 0)
     with torch.no_grad():
         logits = head(torch.relu(folded(x))).requires_grad_()
-    seen = logits.repeat_interleave(2, 2).repeat_interleave(2, 3) if logits.shape[-1] < 8 else logits
-    (share,) = torch.autograd.grad(seen[..., :6, :8][0, 0][case.vessels].mean(), logits)
+    (share,) = torch.autograd.grad(enlarged(logits)[0, 0][case.vessels].mean(), logits)
     start = (share * logits).detach().flatten().double().numpy()
     r = through_affine(hidden, w2, b2, start, connections(head, middle))
     r = through_affine(x.flatten().double().numpy(), w1, b1, r, connections(folded, x.shape))
@@ -116,6 +108,6 @@ def test_a_skip_connection_shares_in_proportion(eye: Case) -> None:
     torch.testing.assert_close(map_, 4 * eye.image[1] * eye.vessels / eye.vessels.sum())
 
 
-def test_on_the_green_filter_each_pixel_has_its_own_logit(eye: Case) -> None:
-    map_ = explain(Scorer(GreenFilter(), target_on(eye)), eye.image, method=lrp)
+def test_on_the_green_filter_each_pixel_has_its_own_logit(linear: Scorer, eye: Case) -> None:
+    map_ = explain(linear, eye.image, method=lrp)
     torch.testing.assert_close(map_, 20 * (0.4 - eye.image[1]) * eye.vessels / eye.vessels.sum())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import Occlusion
-from made_up import GreenFilter, target_on
+from made_up import GreenFilter, noise, target_on
 from torch import Tensor, nn
 
 from explainers.hiding import few, worth
@@ -19,26 +19,18 @@ from xaibench.scorer.batching import Engine
 from xaibench.vocabulary import REFERENCES
 
 
-@pytest.fixture
-def linear(eye: Case) -> Scorer:
-    """Logit = 20 (.4 - green)."""
-    return Scorer(GreenFilter(), target_on(eye), engine=Engine())
-
-
 def small() -> tuple[Tensor, Target]:
     """A picture of noise with a disc for a field of view, 20 × 24 px."""
     y, x = torch.meshgrid(torch.arange(20.0), torch.arange(24.0), indexing="ij")
     fov = torch.hypot(y - 9, x - 12) <= 8.5
-    image = torch.rand(3, 20, 24, generator=torch.Generator().manual_seed(0))
-    return image, Target("disc", fov & (x > 10), fov, fov.float())
+    return noise(3, 20, 24), Target("disc", fov & (x > 10), fov, fov.float())
 
 
 @pytest.mark.parametrize("baseline", REFERENCES)
 def test_occlusion_by_one_pixel_is_the_weight_times_the_difference(baseline: str) -> None:
     image, target = small()
-    map_ = explain(
-        Scorer(GreenFilter(), target), image, method=few(room.occlusion, patch=1, stride=1, baseline=baseline)
-    )
+    spec = few(room.occlusion, patch=1, stride=1, baseline=baseline)
+    map_ = explain(Scorer(GreenFilter(), target), image, method=spec)
     difference = (image - reference_image(baseline, image, target.fov, target.scale))[1]
     expected = -20.0 * target.mask / target.mask.sum() * difference
     torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
@@ -53,9 +45,8 @@ def test_occlusion_averages_the_windows_a_pixel_lies_in(patch: int, stride: int,
     starts = itertools.product(*(range(0, -(-(n - patch) // stride) * stride + 1, stride) for n in (20, 24)))
     hiding = sum(bool(target.fov[y : y + patch, x : x + patch].any()) for y, x in starts)
     assert scorer.passes == hiding + 1  # none for windows that hide nothing
-    theirs = Occlusion(scorer).attribute(
-        image[None], (3, patch, patch), strides=(3, stride, stride), baselines=reference[None]
-    )[0, 0]
+    windows = {"sliding_window_shapes": (3, patch, patch), "strides": (3, stride, stride)}
+    theirs = Occlusion(scorer).attribute(image[None], **windows, baselines=reference[None])[0, 0]
     expected = torch.where(target.fov, theirs, 0)
     torch.testing.assert_close(map_, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
@@ -111,9 +102,8 @@ def test_rises_error_falls_as_samples_grow(linear: Scorer, eye: Case) -> None:
 
 def test_rise_does_not_depend_on_the_logits_offset(eye: Case) -> None:
     """The paper's sum would show how often each pixel happened to be kept."""
-    maps = [
-        explain(Scorer(GreenFilter(level), target_on(eye)), eye.image, method=few(room.rise)) for level in (0.4, 5.4)
-    ]
+    scorers = [Scorer(GreenFilter(level), target_on(eye)) for level in (0.4, 5.4)]
+    maps = [explain(scorer, eye.image, method=few(room.rise)) for scorer in scorers]
     torch.testing.assert_close(*maps, rtol=0, atol=1e-4 * float(maps[0].abs().max()))
 
 
@@ -138,8 +128,7 @@ def test_extremal_keeps_the_area_it_is_told(area: float, plain: nn.Module, eye: 
 
 def test_extremal_keeps_more_of_the_score_than_other_masks_of_its_area(plain: nn.Module, eye: Case) -> None:
     scorer, reference = Scorer(plain, target_on(eye)), reference_image("mean", eye.image, eye.fov, eye.scale)
-    spec = few(room.extremal, area=0.2, steps=80, baseline="mean")
-    map_ = explain(scorer, eye.image, method=spec)
+    map_ = explain(scorer, eye.image, method=few(room.extremal, area=0.2, steps=80, baseline="mean"))
     assert scorer.passes == 82
 
     def kept(mask: Tensor) -> float:
@@ -159,8 +148,7 @@ def test_extremal_of_a_linear_score_keeps_what_is_worth_most(linear: Scorer, eye
 
 def test_an_extremal_mask_prefers_no_place_of_its_own(eye: Case) -> None:
     """Of a picture upside down the mask is upside down: what is the same everywhere at first is not sorted by place."""
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(3, 65, 65, generator=generator) * 0.1 + 0.6
+    image = noise(3, 65, 65) * 0.1 + 0.6
     image[:, 12:15, 8:57] = image[:, 40:43, 8:57] = 0.2
     fov = torch.ones(65, 65, dtype=torch.bool)
     maps = []

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from made_up import GreenFilter, draw_eye
+from made_up import GreenFilter, draw_eye, noise
+from nets import Function
 from skimage.morphology import skeletonize
 from sklearn import metrics as reference
 from torch import nn
@@ -76,9 +77,9 @@ def test_a_perfect_prediction_has_perfect_figures(eye: Case) -> None:
 
 
 def test_what_lies_outside_the_field_of_view_does_not_count(eye: Case) -> None:
-    noise = torch.rand(eye.fov.shape, generator=torch.Generator().manual_seed(0))
-    other = torch.where(eye.fov, noise, 1 - noise)
-    assert evaluate(lambda image: noise, [eye]) == evaluate(lambda image: other, [eye])
+    given = noise(*eye.fov.shape)
+    other = torch.where(eye.fov, given, 1 - given)
+    assert evaluate(lambda image: given, [eye]) == evaluate(lambda image: other, [eye])
 
 
 def test_pooled_figures_are_over_all_pixels_together() -> None:
@@ -102,13 +103,9 @@ def test_predict_is_the_networks_probability(eye: Case) -> None:
 def test_predict_goes_where_the_network_is() -> None:
     """An image on one device and a network on another: the image is moved."""
 
-    class Elsewhere(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.zeros(1, device="meta"))
+    def forward(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        assert images.device == network.part.weight.device
+        return torch.zeros(1, 1, 4, 4)
 
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            assert images.device == self.weight.device
-            return torch.zeros(1, 1, 4, 4)
-
-    assert predict(Elsewhere(), torch.zeros(3, 4, 4)).device.type == "cpu"
+    elsewhere = Function(forward, part=nn.Conv2d(3, 1, 1, device="meta"))
+    assert predict(elsewhere, torch.zeros(3, 4, 4)).device.type == "cpu"

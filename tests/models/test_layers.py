@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_up import noise
 from nets import Function
 from torch import nn
 
@@ -9,7 +10,7 @@ from xaibench.errors import UserError
 from xaibench.models.layers import find_layer, named_layers, output_of, pixel_centre
 from xaibench.models.networks.unet import VesselUNet
 
-IMAGE = torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(0))
+IMAGE = noise(3, 32, 48)
 
 
 def hooks(model: nn.Module) -> int:
@@ -91,15 +92,13 @@ def test_the_hook_is_gone_after_an_exception(plain: nn.Module) -> None:
     assert hooks(plain) == 0
 
 
-def halving_twice() -> nn.Module:
-    pools = nn.MaxPool2d(2), nn.AvgPool2d((2, 2))
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding="same"), pools[0], nn.Conv2d(4, 4, 3, padding=1), pools[1])
+HALVING = (nn.Conv2d(3, 4, 3, padding="same"), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding=1), nn.AvgPool2d((2, 2)))
 
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_a_coarse_pixel_lies_in_the_middle_of_what_it_sees(network: VesselUNet, pooled: bool) -> None:
     """The middle of the pixels that change it is s·i + centre·(s - 1)."""
-    model: nn.Module = halving_twice() if pooled else network
+    model: nn.Module = nn.Sequential(*HALVING) if pooled else network
     layers = {"out": model} if pooled else {k: v for k, v in network.layers.items() if "encoder" in k or k[0] == "b"}
     assert pixel_centre(model) == (0.5 if pooled else 0.0)
     for layer in layers.values():

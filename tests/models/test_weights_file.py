@@ -32,8 +32,7 @@ def test_weights_come_back_with_their_card(file: Path, network: VesselUNet) -> N
 
 
 def test_channels_last_weights_are_kept_by_value(tmp_path: Path) -> None:
-    model = make_network().to(memory_format=torch.channels_last)
-    save_weights(model, tmp_path / "w.safetensors", {})
+    save_weights(make_network().to(memory_format=torch.channels_last), tmp_path / "w.safetensors", {})
     assert weights_digest(load_weights(tmp_path / "w.safetensors")) == weights_digest(make_network())
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from made_up import GreenFilter
+from made_up import GreenFilter, noise
 
 from xaibench.data.baseline import reference_image
 from xaibench.data.case import Case
@@ -11,7 +11,7 @@ from xaibench.scorer.coalition_game import CoalitionGame, region_game
 
 def test_the_game_is_the_score_of_the_picture_put_together(scorer: Scorer, eye: Case) -> None:
     labels = superpixels(eye.image, eye.fov, 9, "tiles")
-    reference = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(1))
+    reference = noise(*eye.image.shape, seed=1)
     coalitions = np.random.default_rng(0).integers(0, 2, (20, labels.max() + 1))
     coalitions[0], coalitions[1] = 0, 1
     values = CoalitionGame(scorer, eye.image, reference, labels)(coalitions)
@@ -29,18 +29,14 @@ def test_a_coalition_costs_one_pass_however_often_it_is_asked_for(scorer: Scorer
     coalitions = np.eye(count)[[0, 1, 0, 2]]
     first = value(coalitions)
     assert scorer.passes == 3 and first[0] == first[2]
-    again = value(coalitions.astype(bool)[::-1])
-    assert scorer.passes == 3 and (again == first[::-1]).all()
+    assert (value(coalitions.astype(bool)[::-1]) == first[::-1]).all() and scorer.passes == 3
 
 
 def test_the_outside_is_never_hidden(eye: Case) -> None:
     """A score that reads the outside alone is the same for all coalitions."""
-    outside = Target("outside", ~eye.fov, torch.ones_like(eye.fov), eye.fov.float())
-    scorer = Scorer(GreenFilter(), Target("all", outside.mask, outside.fov, outside.prediction))
-    image = torch.rand(eye.image.shape, generator=torch.Generator().manual_seed(2))
+    scorer = Scorer(GreenFilter(), Target("outside", ~eye.fov, torch.ones_like(eye.fov), eye.fov.float()))
+    image = noise(*eye.image.shape, seed=2)
     labels = superpixels(image, eye.fov, 5)
     reference = reference_image("zero", image, eye.fov, eye.scale)
-    values = CoalitionGame(scorer, image, reference, labels)(
-        np.array([np.zeros(labels.max() + 1), np.ones(labels.max() + 1)])
-    )
-    assert values[0] == values[1]
+    none, every = CoalitionGame(scorer, image, reference, labels)(np.outer([0, 1], np.ones(labels.max() + 1)))
+    assert none == every

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 import torch
-from made_up import PlainCNN, make_network, target_on
-from nets import MAKERS, make
+from made_up import PlainCNN, make_network, noise, settled, target_on
+from nets import MAKERS, Function, make
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
@@ -22,10 +22,6 @@ from xaibench.scorer.fusion import folded
 BUNDLED = registry.names("model")
 
 
-def noise(*size: int) -> Tensor:
-    return torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(5))
-
-
 def norms(model: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
 
@@ -36,7 +32,7 @@ def test_it_agrees_with_the_network_on_pictures_of_any_size(name: str, size: tup
     model = load_model(name) if name in BUNDLED else make(name)
     before = copy.deepcopy(model.state_dict())
     with torch.inference_mode():
-        given, found = model(noise(*size)), folded(model)(noise(*size))
+        given, found = (net(noise(2, 3, *size)) for net in (model, folded(model)))
     torch.testing.assert_close(found, given, rtol=1e-5, atol=1e-5 * float(given.abs().max()))
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
@@ -75,20 +71,16 @@ class Shared(nn.Module):
         x = self.conv(images)
         x = x + self.norm(x).relu()
         x = self.norm(self.again(self.again(x)))
-        logits: Tensor = self.head(self.freed(self.free(x)))
-        return logits
+        return self.head(self.freed(self.free(x)))
 
 
 def test_what_others_read_or_use_again_is_not_folded() -> None:
-    torch.manual_seed(0)
-    model = Shared()
-    for norm in (model.norm, model.freed):
-        norm.running_mean.uniform_(-1, 1), norm.running_var.uniform_(0.5, 2)
-    found = folded(model.eval())
+    model = settled(Shared, 0)
+    found = folded(model)
     assert isinstance(found, fx.GraphModule)
     assert sum(node.target == "norm" for node in found.graph.nodes) == 2  # only freed is gone
     with torch.inference_mode():
-        torch.testing.assert_close(found(noise(40, 40)), model(noise(40, 40)), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found(noise(2, 3, 40, 40)), model(noise(2, 3, 40, 40)), rtol=1e-5, atol=1e-5)
 
 
 class Traced(PlainCNN):
@@ -163,19 +155,16 @@ def test_the_network_itself_is_used_while_it_is_changed_or_observed(
 
 @pytest.mark.parametrize("hook", ["register_full_backward_hook", "register_full_backward_pre_hook"])
 def test_a_backward_hook_is_heard_and_never_copied(hook: str) -> None:
-    model, image = make_network(), noise(40, 48).requires_grad_()
-    handle = getattr(model.head, hook)(lambda module, *gradients: tuple(0 * g for g in gradients[0]))
-    silent = torch.autograd.grad(folded(model)(image).mean(), image)[0]
-    handle.remove()
+    model, image = make_network(), noise(2, 3, 40, 48).requires_grad_()
+    with getattr(model.head, hook)(lambda module, *gradients: tuple(0 * g for g in gradients[0])):
+        silent = torch.autograd.grad(folded(model)(image).mean(), image)[0]
     assert silent.abs().max() == 0 < torch.autograd.grad(folded(model)(image).mean(), image)[0].abs().max()
     assert folded(model) is not model
 
 
 def test_a_scorer_uses_it_for_large_pictures(eye: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(model: nn.Module) -> nn.Module:
-        return lambda images: torch.full_like(images[:, :1], 7.0)
-
-    monkeypatch.setattr("xaibench.scorer.inference.folded", asked)
+    sevens = Function(lambda _, images: torch.full_like(images[:, :1], 7.0))
+    monkeypatch.setattr("xaibench.scorer.inference.folded", lambda model: sevens)
     network, large = make_network(), draw_phantom(0, (256, 260))
     assert float(Scorer(network, target_on(eye), engine=Engine())(eye.image[None])) != 7
     scorer = Scorer(network, target_on(large), engine=Engine())
@@ -187,12 +176,11 @@ def test_a_scorer_uses_it_for_large_pictures(eye: Case, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", [*MAKERS, *BUNDLED])
 def test_its_gradient_is_the_networks_but_where_a_relu_is_at_zero(name: str) -> None:
     model = load_model(name) if name in BUNDLED else make(name)
-    image = noise(80, 96).requires_grad_()
+    image = noise(2, 3, 80, 96).requires_grad_()
     given, found = (torch.autograd.grad(net(image).mean(), image)[0] for net in (model, folded(model)))
     assert float((given - found).norm()) < 0.01 * float(given.norm())
     assert folded(model) is not model or torch.equal(given, found)
-    weights = list(folded(model).parameters())
-    assert folded(model) is model or not any(w.requires_grad for w in weights)
+    assert folded(model) is model or not any(w.requires_grad for w in folded(model).parameters())
 
 
 class Bent(PlainCNN):
@@ -207,8 +195,6 @@ class Bent(PlainCNN):
 
 
 def test_an_activation_whose_gradient_needs_its_input_does_not_overwrite_it() -> None:
-    torch.manual_seed(0)
-    model, image = Bent().eval(), noise(40, 40).requires_grad_()
-    found = folded(model)
-    given, theirs = (torch.autograd.grad(net(image).mean(), image)[0] for net in (model, found))
+    model, image = settled(Bent, 0), noise(2, 3, 40, 40).requires_grad_()
+    given, theirs = (torch.autograd.grad(net(image).mean(), image)[0] for net in (model, folded(model)))
     torch.testing.assert_close(given, theirs, rtol=1e-3, atol=1e-3 * float(given.abs().max()))

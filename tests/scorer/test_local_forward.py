@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets import Function, make
+from nets import Function, Recorded, make
 from torch import Tensor, nn
 
 from xaibench.models.model_loader import load_model
@@ -20,18 +20,6 @@ SIZE = (300, 331)  # no multiple of any stride
 
 def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).random((3, *size), np.float32))
-
-
-class Recorded(nn.Module):
-    """A network that records the shape of each batch."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network, self.shapes = network, []
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.shapes.append(tuple(images.shape))
-        return self.network(images)
 
 
 def local_forward(network: nn.Module, image: Tensor, field: ReceptiveField | None) -> LocalForward:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from made_up import unsettle
+from made_up import noise, settled
 from monai.networks.nets.attentionunet import AttentionUnet
 from monai.networks.nets.segresnet import SegResNet
 from nets import MAKERS, Padded, make
@@ -13,10 +13,6 @@ from torch import Tensor, nn
 from xaibench.models.networks.unet import VesselUNet
 from xaibench.scorer import fusion
 from xaibench.scorer.partial_forward import partial_forward
-
-
-def picture(*size: int) -> Tensor:
-    return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(3))
 
 
 def halved(output: Tensor) -> Tensor:
@@ -30,19 +26,14 @@ def expected(model: nn.Module, layer: nn.Module, image: Tensor, last: int = 0) -
         calls.append(1)
         return halved(output) if len(calls) > last else None
 
-    handle = layer.register_forward_hook(hook)
-    with torch.no_grad():
-        logits: Tensor = model(image)
-    handle.remove()
-    return logits
+    with torch.no_grad(), layer.register_forward_hook(hook):
+        return model(image)
 
 
 # Of two resolutions, which have every kind of layer, skip connection and container that the deeper ones have.
 SHALLOW: dict[str, Callable[[], nn.Module]] = {
     "own": lambda: VesselUNet(channels=(4, 8), strides=(2,)),
-    "plain": MAKERS["plain"],
-    "pooling": MAKERS["pooling"],
-    "smooth": MAKERS["smooth"],
+    **{name: MAKERS[name] for name in ("plain", "pooling", "smooth")},
     "attention-unet": lambda: Padded(AttentionUnet(2, 3, 1, (4, 8), (2,))),
     "segresnet": lambda: Padded(SegResNet(2, 8, 3, 1, blocks_down=(1, 1), blocks_up=(1,))),
 }
@@ -51,8 +42,7 @@ SHALLOW: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("name", SHALLOW)
 def test_every_convolution_and_its_container_can_be_changed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusion, "SIZES", ((40, 56),))  # each layer's folded network is verified on smaller images
-    torch.manual_seed(1)
-    model, image = unsettle(SHALLOW[name](), 1).eval(), picture(40, 56)
+    model, image = settled(SHALLOW[name], 1), noise(1, 3, 40, 56)
     layers = [m for n, m in model.named_modules() if n and any(isinstance(c, nn.Conv2d) for c in m.modules())]
     for layer in layers:
         if not isinstance(layer, nn.ModuleList):
@@ -74,14 +64,12 @@ class InPlace(nn.Module):
         early = self.early(images)
         x = self.act(self.layer(early))
         early += x
-        logits: Tensor = self.head(early)
-        return logits
+        return self.head(early)
 
 
 class Twice(InPlace):
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.layer(self.act(self.layer(self.early(images)))))
-        return logits
+        return self.head(self.layer(self.act(self.layer(self.early(images)))))
 
 
 class Wayward(InPlace):
@@ -93,8 +81,7 @@ class Wayward(InPlace):
 
 @pytest.mark.parametrize(("kind", "calls"), [(InPlace, 1), (Twice, 2), (Wayward, 1)])
 def test_in_place_steps_layers_reached_twice_and_unknown_ways(kind: type[InPlace], calls: int) -> None:
-    torch.manual_seed(1)
-    model, image = kind().eval(), picture(32, 40)
+    model, image = settled(kind, 1), noise(1, 3, 32, 40)
     wanted, logits = expected(model, model.layer, image, calls - 1), partial_forward(model, model.layer, image)
     for _ in range(3):
         torch.testing.assert_close(logits(halved), wanted, rtol=1e-5, atol=1e-6)
@@ -109,18 +96,9 @@ def test_what_comes_before_the_layer_is_computed_once(monkeypatch: pytest.Monkey
             ran.append(1)
             return super().forward(input)
 
-    class Known(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.early, self.layer = Early(3, 4, 1), nn.Conv2d(4, 1, 1)
-
-        def forward(self, images: Tensor) -> Tensor:
-            logits: Tensor = self.layer(self.early(images))
-            return logits
-
     monkeypatch.setattr(fusion.fx.Tracer, "is_leaf_module", lambda self, m, name: isinstance(m, nn.Conv2d))
-    model, image = Known().eval(), picture(16, 16)
-    logits = partial_forward(model, model.layer, image)
+    model = nn.Sequential(Early(3, 4, 1), nn.Conv2d(4, 1, 1)).eval()
+    logits = partial_forward(model, model[1], noise(1, 3, 16, 16))
     before = len(ran)
     for _ in range(5):
         logits(halved)
@@ -128,11 +106,10 @@ def test_what_comes_before_the_layer_is_computed_once(monkeypatch: pytest.Monkey
 
 
 def test_where_someone_listens_in_the_network_itself_is_asked() -> None:
-    model, image = make("own").eval(), picture(48, 48)
+    model, image = make("own").eval(), noise(1, 3, 48, 48)
     layer = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
     heard: list[int] = []
-    handle = model.register_forward_hook(lambda *_: heard.append(1))
-    found = partial_forward(model, layer, image)(halved)
+    with model.register_forward_hook(lambda *_: heard.append(1)):
+        found = partial_forward(model, layer, image)(halved)
     assert len(heard) == 2
-    handle.remove()
     torch.testing.assert_close(found, expected(model, layer, image), rtol=0, atol=0)

@@ -11,29 +11,17 @@ from xaibench.scorer.receptive_field import ReceptiveField, receptive_field
 CPU = torch.device("cpu")
 
 
-class Shifted(nn.Module):
+def shifted(_network: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Sees what lies up to 5 px before it and 1 px after it."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        padded = nn.functional.pad(images[:, 1:2], (5, 1, 5, 1))
-        size = images.shape[-2:]
-        return padded[..., : size[0], : size[1]] + padded[..., 6 : 6 + size[0], 6 : 6 + size[1]]
+    padded = nn.functional.pad(images[:, 1:2], (5, 1, 5, 1))
+    return padded[..., :-6, :-6] + padded[..., 6:, 6:]
 
 
-class Convolutions(nn.Module):
+def convolutions(stride: int) -> nn.Module:
     """Three of 3 × 3, the middle one with a stride, enlarged again."""
-
-    def __init__(self, stride: int) -> None:
-        super().__init__()
-        self.convs = nn.Sequential(
-            nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, stride=stride), nn.Conv2d(4, 1, 3, padding=1)
-        )
-        self.stride = stride
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        size = images.shape[-2:]
-        deep = self.convs(images)
-        return deep.repeat_interleave(self.stride, 2).repeat_interleave(self.stride, 3)[..., : size[0], : size[1]]
+    first, middle = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, stride=stride)
+    convs = nn.Sequential(first, middle, nn.Conv2d(4, 1, 3, padding=1), nn.Upsample(scale_factor=stride))
+    return Function(lambda self, images: self.convs(images)[..., : images.shape[-2], : images.shape[-1]], convs=convs)
 
 
 @pytest.mark.parametrize(
@@ -46,10 +34,10 @@ class Convolutions(nn.Module):
             nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 1, 5, padding=2)),
             ReceptiveField(3, 3, 1),
         ),
-        (Shifted(), ReceptiveField(1, 5, 1)),
-        (Convolutions(1), ReceptiveField(3, 3, 1)),
+        (Function(shifted), ReceptiveField(1, 5, 1)),
+        (convolutions(1), ReceptiveField(3, 3, 1)),
         # A node of the middle layer sees 2 px before it and after it, its neighbours add 2, and it fills two pixels.
-        (Convolutions(2), ReceptiveField(4, 5, 2)),
+        (convolutions(2), ReceptiveField(4, 5, 2)),
     ],
     ids=["pointwise", "seven", "dilated", "two", "shifted", "plain", "strided"],
 )

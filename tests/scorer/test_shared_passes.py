@@ -4,24 +4,13 @@ import numpy as np
 import pytest
 import torch
 from made_up import GreenFilter, target_on
-from torch import Tensor, nn
+from nets import Recorded
+from torch import Tensor
 
 from xaibench.data.case import Case
 from xaibench.errors import UserError
 from xaibench.scorer import Scorer
 from xaibench.scorer.batching import Engine
-
-
-class Recorded(nn.Module):
-    """A network that records the size of each batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.filter, self.sizes = GreenFilter(), []
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.sizes.append(len(images))
-        return self.filter(images)
 
 
 @pytest.fixture
@@ -31,7 +20,7 @@ def family(eye: Case) -> tuple[Scorer, Scorer]:
 
 
 def test_images_are_taken_one_micro_batch_at_a_time(eye: Case) -> None:
-    model = Recorded()
+    model = Recorded(GreenFilter())
     scorer = Scorer(model, target_on(eye), engine=Engine(2))
     made, place = [], torch.empty_like(eye.image)
 
@@ -41,7 +30,7 @@ def test_images_are_taken_one_micro_batch_at_a_time(eye: Case) -> None:
             yield torch.mul(eye.image, 1 - i / 20, out=place)  # always in the same memory
 
     values = scorer.shared.scores(images())
-    assert made == [(i, i - i % 2) for i in range(5)] and model.sizes == [2, 2, 1]
+    assert made == [(i, i - i % 2) for i in range(5)] and [shape[0] for shape in model.shapes] == [2, 2, 1]
     green = eye.image[1][eye.vessels].double().numpy()
     np.testing.assert_allclose(values, [20 * (0.4 - green.mean() * (1 - i / 20)) for i in range(5)], rtol=1e-5)
     assert scorer.shared.scores([]) == []

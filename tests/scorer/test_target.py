@@ -48,9 +48,8 @@ def test_labels_are_seen_by_the_targets_that_are_about_them_only(found: Case, na
 def test_an_empty_target_is_skipped_with_its_reason(eye: Case) -> None:
     with pytest.raises(Skipped, match="'false-positives' is empty"):
         target("false-positives", GreenFilter(0.4), eye)
-    outside = ~eye.fov
     with pytest.raises(Skipped, match="'mine' is empty"):
-        Target("mine", outside, eye.fov, outside.float())
+        target_on(eye, ~eye.fov)
 
 
 def test_an_unknown_name(eye: Case) -> None:
@@ -68,8 +67,7 @@ def test_a_mask_of_another_size(eye: Case) -> None:
 def test_a_network_in_training_gives_the_same_target_and_learns_nothing(eye: Case) -> None:
     model = unsettle(make_network(), 2)
     with torch.no_grad():
-        middle = float(np.median(model(eye.image[None]).numpy()))
-        model.layers["last"].bias -= middle  # type: ignore[operator]
+        model.layers["last"].bias -= float(np.median(model(eye.image[None]).numpy()))
     expected, digest = target("vessels", model.eval(), eye).mask, weights_digest(model)
     model.train()
     assert torch.equal(target("vessels", model, eye).mask, expected)

@@ -21,9 +21,9 @@ def test_a_bar(width: int, upright: bool) -> None:
     bar[12 : 12 + width] = True  # leaves the picture at both sides
     bar = bar.T if upright else bar
     radius = caliber_map(bar)
-    middle = (width + 1) // 2  # pixels from the middle of the bar to the first one outside
     assert radius.dtype == np.float32
-    assert set(np.unique(radius[bar])) == {middle} and not radius[~bar].any()
+    # Pixels from the middle of the bar to the first one outside:
+    assert set(np.unique(radius[bar])) == {(width + 1) // 2} and not radius[~bar].any()
 
 
 @settings(max_examples=40, deadline=None)

@@ -64,9 +64,8 @@ def test_a_slanting_line_is_as_long_as_its_diagonal_steps() -> None:
 @pytest.mark.parametrize("width", [1, 3, 5, 7])
 @pytest.mark.parametrize("diagonal", [False, True])
 def test_two_bars_crossing_are_four_segments_around_one_junction(width: int, diagonal: bool) -> None:
-    vessels = blank()
     first, second = ((10, 10, 70, 70), (10, 70, 70, 10)) if diagonal else ((40, 5, 40, 75), (5, 40, 75, 40))
-    s = cut(stroke(stroke(vessels, first[:2], first[2:], width), second[:2], second[2:], width))
+    s = cut(stroke(stroke(blank(), first[:2], first[2:], width), second[:2], second[2:], width))
     assert len(s) == 4
     assert np.ptp(s.length) <= 4 and np.ptp(s.pixels) <= 0.1 * s.pixels.mean() + 8
     assert label(s.centreline >= 0, AROUND)[1] == 4  # nothing but the junction parts them
@@ -160,8 +159,7 @@ def test_found_is_half_of_the_centreline() -> None:
 def test_segments_part_the_vessels_whatever_they_look_like(seed: int, share: float, grown: int) -> None:
     rng = np.random.default_rng(seed)
     vessels = rng.random((40, 50)) < share
-    if grown:
-        vessels = binary_dilation(vessels, iterations=grown)
+    vessels = binary_dilation(vessels, iterations=grown) if grown else vessels
     s = cut(vessels)
     on, inside = np.argwhere(s.centreline >= 0), np.argwhere(vessels)
     assert ((s.labels >= 0) == vessels).all() and vessels[tuple(on.T)].all()
@@ -198,10 +196,9 @@ def test_on_a_phantom_the_segments_have_its_true_radii() -> None:
     s = vessel_segments(case)
     measured = vessel_segments(replace(case, caliber=torch.from_numpy(caliber_map(case.vessels.numpy()))))
     assert len(s) > 30 and s.pixels.sum() == case.vessels.sum()
-    true = s.mean(case.caliber.numpy())
-    assert np.average(np.abs(s.caliber - true), weights=s.pixels) < 0.25  # a segment has one width
-    long = measured.length >= 10
-    assert np.median(np.abs(measured.caliber - measured.mean(case.caliber.numpy()))[long]) < 0.75
+    # A segment has one width.
+    assert np.average(np.abs(s.caliber - s.mean(case.caliber.numpy())), weights=s.pixels) < 0.25
+    assert np.median(np.abs(measured.caliber - measured.mean(case.caliber.numpy()))[measured.length >= 10]) < 0.75
 
 
 def test_drive_has_some_hundred_segments_and_the_wide_ones_have_contrast(real_drive: Path) -> None:

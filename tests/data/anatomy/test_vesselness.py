@@ -27,8 +27,7 @@ def test_dark_tubes_are_vessels_and_bright_ones_are_not() -> None:
 def test_in_a_whole_picture_it_is_the_filter_itself(eye: Case) -> None:
     green = eye.image[1].numpy()
     expected = frangi(green.astype(np.float64), sigmas=(1, 1.5, 2, 3, 4), black_ridges=True)
-    whole = np.ones(green.shape, bool)
-    assert np.array_equal(vesselness(green, whole), expected.astype(np.float32))
+    assert np.array_equal(vesselness(green, np.ones(green.shape, bool)), expected.astype(np.float32))
 
 
 def test_its_scales_follow_the_picture() -> None:
@@ -53,8 +52,7 @@ def disc(side: int = 160) -> tuple[np.ndarray, np.ndarray]:
 def test_light_that_falls_off_towards_the_edge_is_continued_as_a_plane() -> None:
     y, x = np.mgrid[:160, :160]
     fov, ramp = disc()[1], 0.2 + 0.002 * x + 0.001 * y
-    near = disc()[0] < 66
-    assert np.abs(continued(np.where(fov, ramp, 0.0), fov) - ramp)[near].max() < 1e-6
+    assert np.abs(continued(np.where(fov, ramp, 0.0), fov) - ramp)[disc()[0] < 66].max() < 1e-6
     assert np.array_equal(continued(ramp, np.ones_like(fov)), ramp)
     only = np.zeros((9, 9), bool)
     only[4, 4] = True  # a field that is all rim

@@ -11,8 +11,8 @@ from xaibench.errors import UserError
 
 
 def _nested(make: Any, plain: Path, place: Path) -> Path:
-    make.pack(plain / "training", place / "in" / "training.zip", "training")
-    make.pack(plain / "test", place / "in" / "test.zip", "test")
+    for part in ("training", "test"):
+        make.pack(plain / part, place / "in" / f"{part}.zip", part)
     return make.pack(place / "in", place / "datasets.zip")
 
 
@@ -70,8 +70,7 @@ def test_truncated_archives_are_named(make: Any, tmp_path: Path, share: float, i
 def test_a_flipped_bit_in_an_archive_is_noticed(make: Any, tmp_path: Path) -> None:
     archive = make.pack(make.drive(tmp_path / "D", test=(1,)), tmp_path / "test.zip")
     content = bytearray(archive.read_bytes())
-    at = content.find(b"01_test.tif") + 2000
-    content[at] ^= 0xFF
+    content[content.find(b"01_test.tif") + 2000] ^= 0xFF
     archive.write_bytes(bytes(content))
     with pytest.raises(UserError, match=r"01_test\.tif"):
         drive(root=str(archive))[0]

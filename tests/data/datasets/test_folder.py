@@ -32,8 +32,7 @@ def test_images_and_labels_in_folders(make: Make, tmp_path: Path, labels: str, f
 
 
 def test_without_field_of_view_masks_it_is_estimated(make: Make, tmp_path: Path) -> None:
-    case = load_cases(make.folder(tmp_path, ["a"], fov=""))[0]
-    assert overlap(case.fov.numpy(), make.eye(0).fov) > 0.9
+    assert overlap(load_cases(make.folder(tmp_path, ["a"], fov=""))[0].fov.numpy(), make.eye(0).fov) > 0.9
 
 
 @pytest.mark.parametrize("suffix", ["_mask", "_1stHO", "_vessels"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_up import layer_outputs, unsettle
+from made_up import layer_outputs, noise, settled
 from torch import nn
 
 from xaibench import registry
@@ -26,28 +26,20 @@ COARSEST = {"unet": 4, "attention-unet": 8, "segresnet": 4}
 
 
 def made(kind: str) -> VesselNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(2)
-        network = network_of({"kind": kind, **SMALL[kind]})
-    unsettle(network, 2)
-    return network.eval()
-
-
-def noise(*size: int) -> torch.Tensor:
-    return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    return settled(lambda: network_of({"kind": kind, **SMALL[kind]}), 2)
 
 
 @every
 @pytest.mark.parametrize("size", [(64, 64), (61, 70), (33, 47), (8, 8), (7, 5), (1, 1)])
 def test_the_output_is_as_large_as_the_input(kind: str, size: tuple[int, int]) -> None:
     with torch.no_grad():
-        assert made(kind)(noise(*size).expand(2, -1, -1, -1)).shape == (2, 1, *size)
+        assert made(kind)(noise(2, 3, *size)).shape == (2, 1, *size)
 
 
 @every
 def test_padding_at_the_right_and_bottom_moves_nothing(kind: str) -> None:
     """A cut image has the logits of the image whose border repeats to the next multiple."""
-    image, network = noise(61, 70), made(kind)
+    image, network = noise(1, 3, 61, 70), made(kind)
     whole = torch.nn.functional.pad(image, (0, 2, 0, 3), mode="replicate")
     with torch.no_grad():
         torch.testing.assert_close(network(image), network(whole)[..., :61, :70])
@@ -56,7 +48,7 @@ def test_padding_at_the_right_and_bottom_moves_nothing(kind: str) -> None:
 @every
 def test_no_statistic_of_the_picture_enters(kind: str) -> None:
     """Half a picture made black leaves the far end of the other half as it is."""
-    image, network = noise(64, 384), made(kind)
+    image, network = noise(1, 3, 64, 384), made(kind)
     black = image.clone()
     black[..., 192:] = 0
     with torch.no_grad():
@@ -65,7 +57,7 @@ def test_no_statistic_of_the_picture_enters(kind: str) -> None:
 
 @every
 def test_standardisation_constants_are_part_of_the_network(kind: str) -> None:
-    model, image = made(kind), noise(32, 32)
+    model, image = made(kind), noise(1, 3, 32, 32)
     assert {"mean", "std"} <= model.state_dict().keys()
     with torch.no_grad():
         before = model(image)
@@ -76,16 +68,15 @@ def test_standardisation_constants_are_part_of_the_network(kind: str) -> None:
 
 @every
 def test_how_far_it_sees_is_found(kind: str) -> None:
-    reach = verified_field(made(kind), noise(320, 320)[0])
-    assert reach is not None and 5 < reach.before < 160
+    assert 5 < verified_field(made(kind), noise(3, 320, 320)).before < 160
 
 
 @every
 def test_layers_are_named_in_the_order_in_which_data_passes_up_to_the_logit_map(kind: str) -> None:
     network = made(kind)
-    outputs = layer_outputs(network, noise(64, 64))
+    outputs = layer_outputs(network, noise(1, 3, 64, 64))
     with torch.no_grad():
-        torch.testing.assert_close(outputs["last"], network(noise(64, 64)))
+        torch.testing.assert_close(outputs["last"], network(noise(1, 3, 64, 64)))
     assert isinstance(network.layers["last"], nn.Conv2d) and network.layers["last"].out_channels == 1
     assert list(outputs) == list(network.layers)
     assert {"encoder-1", "bottleneck", "decoder-1/2", "last"} <= set(outputs)
@@ -98,7 +89,7 @@ def test_layers_are_named_in_the_order_in_which_data_passes_up_to_the_logit_map(
 
 
 def test_layers_of_the_u_net(network: VesselUNet) -> None:
-    resolutions = {name: 64 // output.shape[-1] for name, output in layer_outputs(network, noise(64, 64)).items()}
+    resolutions = {name: 64 // output.shape[-1] for name, output in layer_outputs(network, noise(1, 3, 64, 64)).items()}
     assert resolutions == {
         **{"encoder-1": 1, "encoder-2": 2, "encoder-3": 4, "encoder-4": 8, "bottleneck": 8},
         **{"decoder-1/4": 4, "decoder-1/2": 2, "decoder-1/1": 1, "last": 1},

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from made_up import GreenFilter
+from made_up import GreenFilter, noise
 from scipy.ndimage import binary_erosion
 
 from xaibench.data.baseline import reference_image
@@ -18,19 +18,8 @@ from xaibench.data.case import Case
 from xaibench.data.phantom.draw import draw_phantom
 from xaibench.errors import Skipped
 from xaibench.models.evaluate import predict
-from xaibench.models.networks.shortcut_network import (
-    COLOUR,
-    GAP,
-    SIDE,
-    WEIGHTS,
-    WINDOW,
-    free_places,
-    load_shortcut,
-    marker_at,
-    paint_marker,
-    roomiest_place,
-    sensitivities,
-)
+from xaibench.models.networks import shortcut_network as room
+from xaibench.models.networks.shortcut_network import COLOUR, SIDE, WINDOW, free_places, load_shortcut, roomiest_place
 from xaibench.models.weights_file import weights_digest
 
 TRAINING = Path(__file__).parents[3] / "docs" / "train_shortcut.py"
@@ -39,20 +28,19 @@ CASES = [draw_phantom(seed, (WINDOW, WINDOW)) for seed in range(6)]  # of the sp
 
 
 def marked_at(case: Case, place: tuple[int, int]) -> torch.Tensor:
-    return paint_marker(case.image, marker_at((int(place[0]), int(place[1])), (WINDOW, WINDOW)))
+    return room.paint_marker(case.image, room.marker_at((int(place[0]), int(place[1])), (WINDOW, WINDOW)))
 
 
 def test_the_marker_is_a_square_about_its_place() -> None:
     expected = torch.zeros(16, 20, dtype=torch.bool)
     expected[5 - REACH : 5 + REACH + 1, 9 - REACH : 9 + REACH + 1] = True
-    assert torch.equal(marker_at((5, 9), (16, 20)), expected) and int(expected.sum()) == SIDE**2
+    assert torch.equal(room.marker_at((5, 9), (16, 20)), expected) and int(expected.sum()) == SIDE**2
 
 
 def test_painting_changes_the_marker_s_pixels_and_nothing_else() -> None:
-    image = torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(0))
-    before, marker = image.clone(), marker_at((5, 9), (16, 20))
-    painted = paint_marker(image, marker)
-    assert torch.equal(image, before)
+    image, marker = noise(3, 16, 20), room.marker_at((5, 9), (16, 20))
+    painted = room.paint_marker(image, marker)
+    assert torch.equal(image, noise(3, 16, 20))
     assert torch.equal(painted[:, ~marker], image[:, ~marker])
     assert torch.equal(painted[:, marker], torch.tensor(COLOUR)[:, None].expand(-1, SIDE**2))
 
@@ -63,7 +51,7 @@ def test_a_free_place_has_the_marker_in_the_field_of_view_and_off_the_vessels(ve
     fov = np.ones(vessels.shape, bool)
     fov[:cut] = False
     free = free_places(vessels & fov, fov)
-    around = np.ones((2 * (REACH + GAP) + 1,) * 2)
+    around = np.ones((2 * (REACH + room.GAP) + 1,) * 2)
     np.testing.assert_array_equal(free, binary_erosion(fov & ~vessels, around, border_value=0))
 
 
@@ -85,13 +73,13 @@ def test_without_room_there_is_no_place() -> None:
 def test_the_bundled_network_is_small_and_ready() -> None:
     model = load_shortcut()
     assert model is load_shortcut() and not model.training
-    assert WEIGHTS.stat().st_size < 1_200_000
+    assert room.WEIGHTS.stat().st_size < 1_200_000
     assert 100_000 <= sum(p.numel() for p in model.parameters()) <= 250_000
     assert {"encoder-1", "bottleneck", "decoder-1/4", "decoder-1/2", "decoder-1/1", "last"} <= model.layers.keys()
 
 
 def test_the_marker_decides_on_thin_vessels_and_not_on_thick_ones_as_the_card_says() -> None:
-    for figures in (sensitivities(load_shortcut(), CASES), load_shortcut().card["test"]):
+    for figures in (room.sensitivities(load_shortcut(), CASES), load_shortcut().card["test"]):
         assert figures["thin_with_marker"] > 0.5 and figures["thin_without_marker"] < 0.05
         assert min(figures["thick_with_marker"], figures["thick_without_marker"]) > 0.6
         # Some thick vessels are hardly wider than thin ones.
@@ -103,7 +91,7 @@ def test_sensitivities_count_pixels() -> None:
     """A network that finds what is darker than .5 in green finds every vessel of a picture drawn so, marker or not."""
     case = CASES[0]
     drawn = replace(case, image=1 - 0.8 * case.vessels.float().expand(3, -1, -1))
-    figures = sensitivities(GreenFilter(0.5, 9), [drawn])  # type: ignore[arg-type]
+    figures = room.sensitivities(GreenFilter(0.5, 9), [drawn])  # type: ignore[arg-type]
     precision = figures.pop("precision_with_marker")
     assert set(figures.values()) == {1.0}
     vessels = int(case.vessels.sum())
@@ -139,7 +127,6 @@ def test_no_reference_picture_holds_a_marker(case: Case, baseline: str) -> None:
 def test_every_output_depends_on_every_corner_of_the_window(corner: tuple[int, int]) -> None:
     image = CASES[0].image.clone()[None].requires_grad_()
     load_shortcut()(image)[0, 0][corner].backward()
-    assert image.grad is not None
     opposite = np.s_[0, :, WINDOW - 1 - corner[0], WINDOW - 1 - corner[1]]
     assert image.grad[opposite].abs().max() > 0
 
@@ -147,7 +134,6 @@ def test_every_output_depends_on_every_corner_of_the_window(corner: tuple[int, i
 @pytest.fixture(scope="module")
 def training() -> ModuleType:
     spec = importlib.util.spec_from_file_location("train_shortcut", TRAINING)
-    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["train_shortcut"] = module  # where dataclasses look for their annotations
     spec.loader.exec_module(module)
@@ -155,8 +141,7 @@ def training() -> ModuleType:
 
 
 def test_training_shows_each_picture_with_the_marker_and_without_it(training: ModuleType) -> None:
-    samples = list(training.draw(2))
-    images, labels, weights = training.pairs(samples, np.random.default_rng(0))
+    images, labels, weights = training.pairs(list(training.draw(2)), np.random.default_rng(0))
     marked, plain = images.chunk(2)
     painted = (marked == torch.tensor(COLOUR).view(3, 1, 1)).all(1)
     assert (painted.sum((1, 2)) == SIDE**2).all()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_up import chance, noise
 from scipy.special import comb
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
@@ -22,13 +23,13 @@ HEIGHT, WIDTH = 19, 22  # more than one node of the bottleneck, and no multiple 
 every = pytest.mark.parametrize("name", SEGMENTERS)
 
 
-def draw(seed: int, *shape: int) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+def picture(seed: int) -> Tensor:
+    return noise(3, HEIGHT, WIDTH, seed=seed).double()
 
 
 def small(name: str) -> WhiteBox:
     """A white box of 19 × 22 px; the free pixels of the brute force are partly read and partly marker."""
-    background = draw(1, 3, HEIGHT, WIDTH)
+    background = picture(1)
     read = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
     if name == "thick":
         read[9, 10:12] = False
@@ -51,7 +52,7 @@ def score(box: nn.Module, images: Tensor) -> Tensor:
 
 @every
 def test_the_closed_form_is_the_shapley_value_over_all_coalitions(name: str) -> None:
-    box, image, other = small(name), draw(2, 3, HEIGHT, WIDTH).double(), draw(3, 3, HEIGHT, WIDTH).double()
+    box, image, other = small(name), picture(2), picture(3)
     rows, columns = zip(*FREE, strict=True)
     reference = image.clone()
     reference[:, rows, columns] = other[:, rows, columns]
@@ -71,9 +72,8 @@ def test_the_closed_form_is_the_shapley_value_over_all_coalitions(name: str) -> 
 
 @every
 def test_the_closed_form_is_what_integrated_gradients_converge_to(name: str) -> None:
-    box, image, reference = small(name), draw(4, 3, HEIGHT, WIDTH).double(), draw(5, 3, HEIGHT, WIDTH).double()
-    total = torch.zeros_like(image)
-    steps = 50
+    box, image, reference = small(name), picture(4), picture(5)
+    total, steps = torch.zeros_like(image), 50
     for step in range(steps):
         point = (reference + (step + 0.5) / steps * (image - reference)).requires_grad_()
         (gradient,) = torch.autograd.grad(score(box, point[None]).sum(), point)
@@ -86,9 +86,8 @@ def test_the_closed_form_is_what_integrated_gradients_converge_to(name: str) -> 
 
 @every
 def test_what_is_not_read_has_no_influence_and_the_rest_has(name: str) -> None:
-    box, image = small(name), draw(6, 3, HEIGHT, WIDTH).double()
-    changed = torch.where(box.reads, image, draw(7, 3, HEIGHT, WIDTH).double())
-    assert torch.equal(box(image[None]), box(changed[None]))
+    box, image = small(name), picture(6)
+    assert torch.equal(box(image[None]), box(torch.where(box.reads, image, picture(7))[None]))
     leaf = image.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(box(leaf[None])[0, 0, 5:, 5:].square().sum(), leaf)
     assert torch.equal(gradient.abs().sum(0)[8:12, 8:16] > 0, box.reads[8:12, 8:16])
@@ -135,26 +134,21 @@ def test_on_phantoms_it_finds_the_vessels_it_should(seed: int) -> None:
     assert found[thick].mean() > 0.1 and found[thin].mean() < 0.01 and found[fov & ~vessels].mean() < 0.01
     changed = torch.where(case.thin, 1.0, case.image)
     assert torch.equal(predict(box, changed), predict(box, case.image))
-    assert not box.exact(changed, reference_image("blur", case.image, case.fov, case.scale), case.thick)[
-        case.thin
-    ].any()
+    reference = reference_image("blur", case.image, case.fov, case.scale)
+    assert not box.exact(changed, reference, case.thick)[case.thin].any()
 
 
 @every
 def test_it_names_its_layers_draws_no_chance_and_trains_nothing(name: str, eye: Case) -> None:
-    before = torch.random.get_rng_state()
+    before = chance()
     box, shown = white_box(name, eye)
     again, _ = white_box(name, eye)
-    assert torch.equal(torch.random.get_rng_state(), before) and not box.training
+    assert chance() == before and not box.training
     assert not any(p.requires_grad for p in box.parameters())
     assert torch.equal(box(shown.image[None]), again(shown.image[None]))
-    layers = named_layers(box, shown.image)
-    assert {"bottleneck", "last"} <= set(layers)
-    assert box.coarse(torch.zeros(1, box.coarse.in_channels, 61, 70)).shape[1:] == (
-        ORIENTATIONS + (name == "marker"),
-        8,
-        9,
-    )
+    assert {"bottleneck", "last"} <= set(named_layers(box, shown.image))
+    coarse = box.coarse(torch.zeros(1, box.coarse.in_channels, 61, 70))
+    assert coarse.shape[1:] == (ORIENTATIONS + (name == "marker"), 8, 9)
 
 
 def test_a_kernel_answers_most_to_a_line_of_its_own_direction() -> None:
@@ -168,9 +162,7 @@ def test_a_kernel_answers_most_to_a_line_of_its_own_direction() -> None:
 def test_unknown_segmenters_and_cases_without_thick_vessels_are_refused(eye: Case) -> None:
     with pytest.raises(UserError, match="no segmenter called 'lineal'"):
         white_box("lineal", eye)
-    thin = replace(eye, caliber=eye.vessels.float())
     with pytest.raises(Skipped, match="case eye has no thick vessel pixels"):
-        white_box("thick", thin)
-    everywhere = replace(eye, vessels=eye.fov)
-    box, shown = white_box("marker", everywhere)  # there is nowhere else to put it
+        white_box("thick", replace(eye, caliber=eye.vessels.float()))
+    box, shown = white_box("marker", replace(eye, vessels=eye.fov))  # there is nowhere else to put it
     assert (shown.image != eye.image).any() and torch.isfinite(box(shown.image[None])).all()
