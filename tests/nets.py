@@ -135,6 +135,34 @@ class Statements(nn.Module):
         return self.head(y)
 
 
+class Normalising(PlainCNN):
+    """Normalises the images first, as many published networks do.
+
+    Args:
+        overwrites: whether it does so where they lie, or in a copy of its own.
+    """
+
+    def __init__(self, overwrites: bool) -> None:
+        super().__init__()
+        self.overwrites = overwrites
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.overwrites:
+            return super().forward(F.relu((images - 0.4) / 0.2 + 1))
+        images -= 0.4
+        images.div_(0.2).add_(1)
+        return super().forward(F.relu(images, inplace=True))
+
+
+def normalising() -> tuple[nn.Module, nn.Module]:
+    """Two networks that compute the same; the first one overwrites its input."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        one, other = (unsettle(Normalising(overwrites), 3).eval() for overwrites in (True, False))
+    other.load_state_dict(one.state_dict())
+    return one, other
+
+
 class OnAView(PlainCNN):
     """Overwrites two of the three colours where they lie."""
 

@@ -31,7 +31,7 @@ def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 note = lambda m, _, out, name=name: seen.append((name, m, out.shape[-2] * out.shape[-1]))
                 hooks.enter_context(module.register_forward_hook(note))
-        model(image[None])
+        model(image[None].clone())
     if not seen:
         return {}
     # Layers of one pixel, such as gates, describe the whole image and have no position.
