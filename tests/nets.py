@@ -1,6 +1,7 @@
 """Networks as users bring them, each with something that breaks methods made for classifiers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -156,11 +157,7 @@ class Normalising(PlainCNN):
 
 def normalising() -> tuple[nn.Module, nn.Module]:
     """Two networks that compute the same; the first one overwrites its input."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        one, other = (unsettle(Normalising(overwrites), 3).eval() for overwrites in (True, False))
-    other.load_state_dict(one.state_dict())
-    return one, other
+    return settled(partial(Normalising, True), 3), settled(partial(Normalising, False), 3)
 
 
 class OnAView(PlainCNN):
