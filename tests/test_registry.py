@@ -199,7 +199,7 @@ def local_version(function: Callable[..., Any]) -> str:
 
 
 def compiled(source: str, file: str = "a.py") -> Callable[..., Any]:
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = {"__name__": "of_a_user"}
     exec(compile(source, file, "exec"), scope)
     return scope["f"]
 
@@ -219,6 +219,51 @@ def test_a_changed_function_has_another_version(before: str, after: str) -> None
     version = local_version(compiled(head + before))
     assert version == local_version(compiled("\n\n\n" + head + before, "moved.py"))  # where it stands says nothing
     assert version != local_version(compiled(head + after))
+
+
+REACHING = """
+import functools, math
+import numpy as np
+STEP, KERNEL, TABLE, UNUSED = 1, np.arange(2000), {"sigma": [1, 2]}, 1
+def again(function):
+    @functools.wraps(function)
+    def twice(*given, **named):
+        return function(*given, **named) * 2
+    return twice
+class Base:
+    factor = 3
+    def scaled(self, x): return x * self.factor
+class Tool(Base):
+    @property
+    def shift(self): return 4
+TOOL = Tool()
+def inner(x): return x + STEP + TABLE["sigma"][1] + f_is_named_here(x)
+def f_is_named_here(x): return f if x is None else 0
+def helper(x, *, gain=5): return inner(x) * gain + KERNEL[1700] + math.pi
+@again
+def f(scorer, image, *, rng):
+    return [helper(x) for x in image] + [Tool().scaled(1), TOOL.shift]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("STEP, KERNEL, TABLE, UNUSED = 1", "STEP, KERNEL, TABLE, UNUSED = 2"),
+        ("np.arange(2000)", "np.arange(2000) * (np.arange(2000) != 1700)"),
+        ('{"sigma": [1, 2]}', '{"sigma": [1, 3]}'),
+        ("return x + STEP", "return x - STEP"),
+        ("gain=5", "gain=6"),
+        ("named) * 2", "named) * 3"),
+        ("factor = 3", "factor = 4"),
+        ("return x * self.factor", "return x / self.factor"),
+        ("return 4", "return 5"),
+    ],
+)
+def test_what_a_function_reaches_in_its_module_is_part_of_it(before: str, after: str) -> None:
+    version = local_version(compiled(REACHING))
+    assert version == local_version(compiled(REACHING.replace("}, 1", "}, 2")))
+    assert before in REACHING and version != local_version(compiled(REACHING.replace(before, after)))
 
 
 def make(strength: float) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Networks that know nothing of this project, from a factory in a module of the user's own."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 from nets import make
@@ -21,3 +22,20 @@ def test_a_run_on_someone_elses_network(xaibench: Run, factory: str) -> None:
     lost = {name for line in document["lost"] for name in line["what"]}
     assert lost <= {"second-observer"}  # phantoms have none
     assert {row["method"] for row in document["leaderboard"]} >= set(METHODS)
+
+
+FILE = """import torch
+class Edges(torch.nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 1, 3, padding=1)
+make = Edges
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("--workers", "1")], ids=["here", "worker"])
+def test_a_file_in_the_working_folder_is_found_also_by_workers(xaibench: Run, more: tuple[str, ...]) -> None:
+    file = Path(f"edges_of_{len(more)}.py")  # a name of its own, since the process imports a module once
+    file.write_text(FILE)
+    data = ("--data", "phantom[size=128]", "--cases", "1", "--metric", "passes", "--method", "saliency")
+    said = xaibench("run", *data, "--model", f"{file}:make", *more)
+    assert said.code == 0 and "0 failed" in said.err

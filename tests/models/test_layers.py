@@ -3,11 +3,13 @@ from typing import Any
 import pytest
 import torch
 from made_up import noise
-from nets import Function
+from nets import Function, Padded
 from torch import nn
+from torch.nn import functional
 
-from xaibench.errors import UserError
+from xaibench.errors import Skipped, UserError
 from xaibench.models.layers import find_layer, named_layers, output_of, pixel_centre
+from xaibench.models.model_loader import load_model
 from xaibench.models.networks.unet import VesselUNet
 
 IMAGE = noise(3, 32, 48)
@@ -25,8 +27,65 @@ def test_a_network_names_its_own_layers(network: VesselUNet) -> None:
 def test_of_any_other_the_convolutions_are_found(plain: nn.Module) -> None:
     found = named_layers(plain, IMAGE)
     assert list(found) == ["first.0", "down", "up", "head", "bottleneck", "last"]
-    assert found["bottleneck"] is plain.down and found["last"] is plain.head
+    assert found["bottleneck"] is plain.drop and found["last"] is plain.head
     assert hooks(plain) == 0
+
+
+RESOLUTIONS = ("bottleneck", "decoder-1/4", "decoder-1/2", "last")
+
+
+@pytest.mark.parametrize("name", ["unet-phantom", "attention-drive"])
+def test_a_bundled_network_in_a_wrapper_keeps_its_layers(name: str) -> None:
+    bundled = load_model(name)
+    wrapped = named_layers(nn.Sequential(Padded(bundled)), IMAGE)
+    for layer in RESOLUTIONS:
+        with torch.no_grad(), output_of(bundled.layers[layer]) as own, output_of(wrapped[layer]) as found:
+            bundled(IMAGE[None])
+        assert torch.equal(own[-1], found[-1])
+
+
+class Residual(nn.Module):
+    """A block whose shortcut, a 1 × 1 convolution, is called last."""
+
+    def __init__(self, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(channels, 4, 3, stride, padding=1), nn.ReLU())
+        self.shortcut = nn.Conv2d(channels, 4, 1, stride)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.body(images) + self.shortcut(images)
+
+
+def pyramid(network: Any, images: torch.Tensor) -> torch.Tensor:
+    """Features at 1/4, and these pooled to 2 × 3 pixels whatever the size of the image."""
+    x = network.encoder(images)
+    pooled = network.pooled(functional.adaptive_avg_pool2d(x, (2, 3)))
+    return network.head(torch.cat([x, functional.interpolate(pooled, x.shape[-2:])], 1))
+
+
+def test_resolutions_are_those_of_whole_blocks_on_the_way_up() -> None:
+    encoder = nn.Sequential(Residual(3, 2), Residual(4, 2))
+    up = nn.Sequential(nn.Upsample(scale_factor=2), Residual(4))
+    unet = nn.Sequential(encoder, up, nn.Upsample(scale_factor=2), nn.Conv2d(4, 1, 1))
+    found = named_layers(unet, IMAGE)
+    assert found["bottleneck"] is encoder and found["decoder-1/2"] is up
+    assert "decoder-1/4" not in found and "decoder-1/1" not in found
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["any-size", "one-size"])
+def test_what_is_pooled_to_a_fixed_size_is_no_bottleneck(fixed: bool) -> None:
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU())
+    head = nn.Sequential(nn.Conv2d(8, 4, 3, padding=1), nn.Upsample(scale_factor=4), nn.Conv2d(4, 1, 1))
+    model = Function(pyramid, encoder=encoder, pooled=nn.Conv2d(4, 4, 1), head=head)
+    if fixed:
+        model.register_forward_pre_hook(lambda _, given: given[0].reshape(1, *IMAGE.shape))
+    assert named_layers(model, IMAGE)["bottleneck"] is (model.pooled if fixed else head[0])
+
+
+@pytest.mark.parametrize("layer", ["decoder-1/8", "encoder-3"])
+def test_a_resolution_that_another_network_lacks_costs_a_method_its_cell(plain: nn.Module, layer: str) -> None:
+    with pytest.raises(Skipped, match=f"PlainCNN has no layer '{layer}'; it has bottleneck, last"):
+        find_layer(plain, layer, IMAGE)
 
 
 def test_what_describes_the_whole_picture_is_no_bottleneck() -> None:
@@ -59,8 +118,10 @@ def test_an_unknown_layer_is_told_with_the_known_ones(network: VesselUNet, name:
 def test_a_network_without_convolutions() -> None:
     model = nn.Identity()
     assert named_layers(model, IMAGE) == {}
-    with pytest.raises(UserError, match=r"Identity has no layer 'last'\. It has no convolutions"):
+    with pytest.raises(Skipped, match=r"Identity has no layer 'last'; it has no convolutions"):
         find_layer(model, "last", IMAGE)
+    with pytest.raises(UserError, match=r"Identity has no layer 'lost'\. It has no convolutions"):
+        find_layer(model, "lost", IMAGE)
 
 
 def test_no_hook_stays_when_the_pass_fails() -> None:

@@ -24,10 +24,16 @@ thing = 4
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "my_factories.py").write_text(FACTORIES)
     (tmp_path / "my_broken.py").write_text("import nothing_of_this_name")
+    (tmp_path / "json.py").touch()
     (tmp_path / "weights").write_bytes(b"1234")
+    package = tmp_path / "inner" / "my_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "parts.py").write_text(FACTORIES)
+    (package / "nets.py").write_text("from .parts import good")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in ("my_factories", "my_broken"):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("my_factories", "my_broken", *(f"my_package{part}" for part in ("", ".nets", ".parts"))):
         sys.modules.pop(name, None)
     return "my_factories"
 
@@ -43,9 +49,12 @@ def test_a_weights_file(tmp_path: Path, network: VesselUNet, kind: type) -> None
     assert weights_digest(load_model(kind(tmp_path / "w.safetensors"))) == weights_digest(network)
 
 
-def test_a_factory(module: str) -> None:
-    model = load_model(f"{module}:good")
+@pytest.mark.parametrize("place", ["my_factories", "./my_factories.py", "inner/my_package/nets.py"])
+def test_a_factory_in_the_working_folder_or_a_file(module: str, place: str) -> None:
+    first = sys.path[0]
+    model = load_model(f"{place}:good")
     assert isinstance(model, nn.Conv2d) and not model.training
+    assert sys.path[0] == first and str(Path.cwd()) in sys.path[-1]  # nothing there hides what is installed
     assert model(torch.zeros(1, 3, 4, 4)).shape == (1, 1, 4, 4)
 
 
@@ -56,7 +65,11 @@ def test_a_factory(module: str) -> None:
         ("my_factories:thing", "cannot be made: TypeError"),
         ("my_factories:broken", "cannot be made: RuntimeError: no weights here"),
         ("my_factories:goood", "no 'goood'. Did you mean good"),
-        ("my_broken:f", "'my_broken' of 'my_broken:f' does not import: ModuleNotFoundError"),
+        ("my_broken:f", "'my_broken' does not import: ModuleNotFoundError: No module named 'nothing_of_this.* Mend it"),
+        ("my_absent:f", "'my_absent' does not import: ModuleNotFoundError.* Give the path to its file"),
+        ("my_factories.py", "no function in it is named"),
+        ("my_absent.py:f", r"There is no file my_absent\.py"),
+        ("json.py:load", r"json\.py has the name of another module, .*json.__init__\.py\. Rename"),
         ("unet-fantom", "no model called 'unet-fantom'. Did you mean unet-phantom"),
         ("nowhere/w.safetensors", "no weights file nowhere/w.safetensors"),
         ("nowhere/w.pt", "no weights file nowhere/w.pt"),

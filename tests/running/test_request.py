@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from made_up import GreenFilter
 from torch import Tensor
 
 from xaibench import registry
+from xaibench.data.case_loader import load_cases
 from xaibench.data.phantom import draw as phantom
 from xaibench.errors import UserError
 from xaibench.metrics.score import Score
@@ -171,8 +173,19 @@ def test_drive_is_used_where_it_is_found(nowhere: Path, monkeypatch: pytest.Monk
     prepared = resolve(Request(model=WHITE))
     assert prepared.cases.dataset == "drive" and prepared.cases.ids == ("01",)
     assert f"DRIVE, found in {nowhere / 'eyes'}" in prepared.why
-    asked = resolve(Request(model=WHITE, data="phantom[size=128]"))
+    asked = resolve(Request(model=WHITE, data="phantom[size=128]", suite="standard"))
     assert asked.cases.dataset == "phantom" and asked.why == "Data: phantom[size=128], as asked."
+
+
+@pytest.mark.parametrize("methods", [(), ("saliency",)])
+def test_a_suite_that_takes_a_part_of_the_images_says_so(nowhere: Path, methods: Sequence[str]) -> None:
+    data, every = "phantom[size=128]", len(load_cases("phantom[size=128]"))
+    prepared = resolve(Request(methods, model=WHITE, data=data))
+    assert len(prepared.cases) == 5 < every
+    said = f"Data: {data}, as asked. The suite quick takes the first 5 of {every} images; --cases {every} takes all."
+    assert prepared.why == said
+    for count in (5, every):
+        assert "suite" not in resolve(Request(methods, model=WHITE, data=data, cases=count)).why
 
 
 def test_the_bundled_network_goes_with_the_data() -> None:

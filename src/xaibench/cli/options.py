@@ -22,7 +22,9 @@ def add_data(parser: Parser, *, split: str = "test", required: bool = True) -> N
 
 def add_model(parser: Parser, default: str = "the bundled network for this data") -> None:
     """``--model``: which network; see :func:`model_argument`."""
-    parser.add_argument("--model", metavar="NAME|WEIGHTS|MODULE:FACTORY", help=f"the network (default: {default})")
+    parser.add_argument(
+        "--model", metavar="NAME|WEIGHTS|MODULE:FACTORY|FILE.py:FACTORY", help=f"the network (default: {default})"
+    )
 
 
 def model_argument(text: str | None) -> str | Path | None:

@@ -64,7 +64,7 @@ def logits_by(rules: Rules, scorer: Scorer, images: Tensor) -> Tensor:
     followed = _followed.get(scorer.model, set)
     if rules.names not in followed:
         with torch.inference_mode(), evaluating(scorer.model):  # not counted as a pass
-            plain = scorer.model(images.detach())
+            plain = scorer.model(images.detach().clone())
         if not (logits.detach() - plain).abs().max() <= _AGREE * plain.abs().max() + 1e-6:
             raise Skipped("the network's logits change when its operations are replaced one by one")
         followed.add(rules.names)
@@ -108,8 +108,7 @@ class Rules(TorchFunctionMode):
         overwrites = named.pop("inplace", False) or works_in_place
         result = self._rules[kind](func, *given, **named)
         if overwrites:
-            for old in (args[0], given[0]):
-                self._instead[old] = result
+            self._instead[given[0]] = result
         return result
 
     def __exit__(self, *raised: Any) -> None:
@@ -119,7 +118,9 @@ class Rules(TorchFunctionMode):
     def now(self, value: Any) -> Any:
         """The value, with tensors that were overwritten in this block replaced by their current content."""
         if isinstance(value, Tensor):
-            return self._instead.get(value, value)
+            while value in self._instead:  # what replaces it may have been overwritten, too, as in x.mul_(2).add_(1)
+                value = self._instead[value]
+            return value
         if isinstance(value, dict):
             return {key: self.now(each) for key, each in value.items()}
         # Exact types: a torch.Size is a tuple without tensors.

@@ -37,7 +37,7 @@ def predict(model: nn.Module, image: Tensor) -> Tensor:
     """
     place = next(iter(model.state_dict().values()), image).device
     with torch.inference_mode():
-        logits: Tensor = model(image[None].to(place, memory_format=torch.channels_last))
+        logits: Tensor = model(image[None].to(place, memory_format=torch.channels_last, copy=True))
         INTERFACE.check_logits(model, logits, INTERFACE.size(image))
         INTERFACE.check_finite(model, logits)
         probability = INTERFACE.class_maps(logits.sigmoid())[0]

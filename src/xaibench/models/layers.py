@@ -1,43 +1,115 @@
 """Layers of a network by name, for methods that read activations."""
 
+import math
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
 
-from xaibench.errors import UserError, did_you_mean
+from xaibench.errors import Skipped, UserError, did_you_mean
+
+_MORE = 64  # px by which a second image is larger, a multiple of the strides of most networks
+_NEAR = 0.2  # relative difference from a power of two that padding or cropping can make
+_BY_RESOLUTION = re.compile(r"encoder-\d+|decoder-1/\d+|bottleneck|last")
 
 
 def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
     """The layers that explainers can use, in the order in which data passes them.
 
     A network with a ``layers`` mapping names its own. For any other network a forward pass lists its convolutions under
-    their module names. ``bottleneck`` is the last one at the coarsest resolution of more than one pixel, and ``last``
-    the last one of all.
+    their module names, and names layers by resolution: ``bottleneck`` is the last module at the coarsest resolution of
+    more than one pixel, ``decoder-1/2``, ``decoder-1/4`` … the last one at each finer resolution after it, each time
+    the outermost one, such as a block rather than its last convolution; ``last`` is the last convolution of all. A
+    module that ends with a concatenation counts as the join of two layers, not as one.
 
     Args:
         model: in evaluation mode.
         image: (3, H, W).
     """
-    own = getattr(model, "layers", None)
-    if isinstance(own, dict) and own:
-        named: dict[str, nn.Module] = dict(own)
-        return named
-    seen: list[tuple[str, nn.Module, int]] = []
-    with torch.no_grad(), ExitStack() as hooks:
-        for name, module in model.named_modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                note = lambda m, _, out, name=name: seen.append((name, m, out.shape[-2] * out.shape[-1]))
-                hooks.enter_context(module.register_forward_hook(note))
-        model(image[None])
-    if not seen:
+    if own := _own_layers(model):
+        return own
+    calls = _calls(model, image)
+    convolutions = [call for call in calls if isinstance(call[1], nn.Conv2d | nn.ConvTranspose2d)]
+    if not convolutions:
         return {}
-    # Layers of one pixel, such as gates, describe the whole image and have no position.
-    coarsest = min((size for _, _, size in seen if size > 1), default=1)
-    bottleneck = [module for _, module, size in seen if size == coarsest][-1]
-    return {name: module for name, module, _ in seen} | {"bottleneck": bottleneck, "last": seen[-1][1]}
+    named = {name: module for name, module, _ in convolutions}
+    named["bottleneck"] = last = convolutions[-1][1]
+    if at_factor := _last_at_each_factor(model, image, calls):
+        bottleneck = at_factor[max(at_factor)]
+        named["bottleneck"] = calls[bottleneck][1]
+        finer = sorted(((n, at) for n, at in at_factor.items() if at > bottleneck), reverse=True)
+        named |= {f"decoder-1/{n}": calls[at][1] for n, at in finer}
+    return named | {"last": last}
+
+
+def _own_layers(model: nn.Module) -> dict[str, nn.Module]:
+    own = getattr(model, "layers", None)
+    return dict(own) if isinstance(own, dict) else {}
+
+
+def _calls(model: nn.Module, image: Tensor) -> list[tuple[str, nn.Module, tuple[int, ...]]]:
+    """The calls of modules that give a feature map, in the order in which they end: name, module and (h, w)."""
+    calls: list[tuple[str, nn.Module, tuple[int, ...]]] = []
+
+    def note(name: str, module: nn.Module, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and output not in joins.found:
+            calls.append((name, module, tuple(output.shape[-2:])))
+
+    with torch.no_grad(), ExitStack() as hooks, _Concatenations() as joins:
+        for name, module in model.named_modules():
+            if name:
+                hooks.enter_context(module.register_forward_hook(lambda m, _, out, name=name: note(name, m, out)))
+        model(image[None].clone())
+    return calls
+
+
+class _Concatenations(TorchFunctionMode):
+    """Notes the tensors that the network concatenates inside the block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = WeakIdKeyDictionary()
+
+    def __torch_function__(self, func: Any, types: object, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") in ("cat", "concat", "concatenate"):
+            self.found[result] = True
+        return result
+
+
+def _last_at_each_factor(
+    model: nn.Module, image: Tensor, calls: list[tuple[str, nn.Module, tuple[int, ...]]]
+) -> dict[int, int]:
+    """Downsampling factor to the last call at that resolution; the image's own resolution and single pixels left out.
+
+    A layer whose size does not grow with the image, such as one of pyramid pooling, has no resolution. A network that
+    takes images of one size only does not tell them apart.
+    """
+    try:
+        larger = [size for _, _, size in _calls(model, functional.pad(image, (0, _MORE, 0, _MORE)))]
+    except Exception:  # a user's network may refuse the size in any way
+        larger = []
+    if len(larger) != len(calls):
+        larger = [tuple(n + _MORE for n in size) for _, _, size in calls]
+    last = {}
+    for at, ((_, _, size), wider) in enumerate(zip(calls, larger, strict=True)):
+        factor = _factor(size, tuple(image.shape[-2:]))
+        if factor > 1 and math.prod(size) > 1 and all(n < m for n, m in zip(size, wider, strict=True)):
+            last[factor] = at
+    return last
+
+
+def _factor(size: tuple[int, ...], whole: tuple[int, ...]) -> int:
+    """How many pixels of the image a layer's pixel stands for; a power of two where padding or cropping hides it."""
+    ratio = math.sqrt(math.prod(whole) / math.prod(size))
+    power = 2 ** round(math.log2(ratio))
+    return power if abs(ratio / power - 1) < _NEAR else round(ratio)
 
 
 def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
@@ -45,10 +117,14 @@ def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
 
     Raises:
         UserError: if there is none; the hint lists the layers of :func:`named_layers`.
+        Skipped: if the network names no layers of its own, and has none of that resolution.
     """
     layers = named_layers(model, image)
     if name in layers:
         return layers[name]
+    if _BY_RESOLUTION.fullmatch(name) and not _own_layers(model):
+        found = [layer for layer in layers if _BY_RESOLUTION.fullmatch(layer)]
+        raise Skipped(f"{type(model).__name__} has no layer {name!r}; it has {', '.join(found) or 'no convolutions'}")
     modules: dict[str, nn.Module] = dict(model.named_modules())
     if name in modules and name:
         return modules[name]

@@ -1,8 +1,10 @@
 """Loading of networks by name, weights file or factory, in evaluation mode."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -18,6 +20,8 @@ _FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 def load_model(name: str | Path | nn.Module) -> nn.Module:
     """A bundled or plugged-in model by name, a weights file, ``package.module:factory``, or a module as it is.
 
+    A factory's module may be a file, ``path/to/nets.py:factory``.
+
     Returns:
         A module from (N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) vessel logits, in evaluation mode.
 
@@ -27,6 +31,8 @@ def load_model(name: str | Path | nn.Module) -> nn.Module:
     if isinstance(name, nn.Module):
         return name.eval()
     text = str(name)
+    if text.endswith(".py"):
+        raise UserError(f"{text} is a file of code, and no function in it is named.", f"Give {text}:make, for example.")
     if isinstance(name, Path) or text.endswith(_FILES):
         return load_weights(Path(name))
     if names_code(text):
@@ -45,20 +51,46 @@ def names_code(text: str) -> bool:
 
 
 def _from_factory(text: str) -> nn.Module:
-    module_name, _, factory_name = text.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # the user's module can raise anything, or end the program
-        raise UserError(
-            f"The module {module_name!r} of {text!r} does not import: {_described(error)}.",
-            "Is it installed, or in the folder Python starts in?",
-        ) from error
+    place, _, factory_name = text.rpartition(":")
+    module = _imported(place)
     # getattr takes any text, such as one with lone surrogates, but not all text is a name.
     factory: Callable[[], Any] | None = getattr(module, factory_name, None) if factory_name.isidentifier() else None
     if factory is None:
         hint = did_you_mean(factory_name, dir(module), "Check the name.")
-        raise UserError(f"{module_name} has no {factory_name!r}.", hint)
+        raise UserError(f"{place} has no {factory_name!r}.", hint)
     return _build(text, factory)
+
+
+def _imported(place: str) -> ModuleType:
+    """The module of a name or file; its folder, or the working folder, is searched first, as ``python -m`` does.
+
+    The folder stays on the search path, as its last entry, for what the module imports later and for workers.
+    """
+    folder, name = _named(Path(place)) if place.endswith(".py") else (Path.cwd(), place)
+    sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # the user's module can raise anything, or end the program
+        absent = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
+        hint = "Give the path to its file, as in path/to/nets.py:make, or install it." if absent else "Mend it."
+        raise UserError(f"The module {place!r} does not import: {_described(error)}.", hint) from error
+    finally:
+        sys.path.remove(str(folder))
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    if place.endswith(".py") and not Path(module.__file__ or "").samefile(place):
+        raise UserError(f"{place} has the name of another module, {module.__file__ or name}.", "Rename the file.")
+    return module
+
+
+def _named(file: Path) -> tuple[Path, str]:
+    """The folder to import a file from, and its name there, with the packages that it lies in."""
+    if not is_file(file):
+        raise UserError(f"There is no file {file}.", "Check the path.")
+    folder, parts = file.absolute().parent, [file.stem]
+    while is_file(folder / "__init__.py"):
+        folder, parts = folder.parent, [folder.name, *parts]
+    return folder, ".".join(parts)
 
 
 def _build(text: str, factory: Callable[[], Any]) -> nn.Module:

@@ -46,7 +46,7 @@ def load_weights(path: Path) -> VesselNetwork:
     if path.suffix != ".safetensors":
         raise UserError(
             f"{path} is no safetensors file, and pickled weights are never loaded since they can run code.",
-            "Save the state with safetensors, or give package.module:factory.",
+            "Save the state with safetensors, or give path/to/nets.py:factory.",
         )
     card = read_card(path)
     try:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import inspect
-import re
 from dataclasses import dataclass
-from functools import cached_property, partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from xaibench.bibliography import spell_out
 from xaibench.registry.entry_points import loaded, points_of
 from xaibench.registry.injection import ARGUMENTS, COST_METRIC, Arguments, Function, Injection, Parameters, injection_of
+from xaibench.registry.local_version import local_version
 from xaibench.registry.traits import Traits
 
 T_co = TypeVar("T_co", bound=Traits, covariant=True)
@@ -71,16 +68,15 @@ class Plugin(Generic[T_co]):
 
     @cached_property
     def distribution(self) -> tuple[str, str]:
-        """(name, version) of the distribution that registered it; of a function given in Python, "local" and a digest
-        of its code and of what it was made with, so that a changed function is computed anew.
+        """(name, version) of the distribution that registered it; of a function given in Python, "local" and
+        :func:`~xaibench.registry.local_version.local_version`, so that a changed function is computed anew.
 
         It is found once: what a function was made with can change while it works, as a counter does.
         """
         for point in points_of(self.kind).get(self.name, ()):
             if point.dist is not None and loaded(point) is self:
                 return point.dist.name, point.dist.version
-        content = _content((*_code(self.function), _closure(self.function)))
-        return "local", hashlib.sha256(content.encode()).hexdigest()[:12]
+        return "local", local_version(self.function)
 
 
 @dataclass(frozen=True)
@@ -107,38 +103,3 @@ class Spec(Generic[T_co]):
     def __str__(self) -> str:
         inner = ",".join(f"{k}={v}" for k, v in self.given)
         return f"{self.plugin.name}[{inner}]" if inner else self.plugin.name
-
-
-def _content(value: object) -> str:
-    """Text that changes with what a function does, but not with its place in a file or from process to process."""
-    if isinstance(value, CodeType):
-        return f"({value.co_code.hex()} {value.co_names} {_content(value.co_consts)})"
-    if isinstance(value, tuple | list):
-        return f"[{' '.join(map(_content, value))}]"
-    if isinstance(value, frozenset | set):  # their order differs from process to process
-        return f"{{{' '.join(sorted(map(_content, value)))}}}"
-    if isinstance(value, partial):
-        return _content((value.func, value.args, sorted(value.keywords.items())))
-    if isinstance(value, FunctionType):
-        return _content((value.__code__, value.__defaults__ or ()))
-    return re.sub(r" at 0x\w+", "", repr(value))
-
-
-def _code(function: Function) -> tuple[object, ...]:
-    """The function; of a bound method or an object with ``__call__``, its class's methods and its plain attributes."""
-    if isinstance(function, FunctionType | BuiltinFunctionType | partial | type):
-        return (function,)
-    of = function.__self__ if isinstance(function, MethodType) else function
-    methods = [value for _, value in sorted(vars(type(of)).items()) if isinstance(value, FunctionType)]
-    attributes = sorted(getattr(of, "__dict__", {}).items())
-    plain = [item for item in attributes if item[1] is None or isinstance(item[1], str | int | float | tuple)]
-    return getattr(function, "__name__", ""), methods, plain
-
-
-def _closure(function: Function) -> list[object]:
-    """The values of an enclosing function that it uses."""
-    values = []
-    for cell in getattr(function, "__closure__", None) or ():
-        with contextlib.suppress(ValueError):  # a variable without a value yet
-            values.append(cell.cell_contents)
-    return values

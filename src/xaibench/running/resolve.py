@@ -143,8 +143,11 @@ def resolve(request: Request) -> Run:
     suite = SUITES[request.suite]
     methods = chosen_methods(request.methods, suite)
     metrics = chosen_metrics(request.metrics, suite)
-    data, count, why = _data(request, suite.cases)
+    data, count, why = _data(request)
     cases = load_cases(data, split=request.split, count=count)
+    if request.cases is None and suite.cases is not None and len(cases) > suite.cases:
+        every, cases = len(cases), cases[: suite.cases]
+        why += f" The suite {suite.name} takes the first {len(cases)} of {every} images; --cases {every} takes all."
     name = request.model or default_model(cases.dataset)
     model = load_model(name)
     label = name if isinstance(name, str) else name.stem if isinstance(name, Path) else type(name).__name__
@@ -175,14 +178,13 @@ def _check_limits(request: Request) -> None:
         raise UserError(f"{request.threads} threads can compute nothing.", "Give --threads 1 or more.")
 
 
-def _data(request: Request, count: int | None) -> tuple[str | os.PathLike[str], int | None, str]:
-    """The data, the number of images and the sentence that says why."""
-    count = request.cases if request.cases is not None else count
+def _data(request: Request) -> tuple[str | os.PathLike[str], int | None, str]:
+    """The data, the number of images that was asked for, and the sentence that says why."""
     if request.data is not None:
-        return request.data, count, f"Data: {request.data}, as asked."
+        return request.data, request.cases, f"Data: {request.data}, as asked."
     drive = find_copy(dataset_traits("drive"))
     if drive is not None:
-        return "drive", count, f"Data: DRIVE, found in {drive}."
+        return "drive", request.cases, f"Data: DRIVE, found in {drive}."
     set_to = os.environ.get("XAIBENCH_DRIVE")
     looked = f"XAIBENCH_DRIVE is {set_to}, which holds no labelled DRIVE" if set_to else "DRIVE was not found"
     why = f"Data: built-in phantoms, since {looked} (set XAIBENCH_DRIVE to its folder, or give --data)."

@@ -51,8 +51,8 @@ class Engine:
                 yield self.formatted(part)
 
     def formatted(self, images: Tensor) -> Tensor:
-        """The images in this memory format."""
-        return images.contiguous(memory_format=FORMATS[self.memory_format])
+        """A copy of the images in this memory format: a network may change what it is given."""
+        return images.clone(memory_format=FORMATS[self.memory_format])
 
 
 def fastest_engine(model: nn.Module, image: Tensor, name: str) -> Engine:

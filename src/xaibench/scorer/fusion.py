@@ -139,12 +139,13 @@ def _agrees(model: nn.Module, network: nn.Module) -> bool:
     for size in SIZES:
         image = INTERFACE.noise(size, device)
         try:
-            expected = model(image)
+            expected = model(image.clone())
         except RuntimeError:
             continue
-        if not (expected - network(image)).abs().max() <= _TOLERANCE * expected.abs().max().clamp(min=1):
+        if not (expected - network(image.clone())).abs().max() <= _TOLERANCE * expected.abs().max().clamp(min=1):
             return False
         with torch.enable_grad():
-            torch.autograd.grad(network(image.requires_grad_()).sum(), image)  # raises if it is not differentiable
+            logits = network(image.requires_grad_().clone())
+            torch.autograd.grad(logits.sum(), image)  # raises if it is not differentiable
         agreed += 1
     return agreed > 0

@@ -48,10 +48,9 @@ class Inference:
         by_shape = _same_bits.setdefault(self._network, {})
         key = (torch.get_num_threads(), *images.shape)
         if key not in by_shape:
-            images = self._engine.formatted(images)
             with torch.inference_mode(), evaluating(self._model):
-                one_by_one = torch.cat([self._network(image) for image in images.split(1)])
-                by_shape[key] = torch.equal(self._network(images), one_by_one)
+                one_by_one = torch.cat([self._network(self._engine.formatted(image)) for image in images.split(1)])
+                by_shape[key] = torch.equal(self._network(self._engine.formatted(images)), one_by_one)
         return by_shape[key]
 
 

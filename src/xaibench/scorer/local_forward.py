@@ -206,7 +206,7 @@ def verified_field(model: nn.Module, image: Tensor) -> ReceptiveField | None:
 
 def _agrees(model: nn.Module, image: Tensor, field: ReceptiveField) -> bool:
     height, width = INTERFACE.size(image)
-    side, original = min(8, height, width), model(image[None])
+    side, original = min(8, height, width), model(image[None].clone())
     top, left = (height - side) // 2, (width - side) // 2
     for box in (Box(top, left, top + side, left + side), Box(height - side, width - side, height, width)):
         crop = crop_for(box, field, (height, width))
@@ -214,8 +214,9 @@ def _agrees(model: nn.Module, image: Tensor, field: ReceptiveField) -> bool:
             continue
         changed = image.clone()
         changed[box.index] = 1 - changed[box.index]
-        whole = model(changed[None].contiguous(memory_format=torch.channels_last))
-        by_crop = crop.pasted(original, model(changed[crop.crop.index][None].contiguous()))
+        whole = model(changed[None].clone(memory_format=torch.channels_last))
+        part = changed[crop.crop.index][None].clone(memory_format=torch.contiguous_format)
+        by_crop = crop.pasted(original, model(part))
         if float((whole - by_crop).abs().max()) > _TOLERANCE * max(1.0, float(whole.abs().max())):
             return False
     return True

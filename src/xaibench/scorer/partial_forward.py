@@ -44,12 +44,12 @@ def _by_steps(network: fx.GraphModule, name: str, image: Tensor) -> PartialForwa
         if any(source is layer or source in dependent for source in node.all_input_nodes):
             dependent.add(node)
     if output.args[0] not in dependent:  # the layer gives the logits, or they do not depend on it
-        whole = network(image)
+        whole = network(image.clone())
         return lambda change: (change(whole) if output.args[0] is layer else whole).clone()
     steps = split_module(network, network, lambda node: int(node in dependent))
     after, inputs = cast("fx.GraphModule", steps.submod_1), list[Any]()
     with after.register_forward_pre_hook(lambda _after, given: inputs.extend(_copies(given))):
-        whole = steps(image)
+        whole = steps(image.clone())
     place = [node.name for node in after.graph.find_nodes(op="placeholder")].index(layer.name)
 
     def logits(change: Change) -> Tensor:
@@ -69,13 +69,13 @@ def _copies(values: Iterable[Any]) -> list[Any]:
 
 def _by_hook(model: nn.Module, layer: nn.Module, image: Tensor) -> PartialForward:
     with torch.inference_mode(), output_of(layer) as outputs:
-        model(image)
+        model(image.clone())
 
     def logits(change: Change) -> Tensor:
         calls = itertools.count(1)
         hook = lambda _module, _inputs, output: change(output) if next(calls) == len(outputs) else None
         with torch.inference_mode(), layer.register_forward_hook(hook):
-            result: Tensor = model(image)
+            result: Tensor = model(image.clone())
         return result.clone()
 
     return logits

@@ -66,7 +66,7 @@ def _extent(model: nn.Module, device: torch.device) -> tuple[int, int] | None:
     """How far the change of a pixel reaches before and after it; None if that is unlimited."""
     for side in SIDES:
         image = INTERFACE.noise((side, side), device)
-        original = model(image)
+        original = model(image.clone())
         if INTERFACE.size(original) != (side, side) or not original.isfinite().all():
             return None
         before = after = 0
@@ -92,7 +92,7 @@ def _step(model: nn.Module, device: torch.device, margin: int) -> int | None:
     """The least shift after which a crop gives the output of the whole image, apart from a margin."""
     side = 2 * STEPS[-1] * (3 + margin // STEPS[-1])
     image = INTERFACE.noise((side, side), device)
-    whole = model(image)
+    whole = model(image.clone())
     tolerance = 1e-4 * float(whole.abs().max())
     for step in STEPS:
         shifted = model(image[..., step:, 3 * step :].contiguous())

@@ -85,7 +85,7 @@ class Scorer:
         self._count(len(images))
         with evaluating(self.model):
             network = fastest_network(self.model, INTERFACE.size(images))
-            logits: Tensor = network(images.to(self.device, memory_format=torch.channels_last))
+            logits: Tensor = network(images.to(self.device, memory_format=torch.channels_last, copy=True))
         return logits
 
     def batched_logits(self, images: Tensor) -> Tensor:

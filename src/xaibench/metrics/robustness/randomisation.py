@@ -96,7 +96,7 @@ def _in_order(model: nn.Module, image: Tensor) -> list[str]:
             if hasattr(module, "reset_parameters") and any(True for _ in module.parameters(recurse=False)):
                 note = lambda _m, _in, _out, name=name: order.append(name)
                 hooks.enter_context(module.register_forward_hook(note))
-        model(image[None].to(next(model.parameters()).device))
+        model(image[None].to(next(model.parameters()).device, copy=True))
     return list(dict.fromkeys(order))
 
 
