@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +66,7 @@ def scores(simulation: Simulation, store: Store) -> int:
 
 def measure(simulation: Simulation, root: Path, names: list[str]) -> dict[str, dict[str, Any]]:
     """Seconds of wall and processor time of each step and what it found, and the process's peak memory in GB."""
-    steps: dict[str, Callable[[Simulation, Store], object]] = {
-        f.__name__: f for f in (plan, resume, table, csv, scores)
-    }
+    steps = {f.__name__: f for f in (plan, resume, table, csv, scores)}
     found = {}
     for name in names:
         wall, cpu = time.perf_counter(), time.process_time()
