@@ -83,8 +83,8 @@ def measure(simulation: Simulation, root: Path, names: list[str]) -> dict[str, d
 def measured(simulation: Simulation, root: Path, *names: str) -> dict[str, dict[str, Any]]:
     """As :func:`measure`, in a process of its own."""
     size = map(str, (simulation.methods, simulation.models, simulation.images))
-    source = str(Path(xaibench.__file__).parents[1])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+    paths = (Path(xaibench.__file__).parents[1], Path(__file__).parents[1], os.environ.get("PYTHONPATH", ""))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
     command = [sys.executable, __file__, str(root), *size, *names]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, dict[str, Any]] = json.loads(done.stdout)
