@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from importlib.metadata import entry_points as installed
@@ -106,6 +107,25 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> dict
     code, _, said = lab.run(lab.folder / "run")
     assert code == 0, said
     return numbers(lab.folder / "run")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a small file system in memory with these options, or again with others; returns its folder."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(options: str) -> Path:
+        how = f"remount,{options}" if folder.is_mount() else options
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", how, "tmpfs", folder], capture_output=True, text=True)
+        if done.returncode:
+            assert not folder.is_mount(), done.stderr
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.fixture

@@ -136,10 +136,12 @@ def test_explain_a_name_that_is_none(name: str, place: Path, refuses: Check) -> 
         (("data", "phantom", "--out", "p", "--count", "9" * 20), "--count"),
         (("data", "phantom", "--out", "p", "--size", "9" * 9), "--size"),
         (("data", "check", "pipe.zip"), "neither a folder nor a zip archive"),
+        (("data", "check", "w.safetensors"), "w.safetensors"),
         (("leaderboard", "nowhere"), "no folder"),
         (("leaderboard", "x" * 5000), "no folder"),
         (("leaderboard", "empty"), "no record"),
         (("claims", "empty"), "no record"),
+        (("claims", "bare"), "no record"),
         (("report", "empty"), "no record"),
         (("report", "pipe.zip"), "not the folder of a run"),
         (("check", "gradcam[layer=a\nb]"), ""),
@@ -152,6 +154,7 @@ def test_a_command_that_cannot_be_followed(argv: tuple[str, ...], says: str, pla
     (place / "half.safetensors").write_bytes(WHOLE[:5000])
     (place / "w.pth").write_bytes(b"\x80\x04.")
     os.mkfifo(place / "pipe.zip")
+    (place / "bare" / "cells").mkdir(parents=True)
     (place / "empty").mkdir()
     (place / "empty" / "run.json").write_text("{}")
     refuses(*argv, says=says)

@@ -163,16 +163,12 @@ def test_a_module_that_ends_the_program_or_speaks_in_lines(name: str) -> None:
 
 
 # No name of a module that is there: what a user names is imported, which runs it. That is what naming it is for.
-def _nowhere(text: str) -> str:
-    return f"no_module_{text}"
-
-
 COLONS = ": :: .:x ..a:b xaibench.errors: xaibench.errors:UserError xaibench:\udcff \udcff:x"
 PLACES = "~nobody/w.safetensors /dev/zero / unet-phantom[x=1]"
 names = st.one_of(
-    st.text(max_size=30).map(_nowhere),
-    st.builds(lambda a, b: f"{_nowhere(a)}:{b}", st.text(max_size=9), st.text(max_size=9)),
-    st.text(max_size=12).map(lambda t: f"xaibench.errors:{t}"),
+    st.text(max_size=30).map("no_module_{}".format),
+    st.builds("no_module_{}:{}".format, st.text(max_size=9), st.text(max_size=9)),
+    st.text(max_size=12).map("xaibench.errors:{}".format),
     st.sampled_from([*f"{COLONS} {PLACES}".split(), "", "\0", "\0:\0", "a\n.safetensors", "x" * 5000]),
 )
 

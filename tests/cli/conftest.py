@@ -1,11 +1,12 @@
 """What tests of the command line share: small weights, small phantoms, a finished run."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from cli.said import Run, Said
+from cli.said import Register, Run, Said
 from xaibench.cli.main import main
 
 
@@ -34,6 +35,19 @@ def small(weights: Path) -> tuple[str, ...]:
     """Options that make a run quick: Grad-CAM and the controls on 2 images."""
     data = ("--data", "phantom[size=128]", "--cases", "2", "--model", str(weights))
     return (*data, "--method", "gradcam", "--metric", "auroc-vessels")
+
+
+@pytest.fixture
+def unusual(register_plugin: Register) -> None:
+    """The methods boom and picky are installed."""
+    for name in ("boom", "picky"):
+        register_plugin(name, f"cli.unusual:{name}")
+
+
+@pytest.fixture
+def compute(xaibench: Run, small: Sequence[str]) -> Run:
+    """The run that is quick, with more options."""
+    return partial(xaibench, "run", *small)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from xaibench.registry import get, names
 
@@ -29,15 +32,12 @@ class Said(NamedTuple):
 
 def strict(text: str) -> Any:
     """JSON as other languages read it: NaN and infinities are refused."""
-
-    def refuse(name: str) -> None:
-        raise AssertionError(f"{name} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
 Run = Callable[..., Said]
 Register = Callable[..., None]
+Disk = Callable[[str], Path]
 
 
 class Terminal(io.StringIO):

@@ -25,6 +25,7 @@ LIGHT = (
     ("assert main(['run', '--method', 'gradcm']) == 2", HEAVY),
     ("assert main(['claims', FINISHED]) == 0", HEAVY),
     ("assert main(['leaderboard', 'nowhere']) == 2", NETWORK),
+    ("assert main(['leaderboard', FINISHED, '--wide']) == 0", NETWORK),
     ("assert main(['report', FINISHED, '--no-films', '--out', 'page.html']) == 0", NETWORK),
     ("import xaibench.running.run", {"distributed"}),
 )
@@ -101,6 +102,7 @@ def test_no_command_is_a_mistake_that_shows_the_commands(xaibench: Run) -> None:
         (["claims", "."], ["not the folder of a run"]),
         (["claims", ".", "--format", "jsn"], ["--format", "'jsn'", "Did you mean json?"]),
         (["leaderboard", "."], [". is not the folder of a run"]),
+        (["report"], ["Missing: RUN"]),
         (["check", "gradcm"], ["'gradcm'", "Did you mean gradcam"]),
         (["check", "uniform", "nothing-of-the-kind"], ["'nothing-of-the-kind'", "There is no explainer or metric"]),
         (["check", "gradcam[lyer=last]"], ["no parameter 'lyer'", "layer"]),

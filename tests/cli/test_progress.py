@@ -122,10 +122,8 @@ def test_an_interrupted_run_leaves_the_terminal_clean(tmp_path: Path, weights: P
     argv = ["run", "--method", "rise[samples=100000]", "--data", "phantom[size=128]", "--cases", "1"]
     argv += ["--model", str(weights), "--metric", "passes", "--out", str(tmp_path / "run")]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    code = "import sys; from xaibench.cli.main import main; sys.exit(main())"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *argv], stdout=theirs, stderr=theirs, stdin=theirs, env=environment
-    )
+    command = [sys.executable, "-m", "xaibench", *argv]
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment)
     os.close(theirs)
     late = threading.Timer(300, process.kill)
     late.start()

@@ -70,14 +70,8 @@ def test_what_a_page_says_works(page: Path, tmp_path: Path) -> None:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "NO_COLOR": "1",
     }
-    ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script(page)],
-        cwd=here,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+    command = ["bash", "-euo", "pipefail", "-c", script(page)]
+    ran = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=900)
     assert ran.returncode == 0, f"{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
     if "dask " not in script(page):  # whose processes may say how they lost sight of each other as they end
         assert "Traceback" not in ran.stderr, ran.stderr[-6000:]

@@ -33,9 +33,13 @@ def eyes(names: str = "01") -> Cases:
     return Cases("mine", "test", tuple(names), lambda i: draw_eye(image_seed=int(i), id=i))
 
 
-def setting_of(model: nn.Module, metrics: Sequence[Any] = (), **changed: Any) -> Setting:
-    specs = tuple(parse("metric", m) for m in metrics)
-    return replace(Setting("mine", "test", "net", weights_digest(model), "vessels", 0, specs), **changed)
+def raising(error: BaseException) -> Callable[..., None]:
+    """What raises it, whatever it is given."""
+
+    def do(*_: Any) -> None:
+        raise error
+
+    return do
 
 
 def own_metric(name: str, compute: Callable[[np.ndarray, Case, Any], Any]) -> Plugin:
@@ -75,8 +79,10 @@ class Bench:
         **options: Any,
     ) -> Run:
         specs = [m if isinstance(m, Spec) else parse("explainer", m) for m in methods]
-        chosen = setting_of(self.model, self.metrics if metrics is None else metrics, **(setting or {}))
-        return Run(cases or self.cases, specs, self.model, chosen, self.store, Request(**{"device": "cpu"} | options))
+        scores = tuple(parse("metric", m) for m in (self.metrics if metrics is None else metrics))
+        usual = Setting("mine", "test", "net", weights_digest(self.model), "vessels", 0, scores)
+        asked, request = replace(usual, **setting or {}), Request(**{"device": "cpu"} | options)
+        return Run(cases or self.cases, specs, self.model, asked, self.store, request)
 
     def __call__(
         self,

@@ -68,8 +68,6 @@ def test_suites() -> None:
 
 def test_metrics_that_were_asked_for_are_all_there_are() -> None:
     assert list(map(str, chosen_metrics(["srg[fill=inpaint]", "srg", "passes"], SUITES["full"]))) == ["srg", "passes"]
-    with pytest.raises(UserError, match="no metric called 'srgg'"):
-        chosen_metrics(["srgg"], SUITES["quick"])
 
 
 def cells(case: Case, setting: Setting = SETTING) -> list[Cell]:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +66,7 @@ def scores(simulation: Simulation, store: Store) -> int:
 
 def measure(simulation: Simulation, root: Path, names: list[str]) -> dict[str, dict[str, Any]]:
     """Seconds of wall and processor time of each step and what it found, and the process's peak memory in GB."""
-    steps: dict[str, Callable[[Simulation, Store], object]] = {
-        f.__name__: f for f in (plan, resume, table, csv, scores)
-    }
+    steps = {f.__name__: f for f in (plan, resume, table, csv, scores)}
     found = {}
     for name in names:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -86,8 +83,8 @@ def measure(simulation: Simulation, root: Path, names: list[str]) -> dict[str, d
 def measured(simulation: Simulation, root: Path, *names: str) -> dict[str, dict[str, Any]]:
     """As :func:`measure`, in a process of its own."""
     size = map(str, (simulation.methods, simulation.models, simulation.images))
-    source = str(Path(xaibench.__file__).parents[1])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+    paths = (Path(xaibench.__file__).parents[1], Path(__file__).parents[1], os.environ.get("PYTHONPATH", ""))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
     command = [sys.executable, __file__, str(root), *size, *names]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, dict[str, Any]] = json.loads(done.stdout)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import running.sandbox.test_guard as bad
+from cli.said import Disk
 from faults import Lab, Tally, complete, damage, failing, kill_often, numbers, wait_for
 
 from xaibench.cli.main import main
@@ -86,8 +87,7 @@ def test_runs_at_once(lab: Lab, undisturbed: dict[str, Any], ledger: Ledger) -> 
     lab.methods = ("logged", "saliency")
     kept = complete(halves)
     tally.lost += len(complete(out)) - len(kept)
-    found = numbers(halves)  # of what was asked for, run.json alone may have another order
-    assert found == undisturbed
+    assert numbers(halves) == undisturbed  # of what was asked for, run.json alone may have another order
 
     killed = lab.folder / "killed"
     first = lab.start(killed)
@@ -131,28 +131,19 @@ def test_a_write_that_fails(lab: Lab, here: Callable[[Path], int], ledger: Ledge
         assert numbers(out) == whole
 
 
-def test_a_full_disk(lab: Lab, here: Callable[[Path], int], ledger: Ledger) -> None:
-    folder = lab.folder / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    try:
-        assert here(lab.folder / "whole") == 0
-        tally, out, kept = Tally(), folder / "run", dict[Path, int]()
-        for size in range(40, 1000, 48):
-            subprocess.run(["mount", "-o", f"remount,size={size}k", str(folder)], check=True)
-            code = here(out)
-            assert code in (0, 2)
-            tally.injected += code == 2
-            kept = account(tally, out, kept)
-            if code == 0:
-                break
-        assert code == 0 and numbers(out) == numbers(lab.folder / "whole")
-        ledger("a full disk", tally)
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+def test_a_full_disk(lab: Lab, here: Callable[[Path], int], disk: Disk, ledger: Ledger) -> None:
+    assert here(lab.folder / "whole") == 0
+    tally, kept = Tally(), dict[Path, int]()
+    for size in range(40, 1000, 48):
+        out = disk(f"size={size}k") / "run"
+        code = here(out)
+        assert code in (0, 2)
+        tally.injected += code == 2
+        kept = account(tally, out, kept)
+        if code == 0:
+            break
+    assert code == 0 and numbers(out) == numbers(lab.folder / "whole")
+    ledger("a full disk", tally)
 
 
 def test_damaged_files(lab: Lab, here: Callable[[Path], int], ledger: Ledger, capsys: Any) -> None:

@@ -19,16 +19,14 @@ def test_what_conforms_is_told_in_a_table(xaibench: Run) -> None:
     assert "a control explains nothing" in uniform
 
 
-def test_what_does_not_conform_is_told_and_is_exit_code_3(xaibench: Run, register_plugin: Register) -> None:
-    register_plugin("boom", "cli.unusual:boom")
+def test_what_does_not_conform_is_told_and_is_exit_code_3(xaibench: Run, unusual: None) -> None:
     said = xaibench("check", "--quick", "boom", "uniform")
     assert said.code == 3
     assert "RuntimeError: no such thing as a map (unusual.py:" in said.out and "uniform: " in said.out
     assert "boom failed. Mend and check again with: xaibench check --quick boom uniform" in said.err
 
 
-def test_as_json(xaibench: Run, register_plugin: Register) -> None:
-    register_plugin("picky", "cli.unusual:picky")
+def test_as_json(xaibench: Run, unusual: None) -> None:
     said = xaibench("check", "--quick", "--json", "picky", "uniform")
     found = said.json
     assert said.code == 3 and found["ok"] is False

@@ -44,9 +44,3 @@ def test_runs_of_other_images_are_not_taken_together(xaibench: Run, finished: Pa
         assert (said.code, said.out) == (2, "")
         assert "cannot be compared with" in said.err and "phantom-0000" in said.err
     assert xaibench("claims", str(finished), str(finished)).code == 0
-
-
-def test_a_run_without_records(xaibench: Run) -> None:
-    Path("empty/cells").mkdir(parents=True)
-    said = xaibench("claims", "empty")
-    assert said.code == 2 and "no record" in said.err

@@ -53,11 +53,5 @@ def test_check_tells_every_problem_on_a_line(xaibench: Run) -> None:
     assert any("phantom-0005" in p for p in problems) and any("phantom-0006" in p for p in problems)
 
 
-def test_check_of_what_is_no_folder(xaibench: Run) -> None:
-    Path("file.txt").write_text("no pictures")
-    said = xaibench("data", "check", "file.txt")
-    assert said.code == 2 and "file.txt" in said.err and not said.out
-
-
 def test_sizes_are_refused_where_they_are_typed() -> None:
     assert (phantom.SMALLEST, phantom.LARGEST) == data.SIDES

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
+from layouts import write_drive
 from made_up import make_network
 
 from cli.said import Register, Run
@@ -69,13 +69,7 @@ def test_a_variable_that_points_to_nothing(
 
 
 def test_data_that_are_found(xaibench: Run, installed: Path) -> None:
-    from PIL import Image
-
-    picture = Image.fromarray(np.zeros((8, 8), np.uint8))
-    for name in ("images/21_training.tif", "1st_manual/21_manual1.gif", "mask/21_training_mask.gif"):
-        path = Path("data/DRIVE/training", name)
-        path.parent.mkdir(parents=True)
-        picture.save(path)
+    write_drive(Path("data/DRIVE"), training=[21])
     _, texts, _ = look(xaibench)
     assert f"DRIVE: 1 labelled image in {Path('data/DRIVE').absolute()}" in texts["data"]
 

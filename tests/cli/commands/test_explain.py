@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from cli.said import Register, Run
+from cli.said import Run
 from xaibench.data.phantom.draw import draw_phantom
 
 SIGNATURES = {"png": b"\x89PNG", "jpg": b"\xff\xd8\xff", "jpeg": b"\xff\xd8\xff", "pdf": b"%PDF", "svg": b"<?xml"}
@@ -109,6 +109,18 @@ def test_every_picture_gives_a_figure_or_one_sentence(
         assert said.code == 2 and len(said.err.splitlines()) == 1 and not Path("any.png").exists()
 
 
+def blind() -> nn.Module:
+    """A network that finds no vessel anywhere."""
+    network = nn.Conv2d(3, 1, 1)
+    nn.init.zeros_(network.weight)
+    nn.init.constant_(network.bias, -5.0)
+    return network
+
+
+BLIND = ("photo.png", "--method", "saliency", "--model", f"{__name__}:blind")
+NOTHING = f"{__name__}:blind finds no {{}} in photo.png, so there is nothing to explain."
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -129,6 +141,8 @@ def test_every_picture_gives_a_figure_or_one_sentence(
         (["photo.png", "--method", "saliency", "--out", "there.png"], "there.png exists already."),
         (["photo.png", "--method", "saliency", "--device", "cuda:99"], "cuda:99 was asked for"),
         (["photo.png", "--method", "gradcam[layer=nowhere]"], "nowhere"),
+        ([*BLIND, "--target", "vessels"], f"{NOTHING.format('vessel')} Is it a fundus photograph?"),
+        ([*BLIND, "--target", "thin"], f"{NOTHING.format('thin vessel')} Try --target vessels."),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(
@@ -137,36 +151,12 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     Path("notes.txt").write_text("no picture")
     Path("there.png").write_text("something")
     os.link("photo.png", "link.png")
-    said = xaibench("explain", *options, "--model", str(weights), "-q")
+    said = xaibench("explain", "--model", weights, "-q", *options)
     assert said.code == 2 and words in said.err and len(said.err.splitlines()) == 1 and said.out == ""
     assert Path("there.png").read_text() == "something" and Image.open("photo.png").size == (128, 128)
 
 
-def blind() -> nn.Module:
-    """A network that finds no vessel anywhere."""
-    network = nn.Conv2d(3, 1, 1)
-    nn.init.zeros_(network.weight)
-    nn.init.constant_(network.bias, -5.0)
-    return network
-
-
-@pytest.mark.parametrize(
-    ("target", "words"),
-    [
-        ("vessels", "finds no vessel in photo.png, so there is nothing to explain. Is it a fundus photograph?"),
-        ("thin", "finds no thin vessel in photo.png, so there is nothing to explain. Try --target vessels."),
-    ],
-)
-def test_nothing_found_is_nothing_to_explain(xaibench: Run, photo: Path, target: str, words: str) -> None:
-    said = xaibench("explain", photo, "--method", "saliency", "--model", f"{__name__}:blind", "--target", target, "-q")
-    assert said.code == 2 and f"{__name__}:blind {words}" in said.err
-
-
-def test_a_method_that_fails_leaves_the_others(
-    xaibench: Run, photo: Path, weights: Path, register_plugin: Register
-) -> None:
-    register_plugin("boom", "cli.unusual:boom")
-    register_plugin("picky", "cli.unusual:picky")
+def test_a_method_that_fails_leaves_the_others(xaibench: Run, photo: Path, weights: Path, unusual: None) -> None:
     said = xaibench("explain", photo, "--method", "boom,picky,saliency", "--model", weights)
     assert said.code == 1 and Path("photo-boom-picky-saliency.png").exists()
     assert "boom failed: RuntimeError: no such thing as a map." in said.err

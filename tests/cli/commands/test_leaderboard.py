@@ -41,12 +41,12 @@ def test_csv_and_json_hold_the_same(xaibench: Run, finished: Path) -> None:
 
 
 def test_a_plugins_metric_is_a_main_column_of_table_and_report_without_the_plugin(
-    xaibench: Run, small: Sequence[str], register_plugin: Register, monkeypatch: pytest.MonkeyPatch
+    xaibench: Run, compute: Run, register_plugin: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its label, explanation and place are read from the run: when they are printed there is no such plugin."""
     register_plugin("peak-share", "cli.unusual:peak_share", group="xaibench.metrics")
     metrics = ("--metric", "lift-thin", "peak-share", "auroc-thin", "auroc-thick", "ap-thin")
-    assert xaibench("run", *small, *metrics, "--out", "run", "-q").code == 0
+    assert compute(*metrics, "--out", "run", "-q").code == 0
     monkeypatch.setattr(entry_points, "entry_points", installed)
     entry_points.points_of.cache_clear()
     assert "peak-share" not in entry_points.names("metric")
@@ -103,11 +103,8 @@ def test_a_target_that_the_run_lacks(xaibench: Run, finished: Path) -> None:
 
 
 @pytest.mark.alone
-def test_it_answers_in_a_second_without_a_network_library(finished: Path) -> None:
-    code = (
-        "import sys; from xaibench.cli.main import main; assert main(['leaderboard', sys.argv[1], '--wide']) == 0; "
-        "assert not {'torch', 'monai', 'skimage', 'sklearn'} & set(sys.modules)"
-    )
+def test_it_answers_in_a_second(finished: Path) -> None:
+    code = "import sys; from xaibench.cli.main import main; assert main(['leaderboard', sys.argv[1], '--wide']) == 0"
     start = time.perf_counter()
     python(code, str(finished))
     assert time.perf_counter() - start < 5  # one second on a machine that does nothing else

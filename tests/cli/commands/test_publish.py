@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,9 +20,9 @@ def test_the_published_run_gives_the_tables_of_the_run(xaibench: Run, finished: 
     assert not [p for p in (tmp_path / "published").rglob("*") if p.suffix in (".npz", ".png", ".html")]
 
 
-def test_a_newcomer_stands_beside_it(xaibench: Run, finished: Path, small: Sequence[str]) -> None:
+def test_a_newcomer_stands_beside_it(xaibench: Run, finished: Path, compute: Run) -> None:
     assert xaibench("publish", str(finished), "--out", "published").code == 0
-    assert xaibench("run", *small, "--method", "saliency", "--out", "mine").code == 0
+    assert compute("--method", "saliency", "--out", "mine").code == 0
     said = xaibench("leaderboard", "published", "mine", "--format", "json")
     assert said.code == 0
     assert {"gradcam", "saliency"} <= {row["method"] for row in json.loads(said.out)}

@@ -51,8 +51,6 @@ def test_a_folder_that_is_no_run(xaibench: Run, run_folder: Path, tmp_path: Path
     assert said.code == 2 and "is not the folder of a run" in said.err and f"Did you mean {run_folder}?" in said.err
     said = xaibench("report", str(tmp_path / "elsewhere" / "run"))
     assert said.code == 2 and "`xaibench run --out" in said.err
-    said = xaibench("report")
-    assert said.code == 2 and "Missing: RUN" in said.err
 
 
 def test_a_page_that_cannot_be_written(xaibench: Run, run_folder: Path) -> None:

@@ -2,11 +2,12 @@
 
 import ast
 import os
+import runpy
 import subprocess
 import sys
 import tomllib
 import venv
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +38,10 @@ def package(tmp_path: Path, xaibench: Run, kind: str) -> Path:
 
 
 @pytest.fixture
-def imported(package: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
-    """Runs Python text with the package's sources in its path."""
+def imported(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package's sources are in the path."""
     monkeypatch.syspath_prepend(package / "src")
-
-    def run(path: Path) -> dict[str, object]:
-        names: dict[str, object] = {"__name__": path.stem}
-        exec(compile(path.read_text(), path, "exec"), names)
-        return names
-
-    yield run
+    yield
     sys.modules.pop("xaibench_my_method", None)
 
 
@@ -87,15 +82,16 @@ def test_any_name_makes_tidy_files_that_can_be_read(kind: str, name: str) -> Non
 
 
 @both
-def test_its_own_test_passes(imported: Callable[[Path], dict[str, Callable[[], None]]], package: Path) -> None:
-    tests = [f for n, f in imported(package / "tests" / "test_my_method.py").items() if n.startswith("test_")]
+def test_its_own_test_passes(imported: None, package: Path) -> None:
+    names = runpy.run_path(str(package / "tests" / "test_my_method.py"))
+    tests = [value for name, value in names.items() if name.startswith("test_")]
     assert len(tests) == 2
     for test in tests:
         test()
 
 
 @pytest.mark.parametrize("kind", ["metric"])
-def test_its_score_is_what_it_says(imported: Callable[..., object], eye: Case) -> None:
+def test_its_score_is_what_it_says(imported: None, eye: Case) -> None:
     """All of the attribution on one pixel is as far away as that pixel."""
     import xaibench_my_method
 
@@ -108,7 +104,7 @@ def test_its_score_is_what_it_says(imported: Callable[..., object], eye: Case) -
     assert xaibench_my_method.my_method_score(map_, eye, cap=away / 2).value == pytest.approx(away / 2)
 
 
-def test_its_map_is_what_it_says(imported: Callable[..., object], eye: Case) -> None:
+def test_its_map_is_what_it_says(imported: None, eye: Case) -> None:
     """For a score that is linear in green: a cell's fall is that of its target pixels, set to the mean green."""
     import xaibench_my_method  # type: ignore[import-not-found]
 

@@ -131,16 +131,6 @@ def test_the_run_keeps_a_picture_of_each_case(store: Store, case: Case) -> None:
     assert np.abs(store.load_map(shown.map_key) - picture.prediction / 255)[picture.fov].max() < 0.01
 
 
-def test_a_picture_that_was_lost_comes_back_with_the_same_command(tmp_path: Path) -> None:
-    asked = Request(["gradcam"], data=DATA, cases=1, metrics=["auroc-vessels"], out=tmp_path / "run")
-    compute(resolve(asked), "", Listener())
-    (path,) = (tmp_path / "run").glob("pictures/*/*.npz")
-    before = path.read_bytes()
-    path.unlink()
-    compute(resolve(asked), "", Listener())
-    assert path.read_bytes()[:4] == before[:4] and load_picture(Store(tmp_path / "run"), path.stem) is not None
-
-
 def test_ties_are_ordered_as_in_the_metric(case: Case, scorer: Scorer) -> None:
     """A constant map has nothing but ties."""
     flat = [

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from distributed import Security
@@ -29,10 +30,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def secured(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[str, str]) -> Iterator[ByHand]:
     cert, key = certificate
     options = ("--tls-ca-file", cert, "--tls-cert", cert, "--tls-key", key)
-    hand = ByHand(tmp_path_factory.mktemp("secured"), *options, protocol="tls")
-    hand.worker()
-    yield hand
-    hand.end()
+    with closing(ByHand(tmp_path_factory.mktemp("secured"), *options, protocol="tls")) as hand:
+        hand.worker()
+        yield hand
 
 
 def test_a_cluster_is_joined_with_a_certificate(secured: ByHand, certificate: tuple[str, str]) -> None:

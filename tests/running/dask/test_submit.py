@@ -1,4 +1,3 @@
-import contextlib
 import os
 import re
 import signal
@@ -6,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from distributed import Client, Status, Worker, get_worker
+from faults import wait_for
 from made_up import make_network
 from torch import Tensor
 
@@ -21,7 +22,6 @@ from running.bench import Bench, eyes, own_metric
 from running.by_hand import ByHand
 from xaibench.errors import UserError
 from xaibench.explainers.explain import explain
-from xaibench.metrics.score import Score
 from xaibench.record.store import Store
 from xaibench.running.cluster import Cluster
 from xaibench.running.dask import submit, workers
@@ -40,10 +40,10 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ByHand]:
         # Each attempt takes as long as a process takes to start: two are enough.
         patch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "1")
         hand = ByHand(tmp_path_factory.mktemp("by-hand"))
-    for _ in range(2):
-        hand.worker("--memory-limit", "1600 MB")
-    yield hand
-    hand.end()
+    with closing(hand):
+        for _ in range(2):
+            hand.worker("--memory-limit", "1600 MB")
+        yield hand
 
 
 @pytest.fixture
@@ -59,6 +59,11 @@ def alone(bench: Bench) -> Bench:
 
 def green(scorer: Scorer, image: Tensor) -> Tensor:
     return 1 - image[1]
+
+
+def hangs(scorer: Scorer, image: Tensor) -> Tensor:
+    while True:
+        time.sleep(1)
 
 
 def slow(pids: Path, seconds: float) -> Callable[..., Tensor]:
@@ -106,11 +111,8 @@ def test_a_run_leaves_nothing_on_workers_of_others(bench: Bench, there: ByHand) 
         return bool(worker._sessions)
 
     assert bench(green) == 0
-    client, deadline = Client(there.address, set_as_default=False), time.monotonic() + 30
-    while any(client.run(held).values()):
-        assert time.monotonic() < deadline, there.log()[-2000:]
-        time.sleep(0.1)
-    client.close()
+    with Client(there.address, set_as_default=False) as client:
+        wait_for(lambda: not any(client.run(held).values()), 30)
     assert "Combination not supported" not in there.log()
 
 
@@ -185,8 +187,7 @@ def test_a_cell_whose_worker_is_killed_is_computed_elsewhere(bench: Bench, alone
         return 1 - image[1]
 
     def kill() -> None:
-        while not (began.exists() and began.read_text()):
-            time.sleep(0.05)
+        wait_for(lambda: began.exists() and began.read_text())
         os.kill(int(began.read_text()), signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
@@ -236,10 +237,6 @@ def test_a_cell_that_takes_all_memory_has_failed(bench: Bench, monkeypatch: pyte
 
 
 def test_a_cell_that_hangs_is_ended(bench: Bench, alone: Bench) -> None:
-    def hangs(scorer: Scorer, image: Tensor) -> Tensor:
-        while True:
-            time.sleep(1)
-
     start = time.monotonic()
     assert bench(hangs, green, "random", timeout=3.0) == 2
     assert time.monotonic() - start < 60
@@ -253,11 +250,7 @@ def test_a_cell_that_hangs_is_ended(bench: Bench, alone: Bench) -> None:
 
 
 def test_a_metric_that_hangs_costs_no_kept_map(bench: Bench) -> None:
-    def hangs(*_: Any) -> Score:
-        time.sleep(60)
-        return Score(1.0)
-
-    hanging = own_metric("hanging", hangs)
+    hanging = own_metric("hanging", lambda *_: time.sleep(60))
     assert bench(green, cases=ONE) == 0
     before = bench.records()["green", "0"]
     assert bench(green, cases=ONE, metrics=[*METRICS, hanging], timeout=2.0) == 1
@@ -271,12 +264,8 @@ def test_cells_that_wait_on_a_paused_worker_are_computed_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first worker is paused, so that both cells go to the second, which is paused with one of them."""
-    (tmp_path / "dask").mkdir()
-    hand, told = ByHand(tmp_path / "dask"), []
-    with monkeypatch.context() as patch:
-        patch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "False")  # Dask pauses none by itself
-        for _ in range(2):
-            hand.worker("--memory-limit", "4 GB")
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "False")  # Dask pauses none by itself
+    told: list[str] = []
 
     def status(name: str, dask_worker: Worker) -> None:
         dask_worker.status = Status[name]
@@ -292,16 +281,14 @@ def test_cells_that_wait_on_a_paused_worker_are_computed_elsewhere(
         if len(told) == 2:
             client.run(partial(status, "running"), workers=[first])
 
-    client = Client(hand.address, set_as_default=False)
-    try:
+    with closing(ByHand(tmp_path)) as hand, Client(hand.address, set_as_default=False) as client:
+        for _ in range(2):
+            hand.worker("--memory-limit", "4 GB")
         client.wait_for_workers(2)
         first = next(iter(client.scheduler_info()["workers"]))
         client.run(partial(status, "paused"), workers=[first])
         bench = Bench(Store(tmp_path / "there"), METRICS, cluster=Cluster(scheduler=hand.address), say=say)
         assert bench(pauses, green, cases=ONE) == 0
-    finally:
-        client.close()
-        hand.end()
     assert len(told) == 2 and "4.0 GB" in told[0]
 
 
@@ -373,33 +360,19 @@ def test_compiled_code_that_never_returns_is_ended_with_its_process(bench: Bench
 
 @pytest.mark.soak
 def test_a_worker_without_a_nanny_is_ended_too(tmp_path: Path) -> None:
-    def hangs(scorer: Scorer, image: Tensor) -> Tensor:
-        time.sleep(600)
-        return 1 - image[1]
-
-    (tmp_path / "dask").mkdir()
-    hand = ByHand(tmp_path / "dask")
-    try:
+    with closing(ByHand(tmp_path)) as hand:
         for _ in range(2):
             hand.worker("--no-nanny")
         bench = Bench(Store(tmp_path / "there"), METRICS, cluster=Cluster(scheduler=hand.address))
         assert bench(hangs, green, "random", cases=ONE, timeout=2.0) == 1
         assert bench.records()["green", "0"].status == bench.records()["random", "0"].status == "ok"
-    finally:
-        hand.end()
 
 
 @pytest.mark.soak
 def test_the_dearest_metrics_and_methods_give_the_same_bits(bench: Bench, alone: Bench) -> None:
-    methods = (
-        *(
-            "gradcam[layer=bottleneck]",
-            "lime[segments=8,samples=16]",
-            "kernel-shap[segments=6,samples=20]",
-            "occlusion",
-        ),
-        *("rise[samples=20]", "integrated-gradients[steps=5]", "deeplift", "expected-gradients[samples=4]", "random"),
-    )
+    regions = "lime[segments=8,samples=16] kernel-shap[segments=6,samples=20] occlusion rise[samples=20]"
+    gradients = "gradcam[layer=bottleneck] integrated-gradients[steps=5] deeplift expected-gradients[samples=4]"
+    methods = [*regions.split(), *gradients.split(), "random"]
     metrics = (*METRICS, "target-sensitivity", "max-sensitivity", "mprt", "infidelity", "completeness", "context")
     for each in (alone, bench):
         each.model = make_network()
@@ -418,7 +391,7 @@ def test_a_storm_of_killed_workers_loses_nothing(bench: Bench, alone: Bench, tmp
             known = pids.read_text().split() if pids.exists() else []
             if len(known) > seen:
                 seen = len(known)
-                with contextlib.suppress(ProcessLookupError):
+                with suppress(ProcessLookupError):
                     os.kill(int(known[-1]), signal.SIGKILL)
 
     many = eyes("0123456789")

@@ -13,7 +13,7 @@ import torch
 from made_up import make_network
 from torch import Tensor
 
-from running.bench import Bench, own_metric
+from running.bench import Bench, own_metric, raising
 from running.sandbox.test_snapshot import CHANGES, SETTINGS
 from xaibench.data.case import Case
 from xaibench.metrics.score import Score
@@ -32,13 +32,6 @@ class Quits(BaseException):
 
 def in_place(tensor: Tensor) -> None:
     tensor.numpy()[...] = 0  # which no counter of torch's sees
-
-
-def raising(error: BaseException) -> Callable[..., None]:
-    def do(scorer: Scorer, image: Tensor) -> None:
-        raise error
-
-    return do
 
 
 def unspeakable(scorer: Scorer, image: Tensor) -> None:
@@ -166,14 +159,14 @@ def test_bad_methods_fail_alone(tmp_path: Path, undisturbed: dict[str, Any], tur
 # What a metric does, and words of the reason for which its score fails.
 BAD_METRICS: dict[str, tuple[Callable[[np.ndarray, Case, Scorer], Any], str]] = {
     "exits": (lambda a, c, s: sys.exit(), "raised SystemExit"),
-    "interrupts": (lambda a, c, s: raising(KeyboardInterrupt())(s, c.image), "raised KeyboardInterrupt"),
+    "interrupts": (raising(KeyboardInterrupt()), "raised KeyboardInterrupt"),
     "curve": (lambda a, c, s: Score(0.5, ((0.0, 1.0), (0.5,))), "a curve of 2 places and 1 values"),
     "odd-curve": (lambda a, c, s: Score(0.5, (("a",), ("b",))), "ValueError"),  # type: ignore[arg-type]
     "null": (lambda a, c, s: Score(0.5, null=(float("nan"),)), "by chance that are not finite"),
     "nan": (lambda a, c, s: Score(float("nan")), "gave nan"),
     "infinite": (lambda a, c, s: Score(float("inf")), "gave inf"),
     "no-number": (lambda a, c, s: Score("much"), "TypeError"),  # type: ignore[arg-type]
-    "raises": (lambda a, c, s: raising(ValueError("no\nsuch luck"))(s, c.image), "ValueError: no"),
+    "raises": (raising(ValueError("no\nsuch luck")), "ValueError: no"),
     "nothing": (lambda a, c, s: None, "AttributeError"),
     "text": (lambda a, c, s: "much", "AttributeError"),
 }
@@ -215,9 +208,7 @@ def test_a_metric_that_asks_for_more_maps_notices_a_method_that_spoils_them(
         if len(calls) > 1:
             spoil(scorer, image)
 
-    function = method("later", later).function
-    twice = Plugin("explainer", "later", function, "cam", parse("explainer", "saliency").plugin.traits)
-    scores = compute(tmp_path, [twice], ["max-sensitivity[draws=1]", "auroc-vessels"]).scores("later")
+    scores = compute(tmp_path, [method("later", later)], ["max-sensitivity[draws=1]", "auroc-vessels"]).scores("later")
     assert words in scores["max-sensitivity[draws=1]"].reason
     assert scores["auroc-vessels"].status == "ok"
 

@@ -14,15 +14,17 @@ from xaibench.scorer import Scorer
 KEPT: list[np.ndarray] = []
 
 
+def as_in_a_new_process() -> None:
+    for memory in (KEPT, leaks._grown, leaks._seen):
+        memory.clear()
+
+
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XAIBENCH_MEMORY", "0.4")  # GB, of which a quarter is what a process may grow by
-    leaks._grown.clear()
-    leaks._seen.clear()
+    as_in_a_new_process()
     yield
-    KEPT.clear()
-    leaks._grown.clear()
-    leaks._seen.clear()
+    as_in_a_new_process()
 
 
 def leaking(scorer: Scorer, image: Tensor) -> Tensor:
@@ -43,8 +45,6 @@ def test_a_method_that_keeps_memory_is_refused_before_it_takes_all(tmp_path: Pat
     assert 2 <= len(KEPT) <= 5 and refused == list(cases.ids[len(KEPT) :])
     assert records["leaking", "8"].reason.startswith("KeepsMemory: it has kept 1")
     assert all(r.status == "ok" for r in records.values() if r.spec != "leaking")
-    KEPT.clear()
-    leaks._seen.clear()  # as in a new process
-    leaks._grown.clear()
+    as_in_a_new_process()
     bench(sparing, leaking, "saliency")
     assert bench.statuses().count("failed") < len(refused)
