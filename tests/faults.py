@@ -143,7 +143,7 @@ def damage(out: Path) -> list[Path]:
     for record in good:
         if record.status == "ok" and store.load_map(record) is None:
             bad.append(store.map_path(record.map_key))
-    for path in (*out.glob("run.json"), *out.glob("tables/[!.]*.json")):
+    for path in (*out.glob("run.json"), *out.glob("tables/??/[!.]*.json")):
         try:
             json.loads(path.read_bytes())
         except ValueError:
