@@ -12,11 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from bad_input.judge import inputs, refused
 from faults import Lab, numbers
 from hypothesis import HealthCheck, settings
-from made_up import GreenFilter, PlainCNN, draw_eye, make_network, target_on, unsettle
+from made_up import GreenFilter, PlainCNN, draw_eye, make_network, settled, target_on
 from torch import nn
 
 from xaibench.data.case import Case
@@ -141,9 +140,7 @@ def linear(eye: Case) -> Scorer:
 
 @pytest.fixture
 def plain() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        return unsettle(PlainCNN(), 3).eval()
+    return settled(PlainCNN, 3)
 
 
 @pytest.fixture

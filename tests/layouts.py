@@ -2,8 +2,9 @@
 
 import gzip
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -120,18 +121,6 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-class Make(NamedTuple):
-    """The builders, as one fixture."""
-
-    eye: Callable[..., Eye]
-    save: Callable[..., None]
-    drive: Callable[..., Path]
-    chase: Callable[..., Path]
-    stare: Callable[..., Path]
-    hrf: Callable[..., Path]
-    folder: Callable[..., Path]
-    pack: Callable[..., Path]
-    cut: Callable[..., None]
-
-
-MAKE = Make(draw_eye, save, write_drive, write_chase, write_stare, write_hrf, write_folder, pack, cut)
+Make = SimpleNamespace  # the builders, as one fixture
+WRITERS = {"drive": write_drive, "chase": write_chase, "stare": write_stare, "hrf": write_hrf, "folder": write_folder}
+MAKE = Make(eye=draw_eye, save=save, pack=pack, cut=cut, **WRITERS)
