@@ -5,6 +5,7 @@ from pathlib import Path
 
 from xaibench.errors import UserError
 from xaibench.record import Store
+from xaibench.record.keys import agree
 
 _HINTS = {
     "image": "Compute both from the same copy of the data.",
@@ -39,12 +40,21 @@ def require_comparable(stores: Sequence[Store], names: Sequence[Path]) -> None:
         UserError: if an image, a network or a metric of one name is another one in two of the runs.
     """
     known: dict[tuple[str, str], tuple[str, Path]] = {}
+    networks: dict[str, list[float]] = {}
     for store, run in zip(stores, names, strict=True):
         found: dict[tuple[str, str], str] = {}
         for r in store.stream():  # several of one name in one run are apart in its leaderboards
             found.setdefault(("image", f"{r.case} of {r.dataset}"), r.case_digest)
             found.setdefault(("network", r.model), r.weights_digest)
-        found |= {("metric", name): version for name, version in store.read_run().metric_versions.items()}
+        manifest = store.read_run()
+        for digest, logits in manifest.behaviour.items():
+            if not agree(networks.setdefault(digest, logits), logits):
+                raise UserError(
+                    f"{run} cannot be compared with the other runs: its network {manifest.model} has their weights, "
+                    "but gives other logits.",
+                    _HINTS["network"],
+                )
+        found |= {("metric", name): version for name, version in manifest.metric_versions.items()}
         for (kind, what), value in sorted(found.items()):
             before, where = known.setdefault((kind, what), (value, run))
             if before != value:

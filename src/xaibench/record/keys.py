@@ -1,11 +1,12 @@
-"""Content keys of maps and scores; standard library only."""
+"""Content keys of networks, maps and scores; standard library only."""
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _DIGITS = 24  # of a key
+_TOLERANCE = 1e-4  # of the largest logit; other machines and numbers of threads differ by less
 
 
 def map_keys(
@@ -68,6 +69,44 @@ def score_keys(map_key: str, identities: Iterable[bytes]) -> list[str]:
     """
     head = f'["score",{_text(map_key)},'.encode()
     return [hashlib.sha256(head + identity).hexdigest()[:_DIGITS] for identity in identities]
+
+
+def agree(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two networks give the same logits for one image, up to rounding.
+
+    Example:
+        >>> agree([2.0, -1.0], [2.00001, -1.0]), agree([2.0, -1.0], [-2.0, 1.0])
+        (True, False)
+    """
+    largest = max(map(abs, [*one, *other]), default=0.0)
+    return len(one) == len(other) and all(abs(a - b) <= _TOLERANCE * largest for a, b in zip(one, other, strict=True))
+
+
+def digest_of(weights_digest: str, logits: Sequence[float], known: Mapping[str, Sequence[float]]) -> str:
+    """The digest under which a run keeps what a network of these weights gives.
+
+    Args:
+        weights_digest: content digest of its weights.
+        logits: for the fixed image; empty if it does not take that.
+        known: digest to logits of each network that the run's folder has seen.
+
+    Returns:
+        That of a known network which does the same; else that of the weights, with a number if it is taken.
+
+    Example:
+        >>> digest_of("ab", [1.0], {}), digest_of("ab", [1.0], {"ab": [1.0]}), digest_of("ab", [-1.0], {"ab": [1.0]})
+        ('ab', 'ab', 'ab-2')
+    """
+    same_weights = [digest for digest in known if digest.partition("-")[0] == weights_digest]
+    if not logits or not same_weights:
+        return weights_digest
+    number = f"{weights_digest}-{len(same_weights) + 1}"
+    return next((digest for digest in same_weights if agree(known[digest], logits)), number)
+
+
+def is_another(digest: str) -> bool:
+    """Whether a digest of :func:`digest_of` is that of a further network with the same weights."""
+    return "-" in digest
 
 
 def _text(value: object) -> str:

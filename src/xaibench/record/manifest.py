@@ -61,6 +61,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
         metrics: all metrics that they asked for.
         metric_versions: of each metric its distribution and version.
         columns: of each metric's column what tables need to know.
+        behaviour: by the digest of each network, its logits for a fixed image, see
+            :func:`~xaibench.record.keys.digest_of`.
         model: the network's name.
         weights_digest: content digest of its weights.
         target: which pixels were explained.
@@ -83,6 +85,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     metrics: list[str] = []
     metric_versions: dict[str, str] = {}
     columns: dict[str, ColumnInfo] = {}
+    behaviour: dict[str, list[Number]] = {}
     model: str | None = None
     weights_digest: str | None = None
     target: str | None = None

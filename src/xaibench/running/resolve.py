@@ -19,7 +19,9 @@ from xaibench.data.datasets.local_copy import find_copy
 from xaibench.errors import UserError, did_you_mean
 from xaibench.models.model_loader import load_model
 from xaibench.models.precision import digest_in, in_precision
+from xaibench.models.probe import probe_logits
 from xaibench.models.weights_file import weights_digest
+from xaibench.record.keys import digest_of, is_another
 from xaibench.record.manifest import ColumnInfo, Manifest
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Spec, dataset_traits
@@ -45,6 +47,8 @@ class Run:
         store: the run's folder.
         options: the request, with the data, network and device that were chosen.
         why: one sentence that says which data is used, and why.
+        behaviour: the network's logits for a fixed image, under the digest of the network, see
+            :func:`~xaibench.models.probe.probe_logits`; empty if it does not take that image.
     """
 
     cases: Cases
@@ -54,6 +58,7 @@ class Run:
     store: Store
     options: Request = field(default_factory=Request)
     why: str = ""
+    behaviour: dict[str, list[float]] = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> Plan:
@@ -68,7 +73,13 @@ class Run:
     def cautions(self) -> list[str]:
         """Sentences that the user should know before anything is computed."""
         found = [self.options.cluster.caution()] if self.options.cluster is not None else []
-        before, now = self._stored().machine.get("threads"), self.threads
+        stored = _stored(self.store)
+        if any(is_another(digest) and digest not in stored.behaviour for digest in self.behaviour):
+            found.append(
+                f"{self.setting.model} has the weights of a network whose scores are in {self.store.root}, but gives "
+                "other logits: its cells are computed anew, and have a table of their own."
+            )
+        before, now = stored.machine.get("threads"), self.threads
         if before is not None and str(before) != str(now):
             found.append(
                 f"What is kept in {self.store.root} was computed with {before} threads, and now there are {now}, which "
@@ -92,7 +103,7 @@ class Run:
 
         A folder can hold the cells of several commands; lists are merged, since the leaderboard covers all of them.
         """
-        known, setting, cluster = self._stored(), self.setting, self.options.cluster
+        known, setting, cluster = _stored(self.store), self.setting, self.options.cluster
         packages = ("xaibench", "torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn")
         return Manifest(
             **setting.named,
@@ -104,6 +115,7 @@ class Run:
             cases=sorted({*known.cases, *self.cases.ids}),
             methods=list(dict.fromkeys([*known.methods, *map(str, self.methods)])),
             metrics=list(dict.fromkeys([*known.metrics, *map(str, setting.metrics)])),
+            behaviour=known.behaviour | self.behaviour,
             metric_versions=known.metric_versions | {str(m): " ".join(m.plugin.distribution) for m in setting.metrics},
             columns=known.columns | {str(m): _column(m) for m in setting.metrics},
             device=self.options.device,
@@ -116,11 +128,12 @@ class Run:
             },
         )
 
-    def _stored(self) -> Manifest:
-        """The folder's ``run.json``; empty if there is none, or if it is damaged and is to be written anew."""
-        with contextlib.suppress(UserError):
-            return self.store.read_run()
-        return Manifest()
+
+def _stored(store: Store) -> Manifest:
+    """The folder's ``run.json``; empty if there is none, or if it is damaged and is to be written anew."""
+    with contextlib.suppress(UserError):
+        return store.read_run()
+    return Manifest()
 
 
 def resolve(request: Request) -> Run:
@@ -151,14 +164,16 @@ def resolve(request: Request) -> Run:
     name = request.model or default_model(cases.dataset)
     model = load_model(name)
     label = name if isinstance(name, str) else name.stem if isinstance(name, Path) else type(name).__name__
-    digest = weights_digest(model)
     if request.precision != "float32":
-        model = in_precision(model, request.precision)
-        label, digest = f"{label} ({request.precision})", digest_in(digest, request.precision)
-    setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
+        label = f"{label} ({request.precision})"
     store = Store(request.out or Path("runs") / run_name(str(data), label, request.target))
+    logits = probe_logits(model)
+    digest = digest_of(weights_digest(model), logits, _stored(store).behaviour)
+    behaviour = {digest: logits} if logits else {}
+    model, digest = in_precision(model, request.precision), digest_in(digest, request.precision)
+    setting = Setting(cases.dataset, cases.split, label, digest, request.target, request.seed, tuple(metrics))
     options = replace(request, data=data, model=name, device=device)
-    return Run(cases, methods, model, setting, store, options, why)
+    return Run(cases, methods, model, setting, store, options, why, behaviour)
 
 
 def default_model(dataset: str) -> str:
