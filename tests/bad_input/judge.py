@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import signal
 import stat
 import warnings
@@ -104,11 +103,8 @@ def folder(files: Mapping[str, bytes] | None = None) -> Iterator[Path]:
 def snapshot(root: Path, but: Path | None = None) -> dict[str, str]:
     """The names below a folder, each with a digest of what it is, except those below another."""
     found = {}
-    for here, folders, files in os.walk(root):
-        for name in [*folders, *files]:
-            path = Path(here) / name
-            if but is not None and but in path.parents:
-                continue
+    for path in root.rglob("*"):
+        if but not in path.parents:
             mode = path.lstat().st_mode
             content = path.read_bytes() if stat.S_ISREG(mode) else b""
             found[str(path)] = f"{stat.S_IFMT(mode)} {hashlib.sha256(content).hexdigest()}"

@@ -1,7 +1,5 @@
 """What several targets of one picture share: passes, and nothing of the maps."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from made_up import cheap, make_network
@@ -66,4 +64,4 @@ def test_crops_and_whole_pictures_give_the_same_map(name: str) -> None:
     maps = [explain(Scorer(network, asked, local=local), case.image, method=name, seed=0) for local in (True, False)]
     assert (maps[0] - maps[1]).abs().max() <= 1e-5 * max(float(maps[1].abs().max()), 1e-2)
     sums = [float(m.abs().sum()) for m in maps]
-    assert all(a == pytest.approx(b, rel=1e-3) for a, b in pairwise(sums)) and sums[0] > 0
+    assert sums[0] == pytest.approx(sums[1], rel=1e-3) and sums[0] > 0

@@ -22,7 +22,7 @@ def with_curve(spec: str, case: str, x: list[float], y: list[float]) -> Record:
 def test_curves_of_the_same_points_are_stacked(tmp_path: Path) -> None:
     (result,) = read(tmp_path, with_curve("a", "1", [0, 1], [1, 0]), with_curve("a", "2", [0, 1], [3, 2]))
     curve = result.curve("srg", "a")
-    assert curve is not None and curve.y.tolist() == [[1, 0], [3, 2]] and curve.mean().tolist() == [2, 1]
+    assert curve.y.tolist() == [[1, 0], [3, 2]] and curve.mean().tolist() == [2, 1]
     assert result.curve("srg", "b") is None and result.curve("deletion", "a") is None
 
 
@@ -30,7 +30,7 @@ def test_whole_pixels_that_an_image_lacks_are_missing(tmp_path: Path) -> None:
     three = [with_curve("a", str(i), x, [float(v) for v in x]) for i, x in enumerate(([1, 2, 5], [1, 2], [2]))]
     (result,) = read(tmp_path, *three)
     curve = result.curve("srg", "a")
-    assert curve is not None and curve.x.tolist() == [1, 2, 5]
+    assert curve.x.tolist() == [1, 2, 5]
     assert np.isnan(curve.y).tolist() == [[False] * 3, [False, False, True], [True, False, True]]
     assert curve.mean()[:2].tolist() == [1, 2] and np.isnan(curve.mean()[2])  # one of three is too few
     low, high = curve.band()
@@ -38,10 +38,9 @@ def test_whole_pixels_that_an_image_lacks_are_missing(tmp_path: Path) -> None:
 
 
 def test_other_points_are_interpolated_inside_their_range_alone(tmp_path: Path) -> None:
-    two = [with_curve("a", "1", [0.0, 0.5], [0, 1]), with_curve("a", "2", [0.25, 1.0], [0.5, 2])]
-    (result,) = read(tmp_path, *two)
+    (result,) = read(tmp_path, with_curve("a", "1", [0.0, 0.5], [0, 1]), with_curve("a", "2", [0.25, 1.0], [0.5, 2]))
     curve = result.curve("srg", "a")
-    assert curve is not None and curve.x.size == POINTS
+    assert curve.x.size == POINTS
     inside = curve.x <= 0.5
     assert np.allclose(curve.y[0][inside], 2 * curve.x[inside]) and np.isnan(curve.y[0][~inside]).all()
     assert np.allclose(curve.y[1][curve.x >= 0.25], 2 * curve.x[curve.x >= 0.25])
@@ -60,14 +59,9 @@ def test_of_several_seeds_the_first_is_shown(tmp_path: Path) -> None:
 
 
 def test_losses_are_told_once_per_reason() -> None:
-    found = losses(
-        [
-            record("a", "1", {"srg": None, "auroc-thin": "skipped"}),
-            record("a", "2", {"srg": None, "auroc-thin": 0.5}),
-            record("b", "1", {}, status="failed", reason="boom"),
-        ]
-    )
-    assert [(f.status, f.reason, f.what, f.count) for f in found] == [
+    found = [record("a", i, {"srg": None, "auroc-thin": value}) for i, value in (("1", "skipped"), ("2", 0.5))]
+    found.append(record("b", "1", {}, status="failed", reason="boom"))
+    assert [(f.status, f.reason, f.what, f.count) for f in losses(found)] == [
         ("failed", "boom", ("b",), 1),
         ("failed", "it broke", ("srg",), 2),
         ("skipped", "no such pixel", ("auroc-thin",), 1),

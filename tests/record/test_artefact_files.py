@@ -29,8 +29,7 @@ def test_a_film_comes_back_and_its_name_says_how_it_was_made(tmp_path: Path) -> 
     store = Store(tmp_path)
     film = Film(np.array([0, 1.0]), np.zeros((2, 3, 4, 3), np.uint8), np.ones((2, 3, 4), np.uint8), np.array([0.9, 0]))
     write_film(store, film_key("k", "mean", 1), film)
-    back = load_film(store, film_key("k", "mean", 1))
-    assert back is not None and (back.predictions == film.predictions).all()
+    assert (load_film(store, film_key("k", "mean", 1)).predictions == film.predictions).all()
     others = (film_key("k", "mean", 2), film_key("k", "blur", 1), film_key("l", "mean", 1))
     assert len({film_key("k", "mean", 1), *others}) == 4
 

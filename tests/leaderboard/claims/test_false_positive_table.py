@@ -9,17 +9,9 @@ from xaibench.leaderboard.claims.false_positive_table import excess_vesselness, 
 
 
 def test_the_excess_of_vesselness_is_weighted_by_area() -> None:
-    found = excess_vesselness(
-        [
-            component("01", 0.5, 0.3, 30),
-            component("01", 0.3, 0.3, 10),
-            component("01", 0.9, math.nan, 99),
-            component("02", 0.1, 0.4),
-            component("03", 0.1, math.nan),
-            component("01", 9.0, 0.0, target="thin"),
-        ]
-    )
-    assert found == pytest.approx({"01": 0.15, "02": -0.3})
+    found = [component("01", 0.5, 0.3, 30), component("01", 0.3, 0.3, 10), component("01", 0.9, math.nan, 99)]
+    found += [component("02", 0.1, 0.4), component("03", 0.1, math.nan), component("01", 9.0, 0.0, target="thin")]
+    assert excess_vesselness(found) == pytest.approx({"01": 0.15, "02": -0.3})
     assert excess_vesselness([component("01", 0.2, 0.1, target="thin")]) == pytest.approx({"01": 0.1})
     assert excess_vesselness([]) == {}
 

@@ -25,19 +25,13 @@ PAGE = r"""\documentclass{article}
 @pytest.mark.skipif(PDFLATEX is None, reason="there is no pdflatex")
 @pytest.mark.parametrize("wide", [True, False])
 def test_tables_compile_whatever_the_methods_and_metrics_are_called(tmp_path: Path, wide: bool) -> None:
-    found = [
-        *records({NASTY: [0.9, 0.8, None], "[b] 日本é": [0.2, -0.3, 0.1], "*": [0.2, 0.3, 0.1]}),
-        *records({"frangi": [0.5, 0.4, 0.3], "random": [0.1, 0.0, 0.0]}, control=True),
-        record("c", "01", {"srg": 0.4, "auroc-thin": 0.7, "mprt": 0.3, "we_ird[x=1,y=50%]": 1e-9}, {"srg": [0.1, 0.2]}),
-    ]
-    boards = leaderboards(found)
+    found = records({NASTY: [0.9, 0.8, None], "[b] 日本é": [0.2, -0.3, 0.1], "*": [0.2, 0.3, 0.1]})
+    found += records({"frangi": [0.5, 0.4, 0.3], "random": [0.1, 0.0, 0.0]}, control=True)
+    scores = {"srg": 0.4, "auroc-thin": 0.7, "mprt": 0.3, "we_ird[x=1,y=50%]": 1e-9}
+    boards = leaderboards([*found, record("c", "01", scores, {"srg": [0.1, 0.2]})])
     text = render(boards, "latex", wide=wide) + render_metrics(boards, "latex")
     (tmp_path / "table.tex").write_text(PAGE.replace("%s", text), "utf-8")
-    done = subprocess.run(
-        [str(PDFLATEX), "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=120,
-    )
+    command = [str(PDFLATEX), "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stdout.decode("utf-8", "replace")[-1500:]
     assert (tmp_path / "table.pdf").stat().st_size > 1000
