@@ -1,7 +1,6 @@
 """Networks as users bring them, each with something that breaks methods made for classifiers."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -134,30 +133,6 @@ class Statements(nn.Module):
         y.mul_(torch.sigmoid(self.gate(x)))
         F.relu_(y)
         return self.head(y)
-
-
-class Normalising(PlainCNN):
-    """Normalises the images first, as many published networks do.
-
-    Args:
-        overwrites: whether it does so where they lie, or in a copy of its own.
-    """
-
-    def __init__(self, overwrites: bool) -> None:
-        super().__init__()
-        self.overwrites = overwrites
-
-    def forward(self, images: Tensor) -> Tensor:
-        if not self.overwrites:
-            return super().forward(F.relu((images - 0.4) / 0.2 + 1))
-        images -= 0.4
-        images.div_(0.2).add_(1)
-        return super().forward(F.relu(images, inplace=True))
-
-
-def normalising() -> tuple[nn.Module, nn.Module]:
-    """Two networks that compute the same; the first one overwrites its input."""
-    return settled(partial(Normalising, True), 3), settled(partial(Normalising, False), 3)
 
 
 class OnAView(PlainCNN):

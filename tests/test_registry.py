@@ -234,15 +234,13 @@ class Base:
     factor = 3
     def scaled(self, x): return x * self.factor
 class Tool(Base):
-    @property
-    def shift(self): return 4
+    shift = staticmethod(lambda: 4)
 TOOL = Tool()
-def inner(x): return x + STEP + TABLE["sigma"][1] + f_is_named_here(x)
-def f_is_named_here(x): return f if x is None else 0
+def inner(x): return x + STEP + TABLE["sigma"][1] + (f is None)
 def helper(x, *, gain=5): return inner(x) * gain + KERNEL[1700] + math.pi
 @again
 def f(scorer, image, *, rng):
-    return [helper(x) for x in image] + [Tool().scaled(1), TOOL.shift]
+    return [helper(x) for x in image] + [Tool().scaled(1), TOOL.shift()]
 """
 
 
@@ -257,7 +255,7 @@ def f(scorer, image, *, rng):
         ("named) * 2", "named) * 3"),
         ("factor = 3", "factor = 4"),
         ("return x * self.factor", "return x / self.factor"),
-        ("return 4", "return 5"),
+        ("lambda: 4", "lambda: 5"),
     ],
 )
 def test_what_a_function_reaches_in_its_module_is_part_of_it(before: str, after: str) -> None:

@@ -25,8 +25,7 @@ def test_the_logits_of_a_network_are_its_own(name: str) -> None:
 
 @pytest.mark.parametrize(("takes", "kept"), [(256, 256), (99, 0)])
 def test_a_network_that_takes_one_size_is_probed_with_it_or_not_at_all(takes: int, kept: int) -> None:
-    parts = {"conv": nn.Conv2d(3, 1, 3, padding=1)}
-    fixed = Function(lambda self, images: self.conv(images).view(1, 1, takes, takes), **parts)
+    fixed = Function(lambda self, images: self.conv(images).view(1, 1, takes, takes), conv=nn.Conv2d(3, 1, 1))
     assert len(probe_logits(fixed)) == kept
 
 
