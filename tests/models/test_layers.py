@@ -29,16 +29,17 @@ def test_of_any_other_the_convolutions_are_found(plain: nn.Module) -> None:
     assert list(found) == ["first.0", "down", "up", "head", "bottleneck", "last"]
     assert found["bottleneck"] is plain.drop and found["last"] is plain.head
     assert hooks(plain) == 0
-
-
-RESOLUTIONS = ("bottleneck", "decoder-1/4", "decoder-1/2", "last")
+    with output_of(plain.down) as passes:
+        assert named_layers(plain, IMAGE) == found and not passes  # they are looked for once
+    plain.drop = nn.Dropout2d()
+    assert named_layers(plain, IMAGE)["bottleneck"] is plain.drop
 
 
 @pytest.mark.parametrize("name", ["unet-phantom", "attention-drive"])
 def test_a_bundled_network_in_a_wrapper_keeps_its_layers(name: str) -> None:
     bundled = load_model(name)
     wrapped = named_layers(nn.Sequential(Padded(bundled)), IMAGE)
-    for layer in RESOLUTIONS:
+    for layer in ("bottleneck", "decoder-1/4", "decoder-1/2", "last"):
         with torch.no_grad(), output_of(bundled.layers[layer]) as own, output_of(wrapped[layer]) as found:
             bundled(IMAGE[None])
         assert torch.equal(own[-1], found[-1])

@@ -89,6 +89,5 @@ def test_every_way_of_passing_is_the_same_on_large_images(pair: Sequence[nn.Modu
         lambda scorer: zeroed(scorer, "net.down"),
         lambda scorer: zeroed(scorer, "last"),
     ]
-    target = target_on(large)
     for way in ways:
-        same(*(way(Scorer(net, target)) for net in pair))
+        same(*(way(Scorer(net, target_on(large))) for net in pair))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from xaibench.errors import Skipped, UserError, did_you_mean
 
 _MORE = 64  # px by which a second image is larger, a multiple of the strides of most networks
 _NEAR = 0.2  # relative difference from a power of two that padding or cropping can make
+_found: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], list[nn.Module], dict[str, nn.Module]]]
+_found = WeakKeyDictionary()  # shape of the image, the modules and the layers of each network
 _BY_RESOLUTION = re.compile(r"encoder-\d+|decoder-1/\d+|bottleneck|last")
 
 
@@ -34,6 +37,14 @@ def named_layers(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
     """
     if own := _own_layers(model):
         return own
+    about = tuple(image.shape), list(model.modules())[1:]
+    known = _found.get(model)
+    if known is None or known[:2] != about:  # found once, since it takes two passes
+        known = _found[model] = (*about, _find(model, image))
+    return dict(known[2])
+
+
+def _find(model: nn.Module, image: Tensor) -> dict[str, nn.Module]:
     calls = _calls(model, image)
     convolutions = [call for call in calls if isinstance(call[1], nn.Conv2d | nn.ConvTranspose2d)]
     if not convolutions:
