@@ -109,6 +109,7 @@ class Rules(TorchFunctionMode):
         result = self._rules[kind](func, *given, **named)
         if overwrites:
             self._instead[given[0]] = result
+            self._instead.pop(result, None)  # it is current: a rule can return what it was given, overwritten
         return result
 
     def __exit__(self, *raised: Any) -> None:
