@@ -1,10 +1,12 @@
 """A digest of a function that no distribution registered: of its code, and of all that it reaches in its module."""
 
 import contextlib
+import dis
 import hashlib
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -69,12 +71,13 @@ class _Content:
             with contextlib.suppress(ValueError):  # a variable without a value yet
                 yield cell.cell_contents
         if function.__module__ == self._module:
-            scope = function.__globals__
-            yield [(name, scope[name]) for name in sorted(set(_names(function.__code__))) if name in scope]
+            scope, changed = function.__globals__, set(_changed(function.__code__))
+            named = [(name, scope[name]) for name in sorted(set(_names(function.__code__))) if name in scope]
+            yield [item for item in named if not (item[0] in changed and isinstance(item[1], list | dict | set))]
 
     def _attributes(self, value: object) -> list[tuple[str, object]]:
-        """The methods and plain attributes of a class or object."""
-        kinds = (FunctionType, staticmethod, classmethod, property, str, int, float, tuple, list, dict, set)
+        """The methods and plain attributes of a class or object; a list may be what it notes as it works."""
+        kinds = (FunctionType, staticmethod, classmethod, property, str, int, float, tuple)
         attributes = getattr(value, "__dict__", {})
         return sorted(
             (name, getattr(each, "__func__", None) or getattr(each, "fget", None) or each)
@@ -83,6 +86,7 @@ class _Content:
         )
 
 
+_CHANGES = ("append", "extend", "insert", "add", "update", "setdefault", "pop", "popitem", "remove", "discard", "clear")
 # Of every class, and no part of what it does.
 _OF_A_CLASS = ("__module__", "__doc__", "__qualname__", "__firstlineno__", "__static_attributes__", "__annotations__")
 
@@ -92,6 +96,18 @@ def _unwrapped(function: Any) -> Any:
     while isinstance(function, partial | MethodType):
         function = function.func if isinstance(function, partial) else function.__func__
     return function
+
+
+def _changed(code: CodeType) -> Iterator[str]:
+    """Names of values that a function may change as it works, as a log or a cache: they are no part of it."""
+    instructions = list(dis.get_instructions(code))
+    stores = any(each.opname == "STORE_SUBSCR" for each in instructions)
+    for one, following in pairwise(instructions):
+        if one.opname == "LOAD_GLOBAL" and (stores or following.argval in _CHANGES):
+            yield str(one.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _changed(constant)
 
 
 def _names(code: CodeType) -> Iterator[str]:
