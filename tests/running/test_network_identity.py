@@ -23,7 +23,7 @@ def statuses(factor: float, out: Path) -> set[str]:
     return set(found) - {"skipped"}
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_a_network_that_does_something_else_resumes_nothing(tmp_path: Path) -> None:
     assert statuses(1, tmp_path) == {"ok"} and statuses(1 + 1e-6, tmp_path) == {"kept"}  # rounding is no difference
     with pytest.warns(UserWarning, match="Function has the weights of a network whose scores are in .*other logits"):
