@@ -225,7 +225,7 @@ REACHING = """
 import functools, math
 import numpy as np
 LOG, CACHE = [], {}
-STEP, KERNEL, TABLE, UNUSED = 1, np.arange(2000), {"sigma": [1, 2]}, 1
+STEP, KERNEL, TABLE, UNUSED = 1, np.arange(2000), {"sigma": [1, 2]}, 1; TABLE["self"] = TABLE
 def again(function):
     @functools.wraps(function)
     def twice(*given, **named):

@@ -25,7 +25,7 @@ def local_version(function: Callable[..., Any]) -> str:
 
 
 class _Content:
-    """Text of values, each function and class once."""
+    """Text of values, each function, class and container once, since they can hold each other."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._module = getattr(_unwrapped(function), "__module__", None) or type(function).__module__
@@ -36,10 +36,12 @@ class _Content:
         match value:
             case CodeType():
                 return f"({value.co_code.hex()} {value.co_names} {self.of(value.co_consts)})"
-            case tuple() | list():
+            case tuple():
                 return f"[{' '.join(map(self.of, value))}]"
+            case list():
+                return self._once(value, lambda: self.of(tuple(value)))
             case dict():
-                return self.of(list(value.items()))
+                return self._once(value, lambda: self.of(tuple(value.items())))
             case frozenset() | set():  # their order differs from process to process
                 return f"{{{' '.join(sorted(map(self.of, value)))}}}"
             case partial():
@@ -47,13 +49,13 @@ class _Content:
             case MethodType():
                 return self.of((value.__func__, value.__self__))
             case FunctionType():
-                return self._once(value, lambda: self.of(list(self._function(value))))
+                return self._once(value, lambda: self.of(tuple(self._function(value))))
             case ModuleType():
                 return value.__name__
             case type() if value.__module__ == self._module:
-                return self._once(value, lambda: self.of([self.of(list(value.__bases__)), *self._attributes(value)]))
+                return self._once(value, lambda: self.of((value.__bases__, *self._attributes(value))))
             case _ if type(value).__module__ == self._module:
-                return self._once(value, lambda: self.of([type(value), *self._attributes(value)]))
+                return self._once(value, lambda: self.of((type(value), *self._attributes(value))))
         # Arrays and tensors show only a part of what is in them.
         shown = value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
         return re.sub(r" at 0x\w+", "", repr(shown))
@@ -72,8 +74,8 @@ class _Content:
                 yield cell.cell_contents
         if function.__module__ == self._module:
             scope, changed = function.__globals__, set(_changed(function.__code__))
-            named = [(name, scope[name]) for name in sorted(set(_names(function.__code__))) if name in scope]
-            yield [item for item in named if not (item[0] in changed and isinstance(item[1], list | dict | set))]
+            named = ((name, scope[name]) for name in sorted(set(_names(function.__code__))) if name in scope)
+            yield tuple(item for item in named if not (item[0] in changed and isinstance(item[1], list | dict | set)))
 
     def _attributes(self, value: object) -> list[tuple[str, object]]:
         """The methods and plain attributes of a class or object; a list may be what it notes as it works."""
