@@ -134,8 +134,8 @@ def find_layer(model: nn.Module, name: str, image: Tensor) -> nn.Module:
     if name in layers:
         return layers[name]
     if _BY_RESOLUTION.fullmatch(name) and not _own_layers(model):
-        found = [layer for layer in layers if _BY_RESOLUTION.fullmatch(layer)]
-        raise Skipped(f"{type(model).__name__} has no layer {name!r}; it has {', '.join(found) or 'no convolutions'}")
+        found = ", ".join(layer for layer in layers if _BY_RESOLUTION.fullmatch(layer)) or "no convolutions inside"
+        raise Skipped(f"{type(model).__name__} has no layer {name!r}; it has {found}")
     modules: dict[str, nn.Module] = dict(model.named_modules())
     if name in modules and name:
         return modules[name]
