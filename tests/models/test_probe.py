@@ -4,9 +4,7 @@ import pytest
 import torch
 from nets import MAKERS, Function, make
 from torch import nn
-from torch.nn import functional
 
-from xaibench.errors import UserError
 from xaibench.models.network_interface import INTERFACE
 from xaibench.models.probe import probe_logits
 from xaibench.record.keys import agree
@@ -27,9 +25,3 @@ def test_the_logits_of_a_network_are_its_own(name: str) -> None:
 def test_a_network_that_takes_one_size_is_probed_with_it_or_not_at_all(takes: int, kept: int) -> None:
     fixed = Function(lambda self, images: self.conv(images).view(1, 1, takes, takes), conv=nn.Conv2d(3, 1, 1))
     assert len(probe_logits(fixed)) == kept
-
-
-def test_a_network_that_draws_random_numbers_is_refused() -> None:
-    draws = Function(lambda self, images: functional.dropout(self.conv(images)), conv=nn.Conv2d(3, 1, 3, padding=1))
-    with pytest.raises(UserError, match=r"Function gives other logits each time for the same image\. Turn off"):
-        probe_logits(draws)

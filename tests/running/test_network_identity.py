@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from made_up import GreenFilter
 from nets import Function
+from torch.nn import functional
 
 from xaibench.errors import UserError
 from xaibench.leaderboard.comparable import open_comparable
@@ -40,3 +41,9 @@ def test_runs_of_two_such_networks_are_not_compared(tmp_path: Path) -> None:
         UserError, match=r"b cannot be compared .* its network Function has their weights, but gives other"
     ):
         open_comparable([str(tmp_path / "a"), str(tmp_path / "b")])
+
+
+def test_a_network_that_draws_random_numbers_is_refused(tmp_path: Path) -> None:
+    draws = Function(lambda self, images: functional.dropout(self.net(images)), net=GreenFilter(0.4, 8.0))
+    with pytest.raises(UserError, match=r"Function gives other logits each time for the same image\. Turn off"):
+        run(["saliency"], model=draws, out=tmp_path, **SMALL)

@@ -21,7 +21,7 @@ from xaibench.models.model_loader import load_model
 from xaibench.models.precision import digest_in, in_precision
 from xaibench.models.probe import probe_logits
 from xaibench.models.weights_file import weights_digest
-from xaibench.record.keys import digest_of, is_another
+from xaibench.record.keys import agree, digest_of, is_another
 from xaibench.record.manifest import ColumnInfo, Manifest
 from xaibench.record.store import Store
 from xaibench.registry import MetricTraits, Spec, dataset_traits
@@ -168,6 +168,9 @@ def resolve(request: Request) -> Run:
         label = f"{label} ({request.precision})"
     store = Store(request.out or Path("runs") / run_name(str(data), label, request.target))
     logits = probe_logits(model)
+    if not agree(logits, probe_logits(model)):
+        hint = "Turn off what draws random numbers in its forward, such as functional.dropout without training=False."
+        raise UserError(f"{label} gives other logits each time for the same image.", hint)
     digest = digest_of(weights_digest(model), logits, _stored(store).behaviour)
     behaviour = {digest: logits} if logits else {}
     model, digest = in_precision(model, request.precision), digest_in(digest, request.precision)
